@@ -1,0 +1,122 @@
+"""What a stage is: a frozen dataclass of parameters and one pure method over items.
+
+A stage never writes and never knows about workers: it turns items (one image each, with what earlier stages
+found) into results of the same length and order. The runner in `pipelines/` reads, writes and isolates failures.
+
+    @dataclass(frozen=True)
+    class Crop(Stage):
+        name: ClassVar[str] = "crop"
+        version: ClassVar[int] = 1
+        requires: ClassVar[tuple[str, ...]] = ("ingest", "body")
+        columns: ClassVar[tuple[Column, ...]] = (...)
+        blobs: ClassVar[tuple[str, ...]] = ("crop.png",)
+
+        padding: float = 0.0          # parameters: plain fields, part of the fingerprint
+
+        def process_item(self, item: Item, tools: None) -> Result: ...
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from dataprep.errors import Rejected, SourceChanged
+from dataprep.schema import Column
+
+Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A model file behind a stage: named in the manifest, hashed into the fingerprint."""
+
+    name: str
+    sha256: str
+    licence: str  # licence class: "apache-2.0", "cc0", "bsd-3-clause", "research-only", ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image on its way through the pipeline.
+
+    `row` holds the ingest columns and those of every stage in `requires`, arrays already in their declared shape.
+    """
+
+    sample_id: str
+    row: Mapping[str, Any]
+    source_root: Path
+    read_blob: Callable[[str], bytes] = field(repr=False)
+
+    def blob(self, name: str) -> bytes:
+        """The bytes an upstream stage emitted under `name`, for example "crop.png"."""
+        return self.read_blob(name)
+
+    def source(self) -> bytes:
+        """The source file's bytes; raises SourceChanged when they are not the ones that were indexed."""
+        return self._read("source_path", "source_sha256")
+
+    def mask(self) -> bytes | None:
+        """The person mask the data set supplies for this image, or None."""
+        return self._read("mask_path", "mask_sha256") if self.row.get("mask_path") else None
+
+    def _read(self, path_key: str, sha_key: str) -> bytes:
+        data = (self.source_root / self.row[path_key]).read_bytes()
+        if hashlib.sha256(data).digest() != self.row[sha_key]:
+            raise SourceChanged(f"{self.row[path_key]}: the file changed since it was indexed; run the command again")
+        return data
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage says of one item. Columns and blobs are written only when `status` is ok or rejected."""
+
+    status: Status = "ok"
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    reason: str = ""
+    message: str = ""
+
+    @classmethod
+    def rejected(cls, reason: str, message: str, columns: Mapping[str, Any] | None = None) -> Result:
+        return cls("rejected", columns or {}, {}, reason, message)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Base of the map stages. Subclasses set the class variables and override `process_item` (or `process`)."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    requires: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[Column, ...]] = ()
+    blobs: ClassVar[tuple[str, ...]] = ()
+
+    def weights(self) -> tuple[Weight, ...]:
+        """The model files this stage uses; their hashes are part of the fingerprint."""
+        return ()
+
+    def resources(self) -> Mapping[str, float]:
+        """Worker resources one task needs, for example {"GPU": 1}."""
+        return {}
+
+    def load(self) -> Any:
+        """Build what `process` needs (models, graphs); called once a process and passed as `tools`."""
+        return None
+
+    def process(self, items: Sequence[Item], tools: Any) -> list[Result]:
+        """One result per item, same order. A raised exception makes the runner retry item by item."""
+        return [self.guarded(item, tools) for item in items]
+
+    def guarded(self, item: Item, tools: Any) -> Result:
+        """`process_item` with `Rejected` turned into a result."""
+        try:
+            return self.process_item(item, tools)
+        except Rejected as rejected:
+            return Result.rejected(rejected.reason, rejected.message)
+
+    def process_item(self, item: Item, tools: Any) -> Result:
+        raise NotImplementedError(f"stage {self.name} overrides neither process nor process_item")
