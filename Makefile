@@ -1,0 +1,69 @@
+# Two commands do everything: `make dataset` and `make test`. Both set up `.venv` first.
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+SOURCE ?= samples/people
+OUT ?= build/shhq-hs
+WORKERS ?= auto
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+SHHQ := $(BIN)/shhq-hs
+SETUP := $(VENV)/.ready
+OPENCV := 4.11.0.86
+
+# One torch thread a process and no spinning: parallelism is processes (5-17x on busy cores).
+export OMP_NUM_THREADS := 1
+export OMP_WAIT_POLICY := PASSIVE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dataset accuracy test test-all lint format bench lifter clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@echo
+	@echo "  variables: SOURCE=$(SOURCE)  OUT=$(OUT)  WORKERS=$(WORKERS)  TORCH=$(TORCH)  PYTHON=$(PYTHON)  ARGS='--set stage.key=value'"
+
+setup: $(SETUP) ## Make .venv with everything in it (TORCH=<requirement> chooses another torch)
+
+$(SETUP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "No virtual environment: '$(PYTHON) -m venv' failed. Name a Python 3.11 or 3.12 that has venv: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=77,<81' wheel '$(TORCH)'
+	@cp constraints.txt $(VENV)/constraints.txt
+	@$(BIN)/python -c "import importlib.metadata as m; print('torch==' + m.version('torch').split('+')[0])" >> $(VENV)/constraints.txt
+	PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[realesrgan,dev]'
+	@# A machine without OpenGL libraries cannot load opencv's window code: take the same version without it.
+	@$(BIN)/python -c 'import cv2' 2>/dev/null || \
+	  $(BIN)/python -m pip install -q --force-reinstall --no-deps opencv-contrib-python-headless==$(OPENCV)
+	@touch $@
+
+dataset: $(SETUP) ## Build the data set: SOURCE (default: the shipped samples) -> OUT
+	$(SHHQ) run '$(SOURCE)' --out '$(OUT)' --workers $(WORKERS) $(ARGS)
+
+accuracy: dataset ## Compare the labels of the sample build with the samples' ground truth
+	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --json build/accuracy.json
+
+lint: $(SETUP) ## Ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(SETUP) ## Let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: lint ## Lint, type-check and test (what CI runs)
+	$(BIN)/python -m pytest -n 2
+
+test-all: lint ## The same with the slow tests
+	$(BIN)/python -m pytest -n 2 -m ''
+
+bench: $(SETUP) ## Measure speed: ratios in one run, never a test
+	$(BIN)/python -m gan.bench
+
+lifter: $(SETUP) ## Train the key-point lifter again (minutes)
+	$(SHHQ) train-lifter
+
+clean: ## Remove build outputs (never your photos, never .venv)
+	rm -rf build dist *.egg-info

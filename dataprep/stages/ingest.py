@@ -1,0 +1,47 @@
+"""ingest: does the file decode to a photograph that is large enough and not a copy of another? (spec 3, section 1)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from dataprep import sources
+from dataprep.errors import Rejected
+from dataprep.images import decode_rgb
+from dataprep.schema import UINT32, Column
+from dataprep.stages.base import Item, Result, Stage
+
+
+@dataclass(frozen=True)
+class Ingest(Stage):
+    """Reads each input once and records what it is; rejects what no later stage could use.
+
+    Reasons: empty_file, undecodable, too_large, unsupported_mode, too_small, duplicate.
+    """
+
+    name: ClassVar[str] = "ingest"
+    version: ClassVar[int] = 1
+    columns: ClassVar[tuple[Column, ...]] = (
+        *sources.COLUMNS,
+        Column("source_width", UINT32, "width of the upright source image", unit="px", frame="source"),
+        Column("source_height", UINT32, "height of the upright source image", unit="px", frame="source"),
+    )
+
+    min_side_px: int = 128
+    license: str = "unspecified"
+
+    def process_item(self, item: Item, tools: None) -> Result:
+        row: dict[str, Any] = {**item.row, "license": self.license, "person_index": 0}
+        try:
+            row |= self._inspect(item)
+        except Rejected as rejected:
+            return Result.rejected(rejected.reason, rejected.message, row)
+        return Result(columns=row)
+
+    def _inspect(self, item: Item) -> dict[str, int]:
+        height, width = decode_rgb(item.source()).shape[:2]
+        if item.row["duplicate_of"]:
+            raise Rejected("duplicate", f"the same bytes as sample {item.row['duplicate_of']}")
+        if min(width, height) < self.min_side_px:
+            raise Rejected("too_small", f"the image is {width} x {height} px, at least {self.min_side_px} are needed")
+        return {"source_width": width, "source_height": height}

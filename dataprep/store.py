@@ -1,0 +1,211 @@
+"""The store: parts committed atomically, plain files only.
+
+    <root>/dataset.json                                name, part size, schema version
+    <root>/index.parquet                               inputs, ids, parts (dataprep.sources)
+    <root>/stages/<stage>-<fp>/part-000123.parquet     rows; its presence means the part is complete
+    <root>/stages/<stage>-<fp>/part-000123.tar         images of the rows, written before the parquet
+    <root>/stages/<stage>-<fp>/stage.json              parameters, weights, upstream fingerprints
+    <root>/manifest.parquet, shards/, report/          what users take away
+    <root>/runs/<run id>/events.jsonl                  times, hosts, tracebacks: never in a payload
+
+Every file appears by temporary name, fsync and rename. Payloads depend on inputs, parameters and weights alone.
+(spec 3, section 3)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import socket
+import tarfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataprep.errors import StoreError
+from dataprep.schema import STRING, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.stages.base import Result, Stage
+
+SCHEMA_VERSION = 1
+_PART = re.compile(r"part-(\d{6})\.parquet")
+ROW_COLUMNS = (
+    Column("sample_id", STRING, "first 128 bits of sha256(path, bytes), hex"),
+    Column("status", STRING, "ok, rejected, error, crash, timeout or upstream"),
+    Column("reason", STRING, "short code of why the row is not ok"),
+    Column("message", STRING, "one sentence of why the row is not ok"),
+)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Write `path` so that it appears whole or not at all: temporary name, fsync, rename, directory fsync."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:  # some network file systems refuse; the rename itself is still atomic
+        pass
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomic, sorted, indented JSON."""
+    with atomic_file(path) as file:
+        file.write(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+
+
+def write_table(path: Path, table: pa.Table, row_group_size: int = 8192) -> None:
+    """Atomic zstd parquet; the same bytes for the same table and pyarrow version."""
+    with atomic_file(path) as file:
+        pq.write_table(table, file, compression="zstd", row_group_size=row_group_size, write_statistics=False)
+
+
+def add_tar_member(tar: tarfile.TarFile, name: str, data: bytes) -> int:
+    """Append one plain member (mtime 0, no owner, mode 0644); returns the byte offset of its data."""
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mode = 0o644
+    offset = tar.offset + tarfile.BLOCKSIZE
+    tar.addfile(info, io.BytesIO(data))
+    return offset
+
+
+@dataclass(frozen=True)
+class StageRef:
+    """A stage as the store sees it: its name and fingerprint."""
+
+    name: str
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        return f"{self.name}-{self.fingerprint}"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Reads and commits parts below one output folder."""
+
+    root: Path
+
+    def folder(self, ref: StageRef) -> Path:
+        return self.root / "stages" / ref.folder
+
+    def part_path(self, ref: StageRef, part: int) -> Path:
+        return self.folder(ref) / f"part-{part:06d}.parquet"
+
+    def committed(self, ref: StageRef) -> set[int]:
+        """Numbers of the parts that are on disk: one directory listing."""
+        try:
+            names = os.listdir(self.folder(ref))
+        except FileNotFoundError:
+            return set()
+        return {int(match[1]) for match in map(_PART.fullmatch, names) if match}
+
+    def part_key(self, ref: StageRef, part: int) -> str:
+        """The key under which a part was committed (its inputs' identity), from the parquet footer."""
+        metadata = pq.read_schema(self.part_path(ref, part)).metadata or {}
+        return metadata.get(b"part_key", b"").decode()
+
+    def table(self, ref: StageRef, part: int) -> pa.Table:
+        """All columns of one part; raises StoreError naming the file when it cannot be read."""
+        path = self.part_path(ref, part)
+        try:
+            return pq.read_table(path, partitioning=None)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise StoreError(
+                f"{path}: not a readable part ({error}); delete the file and run the command again"
+            ) from error
+
+    def rows(self, ref: StageRef, part: int) -> list[dict[str, Any]]:
+        return rows_from_table(self.table(ref, part))
+
+    def write_part(
+        self, ref: StageRef, part: int, stage: Stage, ids: Sequence[str], results: Sequence[Result], part_key: str
+    ) -> None:
+        """Commit one part: the tar of its images first, then the parquet that makes it count."""
+        if len(ids) != len(results):
+            raise ValueError(f"{ref.name} part {part}: {len(ids)} rows in, {len(results)} results")
+        rows = [_row(sample_id, result) for sample_id, result in zip(ids, results, strict=True)]
+        metadata = {"part_key": part_key, "schema_version": str(SCHEMA_VERSION)}
+        if stage.blobs:
+            metadata |= self._write_tar(ref, part, stage, rows, results)
+        blob_columns = [column for blob in stage.blobs for column in blob_position_columns(blob)]
+        table = table_from_rows([*ROW_COLUMNS, *stage.columns, *blob_columns], rows)
+        write_table(self.part_path(ref, part), table.replace_schema_metadata(metadata))
+
+    def _write_tar(
+        self, ref: StageRef, part: int, stage: Stage, rows: list[dict[str, Any]], results: Sequence[Result]
+    ) -> dict[str, str]:
+        path = self.part_path(ref, part).with_suffix(".tar")
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for row, result in zip(rows, results, strict=True):
+                for blob in stage.blobs:
+                    if blob in result.blobs:
+                        data = result.blobs[blob]
+                        row[f"{blob}:offset"] = add_tar_member(tar, f"{row['sample_id']}.{blob}", data)
+                        row[f"{blob}:size"] = len(data)
+        data = buffer.getvalue()
+        with atomic_file(path) as file:
+            file.write(data)
+        return {"tar_bytes": str(len(data)), "tar_sha256": hashlib.sha256(data).hexdigest()}
+
+    def blob_reader(self, ref: StageRef, part: int, row: Mapping[str, Any]) -> Callable[[str], bytes]:
+        """A function name -> bytes over the images that stage `ref` emitted for one row."""
+        path = self.part_path(ref, part).with_suffix(".tar")
+
+        def read(name: str) -> bytes:
+            offset, size = row.get(f"{name}:offset"), row.get(f"{name}:size")
+            if offset is None or size is None:
+                raise KeyError(f"{ref.name} emitted no {name} for {row['sample_id']}")
+            with path.open("rb") as file:
+                file.seek(offset)
+                data = file.read(size)
+            if len(data) != size:
+                raise StoreError(f"{path}: cut off; delete the part's .parquet and .tar and run the command again")
+            return data
+
+        return read
+
+
+def blob_position_columns(blob: str) -> tuple[Column, Column]:
+    """Where a row's image lies in the part's tar."""
+    return (
+        Column(f"{blob}:offset", UINT64, f"byte offset of {blob} in the part's tar", unit="B", released=False),
+        Column(f"{blob}:size", UINT64, f"bytes of {blob}", unit="B", released=False),
+    )
+
+
+def _row(sample_id: str, result: Result) -> dict[str, Any]:
+    return {
+        **result.columns,
+        "sample_id": sample_id,
+        "status": result.status,
+        "reason": result.reason or None,
+        "message": result.message or None,
+    }

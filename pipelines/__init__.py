@@ -1,0 +1,1 @@
+"""The pipeline: the DAG of stages, its executors, and the command line."""

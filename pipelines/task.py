@@ -1,0 +1,142 @@
+"""One unit of work: a stage over one part. Runs in any process; everything it needs is in the task and on disk."""
+
+from __future__ import annotations
+
+import logging
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dataprep.sources import Source
+from dataprep.stages.base import Item, Result, Stage
+from dataprep.store import StageRef, Store
+
+logger = logging.getLogger(__name__)
+_MESSAGE_CHARACTERS = 300
+_tools: dict[str, Any] = {}  # what stages loaded in this process, by fingerprint
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """Stage `ref` over part `part`. `sources` are the index rows, given to the first stage only."""
+
+    store_root: Path
+    source_root: Path
+    stage: Stage
+    ref: StageRef
+    upstream: tuple[StageRef, ...]
+    part: int
+    part_key: str
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What came of a task, small enough to send back from any worker."""
+
+    stage: str
+    part: int
+    counts: dict[str, int]
+    seconds: float
+    errors: dict[str, str] = field(default_factory=dict)  # sample_id -> traceback, for the event log
+
+
+def run_part(task: PartTask) -> PartReport:
+    """Read the part's inputs, run the stage, commit. Every input row has a result, whatever happens to it."""
+    started = time.perf_counter()
+    store = Store(task.store_root)
+    ids, items, blocked = _items(store, task)
+    errors: dict[str, str] = {}
+    ready = [item for item, stop in zip(items, blocked, strict=True) if stop is None]
+    done = iter(_process(task, ready, errors) if ready else [])
+    results = [next(done) if stop is None else stop for stop in blocked]
+    store.write_part(task.ref, task.part, task.stage, ids, results, task.part_key)
+    counts = Counter(result.status for result in results)
+    return PartReport(task.stage.name, task.part, dict(counts), time.perf_counter() - started, errors)
+
+
+def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
+    tools = _load(task)
+    try:
+        results = task.stage.process(items, tools)
+        if len(results) == len(items):
+            return results
+        logger.warning("%s returned %d results for %d items", task.stage.name, len(results), len(items))
+    except Exception:
+        logger.debug("batch of %s failed, running it item by item", task.stage.name, exc_info=True)
+    return [_isolated(task.stage, item, tools, errors) for item in items]
+
+
+def _isolated(stage: Stage, item: Item, tools: Any, errors: dict[str, str]) -> Result:
+    try:
+        (result,) = stage.process([item], tools)
+    except Exception as error:
+        errors[item.sample_id] = traceback.format_exc()
+        message = " ".join(str(error).split())[:_MESSAGE_CHARACTERS]
+        return Result("error", reason=type(error).__name__, message=message)
+    return result
+
+
+def _load(task: PartTask) -> Any:
+    key = task.ref.folder
+    if key not in _tools:
+        _tools[key] = task.stage.load()
+    return _tools[key]
+
+
+def _items(store: Store, task: PartTask) -> tuple[list[str], list[Item], list[Result | None]]:
+    """Ids and items of the part, and for each row the `upstream` result that stops it, or None."""
+    if task.sources:
+        rows = [_index_row(source) for source in task.sources]
+        ids = [source.sample_id for source in task.sources]
+        items = [Item(i, row, task.source_root, _no_blobs) for i, row in zip(ids, rows, strict=True)]
+        return ids, items, [None] * len(ids)
+    parts = [store.rows(ref, task.part) for ref in task.upstream]
+    ids = [row["sample_id"] for row in parts[0]]
+    items, blocked = [], []
+    for position, sample_id in enumerate(ids):
+        rows = [part[position] for part in parts]
+        if any(row["sample_id"] != sample_id for row in rows):
+            raise ValueError(f"part {task.part}: rows of {[ref.folder for ref in task.upstream]} are not in one order")
+        items.append(_item(store, task, sample_id, rows))
+        stop = next((ref.name for ref, row in zip(task.upstream, rows, strict=True) if row["status"] != "ok"), None)
+        blocked.append(None if stop is None else Result("upstream", reason=stop))
+    return ids, items, blocked
+
+
+def _item(store: Store, task: PartTask, sample_id: str, rows: list[dict[str, Any]]) -> Item:
+    merged: dict[str, Any] = {}
+    readers = {}
+    for ref, row in zip(task.upstream, rows, strict=True):
+        merged |= row
+        reader = store.blob_reader(ref, task.part, row)
+        readers |= {key.removesuffix(":offset"): reader for key in row if key.endswith(":offset")}
+
+    def read_blob(name: str) -> bytes:
+        if name not in readers:
+            raise KeyError(f"stage {task.stage.name} asks for {name}, which none of its `requires` emits")
+        return readers[name](name)
+
+    return Item(sample_id, merged, task.source_root, read_blob)
+
+
+def _no_blobs(name: str) -> bytes:
+    raise KeyError(f"{name}: the first stage has no upstream images")
+
+
+def _index_row(source: Source) -> dict[str, Any]:
+    return {
+        "source_path": source.path,
+        "source_sha256": source.sha256,
+        "source_bytes": source.bytes,
+        "duplicate_of": source.duplicate_of,
+        "mask_path": source.mask_path,
+        "mask_sha256": source.mask_sha256,
+        "openpose": source.openpose,
+        "source_dataset": source.dataset,
+        "part": source.part,
+    }
