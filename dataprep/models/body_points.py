@@ -1,0 +1,133 @@
+"""Key points and joints of a posed body without its mesh: exact, and cheap enough for the inside of a fit.
+
+A key point is a fixed weighting of skinned vertices, and skinning is linear in each joint's transform, so the sum
+over vertices can be taken once: K_k = sum_j [G_j p_kj(beta, pose) + m_kj (T_j - G_j J_j)].
+Shape suffixes: B batch, K key points, J 24 joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dataprep.models.smpl import PARENTS, BodyModel
+
+
+class PosedPoints(NamedTuple):
+    """A posed body in the frame of `rotations[:, 0]`, metres, root joint where the shaped template has it."""
+
+    joints: Float[Tensor, "b 24 3"]
+    rotations: Float[Tensor, "b 24 3 3"]  # global, frame_from_joint
+    points: Float[Tensor, "b k 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class BodyPoints:
+    """Tables that turn (rotations, betas) into joints and key points; built by `body_points`."""
+
+    names: tuple[str, ...]
+    joints_J3: Tensor  # (24, 3) rest joints of the mean shape
+    joint_dirs: Tensor  # (24, 3, 10)
+    mass_KJ: Tensor  # (K, 24) sum over vertices of key-point weight x skinning weight
+    moment_KJ3: Tensor  # (K, 24, 3) the same, weighted by the template
+    moment_dirs: Tensor  # (K, 24, 3, 10)
+    moment_pose: Tensor | None  # (K, 24, 3, 207)
+
+    def with_offsets(self, offsets_m: np.ndarray) -> BodyPoints:
+        """Key points moved by (K, 3) metres in the T pose; each travels with the joints that carry its point."""
+        shift = torch.as_tensor(offsets_m, dtype=self.mass_KJ.dtype)
+        moment = self.moment_KJ3 + self.mass_KJ[..., None] * shift[:, None]
+        return BodyPoints(
+            self.names, self.joints_J3, self.joint_dirs, self.mass_KJ, moment, self.moment_dirs, self.moment_pose
+        )
+
+    def rest_joints(self, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b 24 3"]:
+        """Joints of the shaped body in T pose, metres."""
+        return self.joints_J3 + torch.einsum("jcs,bs->bjc", self.joint_dirs, betas)
+
+    def joint_position(
+        self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"], joint: int
+    ) -> Float[Tensor, "b 3"]:
+        """Posed position of one joint, metres: walks only the chain that carries it."""
+        rest = self.rest_joints(betas)
+        chain = [joint]
+        while PARENTS[chain[-1]] >= 0:
+            chain.append(PARENTS[chain[-1]])
+        chain.reverse()
+        turned, position = rotations[:, 0], rest[:, 0]
+        for parent, child in zip(chain, chain[1:], strict=False):
+            position = position + (turned @ (rest[:, child] - rest[:, parent])[..., None])[..., 0]
+            turned = turned @ rotations[:, child]
+        return position
+
+    def __call__(self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]) -> PosedPoints:
+        """Pose the body; `rotations` are local, the root's first."""
+        rest = self.rest_joints(betas)
+        global_rotations, joints = forward_kinematics(rotations, rest)
+        offset = joints - (global_rotations @ rest[..., None])[..., 0]
+        moment = self.moment_KJ3 + torch.einsum("kjcs,bs->bkjc", self.moment_dirs, betas)
+        if self.moment_pose is not None:
+            eye = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+            feature = (rotations[:, 1:] - eye).flatten(1)
+            moment = moment + torch.einsum("kjcp,bp->bkjc", self.moment_pose, feature)
+        points = torch.einsum("bjac,bkjc->bka", global_rotations, moment) + self.mass_KJ @ offset
+        return PosedPoints(joints, global_rotations, points)
+
+
+def forward_kinematics(
+    rotations: Float[Tensor, "b 24 3 3"], rest_joints: Float[Tensor, "b 24 3"]
+) -> tuple[Float[Tensor, "b 24 3 3"], Float[Tensor, "b 24 3"]]:
+    """Global rotations and posed joints, one batched product per level of the tree."""
+    global_by_joint: list[Tensor] = [rotations[:, 0]] * len(PARENTS)
+    joint_by_joint: list[Tensor] = [rest_joints[:, 0]] * len(PARENTS)
+    for level in _LEVELS:
+        parents = [PARENTS[j] for j in level]
+        parent_rotation = torch.stack([global_by_joint[p] for p in parents], 1)
+        bone = rest_joints[:, level] - rest_joints[:, parents]
+        moved = torch.stack([joint_by_joint[p] for p in parents], 1) + (parent_rotation @ bone[..., None])[..., 0]
+        turned = parent_rotation @ rotations[:, level]
+        for position, joint in enumerate(level):
+            global_by_joint[joint] = turned[:, position]
+            joint_by_joint[joint] = moved[:, position]
+    return torch.stack(global_by_joint, 1), torch.stack(joint_by_joint, 1)
+
+
+def body_points(model: BodyModel, names: tuple[str, ...]) -> BodyPoints:
+    """Precompute the tables for key points `names` of `model`; AssetError when the model lacks one."""
+    weights_KV = model.keypoint_rows(names).toarray()
+    used = np.flatnonzero(weights_KV.any(0))
+    spread_KVJ = weights_KV[:, used, None] * model.weights[used].astype(np.float64)
+    pose = None
+    if model.posedirs is not None:
+        pose = _tensor(np.einsum("kvj,vcp->kjcp", spread_KVJ, model.posedirs[used], optimize=True))
+    regressor = model.joint_regressor
+    return BodyPoints(
+        names=names,
+        joints_J3=_tensor(regressor @ model.v_template.astype(np.float64)),
+        joint_dirs=_tensor(
+            (regressor @ model.shapedirs.reshape(len(model.v_template), -1).astype(np.float64)).reshape(24, 3, -1)
+        ),
+        mass_KJ=_tensor(spread_KVJ.sum(1)),
+        moment_KJ3=_tensor(np.einsum("kvj,vc->kjc", spread_KVJ, model.v_template[used], optimize=True)),
+        moment_dirs=_tensor(np.einsum("kvj,vcs->kjcs", spread_KVJ, model.shapedirs[used], optimize=True)),
+        moment_pose=pose,
+    )
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.as_tensor(array, dtype=torch.float32)
+
+
+def _levels() -> list[list[int]]:
+    depth = [0] * len(PARENTS)
+    for joint, parent in enumerate(PARENTS):
+        depth[joint] = depth[parent] + 1 if parent >= 0 else 0
+    return [[j for j, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
+
+
+_LEVELS = _levels()
