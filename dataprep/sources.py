@@ -128,13 +128,33 @@ def _openpose_lines(root: Path, files: dict[str, int]) -> dict[str, str]:
     return lines
 
 
-def identify(root: Path, sources: list[Source], progress: Callable[[int], None] | None = None) -> list[Source]:
-    """Read and hash every input once (8 threads) and set ids and duplicates. Bytes are read, never kept."""
+FileState = tuple[str, int, int]  # relative path, bytes, modification time in ns
+
+
+def identify(
+    root: Path,
+    sources: list[Source],
+    cache: dict[FileState, bytes] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> list[Source]:
+    """Hash every input (8 threads) and set ids. Bytes are read, never kept.
+
+    `cache` maps the state of a file to its digest; files found there are not read again, new ones are added.
+    """
+    cache = {} if cache is None else cache
+
+    def digest_of(path: str) -> bytes:
+        stat = (root / path).stat()
+        state = (path, stat.st_size, stat.st_mtime_ns)
+        if state not in cache:
+            with (root / path).open("rb") as file:
+                cache[state] = hashlib.file_digest(file, "sha256").digest()
+        return cache[state]
 
     def read(source: Source) -> Source:
-        digest = _sha256(root / source.path)
+        digest = digest_of(source.path)
         sample_id = hashlib.sha256(source.path.encode("utf-8", "surrogateescape") + b"\0" + digest).hexdigest()[:32]
-        mask = _sha256(root / source.mask_path) if source.mask_path else None
+        mask = digest_of(source.mask_path) if source.mask_path else None
         return replace(source, sha256=digest, sample_id=sample_id, mask_sha256=mask)
 
     found: list[Source] = []
@@ -144,11 +164,6 @@ def identify(root: Path, sources: list[Source], progress: Callable[[int], None] 
             if progress:
                 progress(len(found))
     return found
-
-
-def _sha256(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def arrange(found: list[Source], known: list[Source], part_size: int) -> list[Source]:

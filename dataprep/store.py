@@ -131,11 +131,11 @@ class Store:
         metadata = pq.read_schema(self.part_path(ref, part)).metadata or {}
         return metadata.get(b"part_key", b"").decode()
 
-    def table(self, ref: StageRef, part: int) -> pa.Table:
-        """All columns of one part; raises StoreError naming the file when it cannot be read."""
+    def table(self, ref: StageRef, part: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """One part, all columns or some; raises StoreError naming the file when it cannot be read."""
         path = self.part_path(ref, part)
         try:
-            return pq.read_table(path, partitioning=None)
+            return pq.read_table(path, columns=columns, partitioning=None)
         except (OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"{path}: not a readable part ({error}); delete the file and run the command again"
@@ -175,20 +175,24 @@ class Store:
             file.write(data)
         return {"tar_bytes": str(len(data)), "tar_sha256": hashlib.sha256(data).hexdigest()}
 
+    def read_tar(self, ref: StageRef, part: int, offset: int, size: int) -> bytes:
+        """`size` bytes at `offset` of a part's tar; raises StoreError when the tar is cut off."""
+        path = self.part_path(ref, part).with_suffix(".tar")
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+        if len(data) != size:
+            raise StoreError(f"{path}: cut off; delete the part's .parquet and .tar and run the command again")
+        return data
+
     def blob_reader(self, ref: StageRef, part: int, row: Mapping[str, Any]) -> Callable[[str], bytes]:
         """A function name -> bytes over the images that stage `ref` emitted for one row."""
-        path = self.part_path(ref, part).with_suffix(".tar")
 
         def read(name: str) -> bytes:
             offset, size = row.get(f"{name}:offset"), row.get(f"{name}:size")
             if offset is None or size is None:
                 raise KeyError(f"{ref.name} emitted no {name} for {row['sample_id']}")
-            with path.open("rb") as file:
-                file.seek(offset)
-                data = file.read(size)
-            if len(data) != size:
-                raise StoreError(f"{path}: cut off; delete the part's .parquet and .tar and run the command again")
-            return data
+            return self.read_tar(ref, part, offset, size)
 
         return read
 

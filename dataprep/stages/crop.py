@@ -26,13 +26,13 @@ CHEST, NECK = 9, 12
 class PortraitSquare:
     """Where the portrait lies in the photograph: centre and side in px, clockwise lean of the chest in rad."""
 
-    centre_px: Float[np.ndarray, "2"]
+    centre_px: Float[np.ndarray, 2]
     side_px: float
     roll_rad: float
 
 
 def portrait_square(
-    neck_cam_m: Float[np.ndarray, "3"], chest_from_body: Float[np.ndarray, "3 3"], body_camera: Float[np.ndarray, "3"]
+    neck_cam_m: Float[np.ndarray, 3], chest_from_body: Float[np.ndarray, "3 3"], body_camera: Float[np.ndarray, 3]
 ) -> PortraitSquare:
     """The square of one fit.
 
@@ -71,7 +71,9 @@ class Crop(Stage):
         ),
         floats("crop_centre_px", (2,), "centre of the portrait square", unit="px", frame="source"),
         Column("crop_side_px", FLOAT, "side of the portrait square", unit="px", frame="source"),
-        Column("crop_roll_rad", FLOAT, "clockwise lean of the chest that the crop takes out", unit="rad", frame="source"),
+        Column(
+            "crop_roll_rad", FLOAT, "clockwise lean of the chest that the crop takes out", unit="rad", frame="source"
+        ),
         Column("crop_inside", FLOAT, "part of the portrait square that lies inside the photograph", unit="fraction"),
     )
 

@@ -1,0 +1,50 @@
+"""What an aggregate stage is: it sees the whole data set at once and writes what users take away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+
+from dataprep.schema import Column
+from dataprep.stages.base import Stage, Weight
+from dataprep.store import StageRef, Store
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """Every committed part of the stages an aggregate may read."""
+
+    store: Store
+    stages: Mapping[str, Stage]
+    refs: Mapping[str, StageRef]
+    parts: tuple[int, ...]
+
+    def table(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows of a stage, in (part, position) order, all columns or some."""
+        return pa.concat_tables([self.store.table(self.refs[stage], part, columns) for part in self.parts])
+
+    def blob(self, stage: str, part: int, offset: int, size: int) -> bytes:
+        """An image that `stage` emitted, by its position in the part's tar."""
+        return self.store.read_tar(self.refs[stage], part, offset, size)
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Base of the aggregate stages: `build` reads the view and writes files below `root`."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    requires: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[Column, ...]] = ()
+    outputs: ClassVar[tuple[str, ...]] = ()  # files below the root that exist when the stage is done
+
+    def weights(self) -> tuple[Weight, ...]:
+        return ()
+
+    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+        """Write the outputs; returns counts for the log."""
+        raise NotImplementedError(f"aggregate {self.name} does not override build")

@@ -1,0 +1,228 @@
+"""manifest: the release table, one row for every input, accepted or not, sorted by id.
+
+Here the data set is seen as a whole for the first time: near-duplicates, label outliers, the split and the place of
+each accepted sample in the shards are decided.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Bool, Float, Int
+
+from dataprep import __version__
+from dataprep.duplicates import HASH_BYTES, clusters
+from dataprep.schema import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.store import ROW_COLUMNS, SCHEMA_VERSION, blob_position_columns, write_table
+
+DICT = pa.dictionary(pa.int32(), STRING)
+OWN_COLUMNS = (
+    Column("sample_id", STRING, "first 128 bits of sha256(relative path, bytes), hex"),
+    Column("status", DICT, "ok, or how the first stage that did not accept the image ended: rejected, error, ..."),
+    Column("stage", DICT, "first stage that did not accept the image; null when accepted"),
+    Column("reason", DICT, "short code of why; null when accepted"),
+    Column("message", STRING, "one sentence of why; null when accepted"),
+    Column("selected", BOOL, "the sample is in the shards"),
+    Column("split", DICT, "train or val, from a hash of the near-duplicate cluster; null unless selected"),
+    Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
+    Column("dup_rank", UINT16, "0: the cluster's representative, the only one that is selected"),
+    Column("flag_label_outlier", BOOL, "camera, joints, expression or shape lie outlier_mads robust deviations out"),
+    Column("shard", UINT16, "number of the shard of its split that holds the sample; null unless selected"),
+    Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
+    Column("models", DICT, "JSON: the models behind the row, per stage: name, sha256, licence class"),
+)
+OUTLIER_LABELS = ("camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_betas")
+
+
+@dataclass(frozen=True)
+class Manifest(Aggregate):
+    """Writes `manifest.parquet`.
+
+    near_duplicate_bits: hashes at most this far apart (of 256 bits) are one cluster; val_fraction: share of clusters in
+    the validation split; outlier_mads: robust deviations that make a label an outlier; shard_rows: samples a shard.
+    """
+
+    name: ClassVar[str] = "manifest"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = (
+        "ingest", "detect", "body", "crop", "superres", "matte", "face", "camera", "quality",
+    )  # fmt: skip
+    columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
+    outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
+
+    near_duplicate_bits: int = 10
+    keep_near_duplicates: bool = False
+    val_fraction: float = 0.05
+    outlier_mads: float = 8.0
+    shard_rows: int = 1024
+
+    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+        tables = {name: view.table(name) for name in self.requires}
+        order = np.argsort(tables["ingest"]["sample_id"].to_numpy(zero_copy_only=False))
+        tables = {name: _in_order(table, tables["ingest"], order) for name, table in tables.items()}
+        verdict = _verdict(tables)
+        outlier = self._label_outliers(tables, verdict.accepted)
+        cluster, rank = self._clusters(tables["quality"], verdict.judged, verdict.accepted)
+        if not self.keep_near_duplicates:
+            verdict.reject(
+                verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
+            )
+        rows = self._rows(tables, verdict, outlier, cluster, rank, _models(view))
+        table = _join(table_from_rows(self.columns, rows), tables, view)
+        fingerprints = {name: view.refs[name].fingerprint for name in self.requires}
+        metadata = {
+            "schema_version": str(SCHEMA_VERSION),
+            "code_version": __version__,
+            "stages": json.dumps(fingerprints),
+        }
+        write_table(root / "manifest.parquet", table.replace_schema_metadata(metadata))
+        return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
+
+    def _label_outliers(self, tables: Mapping[str, pa.Table], accepted: Bool[np.ndarray, n]) -> Bool[np.ndarray, n]:
+        outlier = np.zeros(len(accepted), bool)
+        labels = [
+            _matrix(table[name]) for table in tables.values() for name in OUTLIER_LABELS if name in table.column_names
+        ]
+        for values in labels:
+            outlier |= _robust_distance(values, accepted) > self.outlier_mads
+        return outlier & accepted
+
+    def _clusters(
+        self, quality: pa.Table, judged: Bool[np.ndarray, n], accepted: Bool[np.ndarray, n]
+    ) -> tuple[Int[np.ndarray, n], Int[np.ndarray, n]]:
+        """Cluster and rank of every row that reached quality, -1 elsewhere; accepted members rank first."""
+        cluster = np.full(len(judged), -1)
+        rank = np.full(len(judged), -1)
+        hashes = quality["portrait_dhash"].filter(pa.array(judged)).to_pylist()
+        packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
+        cluster[judged] = clusters(packed, self.near_duplicate_bits)
+        members = np.flatnonzero(judged)
+        members = members[np.lexsort((members, ~accepted[members], cluster[members]))]
+        first = np.flatnonzero(np.diff(cluster[members], prepend=-1))
+        for group in np.split(members, first[1:]):
+            rank[group] = np.arange(len(group))
+        return cluster, rank
+
+    def _rows(
+        self,
+        tables: Mapping[str, pa.Table],
+        verdict: _Verdict,
+        outlier: Bool[np.ndarray, n],
+        cluster: Int[np.ndarray, n],
+        rank: Int[np.ndarray, n],
+        models: str,
+    ) -> list[dict[str, Any]]:
+        ids = tables["ingest"]["sample_id"].to_pylist()
+        first_of_cluster = {c: ids[i] for i, c in reversed(list(enumerate(cluster))) if c >= 0}
+        placed = {"train": 0, "val": 0}
+        rows = []
+        for i, sample_id in enumerate(ids):
+            row: dict[str, Any] = {
+                "sample_id": sample_id,
+                "status": verdict.status[i],
+                "stage": verdict.stage[i],
+                "reason": verdict.reason[i],
+                "message": verdict.message[i],
+                "selected": bool(verdict.accepted[i]),
+                "flag_label_outlier": bool(outlier[i]),
+                "models": models,
+            }
+            if cluster[i] >= 0:
+                row |= {"dup_cluster": int(cluster[i]), "dup_rank": int(rank[i])}
+            if verdict.accepted[i]:
+                split = "val" if _unit_interval(first_of_cluster[cluster[i]]) < self.val_fraction else "train"
+                shard, shard_row = divmod(placed[split], self.shard_rows)
+                placed[split] += 1
+                row |= {"split": split, "shard": shard, "shard_row": shard_row}
+            rows.append(row)
+        return rows
+
+
+@dataclass
+class _Verdict:
+    """How each row ended; the first stage that did not accept it speaks."""
+
+    status: list[str]
+    stage: list[str | None]
+    reason: list[str | None]
+    message: list[str | None]
+    accepted: Bool[np.ndarray, n]
+    judged: Bool[np.ndarray, n]  # reached quality with a portrait
+
+    def reject(self, rows: Bool[np.ndarray, n], stage: str, reason: str, message: str) -> None:
+        for i in np.flatnonzero(rows):
+            self.status[i], self.stage[i], self.reason[i], self.message[i] = "rejected", stage, reason, message
+        self.accepted = self.accepted & ~rows
+
+
+def _verdict(tables: Mapping[str, pa.Table]) -> _Verdict:
+    n = len(tables["ingest"])
+    judged = ~tables["quality"]["portrait_dhash"].is_null().to_numpy()
+    verdict = _Verdict(["ok"] * n, [None] * n, [None] * n, [None] * n, np.ones(n, bool), judged)
+    for name, table in tables.items():
+        columns = [table[column].to_pylist() for column in ("status", "reason", "message")]
+        for i, (status, reason, message) in enumerate(zip(*columns, strict=True)):
+            if status not in ("ok", "upstream") and verdict.accepted[i]:
+                verdict.status[i], verdict.stage[i] = status, name
+                verdict.reason[i], verdict.message[i] = reason, message
+                verdict.accepted[i] = False
+    return verdict
+
+
+def _in_order(table: pa.Table, ingest: pa.Table, order: Int[np.ndarray, n]) -> pa.Table:
+    if not table["sample_id"].equals(ingest["sample_id"]):
+        raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
+    return table.take(pa.array(order))
+
+
+def _join(own: pa.Table, tables: Mapping[str, pa.Table], view: DatasetView) -> pa.Table:
+    """The manifest's own columns, then every released column of each stage with its metadata."""
+    skip = {column.name for column in (*ROW_COLUMNS, *OWN_COLUMNS)}
+    fields, columns = list(own.schema), list(own.columns)
+    for name, table in tables.items():
+        stage = view.stages[name]
+        hidden = {c.name for c in stage.columns if not c.released}
+        hidden |= {c.name for blob in stage.blobs for c in blob_position_columns(blob)}
+        for field in table.schema:
+            if field.name not in skip | hidden:
+                fields.append(field)
+                columns.append(table[field.name].combine_chunks())
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _models(view: DatasetView) -> str:
+    models = {
+        name: [{"name": w.name, "sha256": w.sha256, "licence": w.licence} for w in stage.weights()]
+        for name, stage in view.stages.items()
+        if stage.weights()
+    }
+    return json.dumps(models, sort_keys=True)
+
+
+def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
+    """A fixed-size list column as float64, NaN where null."""
+    size = column.type.list_size
+    return np.array([[np.nan] * size if row is None else row for row in column.to_pylist()], dtype=np.float64)
+
+
+def _robust_distance(values: Float[np.ndarray, "n k"], rows: Bool[np.ndarray, n]) -> Float[np.ndarray, n]:
+    """Root mean square over the dimensions of (value - median) / (1.4826 MAD), statistics over `rows`."""
+    if not rows.any():
+        return np.zeros(len(values))
+    median = np.median(values[rows], axis=0)
+    spread = 1.4826 * np.median(np.abs(values[rows] - median), axis=0)
+    z = (values - median) / np.maximum(spread, 1e-6)
+    return np.sqrt(np.mean(z**2, axis=1))
+
+
+def _unit_interval(sample_id: str) -> float:
+    """A number in [0, 1) that depends on the id alone."""
+    return int(hashlib.sha256(f"split:{sample_id}".encode()).hexdigest()[:8], 16) / 2**32

@@ -1,0 +1,162 @@
+"""shards: the accepted samples as WebDataset-compatible tar files, each with a parquet twin. (spec 3, section 7)
+
+shards/train-00000.tar       <id>.portrait.png <id>.face.png <id>.alpha.png <id>.json, fixed order, mtime 0
+shards/train-00000.parquet   the manifest rows of those samples + byte offset, size and sha256 of every image
+shards/index.json            shards with rows, bytes and hashes, bases, label statistics; written last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataprep.schema import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
+
+IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
+MEMBERS = {"portrait": "portrait.png", "face": "face.png", "alpha": "alpha.png", "json": "json"}
+
+
+def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
+    return (
+        Column(f"{name}_offset", UINT64, f"byte offset of <sample_id>.{member} in the shard's tar", unit="B"),
+        Column(f"{name}_size", UINT32, f"size of <sample_id>.{member}", unit="B"),
+        Column(f"{name}_sha256", HASH256, f"sha256 of <sample_id>.{member}"),
+    )
+
+
+POSITION_COLUMNS = tuple(column for name, member in MEMBERS.items() for column in _position_columns(name, member))
+LABELS = ["camera_pitch_yaw", "joints_zyx", "bfm_id", "bfm_exp", "bfm_tex", "bfm_angle", "bfm_gamma", "bfm_trans", "smpl_betas", "smpl_global_orient", "smpl_body_pose", "cam2world", "intrinsics", "landmarks68", "crop_from_source"]
+STATISTICS = ("camera_pitch_yaw", "joints_zyx", "bfm_id", "bfm_exp", "smpl_betas")
+_SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
+
+
+@dataclass(frozen=True)
+class Shards(Aggregate):
+    """Packs what the manifest selected; which sample lies where was decided there."""
+
+    name: ClassVar[str] = "shards"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("manifest", "matte", "face")
+    columns: ClassVar[tuple[Column, ...]] = POSITION_COLUMNS
+    outputs: ClassVar[tuple[str, ...]] = ("shards/index.json",)
+
+    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+        manifest = pq.read_table(root / "manifest.parquet", partitioning=None)
+        images = {image: _positions(view, stage, blob) for image, (stage, blob) in IMAGES.items()}
+        folder = root / "shards"
+        entries = []
+        for name, rows in _shards(manifest):
+            samples = rows_from_table(rows)
+            positions = _write_tar(folder / f"{name}.tar", samples, view, images)
+            _write_twin(folder / f"{name}.parquet", rows, positions)
+            entries.append(_entry(folder, name, len(samples)))
+        _remove_stale(folder, {entry["name"] for entry in entries})
+        write_json(folder / "index.json", _index(manifest, entries))
+        return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
+
+
+def _shards(manifest: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Name and rows of each shard, rows in shard order."""
+    places: dict[str, list[int]] = {}
+    columns = (manifest[name].to_pylist() for name in ("split", "shard"))
+    for i, (split, shard) in enumerate(zip(*columns, strict=True)):
+        if split is not None:
+            places.setdefault(f"{split}-{shard:05d}", []).append(i)  # manifest order is shard order
+    for name in sorted(places):
+        yield name, manifest.take(pa.array(places[name]))
+
+
+Positions = Mapping[str, tuple[str, int, int, int]]  # sample_id -> stage, part, offset, size
+
+
+def _positions(view: DatasetView, stage: str, blob: str) -> Positions:
+    found = {}
+    for part in view.parts:
+        table = view.store.table(view.refs[stage], part, ["sample_id", f"{blob}:offset", f"{blob}:size"])
+        for sample_id, offset, size in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            if offset is not None:
+                found[sample_id] = (stage, part, offset, size)
+    return found
+
+
+def _write_tar(
+    path: Path, samples: list[dict[str, Any]], view: DatasetView, images: Mapping[str, Positions]
+) -> list[dict[str, Any]]:
+    """Write one shard; returns the position columns of each sample."""
+    rows = []
+    with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample in samples:
+            sample_id = sample["sample_id"]
+            content = {image: view.blob(*images[image][sample_id]) for image in IMAGES}
+            content["json"] = _labels_json(sample)
+            row: dict[str, Any] = {}
+            for name, member in MEMBERS.items():
+                offset = add_tar_member(tar, f"{sample_id}.{member}", content[name])
+                digest = hashlib.sha256(content[name]).digest()
+                row |= {f"{name}_offset": offset, f"{name}_size": len(content[name]), f"{name}_sha256": digest}
+            rows.append(row)
+    return rows
+
+
+def _labels_json(sample: Mapping[str, Any]) -> bytes:
+    labels = {name: sample[name] for name in LABELS if sample.get(name) is not None}
+    content = {
+        "sample_id": sample["sample_id"],
+        "source_path": sample["source_path"],
+        "license": sample["license"],
+        **{name: np.asarray(value, np.float64).round(7).ravel().tolist() for name, value in labels.items()},
+    }
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _write_twin(path: Path, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
+    own = table_from_rows(POSITION_COLUMNS, positions)
+    fields, columns = [*rows.schema, *own.schema], [*rows.columns, *own.columns]
+    write_table(path, pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata)))
+
+
+def _entry(folder: Path, name: str, rows: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "rows": rows}
+    for suffix in ("tar", "parquet"):
+        path = folder / f"{name}.{suffix}"
+        with path.open("rb") as file:
+            entry[suffix] = {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return entry
+
+
+def _remove_stale(folder: Path, names: set[str]) -> None:
+    """Shards of an earlier, larger build of this same data set."""
+    for path in folder.glob("*-*.*"):
+        if _SHARD_FILE.fullmatch(path.name) and path.stem not in names:
+            path.unlink()
+
+
+def _index(manifest: pa.Table, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    chosen = manifest.filter(manifest["selected"])
+    metadata = {key.decode(): value.decode() for key, value in (manifest.schema.metadata or {}).items()}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "stages": json.loads(metadata["stages"]),
+        "samples": len(chosen),
+        "members": list(MEMBERS.values()),
+        "models": json.loads(chosen["models"][0].as_py()) if len(chosen) else {},
+        "label_statistics": {name: _statistics(chosen[name]) for name in STATISTICS} if len(chosen) else {},
+        "shards": entries,
+    }
+
+
+def _statistics(column: pa.ChunkedArray) -> dict[str, list[float]]:
+    values = np.array(column.to_pylist(), dtype=np.float64)
+    return {"mean": values.mean(axis=0).round(6).tolist(), "std": values.std(axis=0).round(6).tolist()}

@@ -1,0 +1,146 @@
+"""Executors: where tasks run. The only module that imports dask; the serial one runs the very same code.
+
+Both take (function, task) pairs and yield (task, result) as they finish. Parallelism is processes with one thread
+each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image along, not its neighbours.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+from dataprep.errors import ConfigError
+
+Task = TypeVar("Task")
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GLOG_minloglevel": "2",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+
+class Executor(AbstractContextManager["Executor"], Protocol):
+    """Runs tasks; `capacity` is how many to keep submitted so that no worker waits."""
+
+    workers: int
+    capacity: int
+    pending: int
+
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None: ...
+
+    def completed(self) -> Iterator[tuple[Any, Any]]:
+        """Yield (task, result or exception) for at least one finished task; blocks until there is one."""
+        ...
+
+
+def prepare_process() -> None:
+    """One torch and one OpenCV thread in this process. Call before the first stage runs."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
+class SerialExecutor(AbstractContextManager["SerialExecutor"]):
+    """Everything in this process, in order: for tests and debuggers."""
+
+    workers, capacity = 1, 1
+
+    def __init__(self) -> None:
+        self._queue: list[tuple[Callable[[Any], Any], Any]] = []
+        prepare_process()
+
+    @property
+    def pending(self) -> int:
+        return len(self._queue)
+
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+        self._queue.append((function, task))
+
+    def completed(self) -> Iterator[tuple[Any, Any]]:
+        function, task = self._queue.pop(0)
+        yield task, function(task)
+
+    def __exit__(self, *exception: object) -> None:
+        self._queue.clear()
+
+
+class DaskExecutor(AbstractContextManager["DaskExecutor"]):
+    """A dask.distributed cluster: local worker processes, or a running scheduler by its address."""
+
+    def __init__(self, address: str, workers: int) -> None:
+        import dask
+        from distributed import Client, LocalCluster, as_completed
+
+        logging.getLogger("distributed").setLevel(logging.ERROR)
+        dask.config.set(
+            {
+                "distributed.worker.daemon": False,
+                "distributed.worker.memory.target": False,
+                "distributed.worker.memory.spill": False,
+                "distributed.scheduler.allowed-failures": 1,
+                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+            }
+        )
+        self._cluster: Any = None
+        if address == "local":
+            self._cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0.0, dashboard_address=None
+            )
+            self._client = Client(self._cluster)
+        else:
+            try:
+                self._client = Client(address, timeout="10s")
+            except (OSError, TimeoutError) as error:
+                raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error})") from error
+        self._client.run(prepare_process)
+        self.workers = max(1, sum(self._client.nthreads().values()))
+        self.capacity = max(8, 3 * self.workers)
+        self.pending = 0
+        self._tasks: dict[str, Any] = {}
+        self._finished = as_completed()
+
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+        future = self._client.submit(function, task, key=key, pure=False, retries=0, resources=resources or None)
+        self._tasks[future.key] = task
+        self.pending += 1
+        self._finished.add(future)
+
+    def completed(self) -> Iterator[tuple[Any, Any]]:
+        future = next(self._finished)
+        self.pending -= 1
+        task = self._tasks.pop(future.key)
+        error = future.exception()
+        yield task, (future.result() if error is None else error)
+        future.release()
+
+    def __exit__(self, *exception: object) -> None:
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+def make_executor(cluster: str, workers: str) -> Executor:
+    """`cluster`: local, serial, tcp://host:port. `workers`: a number or "auto" (one per core, memory permitting)."""
+    if cluster == "serial":
+        return SerialExecutor()
+    if cluster != "local" and not cluster.startswith(("tcp://", "tls://", "ucx://")):
+        raise ConfigError(f"--cluster {cluster!r}: expected local, serial or tcp://host:port")
+    return DaskExecutor(cluster, worker_count(workers))
+
+
+def worker_count(workers: str) -> int:
+    """The number behind --workers; raises ConfigError unless it is "auto" or a positive integer."""
+    if workers == "auto":
+        return max(1, len(os.sched_getaffinity(0)))
+    if not workers.isdigit() or int(workers) < 1:
+        raise ConfigError(f"--workers {workers!r}: expected auto or a number of at least 1")
+    return int(workers)

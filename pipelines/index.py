@@ -1,0 +1,107 @@
+"""Keep `index.parquet` and `dataset.json` in step with the source folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataprep import sources
+from dataprep.errors import StoreError
+from dataprep.sources import FileState, Source
+from dataprep.store import SCHEMA_VERSION, write_json, write_table
+
+_INDEX_SCHEMA = pa.schema(
+    [
+        ("path", pa.string()),
+        ("bytes", pa.uint64()),
+        ("sha256", pa.binary(32)),
+        ("sample_id", pa.string()),
+        ("duplicate_of", pa.string()),
+        ("mask_path", pa.string()),
+        ("mask_sha256", pa.binary(32)),
+        ("openpose", pa.string()),
+        ("dataset", pa.string()),
+        ("part", pa.uint32()),
+    ]
+)
+_CACHE_SCHEMA = pa.schema(
+    [("path", pa.string()), ("bytes", pa.uint64()), ("mtime_ns", pa.int64()), ("sha256", pa.binary(32))]
+)
+
+
+def refresh(source_root: Path, out: Path, progress: Callable[[int], None] | None = None) -> list[Source]:
+    """Scan and hash the source folder, place new inputs into parts, and write the index when it changed.
+
+    Raises StoreError when `out` holds a data set of other photographs.
+    """
+    known, part_size = _known(out)
+    cache = _read_cache(out)
+    before = len(cache)
+    found = sources.identify(source_root, sources.scan(source_root), cache, progress)
+    part_size = part_size or sources.part_size_for(len(found))
+    if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
+        raise StoreError(
+            f"{out} holds a data set made from other photographs ({len(known)} inputs, the first {known[0].path!r}), and "
+            f"none of them is in {source_root}; choose another --out"
+        )
+    arranged = sources.arrange(found, known, part_size)
+    if arranged != known:
+        write_json(out / "dataset.json", {"schema_version": SCHEMA_VERSION, "part_size": part_size})
+        write_index(out, arranged)
+    if len(cache) != before:
+        _write_cache(out, cache)
+    return arranged
+
+
+def read_index(out: Path) -> list[Source]:
+    """The inputs of an existing data set, in (part, position) order; raises StoreError when there is none."""
+    known, _ = _known(out)
+    if not known:
+        raise StoreError(f"{out} holds no data set (no index.parquet); build one with: shhq-hs run SOURCE --out {out}")
+    return known
+
+
+def write_index(out: Path, arranged: Iterable[Source]) -> None:
+    write_table(out / "index.parquet", pa.Table.from_pylist([asdict(s) for s in arranged], schema=_INDEX_SCHEMA))
+
+
+def _known(out: Path) -> tuple[list[Source], int]:
+    path = out / "index.parquet"
+    if not path.exists():
+        return [], 0
+    try:
+        settings = json.loads((out / "dataset.json").read_text())
+        rows = pq.read_table(path, schema=_INDEX_SCHEMA, partitioning=None).to_pylist()
+    except (OSError, ValueError, pa.ArrowInvalid) as error:
+        raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
+    if settings["schema_version"] != SCHEMA_VERSION:
+        raise StoreError(
+            f"{out} has schema version {settings['schema_version']}, this program writes {SCHEMA_VERSION}; choose another --out"
+        )
+    return [Source(**row) for row in rows], settings["part_size"]
+
+
+def _read_cache(out: Path) -> dict[FileState, bytes]:
+    path = out / "runs" / "hashes.parquet"
+    if not path.exists():
+        return {}
+    columns = pq.read_table(path, partitioning=None).to_pydict()
+    states = zip(columns["path"], columns["bytes"], columns["mtime_ns"], strict=True)
+    return dict(zip(states, columns["sha256"], strict=True))
+
+
+def _write_cache(out: Path, cache: dict[FileState, bytes]) -> None:
+    paths, sizes, times = zip(*cache, strict=True)
+    table = pa.Table.from_arrays(
+        [
+            pa.array(column, field.type)
+            for column, field in zip((paths, sizes, times, cache.values()), _CACHE_SCHEMA, strict=True)
+        ],
+        schema=_CACHE_SCHEMA,
+    )
+    write_table(out / "runs" / "hashes.parquet", table)

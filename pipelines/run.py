@@ -1,0 +1,206 @@
+"""The driver: index, plan, run what is missing, sum up. Killed at any point, the same command goes on. (spec 3)"""
+
+from __future__ import annotations
+
+import datetime
+import heapq
+import json
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataprep.errors import ShhqError, StoreError
+from dataprep.sources import Source
+from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.store import Store, atomic_file, write_json
+from pipelines.dag import Dag, describe
+from pipelines.executors import Executor
+from pipelines.index import refresh
+from pipelines.plan import Plan, committed_keys, drop_ledger, make_plan, write_ledger
+from pipelines.progress import Progress, clock
+from pipelines.task import PartReport, PartTask, run_part
+
+
+@dataclass(frozen=True)
+class AggregateTask:
+    """One aggregate over the whole data set; `view` is what it may read."""
+
+    aggregate: Aggregate
+    view: DatasetView
+    key: str
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run did: part failures keep their dependents undone, and the same command tries them again."""
+
+    plan: Plan
+    seconds: float
+    failed: tuple[str, ...]
+
+
+class EventLog:
+    """`runs/<id>/events.jsonl`: one line an event, the only place for times, hosts and tracebacks."""
+
+    def __init__(self, root: Path) -> None:
+        self._stamp = datetime.datetime.now(datetime.UTC)
+        run_id = f"{self._stamp:%Y%m%dT%H%M%S}-{socket.gethostname()}-{os.getpid()}"
+        self._path = root / "runs" / run_id / "events.jsonl"
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(self, event: str, **content: Any) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        line = {"time": now.isoformat(timespec="milliseconds"), "event": event, **content}
+        with self._path.open("a") as file:
+            file.write(json.dumps(line, sort_keys=True) + "\n")
+
+
+def run(source_root: Path, out: Path, dag: Dag, executor: Executor) -> RunSummary:
+    """Bring the data set in `out` up to date. Raises ShhqError on what the user must mend."""
+    out.mkdir(parents=True, exist_ok=True)
+    with _lock(out):
+        store = Store(out)
+        index = refresh(source_root, out)
+        plan = make_plan(store, dag, index)
+        log = EventLog(out)
+        log.write("start", inputs=len(index), python=platform.python_version(), workers=executor.workers)
+        work = Schedule(store, source_root, dag, plan, log)
+        work.run_parts(executor)
+        if not work.failed:
+            work.run_aggregates(executor)
+        log.write("end", seconds=work.progress.elapsed_s, failed=work.failed)
+        return RunSummary(plan, work.progress.elapsed_s, tuple(work.failed))
+
+
+class Schedule:
+    """Hands tasks to the executor as their inputs become ready: the deepest stage first, then the lowest part."""
+
+    def __init__(self, store: Store, source_root: Path, dag: Dag, plan: Plan, log: EventLog) -> None:
+        self._store, self._source_root, self._dag, self._plan, self._log = store, source_root, dag, plan, log
+        self._todo = {stage.name: set(stage.todo) for stage in plan.stages}
+        self._ready: list[tuple[int, int]] = []  # (-depth, part)
+        self.failed: list[str] = []
+        self.progress = Progress({s.name: s.rows_todo for s in plan.stages if s.todo}, 1)
+
+    def run_parts(self, executor: Executor) -> None:
+        self.progress.workers = executor.workers
+        self._begin()
+        while self._ready or executor.pending:
+            while self._ready and executor.pending < executor.capacity:
+                depth, part = heapq.heappop(self._ready)
+                task = self._task(-depth, part)
+                executor.submit(run_part, task, f"{task.ref.folder}-{part:06d}", dict(task.stage.resources()))
+            for task, outcome in executor.completed():
+                self._finish(task, outcome)
+        if any(stage.todo for stage in self._plan.stages):
+            self.progress.close()
+        self._write_ledgers()
+
+    def run_aggregates(self, executor: Executor) -> None:
+        """After the last part: each aggregate that is out of date, in order."""
+        stages = {stage.name: stage for stage in self._dag.stages}
+        view = DatasetView(self._store, stages, self._dag.refs, tuple(self._plan.parts))
+        for aggregate in self._dag.aggregates:
+            if not self._plan.aggregates[aggregate.name]:
+                continue
+            task = AggregateTask(aggregate, view, self._plan.aggregate_keys[aggregate.name])
+            executor.submit(run_aggregate, task, f"{aggregate.name}-{task.key}", {})
+            for _, outcome in executor.completed():
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                self._log.write("aggregate", stage=aggregate.name, counts=outcome)
+
+    def _begin(self) -> None:
+        for plan in self._plan.stages:
+            stage, ref = self._stage(plan.name), self._dag.refs[plan.name]
+            if plan.todo:
+                drop_ledger(self._store, ref)
+                upstream = {name: self._dag.refs[name].fingerprint for name in stage.requires}
+                write_json(self._store.folder(ref) / "stage.json", {"stage": describe(stage), "upstream": upstream})
+        for depth, plan in enumerate(self._plan.stages):
+            for part in plan.todo:
+                if self._is_ready(depth, part):
+                    heapq.heappush(self._ready, (-depth, part))
+
+    def _stage(self, name: str) -> Any:
+        return next(stage for stage in self._dag.stages if stage.name == name)
+
+    def _is_ready(self, depth: int, part: int) -> bool:
+        return not any(part in self._todo[name] for name in self._dag.stages[depth].requires)
+
+    def _task(self, depth: int, part: int) -> PartTask:
+        stage = self._dag.stages[depth]
+        sources: tuple[Source, ...] = () if stage.requires else self._plan.parts[part]
+        key = self._plan.keys[stage.name][part]
+        upstream = self._dag.upstream(stage)
+        return PartTask(
+            self._store.root, self._source_root, stage, self._dag.refs[stage.name], upstream, part, key, sources
+        )
+
+    def _finish(self, task: PartTask, outcome: PartReport | BaseException) -> None:
+        if isinstance(outcome, ShhqError):
+            raise outcome
+        if isinstance(outcome, BaseException):
+            self.failed.append(f"{task.stage.name} part {task.part}: {type(outcome).__name__}: {outcome}")
+            self._log.write("failed", stage=task.stage.name, part=task.part, error=repr(outcome))
+            return
+        self._todo[task.stage.name].discard(task.part)
+        self._log.write(
+            "part", stage=outcome.stage, part=outcome.part, counts=outcome.counts, seconds=round(outcome.seconds, 3)
+        )
+        for sample_id, text in outcome.errors.items():
+            self._log.write("error", stage=outcome.stage, sample_id=sample_id, traceback=text)
+        for depth, stage in enumerate(self._dag.stages):
+            waits = task.stage.name in stage.requires and task.part in self._todo[stage.name]
+            if waits and self._is_ready(depth, task.part):
+                heapq.heappush(self._ready, (-depth, task.part))
+        self.progress.advance(outcome.stage, sum(outcome.counts.values()), outcome.seconds)
+
+    def _write_ledgers(self) -> None:
+        for plan in self._plan.stages:
+            if plan.todo:
+                ref = self._dag.refs[plan.name]
+                write_ledger(self._store, ref, committed_keys(self._store, ref))
+
+
+def run_aggregate(task: AggregateTask) -> dict[str, int]:
+    """Build one aggregate and record that it is done, last."""
+    root = task.view.store.root
+    counts = task.aggregate.build(task.view, root)
+    write_json(root / "stages" / task.aggregate.name / "done.json", {"key": task.key, "counts": counts})
+    return counts
+
+
+@contextmanager
+def _lock(out: Path) -> Iterator[None]:
+    """One driver at a time on this host; a lock left by a dead process is taken over."""
+    path = out / "runs" / "lock.json"
+    holder = _lock_holder(path)
+    if holder is not None:
+        raise StoreError(
+            f"{out} is in use by process {holder} on this machine; wait for it, or end it and run the same command again"
+        )
+    with atomic_file(path) as file:
+        file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _lock_holder(path: Path) -> int | None:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    if content.get("host") != socket.gethostname() or content.get("pid") == os.getpid():
+        return None
+    return content["pid"] if Path(f"/proc/{content['pid']}").exists() else None
+
+
+__all__ = ["RunSummary", "Schedule", "clock", "run"]
