@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import importlib.util
 import os
-import tempfile
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,7 +100,7 @@ class Graphs:
 
     @staticmethod
     def _process(graph: Any, rgb: np.ndarray) -> Any:
-        with warnings.catch_warnings():
+        with quiet_stderr(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # protobuf's deprecation notes
             return graph.process(np.ascontiguousarray(rgb))
 
@@ -141,9 +141,9 @@ def _package_folder() -> Path:
 
 
 def _build(module: str, name: str, **options: Any) -> Any:
-    """Make a solution and run it once on grey, with the C++ start-up chatter swallowed."""
+    """Make a solution and run it once on grey, so that its start-up chatter ends here."""
     check_models()
-    with _quiet_stderr(), warnings.catch_warnings():
+    with quiet_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         graph = getattr(importlib.import_module(f"mediapipe.python.solutions.{module}"), name)(**options)
         graph.process(np.full((64, 64, 3), 128, np.uint8))
@@ -151,16 +151,17 @@ def _build(module: str, name: str, **options: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Send file descriptor 2 to a scratch file: TensorFlow Lite and absl write there directly, before any log level."""
-    with tempfile.TemporaryFile() as scratch:
-        saved = os.dup(2)
-        try:
-            os.dup2(scratch.fileno(), 2)
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+def quiet_stderr() -> Iterator[None]:
+    """Send file descriptor 2 to nowhere: TensorFlow Lite and absl write there directly and heed no log level."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _face_box(detection: Any, width: int, height: int) -> FaceBox:

@@ -1,0 +1,350 @@
+"""Find the one person of a photograph: body points, face mesh, 68 landmarks, boxes and mask, by MediaPipe.
+
+The full-range face detector sees small faces in whole photographs; the face mesh does not, so it runs on several head
+crops and the readings that agree are averaged. All results are in continuous pixels of the photograph.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from dataprep import geometry
+from dataprep.errors import Rejected
+from dataprep.models.landmarks68 import landmarks68_from_mesh
+from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
+
+_NOSE, _LEFT_EYE, _RIGHT_EYE, _LEFT_SHOULDER, _RIGHT_SHOULDER = 0, 2, 5, 11, 12
+_GREY = 128
+_BODY_CROP_PX, _HEAD_CROP_PX, _MASK_CROP_PX = 640, 384, 512
+
+_SAME_FACE_IOU = 0.3
+_RIVAL_SCORE = 0.6  # a second face counts as a person from this score on
+_RIVAL_SIZE = 0.5  # ... and from this size relative to the first
+_MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes) are left out
+_MIN_LANDMARKS_INSIDE = 0.9
+_MIN_RIVAL_VISIBILITY = 0.6
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What was found of the one person of an image. Frames: px are source pixels, left is the person's left.
+
+    keypoints33: x px, y px, visibility in [0, 1] (may lie outside the image); keypoints33_world_m: hip-centred metres,
+    x right, y down, z away from the camera; face_mesh478_px: x, y and depth (negative towards the camera);
+    person_mask: 255 = person. mesh_agreement: the part of the head crops whose meshes agreed, in (0, 1].
+    """
+
+    person_bbox_px: Float[np.ndarray, "4"]
+    keypoints33: Float[np.ndarray, "33 3"]
+    keypoints33_world_m: Float[np.ndarray, "33 3"]
+    person_mask: UInt8[np.ndarray, "h w"]
+    face_mesh478_px: Float[np.ndarray, "478 3"]
+    landmarks68_px: Float[np.ndarray, "68 2"]
+    face_bbox_px: Float[np.ndarray, "4"]
+    face_score: float
+    mesh_agreement: float
+    face_boxes_px: Float[np.ndarray, "n 4"]
+
+    @property
+    def n_faces(self) -> int:
+        return len(self.face_boxes_px)
+
+
+class PersonDetector:
+    """Image in, `Detection` out. Keeps MediaPipe graphs, but no memory of earlier images."""
+
+    def __init__(self) -> None:
+        self._graphs = Graphs()
+
+    def __call__(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Detection:
+        """Detect the one person.
+
+        Raises Rejected: no_person, no_face, back_view, face_out_of_frame, multiple_people.
+        """
+        faces = self._find_faces(rgb)
+        pose = self._find_pose(rgb, faces)
+        if pose is None:
+            raise Rejected("no_person", "no person was found" + (", only a face without a body" if faces else ""))
+        faces = self._add_face_near_pose(rgb, pose, faces)
+        face = _face_of(pose, faces)
+        reading = self._read_mesh(rgb, pose, face)
+        if reading is None or face is None:
+            raise _missing_face(pose, rgb.shape[1], rgb.shape[0])
+        mesh, agreement = reading
+        landmarks = landmarks68_from_mesh(mesh)
+        _require_inside(landmarks, rgb.shape[1], rgb.shape[0])
+        mask = self._segment(rgb, pose, landmarks)
+        self._refuse_second_person(rgb, pose, face, faces, mask)
+        return Detection(
+            person_bbox_px=mask_bbox(mask),
+            keypoints33=pose.points,
+            keypoints33_world_m=pose.world_m,
+            person_mask=mask,
+            face_mesh478_px=mesh,
+            landmarks68_px=landmarks,
+            face_bbox_px=face.bbox_px,
+            face_score=face.score,
+            mesh_agreement=agreement,
+            face_boxes_px=np.array([one.bbox_px for one in faces]),
+        )
+
+    def segment_portrait(self, rgb: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
+        """Person mask of a head-shoulder picture."""
+        return _to_uint8(self._graphs.person_mask(rgb))
+
+    # --- faces
+
+    def _find_faces(self, rgb: np.ndarray) -> list[FaceBox]:
+        """Faces of the whole picture and of overlapping squares along its longer side, each once, the best first."""
+        found = [face for square in _squares(rgb.shape[1], rgb.shape[0]) for face in self._faces_in(rgb, square)]
+        return _unique(found)
+
+    def _faces_in(self, rgb: np.ndarray, square: _Square) -> list[FaceBox]:
+        crop, source_from_crop = square.cut(rgb, _BODY_CROP_PX)
+        return [_map_face(face, source_from_crop) for face in self._graphs.faces(crop)]
+
+    def _add_face_near_pose(self, rgb: np.ndarray, pose: PosePoints, faces: list[FaceBox]) -> list[FaceBox]:
+        """Look again in a head crop when no face lies at the pose's head."""
+        if _face_of(pose, faces) is not None:
+            return faces
+        return _unique(faces + self._faces_in(rgb, _head_square_of_pose(pose, 3.0)))
+
+    # --- body
+
+    def _find_pose(self, rgb: np.ndarray, faces: list[FaceBox]) -> PosePoints | None:
+        """The person of the whole picture, read again closer up when small; else the body below the best face."""
+        height, width = rgb.shape[:2]
+        whole = _Square(np.array([width / 2, height / 2]), float(max(width, height)))
+        pose = self._pose_in(rgb, whole)
+        if pose is not None:
+            close = _square_around(pose.points[:, :2], 1.3)
+            return (self._pose_in(rgb, close) if close.side_px < 0.6 * whole.side_px else None) or pose
+        for face in faces[:1]:
+            for reach in (8.0, 5.0):  # in face sizes: a standing person, head to waist
+                below = face.centre_px + np.array([0.0, 0.35 * reach * face.side_px])
+                if (pose := self._pose_in(rgb, _Square(below, reach * face.side_px))) is not None:
+                    return pose
+        return None
+
+    def _pose_in(self, rgb: np.ndarray, square: _Square) -> PosePoints | None:
+        crop, source_from_crop = square.cut(rgb, _BODY_CROP_PX)
+        pose = self._graphs.pose(crop)
+        if pose is None:
+            return None
+        points = np.column_stack([geometry.transform(source_from_crop, pose.points[:, :2]), pose.points[:, 2]])
+        return PosePoints(points, pose.world_m, pose.mask)
+
+    # --- mesh
+
+    def _read_mesh(self, rgb: np.ndarray, pose: PosePoints, face: FaceBox | None) -> tuple[np.ndarray, float] | None:
+        """The mean of the meshes that agree, (478, 3) px, and the part of the crops that gave one of them."""
+        squares = list(_head_squares(pose, face))
+        meshes = [mesh for square in squares if (mesh := self._mesh_in(rgb, square)) is not None]
+        if face is not None:
+            meshes = [mesh for mesh in meshes if _covers(mesh, face)]
+        if not meshes:
+            return None
+        stack = np.stack(meshes)
+        size = float(np.mean(np.ptp(stack[:, :, :2], axis=1)))
+        apart = np.linalg.norm(stack[:, None, :, :2] - stack[None, :, :, :2], axis=-1).mean(-1) / size
+        central = int(np.argmin(apart.mean(axis=1)))
+        agreeing = apart[central] < _MESH_TOLERANCE
+        return stack[agreeing].mean(axis=0), float(agreeing.sum() / len(squares))
+
+    def _mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
+        crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
+        mesh = self._graphs.mesh(crop)
+        if mesh is None:
+            return None
+        depth = mesh[:, 2] * geometry.scale_of(source_from_crop)
+        return np.column_stack([geometry.transform(source_from_crop, mesh[:, :2]), depth])
+
+    # --- mask
+
+    def _segment(self, rgb: np.ndarray, pose: PosePoints, landmarks: np.ndarray) -> np.ndarray:
+        """Person mask of the photograph: the whole body, and closer up around head and shoulders."""
+        body = self._mask_in(rgb, _square_around(pose.points[pose.points[:, 2] > 0.3, :2], 1.35))[0]
+        face_size = float(np.ptp(landmarks[:, 1]))
+        head = _Square(landmarks[27] + np.array([0.0, 0.7 * face_size]), 4.2 * face_size)
+        close, weight = self._mask_in(rgb, head)
+        return _main_component(_to_uint8(close * weight + body * (1 - weight)), landmarks[30])
+
+    def _mask_in(self, rgb: np.ndarray, square: _Square) -> tuple[np.ndarray, np.ndarray]:
+        """Mask of the part of the photograph under the square, and a weight that fades at the square's border."""
+        crop, source_from_crop = square.cut(rgb, _MASK_CROP_PX)
+        mask = self._graphs.person_mask(crop)
+        fade = np.minimum(np.minimum(np.arange(_MASK_CROP_PX), np.arange(_MASK_CROP_PX)[::-1]) / (0.1 * _MASK_CROP_PX), 1)
+        both = np.dstack([mask, np.minimum.outer(fade, fade)]).astype(np.float32)
+        back = _paste(both, source_from_crop, rgb.shape[1], rgb.shape[0])
+        return back[..., 0], back[..., 1]
+
+    # --- second person
+
+    def _refuse_second_person(
+        self, rgb: np.ndarray, pose: PosePoints, face: FaceBox, faces: list[FaceBox], mask: np.ndarray
+    ) -> None:
+        rivals = [
+            other
+            for other in faces
+            if other is not face and other.score >= _RIVAL_SCORE and other.side_px >= _RIVAL_SIZE * face.side_px
+        ]
+        if any(self._mesh_in(rgb, _Square(other.centre_px, 2.0 * other.side_px)) is not None for other in rivals):
+            raise Rejected("multiple_people", f"{len(rivals) + 1} faces of similar size were found, expected one person")
+        if self._second_pose(rgb, pose, mask):
+            raise Rejected("multiple_people", "a second person was found beside the first, expected one")
+
+    def _second_pose(self, rgb: np.ndarray, pose: PosePoints, mask: np.ndarray) -> bool:
+        """Whether a person of similar size remains when the first is painted out."""
+        grown = cv2.dilate(mask, np.ones((25, 25), np.uint8)) > 60
+        without = rgb.copy()
+        without[grown] = np.median(rgb[~grown], axis=0) if (~grown).any() else _GREY
+        height, width = rgb.shape[:2]
+        other = self._pose_in(without, _Square(np.array([width / 2, height / 2]), float(max(width, height))))
+        if other is None or other.points[:25, 2].mean() < _MIN_RIVAL_VISIBILITY:
+            return False
+        on_first = np.mean([_at(mask, point) > 127 for point in other.points[:25, :2]])
+        similar = np.ptp(other.points[:25, 1]) > 0.4 * np.ptp(pose.points[:25, 1])
+        return bool(similar and on_first < 0.3)
+
+
+@dataclass(frozen=True)
+class _Square:
+    """A square of the photograph: centre and side in px, clockwise lean in rad."""
+
+    centre_px: np.ndarray
+    side_px: float
+    roll_rad: float = 0.0
+
+    def cut(self, rgb: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+        """The square at `size_px`, grey outside the photograph, and source_from_crop."""
+        matrix = geometry.crop_from_source(self.centre_px, max(self.side_px, 8.0), self.roll_rad, size_px)
+        return geometry.resample(rgb, matrix, size_px, fill=_GREY), geometry.invert(matrix)
+
+
+def mask_bbox(mask: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
+    """x0, y0, x1, y1 in px of the pixels above one half; the whole image when there are none."""
+    ys, xs = np.nonzero(mask > 127)
+    if not len(xs):
+        return np.array([0.0, 0.0, mask.shape[1], mask.shape[0]])
+    return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float64)
+
+
+def _squares(width: int, height: int) -> Iterator[_Square]:
+    short, long = min(width, height), max(width, height)
+    yield _Square(np.array([width / 2, height / 2]), float(long))
+    steps = math.ceil((long - short) / (0.5 * short)) if long > 1.15 * short else 0
+    for i in range(steps + 1 if steps else 0):
+        along = short / 2 + (long - short) * i / steps
+        yield _Square(np.array([along, height / 2] if width > height else [width / 2, along]), float(short))
+
+
+def _square_around(points: np.ndarray, margin: float) -> _Square:
+    low, high = points.min(axis=0), points.max(axis=0)
+    return _Square((low + high) / 2, margin * float(np.max(high - low)))
+
+
+def _head_square_of_pose(pose: PosePoints, shoulder_widths: float) -> _Square:
+    points = pose.points[:, :2]
+    shoulders = float(np.linalg.norm(points[_LEFT_SHOULDER] - points[_RIGHT_SHOULDER]))
+    # side on, the shoulders cover each other: the head is then the better ruler
+    head = 2.5 * float(np.linalg.norm(points[7] - points[8]))
+    return _Square(points[_NOSE], shoulder_widths * max(shoulders, head), _roll(points[_RIGHT_EYE], points[_LEFT_EYE]))
+
+
+def _head_squares(pose: PosePoints, face: FaceBox | None) -> Iterator[_Square]:
+    """Several views of the head, upright by the eyes."""
+    for shoulder_widths in (1.2, 1.5):
+        yield _head_square_of_pose(pose, shoulder_widths)
+    if face is not None:
+        roll = _roll(face.points_px[0], face.points_px[1])
+        for scale in (1.7, 2.1, 2.6):
+            yield _Square(face.centre_px, scale * face.side_px, roll)
+
+
+def _roll(right_eye: np.ndarray, left_eye: np.ndarray) -> float:
+    """Clockwise lean of the head in rad, from the person's right to left eye, seen from the front."""
+    across = left_eye - right_eye
+    angle = math.atan2(across[1], across[0])
+    return angle if abs(angle) < math.radians(60) else 0.0
+
+
+def _map_face(face: FaceBox, source_from_crop: np.ndarray) -> FaceBox:
+    corners = geometry.transform(source_from_crop, face.bbox_px.reshape(2, 2))
+    return FaceBox(corners.ravel(), face.score, geometry.transform(source_from_crop, face.points_px))
+
+
+def _unique(faces: list[FaceBox]) -> list[FaceBox]:
+    kept: list[FaceBox] = []
+    for face in sorted(faces, key=lambda one: (-one.score, *one.bbox_px)):
+        if all(_iou(face.bbox_px, other.bbox_px) < _SAME_FACE_IOU for other in kept):
+            kept.append(face)
+    return kept
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
+    return float(overlap / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap))
+
+
+def _face_of(pose: PosePoints, faces: list[FaceBox]) -> FaceBox | None:
+    """The face whose box holds the pose's nose, or nearly."""
+    nose = pose.points[_NOSE, :2]
+    near = [face for face in faces if np.linalg.norm(face.centre_px - nose) < 0.9 * face.side_px]
+    return near[0] if near else None
+
+
+def _covers(mesh: np.ndarray, face: FaceBox) -> bool:
+    """Whether the mesh lies where the face box is and has about its size."""
+    size = float(np.ptp(mesh[:, :2], axis=0).max())
+    return bool(
+        np.linalg.norm(mesh[:, :2].mean(axis=0) - face.centre_px) < 0.5 * face.side_px and 0.5 < size / face.side_px < 2.2
+    )
+
+
+def _missing_face(pose: PosePoints, width: int, height: int) -> Rejected:
+    nose, points = pose.points[_NOSE], pose.points
+    edge = 0.02 * max(width, height)
+    if not (edge <= nose[0] <= width - edge and edge <= nose[1] <= height - edge):
+        return Rejected("face_out_of_frame", "the face lies outside the image or is cut off by its edge")
+    if points[_LEFT_SHOULDER, 0] < points[_RIGHT_SHOULDER, 0]:
+        return Rejected("back_view", "the person is seen from behind")
+    return Rejected("no_face", "a person was found, but no face (turned away, covered or too small)")
+
+
+def _require_inside(landmarks: np.ndarray, width: int, height: int) -> None:
+    inside = ((landmarks >= 0) & (landmarks <= (width, height))).all(axis=1).mean()
+    if inside < _MIN_LANDMARKS_INSIDE:
+        raise Rejected("face_out_of_frame", f"only {inside:.0%} of the face lies inside the image")
+
+
+def _paste(values: np.ndarray, source_from_crop: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Warp a float crop back onto the photograph, zero outside the crop."""
+    half = np.array([0.5, 0.5])
+    linear, offset = source_from_crop[:, :2], source_from_crop[:, 2]
+    index_matrix = np.column_stack([linear, linear @ half + offset - half])  # OpenCV counts from pixel centres
+    return cv2.warpAffine(values, index_matrix, (width, height), flags=cv2.INTER_LINEAR)
+
+
+def _main_component(mask: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Remove blobs that are not joined to the one under `point` (or to the largest)."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 25).astype(np.uint8))
+    label = int(_at(labels, point))
+    if label == 0 and len(stats) > 1:
+        label = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return np.where(labels == label, mask, 0).astype(np.uint8)
+
+
+def _at(image: np.ndarray, point: np.ndarray) -> float:
+    x = int(np.clip(point[0], 0, image.shape[1] - 1))
+    y = int(np.clip(point[1], 0, image.shape[0] - 1))
+    return float(image[y, x])
+
+
+def _to_uint8(mask: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(mask * 255), 0, 255).astype(np.uint8)
