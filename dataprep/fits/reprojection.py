@@ -1,0 +1,80 @@
+"""How well a body estimate explains its 2D points: the losses and errors that the body fits share.
+
+Crop units are EFT's: the square around the visible points, 1.2 times their larger extent, spans [-1, 1].
+Shape suffixes: B batch, P = 23 points.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from dataprep.models.body_points import BodyPoints
+from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput
+
+_CROP_MARGIN = 1.2
+_COCO_LIMBS_AND_FACE = 17  # of the 49 joints of EFT, the ones MediaPipe sees
+
+# Hips, knees and feet of a detector stray further than face and arms, and matter less here.
+_CONFIDENCE = torch.tensor(
+    [0.5 if "hip" in name or "knee" in name else 0.3 if name.split("_")[-1] in ("ankle", "heel", "index") else 1.0
+     for name in POINTS]
+)  # fmt: skip
+_IN_COCO = torch.tensor([not name.startswith("mouth") and name.split("_")[-1] not in ("heel", "index")
+                         for name in POINTS])  # fmt: skip
+_LEGS = tuple((POINTS.index(f"{side}_knee"), POINTS.index(f"{side}_ankle")) for side in ("left", "right"))
+_SHORTEST_SHIN = 1 / 112  # crop units; a shorter one has no direction
+
+
+def project(estimate: BodyEstimate, body: BodyPoints) -> Float[Tensor, "b 23 2"]:
+    """Weak-perspective projection of the key points, normalised units."""
+    points = body(estimate.rotations, estimate.betas).points
+    return estimate.camera[:, :1, None] * points[..., :2] + estimate.camera[:, None, 1:]
+
+
+def half_crop(inputs: LifterInput) -> Float[Tensor, " b"]:
+    """Half the side of EFT's crop square, normalised units."""
+    seen = inputs.visible[..., None]
+    low = inputs.points.masked_fill(~seen, torch.inf).amin(1)
+    high = inputs.points.masked_fill(~seen, -torch.inf).amax(1)
+    return _CROP_MARGIN / 2 * (high - low).amax(1)
+
+
+def loss_2d(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+    """Confidence-weighted mean squared error per valid coordinate, crop units."""
+    weight = _CONFIDENCE * inputs.visible
+    squared = ((projected - inputs.points) / half_crop(inputs)[:, None, None]).square().sum(-1)
+    return (weight * squared).sum(1) / (2 * weight.sum(1))
+
+
+def loss_49(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+    """The published form: plain mean over 49 x 2 coordinates, absent joints counting as zero error."""
+    squared = ((projected - inputs.points) / half_crop(inputs)[:, None, None]).square().sum(-1)
+    return (squared * (inputs.visible & _IN_COCO)).sum(1) / (49 * 2)
+
+
+def leg_loss(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+    """1 - cosine between fitted and seen shin directions, summed over legs whose knee and ankle are seen."""
+    total = torch.zeros(len(projected))
+    for knee, ankle in _LEGS:
+        seen = inputs.points[:, ankle] - inputs.points[:, knee]
+        fitted = projected[:, ankle] - projected[:, knee]
+        known = inputs.visible[:, knee] & inputs.visible[:, ankle]
+        known = known & (seen.norm(dim=-1) > _SHORTEST_SHIN * half_crop(inputs))
+        total = total + known * (1 - torch.cosine_similarity(fitted, seen, dim=-1))
+    return total
+
+
+def rmse_px(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+    """Root mean squared distance of visible points in source pixels."""
+    squared = (projected - inputs.points).square().sum(-1)
+    return ((squared * inputs.visible).sum(1) / inputs.visible.sum(1)).sqrt() * inputs.scale_px
+
+
+def estimated_points_px(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, "b 23 2"]:
+    """Projected points in source pixels."""
+    return inputs.centre_px[:, None] + inputs.scale_px[:, None, None] * projected
+
+
+assert int(_IN_COCO.sum()) == _COCO_LIMBS_AND_FACE
