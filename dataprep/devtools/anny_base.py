@@ -262,10 +262,14 @@ def joint_from_bones() -> Array:
 
 @dataclass(frozen=True)
 class TPosed:
-    """A base mesh in the T pose, pelvis at ``PELVIS_M``: ``vertices_m`` (19158, 3), ``joints_m`` (24, 3)."""
+    """A base mesh in the T pose, pelvis at ``PELVIS_M``.
+
+    ``vertices_m`` (19158, 3), ``joints_m`` (24, 3), ``bones_m`` (163, 3) the heads of ``rig().names``.
+    """
 
     vertices_m: Array
     joints_m: Array
+    bones_m: Array
 
 
 def t_pose(rest_vertices_m: Array) -> TPosed:
@@ -288,7 +292,7 @@ def t_pose(rest_vertices_m: Array) -> TPosed:
     )
     joints = joint_from_bones() @ positions
     shift = PELVIS_M - joints[0]
-    return TPosed(skin(rest_vertices_m, bones.weights, transforms) + shift, joints + shift)
+    return TPosed(skin(rest_vertices_m, bones.weights, transforms) + shift, joints + shift, positions + shift)
 
 
 def _t_pose_rotations(heads: Array) -> Array:
@@ -361,8 +365,8 @@ class Posed:
 def pose_smpl(tpose_vertices_m: Array, joints_m: Array, rotations: Array, weights: Array | None = None) -> Posed:
     """Pose T-posed vertices (V, 3) with SMPL local rotations (24, 3, 3) by linear blend skinning.
 
-    ``rotations[0]`` is the global orientation, about the pelvis; no translation is added. ``weights`` (V, 24) default to
-    ``smpl_weights()`` for the 19,158 base vertices.
+    ``rotations[0]`` is the global orientation, about the pelvis; no translation is added. ``weights`` (V, 24) default
+    to ``smpl_weights()`` for the 19,158 base vertices.
     """
     global_rotations = np.zeros((24, 3, 3))
     positions = np.zeros((24, 3))

@@ -154,7 +154,8 @@ def _joint_vertices(head: dict) -> NDArray[np.int64]:
 def read_target(relative_path: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Read one ``.target[.gz]`` under the data folder; return vertex ids (n,) and offsets (n, 3) in metres."""
     path = data_dir() / relative_path
-    text = gzip.open(path, "rt").read() if path.suffix == ".gz" else path.read_text()
+    raw = path.read_bytes()
+    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
     rows = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     return table[:, 0].astype(np.int64), table[:, 1:] * METRES_PER_FILE_UNIT
