@@ -1,0 +1,318 @@
+"""Rasterise textured surfaces with OpenGL (EGL, no window): linear colour, coverage, shadow map and ambient openness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import moderngl
+import numpy as np
+from numpy.typing import NDArray
+
+from dataprep.devtools.render import shaders
+from dataprep.devtools.render.assets import TexturedMesh
+
+NEAR_M, FAR_M = 0.3, 40.0
+SHADOW_SIZE = 2048
+OPENNESS_SIZE = 384
+OPENNESS_DIRECTIONS = 40
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole camera in pixels; axes x right, y down, z forward; origin of pixels at the image's top-left corner."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def project(self, points_m: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Project (..., 3) camera-frame points in metres to (..., 2) pixels."""
+        x, y, z = np.moveaxis(points_m, -1, 0)
+        return np.stack([self.fx * x / z + self.cx, self.fy * y / z + self.cy], axis=-1)
+
+    def clip_from_cam(self) -> NDArray[np.float64]:
+        """The OpenGL matrix (4, 4) of the same projection, near and far planes included."""
+        a, b = (FAR_M + NEAR_M) / (FAR_M - NEAR_M), -2.0 * FAR_M * NEAR_M / (FAR_M - NEAR_M)
+        w, h = self.width, self.height
+        return np.array(
+            [
+                [2 * self.fx / w, 0, 2 * self.cx / w - 1, 0],
+                [0, -2 * self.fy / h, 1 - 2 * self.cy / h, 0],
+                [0, 0, a, b],
+                [0, 0, 1, 0],
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Material:
+    """How a surface answers light; colours linear."""
+
+    specular: float = 0.02
+    exponent: float = 16.0
+    wrap: float = 0.2
+    fresnel: float = 0.04
+    translucency: float = 0.0
+    layered: bool = False  # hair: drawn as strands with soft alpha, after the opaque surfaces
+    alpha_cut: float = 0.1
+    normal_strength: float = 0.0
+    occlusion_strength: float = 0.0
+    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    desaturate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One drawable: posed vertices (V, 3) in the camera frame, all its triangles for normals, those shown, its textures."""
+
+    name: str
+    position_m: NDArray[np.float64]
+    mesh: TexturedMesh
+    diffuse: NDArray[np.uint8]
+    material: Material
+    normal_map: NDArray[np.uint8] | None = None
+    occlusion_map: NDArray[np.uint8] | None = None
+    shown: NDArray[np.bool_] | None = None
+
+    def normals(self) -> NDArray[np.float64]:
+        """Area-weighted vertex normals (V, 3), pointing outwards for counter-clockwise triangles seen from outside."""
+        a, b, c = (self.position_m[self.mesh.vertex[:, i]] for i in range(3))
+        face = np.cross(b - a, c - a)
+        total = np.zeros_like(self.position_m)
+        for i in range(3):
+            np.add.at(total, self.mesh.vertex[:, i], face)
+        return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+
+    def drawn(self) -> TexturedMesh:
+        return self.mesh if self.shown is None else self.mesh.keep(self.shown)
+
+
+@dataclass(frozen=True)
+class Lights:
+    """Directions point from the person towards the light, camera axes; colours are linear radiance."""
+
+    key_direction: tuple[float, float, float] = (0.45, -0.55, -0.8)
+    key_colour: tuple[float, float, float] = (0.95, 0.9, 0.82)
+    fill_direction: tuple[float, float, float] = (-0.8, -0.2, -0.5)
+    fill_colour: tuple[float, float, float] = (0.16, 0.18, 0.22)
+    sky_colour: tuple[float, float, float] = (0.42, 0.44, 0.48)
+    ground_colour: tuple[float, float, float] = (0.2, 0.18, 0.16)
+    shadow_softness: float = 3.0
+
+
+def _unit(v: tuple[float, float, float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    v = np.asarray(v, dtype=np.float64)
+    return v / np.linalg.norm(v)
+
+
+def _light_view(direction: NDArray[np.float64], centre_m: NDArray[np.float64], radius_m: float) -> NDArray[np.float64]:
+    """Orthographic clip_from_cam (4, 4) looking along -direction at a sphere."""
+    forward = -_unit(direction)
+    side = _unit(np.cross(forward, (0.0, 0.0, 1.0) if abs(forward[2]) < 0.9 else (1.0, 0.0, 0.0)))
+    up = np.cross(side, forward)
+    rotation = np.stack([side, up, forward])
+    view = np.eye(4)
+    view[:3, :3] = rotation / radius_m
+    view[:3, 3] = -rotation @ centre_m / radius_m
+    return view
+
+
+def _sphere_directions(count: int) -> NDArray[np.float64]:
+    """Spread directions (count, 3) evenly over the sphere (golden-angle spiral)."""
+    i = np.arange(count) + 0.5
+    z = 1 - 2 * i / count
+    turn = np.pi * (1 + 5**0.5) * i
+    return np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], axis=1)
+
+
+@dataclass
+class _Loaded:
+    """A surface on the GPU."""
+
+    surface: Surface
+    textures: dict[str, moderngl.Texture]
+    arrays: dict[str, moderngl.VertexArray]
+    buffers: list[moderngl.Buffer] = field(default_factory=list)
+
+    def release(self) -> None:
+        for thing in [*self.arrays.values(), *self.buffers, *self.textures.values()]:
+            thing.release()
+
+
+class Rasteriser:
+    """Holds the OpenGL context; `render` may be called any number of times."""
+
+    def __init__(self) -> None:
+        self.gl = moderngl.create_context(standalone=True, backend="egl")
+        self.surface_program = self.gl.program(shaders.SURFACE_VERTEX, shaders.SURFACE_FRAGMENT)
+        self.depth_program = self.gl.program(shaders.DEPTH_VERTEX, shaders.DEPTH_FRAGMENT)
+        self.resolve_program = self.gl.program(shaders.RESOLVE_VERTEX, shaders.RESOLVE_FRAGMENT)
+        self.resolve_array = self.gl.vertex_array(self.resolve_program, [])
+        self.shadow_depth = self.gl.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
+        self.shadow_frame = self.gl.framebuffer(depth_attachment=self.shadow_depth)
+        self.open_depth = self.gl.depth_texture((OPENNESS_SIZE, OPENNESS_SIZE))
+        self.open_frame = self.gl.framebuffer(depth_attachment=self.open_depth)
+
+    def render(self, surfaces: list[Surface], camera: Camera, lights: Lights, supersample: int = 4) -> NDArray[np.float32]:
+        """Draw surfaces; returns premultiplied linear RGBA (H, W, 4), alpha = coverage."""
+        loaded = [self._load(s) for s in surfaces]
+        try:
+            centre, radius = _bounding_sphere(surfaces)
+            self._load_openness(loaded, centre, radius)
+            shadow_from_cam = _light_view(_unit(lights.key_direction), centre, radius)
+            self._draw_depth(loaded, shadow_from_cam, self.shadow_frame)
+            return self._draw_colour(loaded, camera, lights, shadow_from_cam, supersample)
+        finally:
+            for item in loaded:
+                item.release()
+
+    def _texture(self, picture: NDArray[np.uint8]) -> moderngl.Texture:
+        flipped = np.ascontiguousarray(picture[::-1])  # v points up, rows point down
+        texture = self.gl.texture((flipped.shape[1], flipped.shape[0]), flipped.shape[2], flipped.tobytes())
+        texture.build_mipmaps()
+        texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        texture.anisotropy = 8.0
+        return texture
+
+    def _load(self, surface: Surface) -> _Loaded:
+        white = np.full((1, 1, 3), 255, np.uint8)
+        textures = {
+            "diffuse": self._texture(surface.diffuse),
+            "normal": self._texture(white if surface.normal_map is None else surface.normal_map[..., :3]),
+            "occlusion": self._texture(white if surface.occlusion_map is None else surface.occlusion_map[..., :3]),
+        }
+        mesh = surface.drawn()
+        corner = mesh.vertex.ravel()
+        position = self.gl.buffer(surface.position_m[corner].astype("f4").tobytes())
+        normal = self.gl.buffer(surface.normals()[corner].astype("f4").tobytes())
+        uv = self.gl.buffer(mesh.uv[mesh.uv_index.ravel()].astype("f4").tobytes())
+        openness = self.gl.buffer(np.ones(len(corner), "f4").tobytes())
+        arrays = {
+            "surface": self.gl.vertex_array(
+                self.surface_program,
+                [
+                    (position, "3f", "in_position"),
+                    (normal, "3f", "in_normal"),
+                    (uv, "2f", "in_uv"),
+                    (openness, "1f", "in_openness"),
+                ],
+            ),
+            "depth": self.gl.vertex_array(self.depth_program, [(position, "3f", "in_position"), (uv, "2f", "in_uv")]),
+        }
+        return _Loaded(surface, textures, arrays, [position, normal, uv, openness])
+
+    def _draw_depth(self, loaded: list[_Loaded], clip_from_cam: NDArray[np.float64], frame: moderngl.Framebuffer) -> None:
+        frame.use()
+        frame.clear(depth=1.0)
+        self.gl.enable_only(moderngl.DEPTH_TEST)
+        self.depth_program["clip_from_cam"].write(clip_from_cam.T.astype("f4").tobytes())
+        self.depth_program["diffuse_map"].value = 0
+        for item in loaded:
+            self.depth_program["cut"].value = 0.5 if item.surface.material.layered else item.surface.material.alpha_cut
+            item.textures["diffuse"].use(0)
+            item.arrays["depth"].render()
+
+    def _load_openness(self, loaded: list[_Loaded], centre: NDArray[np.float64], radius: float) -> None:
+        """Per-vertex ambient occlusion: the cosine-weighted share of directions in which a vertex sees the open."""
+        normals = [item.surface.normals() for item in loaded]
+        seen = [np.zeros(len(n)) for n in normals]
+        total = [np.full(len(n), 1e-6) for n in normals]
+        bias = 4.0 / OPENNESS_SIZE
+        for direction in _sphere_directions(OPENNESS_DIRECTIONS):
+            view = _light_view(direction, centre, radius)
+            self._draw_depth(loaded, view, self.open_frame)
+            depth = np.frombuffer(self.open_depth.read(), "f4").reshape(OPENNESS_SIZE, OPENNESS_SIZE)
+            for k, item in enumerate(loaded):
+                at = (item.surface.position_m @ view[:3, :3].T + view[:3, 3]) * 0.5 + 0.5
+                column, row = (np.clip(at[:, i] * OPENNESS_SIZE, 0, OPENNESS_SIZE - 1).astype(int) for i in (0, 1))
+                facing = np.maximum(normals[k] @ direction, 0.0)
+                total[k] += facing
+                seen[k] += facing * (at[:, 2] < depth[row, column] + bias)
+        for k, item in enumerate(loaded):
+            share = np.clip(seen[k] / total[k], 0.0, 1.0)
+            floor = 0.45 if item.surface.material.layered else 0.12
+            per_corner = (floor + (1 - floor) * share)[item.surface.drawn().vertex.ravel()]
+            item.buffers[3].write(per_corner.astype("f4").tobytes())
+
+    def _draw_colour(
+        self,
+        loaded: list[_Loaded],
+        camera: Camera,
+        lights: Lights,
+        shadow_from_cam: NDArray[np.float64],
+        supersample: int,
+    ) -> NDArray[np.float32]:
+        big = (camera.width * supersample, camera.height * supersample)
+        samples = self.gl.texture(big, 4, dtype="f2")
+        frame = self.gl.framebuffer([samples], self.gl.depth_renderbuffer(big))
+        frame.use()
+        frame.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
+        self._set_scene(camera, lights, shadow_from_cam)
+        for item in (i for i in loaded if not i.surface.material.layered):
+            self.gl.enable_only(moderngl.DEPTH_TEST)
+            self._draw(item, (item.surface.material.alpha_cut, 2.0), opaque=True)
+        layered = [i for i in loaded if i.surface.material.layered]
+        for item in layered:  # strand cores write depth, so that the soft edges drawn next sort correctly
+            self.gl.enable_only(moderngl.DEPTH_TEST)
+            self._draw(item, (0.6, 2.0), opaque=True)
+        self.gl.enable_only(moderngl.DEPTH_TEST | moderngl.BLEND)
+        self.gl.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+        frame.depth_mask = False
+        for item in layered:
+            self._draw(item, (0.02, 0.6), opaque=False)
+        frame.depth_mask = True
+        pixels = self._resolve(samples, camera, supersample)
+        frame.release()
+        samples.release()
+        return pixels
+
+    def _set_scene(self, camera: Camera, lights: Lights, shadow_from_cam: NDArray[np.float64]) -> None:
+        program = self.surface_program
+        program["clip_from_cam"].write(camera.clip_from_cam().T.astype("f4").tobytes())
+        biased = shadow_from_cam.copy()
+        biased[2, 3] -= 3.0 / SHADOW_SIZE * 2  # keeps lit surfaces from shadowing themselves
+        program["shadow_from_cam"].write(biased.T.astype("f4").tobytes())
+        program["shadow_texel"].value = 1.0 / SHADOW_SIZE
+        for name in ("key_colour", "fill_colour", "sky_colour", "ground_colour", "shadow_softness"):
+            program[name].value = getattr(lights, name)
+        program["key_direction"].value = tuple(_unit(lights.key_direction))
+        program["fill_direction"].value = tuple(_unit(lights.fill_direction))
+        for slot, name in enumerate(("diffuse_map", "normal_map", "occlusion_map", "shadow_map")):
+            program[name].value = slot
+        self.shadow_depth.compare_func = "<="
+        self.shadow_depth.repeat_x = self.shadow_depth.repeat_y = False
+
+    def _draw(self, item: _Loaded, alpha_range: tuple[float, float], opaque: bool) -> None:
+        program, material = self.surface_program, item.surface.material
+        for name in ("tint", "desaturate", "specular", "exponent", "wrap", "fresnel", "translucency", "occlusion_strength"):
+            program[name].value = getattr(material, name)
+        program["normal_strength"].value = material.normal_strength if item.surface.normal_map is not None else 0.0
+        program["alpha_range"].value = alpha_range
+        program["opaque"].value = opaque
+        for slot, name in enumerate(("diffuse", "normal", "occlusion")):
+            item.textures[name].use(slot)
+        self.shadow_depth.use(3)
+        item.arrays["surface"].render()
+
+    def _resolve(self, samples: moderngl.Texture, camera: Camera, supersample: int) -> NDArray[np.float32]:
+        target = self.gl.texture((camera.width, camera.height), 4, dtype="f4")
+        frame = self.gl.framebuffer([target])
+        frame.use()
+        self.gl.enable_only(moderngl.NOTHING)
+        samples.use(0)
+        self.resolve_program["samples"].value = 0
+        self.resolve_program["factor"].value = supersample
+        self.resolve_array.render(moderngl.TRIANGLES, vertices=3)
+        pixels = np.frombuffer(target.read(), "f4").reshape(camera.height, camera.width, 4)[::-1].copy()
+        frame.release()
+        target.release()
+        return pixels
+
+
+def _bounding_sphere(surfaces: list[Surface]) -> tuple[NDArray[np.float64], float]:
+    points = np.concatenate([s.position_m for s in surfaces])
+    low, high = points.min(axis=0), points.max(axis=0)
+    return (low + high) / 2, float(np.linalg.norm(high - low) / 2)
