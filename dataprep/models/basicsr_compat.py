@@ -62,7 +62,7 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise AssetError(f"engine 'realesrgan' cannot import {name} ({error}); install it: {INSTALL_COMMAND}") from error
+        raise AssetError(f"engine 'realesrgan' cannot import {name} ({error}); run: {INSTALL_COMMAND}") from error
 
 
 def _torchvision_works() -> bool:

@@ -42,7 +42,7 @@ MODEL_SHA256 = {  # file below mediapipe/modules -> sha256
 
 @dataclass(frozen=True)
 class PosePoints:
-    """One person: points (33, 3) = x px, y px, visibility in [0, 1]; world_m (33, 3), hip-centred; mask (H, W) in [0, 1]."""
+    """One person. points: x px, y px, visibility in [0, 1]; world_m: hip-centred metres; mask in [0, 1]."""
 
     points: Float[np.ndarray, "33 3"]
     world_m: Float[np.ndarray, "33 3"]
@@ -56,12 +56,12 @@ class FaceBox:
     right eye, left eye, nose tip, mouth, right ear, left ear; right and left are the person's.
     """
 
-    bbox_px: Float[np.ndarray, "4"]
+    bbox_px: Float[np.ndarray, 4]
     score: float
     points_px: Float[np.ndarray, "6 2"]
 
     @property
-    def centre_px(self) -> Float[np.ndarray, "2"]:
+    def centre_px(self) -> Float[np.ndarray, 2]:
         return (self.bbox_px[:2] + self.bbox_px[2:]) / 2
 
     @property
@@ -130,7 +130,7 @@ def check_models() -> None:
         path = root / name
         found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "nothing"
         if found != expected:
-            raise AssetError(f"mediapipe model {name}: sha256 {found[:12]}, expected {expected[:12]}; run: {INSTALL_COMMAND}")
+            raise AssetError(f"mediapipe {name}: sha256 {found[:12]}, expected {expected[:12]}; run: {INSTALL_COMMAND}")
 
 
 def _package_folder() -> Path:

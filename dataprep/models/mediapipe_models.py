@@ -40,13 +40,13 @@ class Detection:
     person_mask: 255 = person. mesh_agreement: the part of the head crops whose meshes agreed, in (0, 1].
     """
 
-    person_bbox_px: Float[np.ndarray, "4"]
+    person_bbox_px: Float[np.ndarray, 4]
     keypoints33: Float[np.ndarray, "33 3"]
     keypoints33_world_m: Float[np.ndarray, "33 3"]
     person_mask: UInt8[np.ndarray, "h w"]
     face_mesh478_px: Float[np.ndarray, "478 3"]
     landmarks68_px: Float[np.ndarray, "68 2"]
-    face_bbox_px: Float[np.ndarray, "4"]
+    face_bbox_px: Float[np.ndarray, 4]
     face_score: float
     mesh_agreement: float
     face_boxes_px: Float[np.ndarray, "n 4"]
@@ -179,7 +179,8 @@ class PersonDetector:
         """Mask of the part of the photograph under the square, and a weight that fades at the square's border."""
         crop, source_from_crop = square.cut(rgb, _MASK_CROP_PX)
         mask = self._graphs.person_mask(crop)
-        fade = np.minimum(np.minimum(np.arange(_MASK_CROP_PX), np.arange(_MASK_CROP_PX)[::-1]) / (0.1 * _MASK_CROP_PX), 1)
+        ramp = np.arange(_MASK_CROP_PX)
+        fade = np.minimum(np.minimum(ramp, ramp[::-1]) / (0.1 * _MASK_CROP_PX), 1)
         both = np.dstack([mask, np.minimum.outer(fade, fade)]).astype(np.float32)
         back = _paste(both, source_from_crop, rgb.shape[1], rgb.shape[0])
         return back[..., 0], back[..., 1]
@@ -195,7 +196,7 @@ class PersonDetector:
             if other is not face and other.score >= _RIVAL_SCORE and other.side_px >= _RIVAL_SIZE * face.side_px
         ]
         if any(self._mesh_in(rgb, _Square(other.centre_px, 2.0 * other.side_px)) is not None for other in rivals):
-            raise Rejected("multiple_people", f"{len(rivals) + 1} faces of similar size were found, expected one person")
+            raise Rejected("multiple_people", f"{len(rivals) + 1} faces of similar size were found, expected one")
         if self._second_pose(rgb, pose, mask):
             raise Rejected("multiple_people", "a second person was found beside the first, expected one")
 
@@ -227,7 +228,7 @@ class _Square:
         return geometry.resample(rgb, matrix, size_px, fill=_GREY), geometry.invert(matrix)
 
 
-def mask_bbox(mask: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
+def mask_bbox(mask: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, 4]:
     """x0, y0, x1, y1 in px of the pixels above one half; the whole image when there are none."""
     ys, xs = np.nonzero(mask > 127)
     if not len(xs):
@@ -302,9 +303,8 @@ def _face_of(pose: PosePoints, faces: list[FaceBox]) -> FaceBox | None:
 def _covers(mesh: np.ndarray, face: FaceBox) -> bool:
     """Whether the mesh lies where the face box is and has about its size."""
     size = float(np.ptp(mesh[:, :2], axis=0).max())
-    return bool(
-        np.linalg.norm(mesh[:, :2].mean(axis=0) - face.centre_px) < 0.5 * face.side_px and 0.5 < size / face.side_px < 2.2
-    )
+    away = float(np.linalg.norm(mesh[:, :2].mean(axis=0) - face.centre_px))
+    return away < 0.5 * face.side_px and 0.5 < size / face.side_px < 2.2
 
 
 def _missing_face(pose: PosePoints, width: int, height: int) -> Rejected:

@@ -129,7 +129,7 @@ def _read_convolution(layer: Layer, cursor: _Cursor) -> WeightedLayer:
     count = _checked_count(layer, layer.integer(_WEIGHT_COUNT, 0))
     plain = layer.integer(_DILATION, 1) == 1 and layer.integer(_STRIDE, 1) == 1
     if n_out < 1 or kernel < 1 or count % (n_out * kernel * kernel) or not plain:
-        raise AssetError(f"ncnn layer {layer.name}: {count} weights do not make {n_out} plain {kernel}x{kernel} filters")
+        raise AssetError(f"ncnn layer {layer.name}: {count} weights make no {n_out} plain {kernel}x{kernel} filters")
     if layer.integer(_PADDING, 0) != kernel // 2:
         raise AssetError(f"ncnn layer {layer.name}: padding must keep the size ({kernel // 2})")
     flag = cursor.flag()
@@ -175,7 +175,7 @@ class _Cursor:
     def skip(self, n_bytes: int) -> int:
         start = self._at
         if n_bytes > self.left:
-            raise AssetError(f"ncnn weights: {n_bytes} bytes needed at offset {start}, only {self.left} left (truncated?)")
+            raise AssetError(f"ncnn weights: {n_bytes} bytes needed at {start}, only {self.left} left (truncated?)")
         self._at += n_bytes
         return start
 

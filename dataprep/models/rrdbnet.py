@@ -55,6 +55,7 @@ class RRDBNet(nn.Module):
 
     def __init__(self, num_block: int = 23, num_feat: int = 64, num_grow_ch: int = 32) -> None:
         super().__init__()
+        self.num_block, self.num_feat, self.num_grow_ch = num_block, num_feat, num_grow_ch
         self.conv_first = _conv(3, num_feat)
         self.body = nn.Sequential(*(RRDB(num_feat, num_grow_ch) for _ in range(num_block)))
         self.conv_body = _conv(num_feat, num_feat)
@@ -78,7 +79,7 @@ def rrdbnet_from_state(state: Mapping[str, Tensor]) -> RRDBNet:
     blocks = {int(key.split(".")[1]) for key in state if key.startswith("body.") and key.split(".")[1].isdigit()}
     first, growth = state["conv_first.weight"], state.get("body.0.rdb1.conv1.weight")
     if first.ndim != 4 or first.shape[1] != 3 or growth is None:
-        raise AssetError(f"RRDBNet: conv_first is {tuple(first.shape)}; only the x4 network of 3 input channels is known")
+        raise AssetError(f"RRDBNet: conv_first is {tuple(first.shape)}; only the x4 network of RGB input is known")
     net = RRDBNet(len(blocks), first.shape[0], growth.shape[0])
     try:
         net.load_state_dict(dict(state), strict=True)

@@ -1,4 +1,4 @@
-"""SRVGGNetCompact, the small network of Real-ESRGAN (animevideov3, general-x4v3), x4, with basicsr's state-dict keys."""
+"""SRVGGNetCompact, the small x4 network of Real-ESRGAN (animevideov3, general-x4v3), with basicsr's state-dict keys."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class SRVGGNetCompact(nn.Module):
 
     def __init__(self, num_conv: int = 16, num_feat: int = 64) -> None:
         super().__init__()
+        self.num_conv, self.num_feat = num_conv, num_feat
         layers: list[nn.Module] = [nn.Conv2d(3, num_feat, 3, 1, 1), nn.PReLU(num_feat)]
         for _ in range(num_conv):
             layers += [nn.Conv2d(num_feat, num_feat, 3, 1, 1), nn.PReLU(num_feat)]
@@ -28,13 +29,17 @@ class SRVGGNetCompact(nn.Module):
         self.body = nn.ModuleList(layers)
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 4*h 4*w"]:
-        first, last = self.body[0].weight, self.body[-1].weight
-        features = x.to(first.dtype)
+        features = x.to(_dtype(self.body[0]))
         for layer in self.body[:-1]:
             features = layer(features)
         # the output layer and the sum may stay in float32 when the rest runs in bfloat16
-        residual = F.pixel_shuffle(self.body[-1](features.to(last.dtype)), _SCALE)
+        last = self.body[-1]
+        residual = F.pixel_shuffle(last(features.to(_dtype(last))), _SCALE)
         return residual + F.interpolate(x, scale_factor=_SCALE, mode="nearest")
+
+
+def _dtype(layer: nn.Module) -> torch.dtype:
+    return next(layer.parameters()).dtype
 
 
 def srvgg_from_state(state: Mapping[str, Tensor]) -> SRVGGNetCompact:

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.resources
 import io
+import itertools
 import pickle
 import tempfile
 from collections.abc import Iterator
@@ -91,14 +92,15 @@ def load_network(model: str) -> RRDBNet | SRVGGNetCompact:
         return rrdbnet_from_state(state).eval()
     if "body.0.weight" in state:
         return srvgg_from_state(state).eval()
-    raise AssetError(f"super-resolution model {model}: neither RRDBNet nor SRVGGNetCompact (first key {next(iter(state), '')!r})")
+    first = next(iter(state))
+    raise AssetError(f"super-resolution model {model}: neither RRDBNet nor SRVGGNetCompact (first key {first!r})")
 
 
 def _packaged_path(name: str) -> Path:
     try:
         root = importlib.resources.files(PACKAGE.replace("-", "_"))
     except ModuleNotFoundError:
-        raise AssetError(f"package {PACKAGE} (super-resolution weights) is not installed; run: {INSTALL_COMMAND}") from None
+        raise AssetError(f"package {PACKAGE} (network weights) is not installed; run: {INSTALL_COMMAND}") from None
     path = Path(str(root / "models" / name))
     if not path.is_file():
         raise AssetError(f"package {PACKAGE} lacks {name}; reinstall it: {INSTALL_COMMAND} --force-reinstall")
@@ -115,12 +117,13 @@ def _packaged_state(known: _Packaged) -> dict[str, Tensor]:
 def _checked_bytes(path: Path, sha256: str) -> bytes:
     data = path.read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
-        raise AssetError(f"{path.name}: sha256 {found[:12]}.., expected {sha256[:12]}..; run: {INSTALL_COMMAND} --force-reinstall")
+        reinstall = f"{INSTALL_COMMAND} --force-reinstall"
+        raise AssetError(f"{path.name}: sha256 {found[:12]}.., expected {sha256[:12]}..; run: {reinstall}")
     return data
 
 
 def _checkpoint_state(path: Path) -> dict[str, Tensor]:
-    """The weights of an official checkpoint: `params_ema`, else `params`, else the dict itself. Runs no pickled code."""
+    """The weights of an official checkpoint: `params_ema`, else `params`, else the dict itself. No pickled code runs."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
@@ -199,7 +202,7 @@ class Upscaler:
         last = network.conv_last if isinstance(network, RRDBNet) else network.body[-1]
         network.to(self.device, self.dtype)
         last.to(torch.float32)
-        return network.to(memory_format=torch.channels_last)
+        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _by_network(self, rgb: np.ndarray) -> np.ndarray:
         height, width = rgb.shape[:2]
@@ -225,10 +228,10 @@ class Upscaler:
         """RealESRGANer around the package's own network; it reads weights from a file only, so they go through one."""
         network = load_network(self.model)
         if isinstance(network, RRDBNet):
-            first = network.conv_first.out_channels
-            theirs = basicsr_network("RRDBNet")(3, 3, 4, first, len(network.body), network.body[0].rdb1.conv1.out_channels)
+            sizes = (4, network.num_feat, network.num_block, network.num_grow_ch)
+            theirs = basicsr_network("RRDBNet")(3, 3, *sizes)
         else:
-            theirs = basicsr_network("SRVGGNetCompact")(3, 3, network.body[0].out_channels, len(network.body) // 2 - 1)
+            theirs = basicsr_network("SRVGGNetCompact")(3, 3, network.num_feat, network.num_conv)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "weights.pth"
             torch.save({"params_ema": network.state_dict()}, path)
@@ -248,4 +251,4 @@ def _tiles(side_px: int, tile_px: int) -> Iterator[tuple[int, int]]:
     """Cut [0, side) into equal parts of at most `tile_px`."""
     count = -(-side_px // tile_px)
     edges = [side_px * i // count for i in range(count + 1)]
-    return zip(edges[:-1], edges[1:], strict=True)
+    return itertools.pairwise(edges)

@@ -1,0 +1,113 @@
+"""detect: the one person of the photograph: body points, face mesh, 68 landmarks, boxes, mask (spec 3, section 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from dataprep.errors import Rejected
+from dataprep.images import decode_mask, decode_rgb, encode_png
+from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
+from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbox
+from dataprep.schema import BOOL, FLOAT, UINT16, Column, floats
+from dataprep.stages.base import Item, Result, Stage, Weight
+
+_PX = {"unit": "px", "frame": "source"}
+
+
+@dataclass(frozen=True)
+class Detect(Stage):
+    """Runs the detectors; a supplied mask replaces the found one.
+
+    Reasons: no_person, no_face, back_view, face_out_of_frame, multiple_people, face_too_small, mask_mismatch.
+    """
+
+    name: ClassVar[str] = "detect"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("ingest",)
+    blobs: ClassVar[tuple[str, ...]] = ("mask.png",)
+    columns: ClassVar[tuple[Column, ...]] = (
+        floats("person_bbox_px", (4,), "x0 y0 x1 y1 of the person mask", **_PX),
+        floats(
+            "keypoints33", (33, 3), "MediaPipe pose points: x, y, visibility in [0, 1]; left is the person's", **_PX
+        ),
+        floats(
+            "keypoints33_world_m",
+            (33, 3),
+            "MediaPipe pose points in 3D, hip-centred; x right, y down, z away from the camera; the scale is a prior",
+            unit="m",
+            frame="cam",
+        ),
+        floats(
+            "face_mesh478_px",
+            (478, 3),
+            "MediaPipe face mesh: x, y and depth (negative towards the camera)",
+            released=False,
+            **_PX,
+        ),
+        floats("landmarks68_px", (68, 2), "iBUG landmarks from the face mesh", **_PX),
+        floats("face_bbox_px", (4,), "x0 y0 x1 y1 of the face detector", **_PX),
+        Column("face_score", FLOAT, "score of the face detector, in [0, 1]"),
+        Column("mesh_agreement", FLOAT, "part of the head crops whose face meshes agreed, in (0, 1]", unit="fraction"),
+        Column("n_faces", UINT16, "faces found in the photograph", unit="count"),
+        Column("mask_supplied", BOOL, "whether the data set supplied the person mask"),
+        floats("openpose25", (25, 3), "supplied OpenPose BODY_25 points: x, y, 1 when present; null when none", **_PX),
+    )
+
+    min_face_px: float = 24.0
+
+    def weights(self) -> tuple[Weight, ...]:
+        return tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))
+
+    def load(self) -> PersonDetector:
+        return PersonDetector()
+
+    def process_item(self, item: Item, tools: PersonDetector) -> Result:
+        rgb = decode_rgb(item.source())
+        found = tools(rgb)
+        side = float(np.max(found.face_bbox_px[2:] - found.face_bbox_px[:2]))
+        if side < self.min_face_px:
+            raise Rejected("face_too_small", f"the face covers {side:.0f} px, at least {self.min_face_px:.0f} needed")
+        supplied = item.mask()
+        mask = found.person_mask if supplied is None else _fitting_mask(decode_mask(supplied), found)
+        columns = _columns(found, mask, item.row.get("openpose")) | {"mask_supplied": supplied is not None}
+        return Result(columns=columns, blobs={"mask.png": encode_png(mask)})
+
+
+def parse_openpose(text: str) -> Float[np.ndarray, "25 3"]:
+    """50 numbers x0 y0 .. x24 y24 -> x px, y px, 1 for a found point or 0 for one written as 0 0 (or below)."""
+    points = np.array(text.split(), np.float64).reshape(25, 2)
+    return np.column_stack([points, (points > 0).any(axis=1)])
+
+
+def _fitting_mask(mask: UInt8[np.ndarray, "h w"], found: Detection) -> UInt8[np.ndarray, "h w"]:
+    """The supplied mask at the photograph's size; Rejected when it has another shape or leaves the face out."""
+    height, width = found.person_mask.shape
+    if abs(mask.shape[0] * width - mask.shape[1] * height) > 0.02 * mask.shape[0] * width:
+        sizes = f"{mask.shape[1]} x {mask.shape[0]}, the image {width} x {height}"
+        raise Rejected("mask_mismatch", f"the supplied mask is {sizes}: not the same picture")
+    if mask.shape != (height, width):
+        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR)
+    x, y = np.clip(found.landmarks68_px.T, 0, [[width - 1], [height - 1]]).astype(int)
+    if (mask[y, x] > 127).mean() < 0.5:
+        raise Rejected("mask_mismatch", "the supplied mask leaves out the face: it belongs to another picture")
+    return mask
+
+
+def _columns(found: Detection, mask: np.ndarray, openpose: str | None) -> dict[str, Any]:
+    return {
+        "person_bbox_px": mask_bbox(mask),
+        "keypoints33": found.keypoints33,
+        "keypoints33_world_m": found.keypoints33_world_m,
+        "face_mesh478_px": found.face_mesh478_px,
+        "landmarks68_px": found.landmarks68_px,
+        "face_bbox_px": found.face_bbox_px,
+        "face_score": found.face_score,
+        "mesh_agreement": found.mesh_agreement,
+        "n_faces": found.n_faces,
+        "openpose25": parse_openpose(openpose) if openpose else None,
+    }
