@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,11 @@ HASH256 = pa.binary(32)
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `shape` is () for scalars, else the array shape that its flat fixed-size list holds, row-major."""
+    """One column. `shape` is () for scalars, else the array shape that its flat list holds, row-major.
+
+    Lists are of variable size in the files, though every value has the declared one: parquet readers choke on nulls in
+    fixed-size lists, and rows that are not ok have nulls.
+    """
 
     name: str
     type: pa.DataType
@@ -27,8 +31,7 @@ class Column:
     released: bool = True  # False: kept in the part files, left out of the manifest
 
     def field(self) -> pa.Field:
-        size = int(np.prod(self.shape)) if self.shape else 1
-        dtype = pa.list_(self.type, size) if self.shape else self.type
+        dtype = pa.list_(self.type) if self.shape else self.type
         shape = "x".join(map(str, self.shape)) or "scalar"
         return pa.field(
             self.name, dtype, metadata={"unit": self.unit, "frame": self.frame, "shape": shape, "desc": self.desc}
@@ -41,7 +44,7 @@ def floats(name: str, shape: tuple[int, ...], desc: str, unit: str = "-", frame:
 
 
 def table_from_rows(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Build a table; a missing or None value becomes null, arrays are flattened and must have the declared size."""
+    """Build a table; a missing or None value becomes null, arrays are flattened and must have the declared shape."""
     arrays = [_array(column, [row.get(column.name) for row in rows]) for column in columns]
     return pa.Table.from_arrays(arrays, schema=pa.schema([column.field() for column in columns]))
 
@@ -59,7 +62,7 @@ def _array(column: Column, values: list[Any]) -> pa.Array:
         if array.shape != column.shape:
             raise ValueError(f"column {column.name}: shape {array.shape}, expected {column.shape}")
         flat.append(array.reshape(size).tolist())
-    return pa.array(flat, type=pa.list_(column.type, size))
+    return pa.array(flat, type=pa.list_(column.type))
 
 
 def _scalar(value: Any) -> Any:
@@ -67,25 +70,15 @@ def _scalar(value: Any) -> Any:
 
 
 def rows_from_table(table: pa.Table) -> list[dict[str, Any]]:
-    """Rows as dicts; fixed-size lists become numpy arrays in the shape their metadata declares."""
+    """Rows as dicts; lists become numpy arrays in the shape their metadata declares."""
     names = table.column_names
     decoded = [_decode(table.schema.field(name), table.column(name).to_pylist()) for name in names]
     return [dict(zip(names, values, strict=True)) for values in zip(*decoded, strict=True)] if names else []
 
 
 def _decode(field: pa.Field, values: list[Any]) -> list[Any]:
-    if not pa.types.is_fixed_size_list(field.type):
+    if not pa.types.is_list(field.type):
         return values
-    declared = (field.metadata or {}).get(b"shape", b"").decode()
-    shape = tuple(int(n) for n in declared.split("x")) if declared not in ("", "scalar") else (field.type.list_size,)
+    shape = tuple(int(n) for n in (field.metadata or {})[b"shape"].decode().split("x"))
     dtype = field.type.value_type.to_pandas_dtype()
     return [None if value is None else np.asarray(value, dtype=dtype).reshape(shape) for value in values]
-
-
-def unique_names(columns: Iterable[Column]) -> None:
-    """Raise ValueError when two columns share a name."""
-    seen: set[str] = set()
-    for column in columns:
-        if column.name in seen:
-            raise ValueError(f"column {column.name} is declared twice")
-        seen.add(column.name)

@@ -1,4 +1,4 @@
-"""The DAG: twelve stages in the paper's order, their settings and fingerprints.
+"""DAGs of stages and their fingerprints.
 
 A fingerprint is the hash of a stage's name, version, parameters, columns, weights and the fingerprints upstream, so a
 changed parameter reruns that stage and those below it, and nothing else. (spec 3, section 2)
@@ -9,32 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import Any
 
-from dataprep.stages.body import Body
-from dataprep.stages.camera import Camera
-from dataprep.stages.detect import Detect
-from dataprep.stages.face import Face
-from dataprep.stages.matte import Matte
-from dataprep.stages.quality import Quality
-from dataprep.stages.report import Report
-from dataprep.stages.superres import SuperRes
-
-from dataprep.errors import ConfigError
 from dataprep.stages.aggregate import Aggregate
 from dataprep.stages.base import Stage
-from dataprep.stages.crop import Crop
-from dataprep.stages.ingest import Ingest
-from dataprep.stages.manifest import Manifest
-from dataprep.stages.shards import Shards
 from dataprep.store import StageRef
-
-MAP_STAGES: tuple[type[Stage], ...] = (Ingest, Detect, Body, Crop, SuperRes, Matte, Face, Camera, Quality)
-AGGREGATES: tuple[type[Aggregate], ...] = (Manifest, Shards, Report)
-STAGE_NAMES = tuple(stage.name for stage in (*MAP_STAGES, *AGGREGATES))
 
 
 @dataclass(frozen=True)
@@ -50,27 +31,10 @@ class Dag:
 
     def until(self, name: str) -> Dag:
         """The DAG up to and including stage `name`."""
-        wanted = STAGE_NAMES[: _stage_index(name) + 1]
+        names = [stage.name for stage in (*self.stages, *self.aggregates)]
+        wanted = names[: names.index(name) + 1]
         stages = tuple(stage for stage in self.stages if stage.name in wanted)
         return Dag(stages, tuple(a for a in self.aggregates if a.name in wanted), self.refs)
-
-
-def _stage_index(name: str) -> int:
-    if name not in STAGE_NAMES:
-        raise ConfigError(f"no stage is named {name!r}{_hint(name, STAGE_NAMES)}; stages: {', '.join(STAGE_NAMES)}")
-    return STAGE_NAMES.index(name)
-
-
-def build(settings: Iterable[str] = ()) -> Dag:
-    """Stages with `stage.param=value` settings applied; raises ConfigError on an unknown key or a wrong type."""
-    parameters: dict[str, dict[str, Any]] = {name: {} for name in STAGE_NAMES}
-    for setting in settings:
-        stage, key, value = parse_setting(setting)
-        parameters[stage][key] = value
-    return assemble(
-        tuple(stage(**parameters[stage.name]) for stage in MAP_STAGES),
-        tuple(aggregate(**parameters[aggregate.name]) for aggregate in AGGREGATES),
-    )
 
 
 def assemble(stages: tuple[Stage, ...], aggregates: tuple[Aggregate, ...]) -> Dag:
@@ -97,42 +61,3 @@ def fingerprint(stage: Stage | Aggregate, upstream: list[str]) -> str:
     """16 hex digits over `describe` and the fingerprints upstream."""
     content = json.dumps([describe(stage), upstream], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def parse_setting(setting: str) -> tuple[str, str, Any]:
-    """Split and check `stage.param=value`; the value takes the type of the stage's field."""
-    key, separator, text = setting.partition("=")
-    name, dot, parameter = key.strip().partition(".")
-    if not separator or not dot:
-        raise ConfigError(f"--set {setting!r}: expected stage.param=value, for example --set superres.model=x4plus")
-    stage = (*MAP_STAGES, *AGGREGATES)[_stage_index(name)]
-    names = [f.name for f in dataclasses.fields(stage)]
-    if parameter not in names:
-        raise ConfigError(
-            f"--set {setting!r}: stage {name} has no parameter {parameter!r}{_hint(parameter, names)}; "
-            f"it has: {', '.join(names) or 'none'}"
-        )
-    return name, parameter, _convert(setting, text.strip(), get_type_hints(stage)[parameter])
-
-
-def _hint(word: str, known: Iterable[str]) -> str:
-    close = get_close_matches(word, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _convert(setting: str, text: str, kind: Any) -> Any:
-    choices = getattr(kind, "__args__", ()) if getattr(kind, "__origin__", None) is not None else ()
-    if choices and all(isinstance(choice, str) for choice in choices):  # Literal["a", "b"]
-        if text not in choices:
-            raise ConfigError(f"--set {setting!r}: expected one of {', '.join(choices)}")
-        return text
-    if kind is bool:
-        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
-            raise ConfigError(f"--set {setting!r}: expected true or false")
-        return text.lower() in ("true", "1", "yes")
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            raise ConfigError(f"--set {setting!r}: expected {kind.__name__}, got {text!r}") from None
-    return text

@@ -46,8 +46,8 @@ def refresh(source_root: Path, out: Path, progress: Callable[[int], None] | None
     part_size = part_size or sources.part_size_for(len(found))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(
-            f"{out} holds a data set made from other photographs ({len(known)} inputs, the first {known[0].path!r}), and "
-            f"none of them is in {source_root}; choose another --out"
+            f"{out} holds a data set made from other photographs ({len(known)} inputs, the first {known[0].path!r}), "
+            f"and none of them is in {source_root}; choose another --out"
         )
     arranged = sources.arrange(found, known, part_size)
     if arranged != known:
@@ -81,7 +81,8 @@ def _known(out: Path) -> tuple[list[Source], int]:
         raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
     if settings["schema_version"] != SCHEMA_VERSION:
         raise StoreError(
-            f"{out} has schema version {settings['schema_version']}, this program writes {SCHEMA_VERSION}; choose another --out"
+            f"{out} has schema version {settings['schema_version']}, this program writes {SCHEMA_VERSION}; "
+            "choose another --out"
         )
     return [Source(**row) for row in rows], settings["part_size"]
 
@@ -105,3 +106,10 @@ def _write_cache(out: Path, cache: dict[FileState, bytes]) -> None:
         schema=_CACHE_SCHEMA,
     )
     write_table(out / "runs" / "hashes.parquet", table)
+
+
+def preview(source_root: Path, out: Path) -> list[Source]:
+    """The index as `refresh` would make it; writes nothing."""
+    known, part_size = _known(out)
+    found = sources.identify(source_root, sources.scan(source_root), _read_cache(out))
+    return sources.arrange(found, known, part_size or sources.part_size_for(len(found)))

@@ -30,7 +30,7 @@ class Progress:
     _done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _started: float = field(default_factory=time.monotonic)
-    _shown: float = 0.0
+    _shown: float = field(default_factory=time.monotonic)
 
     def advance(self, stage: str, rows: int, seconds: float) -> None:
         """A task of `stage` finished `rows` rows in `seconds` of one worker's time."""

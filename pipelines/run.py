@@ -22,7 +22,7 @@ from pipelines.dag import Dag, describe
 from pipelines.executors import Executor
 from pipelines.index import refresh
 from pipelines.plan import Plan, committed_keys, drop_ledger, make_plan, write_ledger
-from pipelines.progress import Progress, clock
+from pipelines.progress import Progress
 from pipelines.task import PartReport, PartTask, run_part
 
 
@@ -183,7 +183,7 @@ def _lock(out: Path) -> Iterator[None]:
     holder = _lock_holder(path)
     if holder is not None:
         raise StoreError(
-            f"{out} is in use by process {holder} on this machine; wait for it, or end it and run the same command again"
+            f"{out} is in use by process {holder} on this machine; wait for it, or end it and run the command again"
         )
     with atomic_file(path) as file:
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
@@ -201,6 +201,3 @@ def _lock_holder(path: Path) -> int | None:
     if content.get("host") != socket.gethostname() or content.get("pid") == os.getpid():
         return None
     return content["pid"] if Path(f"/proc/{content['pid']}").exists() else None
-
-
-__all__ = ["RunSummary", "Schedule", "clock", "run"]

@@ -208,9 +208,12 @@ def _models(view: DatasetView) -> str:
 
 
 def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
-    """A fixed-size list column as float64, NaN where null."""
-    size = column.type.list_size
-    return np.array([[np.nan] * size if row is None else row for row in column.to_pylist()], dtype=np.float64)
+    """A list column as float64, NaN where null."""
+    rows = column.to_pylist()
+    size = next((len(row) for row in rows if row is not None), 0)
+    return np.array([[np.nan] * size if row is None else row for row in rows], dtype=np.float64).reshape(
+        len(rows), size
+    )
 
 
 def _robust_distance(values: Float[np.ndarray, "n k"], rows: Bool[np.ndarray, n]) -> Float[np.ndarray, n]:

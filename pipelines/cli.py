@@ -1,0 +1,164 @@
+"""`shhq-hs`: the command line. Verbs here, nouns elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported anywhere: threads that wait must not spin (5-17x on busy cores).
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GLOG_minloglevel", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataprep import __version__
+from dataprep.errors import ShhqError
+
+_DESCRIPTION = """\
+Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of AniPortraitGAN.
+
+  shhq-hs run samples/people --out build/shhq-hs     build it (again: goes on where it stopped)
+  shhq-hs plan samples/people --out build/shhq-hs    what would run, and why
+  shhq-hs status build/shhq-hs                       how far it is, and what was lost where
+  shhq-hs show build/shhq-hs SAMPLE_ID               one image's whole story
+  shhq-hs assets                                     model files: found, missing, where to get them
+"""
+_SETTINGS = """\
+parameters (--set stage.param=value, repeatable) are the fields of each stage; `shhq-hs plan --params` lists them.
+examples:
+  --set superres.model=animevideov3     a small network: fast previews
+  --set superres.precision=bfloat16     two to three times faster where the CPU or GPU has it
+  --set body.method=map                 batched fits instead of EFT
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to mend."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except ShhqError as error:
+        print(f"shhq-hs: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nshhq-hs: stopped; finished parts are kept. To resume, run the same command again.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("shhq-hs", description=_DESCRIPTION, formatter_class=formatter)
+    parser.add_argument("--version", action="version", version=f"shhq-hs {__version__}")
+    verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    run = verbs.add_parser("run", help="build or bring up to date", epilog=_SETTINGS, formatter_class=formatter)
+    _add_dataset_arguments(run)
+    run.add_argument("--workers", default="auto", help="worker processes: a number, or auto = one per core (default)")
+    run.add_argument(
+        "--cluster", default="local", help="local (default), serial (no dask, for debugging), or tcp://host:port"
+    )
+    run.set_defaults(run=_run)
+
+    plan = verbs.add_parser("plan", help="what would run, and why", epilog=_SETTINGS, formatter_class=formatter)
+    _add_dataset_arguments(plan)
+    plan.add_argument("--params", action="store_true", help="also list every stage's parameters and their values")
+    plan.set_defaults(run=_plan)
+
+    status = verbs.add_parser("status", help="how far a data set is, and what was lost where")
+    status.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    status.set_defaults(run=_status)
+
+    show = verbs.add_parser("show", help="one image's whole story, as a table and a picture")
+    show.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    show.add_argument("sample", metavar="SAMPLE", help="sample id, the start of one, or the path of the input")
+    show.add_argument("--png", type=Path, help="where to write the picture (default: OUT/report/show/<id>.png)")
+    show.set_defaults(run=_show)
+
+    assets = verbs.add_parser("assets", help="model files: what each enables, found or missing, where to get it")
+    assets.set_defaults(run=_assets)
+
+    accuracy = verbs.add_parser("accuracy", help="compare labels with ground truth")
+    accuracy.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    accuracy.add_argument("--truth", type=Path, required=True, help="folder of truth files (docs/truth.md)")
+    accuracy.add_argument("--json", type=Path, help="also write the numbers here")
+    accuracy.set_defaults(run=_accuracy)
+
+    lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
+    lifter.add_argument("--out", type=Path, help="where to write the weights (default: over the shipped ones)")
+    lifter.add_argument("--seed", type=int, default=0)
+    lifter.set_defaults(run=_train_lifter)
+    return parser
+
+
+def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of photographs; read only, any layout")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    parser.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    parser.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change a parameter")
+
+
+def _dag(options: argparse.Namespace):
+    from pipelines import config
+
+    dag = config.build(options.set)
+    return dag.until(config.STAGE_NAMES[config.stage_index(options.until)]) if options.until else dag
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pipelines import summary
+    from pipelines.executors import make_executor
+    from pipelines.run import run
+
+    dag = _dag(options)
+    with make_executor(options.cluster, options.workers) as executor:
+        outcome = run(options.source, options.out, dag, executor)
+    return summary.after_run(options.out, dag, outcome)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from dataprep.store import Store
+    from pipelines import summary
+    from pipelines.index import preview
+    from pipelines.plan import make_plan
+
+    dag = _dag(options)
+    plan = make_plan(Store(options.out), dag, preview(options.source, options.out))
+    return summary.print_plan(dag, plan, options.params)
+
+
+def _status(options: argparse.Namespace) -> int:
+    from pipelines import summary
+
+    return summary.status(options.out)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from pipelines.show import show
+
+    return show(options.out, options.sample, options.png)
+
+
+def _assets(options: argparse.Namespace) -> int:
+    from pipelines.assets import print_assets
+
+    return print_assets()
+
+
+def _accuracy(options: argparse.Namespace) -> int:
+    from pipelines.accuracy import report
+
+    return report(options.out, options.truth, options.json)
+
+
+def _train_lifter(options: argparse.Namespace) -> int:
+    from dataprep.fits.train_lifter import train_and_save
+
+    return train_and_save(options.out, options.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

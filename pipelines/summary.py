@@ -1,0 +1,130 @@
+"""What people read on the terminal: the plan, the state of a data set, the outcome of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from dataprep.errors import StoreError
+from dataprep.store import StageRef, Store
+from pipelines.config import STAGE_NAMES
+from pipelines.dag import Dag
+from pipelines.index import read_index
+from pipelines.plan import Plan, parts_of
+from pipelines.progress import clock
+from pipelines.run import RunSummary
+
+_EXAMPLES = 3
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Plain aligned columns; numbers to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+    numeric = [all(row[i].replace(".", "").replace("%", "").isdigit() for row in cells) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        pairs = zip(row, widths, numeric, strict=True)
+        return "  " + "  ".join(c.rjust(w) if right else c.ljust(w) for c, w, right in pairs).rstrip()
+
+    return "\n".join([line(header), *map(line, cells)])
+
+
+def print_plan(dag: Dag, plan: Plan, params: bool) -> int:
+    """Per stage: parts, how many must run, and why."""
+    rows: list[Sequence[object]] = [
+        (stage.name, stage.parts, len(stage.todo), stage.rows_todo, stage.reason or "up to date")
+        for stage in plan.stages
+    ]
+    rows += [(name, 1, int(bool(reason)), "-", reason or "up to date") for name, reason in plan.aggregates.items()]
+    print(table(("stage", "parts", "to run", "images", "why"), rows))
+    if params:
+        print("\nparameters (--set stage.param=value):")
+        for stage in (*dag.stages, *dag.aggregates):
+            for parameter in dataclasses.fields(stage):
+                print(f"  {stage.name}.{parameter.name} = {getattr(stage, parameter.name)!r}")
+    return 0
+
+
+def after_run(out: Path, dag: Dag, outcome: RunSummary) -> int:
+    """Say what came of a run; 1 when something failed or nothing was accepted."""
+    if outcome.failed:
+        for line in outcome.failed[:_EXAMPLES]:
+            print(f"  failed: {line}")
+        print(f"{len(outcome.failed)} parts could not be computed; their workers died or the store failed. "
+              "To try them again, run the same command again.")  # fmt: skip
+        return 1
+    if "manifest" not in {aggregate.name for aggregate in dag.aggregates}:
+        print(f"done up to {dag.stages[-1].name} in {clock(outcome.seconds)}; for the data set, run without --until")
+        return 0
+    accepted = _print_manifest(out)
+    if outcome.plan.is_empty:
+        print("\nnothing to do: everything is up to date")
+    else:
+        print(f"\nfinished in {clock(outcome.seconds)}")
+    for name in ("manifest.parquet", "shards/index.json", "report/index.html"):
+        if (out / name).exists():
+            print(f"  {out / name}")
+    return 0 if accepted else 1
+
+
+def status(out: Path) -> int:
+    """The state of a data set, from disk."""
+    index = read_index(out)
+    store, parts = Store(out), parts_of(index)
+    rows = []
+    for name in STAGE_NAMES:
+        variants = sorted((out / "stages").glob(f"{name}-*/stage.json"), key=lambda p: p.stat().st_mtime_ns)
+        if variants:
+            ref = StageRef(name, variants[-1].parent.name.removeprefix(f"{name}-"))
+            done = store.committed(ref) & parts.keys()
+            counts = Counter(
+                s for part in sorted(done) for s in store.table(ref, part, ["status"])["status"].to_pylist()
+            )
+            rows.append((name, f"{len(done)}/{len(parts)}", ", ".join(f"{n} {s}" for s, n in counts.most_common())))
+        elif (out / "stages" / name / "done.json").exists():
+            counts = json.loads((out / "stages" / name / "done.json").read_text())["counts"]
+            rows.append((name, "done", ", ".join(f"{n} {s}" for s, n in counts.items())))
+        else:
+            rows.append((name, "-", "not built yet"))
+    print(f"{out}: {len(index)} inputs in {len(parts)} parts\n")
+    print(table(("stage", "parts", "rows"), rows))
+    if (out / "manifest.parquet").exists():
+        print()
+        _print_manifest(out)
+    return 0
+
+
+def _print_manifest(out: Path) -> int:
+    """The funnel and the reasons, with a few example files each; returns the number accepted."""
+    path = out / "manifest.parquet"
+    if not path.exists():
+        raise StoreError(f"{path} is missing; run: shhq-hs run SOURCE --out {out}")
+    columns = pq.read_table(path, columns=["status", "stage", "reason", "message", "source_path"], partitioning=None)
+    rows = list(zip(*(column.to_pylist() for column in columns.columns), strict=True))
+    accepted = sum(status == "ok" for status, *_ in rows)
+    print(f"{accepted} of {len(rows)} images accepted ({accepted / len(rows):.0%})")
+    lost: dict[tuple[str, str, str], list[str]] = {}
+    for status, stage, reason, _, source in sorted(rows, key=lambda row: row[-1]):
+        if status != "ok":
+            lost.setdefault((stage, status, reason), []).append(source)
+    if lost:
+        order = sorted(lost.items(), key=lambda entry: (STAGE_NAMES.index(entry[0][0]), -len(entry[1])))
+        print(table(
+            ("stage", "status", "reason", "images", "for example"),
+            [(*key, len(files), ", ".join(map(_printable, files[:_EXAMPLES]))) for key, files in order],
+        ))  # fmt: skip
+    if not accepted:
+        print("No image was accepted: the table says why; `shhq-hs show OUT PATH` tells one image's whole story.")
+    return accepted
+
+
+def _printable(path: str) -> str:
+    return (
+        path.encode("unicode_escape", "surrogateescape").decode("ascii", "replace") if not path.isprintable() else path
+    )

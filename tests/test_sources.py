@@ -1,0 +1,90 @@
+"""The index: what is an input, stable ids, parts that stay, duplicates, SHHQ's layout."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataprep import sources
+from dataprep.errors import ConfigError
+
+
+def put(path, value=0):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8, 3), value, np.uint8)).save(path)
+
+
+@pytest.fixture
+def shhq(tmp_path):
+    for i in range(3):
+        put(tmp_path / f"no_segment/{i}.png", i)
+        put(tmp_path / f"segments/{i}.png", 100 + i)
+    put(tmp_path / "other/3.png", 3)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    return tmp_path
+
+
+def test_masks_belong_to_their_image_and_are_no_inputs(shhq):
+    found = sources.scan(shhq)
+    assert [s.path for s in found] == ["no_segment/0.png", "no_segment/1.png", "no_segment/2.png", "other/3.png"]
+    assert [s.mask_path for s in found] == ["segments/0.png", "segments/1.png", "segments/2.png", None]
+    assert [s.dataset for s in found] == ["shhq"] * 3 + ["folder"]
+
+
+def test_a_folder_called_segments_without_images_beside_it_holds_inputs(tmp_path):
+    put(tmp_path / "segments/a.png")
+    assert [s.path for s in sources.scan(tmp_path)] == ["segments/a.png"]
+
+
+def test_openpose_text_is_matched_by_file_name(shhq):
+    numbers = " ".join(map(str, range(50)))
+    (shhq / "openpose.txt").write_text(f"1.png {numbers}\nbroken 1 2\n")
+    assert [s.openpose for s in sources.scan(shhq)] == [None, numbers, None, None]
+
+
+def test_ids_depend_on_path_and_bytes_not_on_the_root(shhq, tmp_path_factory):
+    first = sources.identify(shhq, sources.scan(shhq))
+    moved = tmp_path_factory.mktemp("elsewhere") / "moved"
+    shhq.rename(moved)
+    again = sources.identify(moved, sources.scan(moved))
+    assert [s.sample_id for s in first] == [s.sample_id for s in again]
+    assert len({s.sample_id for s in first}) == len(first)
+
+
+def test_known_digests_are_not_read_again(shhq):
+    cache = {}
+    first = sources.identify(shhq, sources.scan(shhq), cache)
+    for state in cache:
+        cache[state] = bytes(32)
+    second = sources.identify(shhq, sources.scan(shhq), cache)
+    assert all(s.sha256 == bytes(32) for s in second)
+    assert first != second
+
+
+def test_new_inputs_are_appended_and_old_ones_keep_their_part(shhq):
+    first = sources.arrange(sources.identify(shhq, sources.scan(shhq)), [], part_size=2)
+    assert [s.part for s in first] == [0, 0, 1, 1]
+    put(shhq / "a_first_in_order.png", 9)
+    second = sources.arrange(sources.identify(shhq, sources.scan(shhq)), first, part_size=2)
+    assert second[:4] == first
+    assert (second[4].path, second[4].part) == ("a_first_in_order.png", 2)
+
+
+def test_exact_duplicates_name_the_first(shhq):
+    put(shhq / "z_copy.png", 1)
+    arranged = sources.arrange(sources.identify(shhq, sources.scan(shhq)), [], 64)
+    by_path = {s.path: s for s in arranged}
+    assert by_path["z_copy.png"].duplicate_of == by_path["no_segment/1.png"].sample_id
+    assert sum(s.duplicate_of is not None for s in arranged) == 1
+
+
+@pytest.mark.parametrize(("inputs", "size"), [(1, 4), (255, 4), (256, 64), (40_000, 64)])
+def test_part_size_depends_on_the_number_of_inputs_alone(inputs, size):
+    assert sources.part_size_for(inputs) == size
+
+
+def test_an_empty_or_missing_folder_is_the_users_error(tmp_path):
+    with pytest.raises(ConfigError, match="no image file"):
+        sources.scan(tmp_path)
+    with pytest.raises(ConfigError, match="not a folder"):
+        sources.scan(tmp_path / "missing")
