@@ -104,10 +104,10 @@ def _local_zyx_deg(rng: np.random.Generator, count: int) -> np.ndarray:
     bend = rng.normal(0, (3, 4, 5), (count, 1, 3)) * np.where(rng.random((count, 1, 1)) < 0.15, 2.5, 1)
     angles[:, [3, 6, 9]] = bend + rng.normal(0, 2, (count, 3, 3))
     shrug = np.where(rng.random(count) < 0.25, rng.uniform(0, 18, count), 0) + rng.normal(0, 2, count)
-    for side, joints in ((1, (13, 16, 18, 20, 22)), (-1, (14, 17, 19, 21, 23))):
-        _arm(rng, angles, side, joints, shrug)
-    for side, joints in ((1, (1, 4, 7, 10)), (-1, (2, 5, 8, 11))):
-        _leg(rng, angles, side, joints)
+    _arm(rng, angles, 1, (13, 16, 18, 20, 22), shrug)
+    _arm(rng, angles, -1, (14, 17, 19, 21, 23), shrug)
+    _leg(rng, angles, 1, (1, 4, 7, 10))
+    _leg(rng, angles, -1, (2, 5, 8, 11))
     return angles
 
 

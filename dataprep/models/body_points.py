@@ -7,6 +7,7 @@ Shape suffixes: B batch, K key points, J 24 joints.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,7 +61,7 @@ class BodyPoints:
             chain.append(PARENTS[chain[-1]])
         chain.reverse()
         turned, position = rotations[:, 0], rest[:, 0]
-        for parent, child in zip(chain, chain[1:], strict=False):
+        for parent, child in itertools.pairwise(chain):
             position = position + (turned @ (rest[:, child] - rest[:, parent])[..., None])[..., 0]
             turned = turned @ rotations[:, child]
         return position

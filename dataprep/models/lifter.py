@@ -167,13 +167,15 @@ class TrainedLifter:
     point_offsets_m: np.ndarray
 
 
-def save_lifter(path: Path, network: Lifter, residual_chol: Tensor, offsets_m: np.ndarray, meta: dict[str, Any]) -> None:
+def save_lifter(
+    path: Path, network: Lifter, residual_chol: Tensor, offsets_m: np.ndarray, meta: dict[str, Any]
+) -> None:
     """Write plain arrays: weights as float16, the rest as float32, and `meta` as JSON."""
     arrays = {f"net/{key}": value.numpy().astype(np.float16) for key, value in network.state_dict().items()}
     arrays["residual_chol"] = residual_chol.numpy().astype(np.float32)
     arrays["point_offsets_m"] = np.asarray(offsets_m, np.float32)
     arrays["meta"] = np.array(json.dumps(meta, sort_keys=True))
-    np.savez_compressed(path, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(path, **arrays)
 
 
 def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:

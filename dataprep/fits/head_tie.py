@@ -1,0 +1,95 @@
+"""Refit neck and head so that the SMPL head agrees with the 3DMM's, softly.
+
+Key points say little about the head's rotation; 68 landmarks say it to a few degrees. Both models' heads are the
+same head up to one constant rotation (`head_offset`), so R_head = diag(1, -1, -1) R_3dmm R_offset is a measurement of
+the chain's product; neck and head share the correction as the lifter's own residual covariance says they should. The
+chest, hence the crop and the portrait camera, keeps the first fit. Not in the paper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from dataprep.fits.camera import global_rotation, turn_in_picture
+from dataprep.fits.face_frames import CAM_FROM_GL
+from dataprep.models.bfm import FaceModel
+from dataprep.models.smpl import HEAD, NECK
+
+
+@dataclass(frozen=True, eq=False)
+class HeadTie:
+    """Rotations after the tie, and the angle between both heads before and after."""
+
+    rotations: Float[np.ndarray, "24 3 3"]
+    disagreement_before_rad: float
+    disagreement_after_rad: float
+
+
+def head_offset(face: FaceModel) -> Float[np.ndarray, "3 3"]:
+    """R_offset: 3DMM axes from the axes of SMPL's head joint. Identity when the face model does not say."""
+    if face.face_from_body is None:
+        return np.eye(3)
+    u, _, vt = np.linalg.svd(np.asarray(face.face_from_body[:, :3], np.float64))
+    return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+
+
+def head_in_source(
+    head_from_face: Float[np.ndarray, "3 3"], offset: Float[np.ndarray, "3 3"], crop_roll_rad: float
+) -> Float[np.ndarray, "3 3"]:
+    """SMPL head rotation in the photograph's cam axes, from the 3DMM's rotation (GL axes) in the upright portrait."""
+    return turn_in_picture(crop_roll_rad) @ CAM_FROM_GL @ head_from_face @ offset
+
+
+def tie_head(
+    rotations: Float[np.ndarray, "24 3 3"],
+    head_target: Float[np.ndarray, "3 3"],
+    residual_chol: Float[Tensor, "85 85"],
+    sigma_rad: float,
+    iterations: int = 5,
+) -> HeadTie:
+    """Gauss-Newton on six angles: |log(R_head^-1 R_target)|^2 / sigma^2 + d' C^-1 d.
+
+    d = (neck, head) rotation increments, C their residual covariance after the lifter.
+    """
+    prior = np.linalg.inv(neck_head_covariance(residual_chol))
+    neck, head = rotations[NECK], rotations[HEAD]
+    chest = global_rotation(rotations, NECK) @ neck.T
+    increment = np.zeros(6)
+    for _ in range(iterations):
+        neck_turn, head_turn = (Rotation.from_rotvec(v).as_matrix() for v in (increment[:3], increment[3:]))
+        current_head = head @ head_turn
+        fitted = chest @ neck @ neck_turn @ current_head
+        error = Rotation.from_matrix(fitted.T @ head_target).as_rotvec()
+        jacobian = np.concatenate((current_head.T @ _right_jacobian(increment[:3]), _right_jacobian(increment[3:])), 1)
+        normal = jacobian.T @ jacobian / sigma_rad**2 + prior
+        increment = increment + np.linalg.solve(normal, jacobian.T @ error / sigma_rad**2 - prior @ increment)
+    tied = rotations.copy()
+    tied[NECK] = neck @ Rotation.from_rotvec(increment[:3]).as_matrix()
+    tied[HEAD] = head @ Rotation.from_rotvec(increment[3:]).as_matrix()
+    return HeadTie(tied, *(_angle(global_rotation(r, HEAD), head_target) for r in (rotations, tied)))
+
+
+def neck_head_covariance(residual_chol: Float[Tensor, "85 85"]) -> Float[np.ndarray, "6 6"]:
+    """Covariance of the (neck, head) rotation residuals, radians squared."""
+    rows = torch.cat([residual_chol[3 * joint : 3 * joint + 3] for joint in (NECK, HEAD)]).double()
+    return (rows @ rows.T).numpy()
+
+
+def _right_jacobian(rotvec: Float[np.ndarray, 3]) -> Float[np.ndarray, "3 3"]:
+    """d log(exp(v)^-1 exp(v + dv)) / dv."""
+    angle = float(np.linalg.norm(rotvec))
+    x, y, z = rotvec
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    if angle < 1e-6:
+        return np.eye(3) - cross / 2
+    return np.eye(3) - (1 - np.cos(angle)) / angle**2 * cross + (angle - np.sin(angle)) / angle**3 * cross @ cross
+
+
+def _angle(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.linalg.norm(Rotation.from_matrix(a.T @ b).as_rotvec()))

@@ -1,0 +1,109 @@
+"""camera: tie the SMPL head to the 3DMM's, then the labels the generator samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from dataprep import geometry
+from dataprep.fits.camera import (
+    cam2world,
+    global_rotation,
+    intrinsics,
+    joints_zyx,
+    pitch_yaw,
+)
+from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.fits.head_tie import HeadTie, head_in_source, head_offset, tie_head
+from dataprep.models.bfm import FaceModel, load_face
+from dataprep.models.lifter import TrainedLifter, load_lifter
+from dataprep.models.smpl import CHEST, load_body
+from dataprep.schema import BOOL, FLOAT, Column, floats
+from dataprep.stages.base import Item, Result, Stage, Weight
+
+_RAD = {"unit": "rad"}
+
+
+@dataclass(frozen=True)
+class CameraTools:
+    """Loaded models of one process."""
+
+    lifter: TrainedLifter
+    face: FaceModel
+
+
+@dataclass(frozen=True)
+class Camera(Stage):
+    """Adds the tied pose, both cameras, the six joint angles and EG3D's 25 numbers."""
+
+    name: ClassVar[str] = "camera"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("body", "crop", "face")
+    columns: ClassVar[tuple[Column, ...]] = (
+        floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad", frame="parent joint"),
+        floats("smpl_transl", (3,), "brings the posed body's look-at point onto the portrait camera's axis",
+               unit="m", frame="cam"),
+        floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", frame="chest", **_RAD),
+        floats("face_pitch_yaw", (2,), "face camera (3DMM), both pi/2 in front", frame="head", **_RAD),
+        floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", frame="parent joint",
+               **_RAD),
+        floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit", frame="chest, about the look-at"),
+        floats("intrinsics", (3, 3), "normalised by the image size", unit="image size", frame="portrait"),
+        Column("yaw", FLOAT, "head yaw in the portrait, positive towards image right", frame="portrait", unit="rad"),
+        Column("pitch", FLOAT, "head pitch in the portrait, positive = looking up", frame="portrait", unit="rad"),
+        Column("roll", FLOAT, "head roll in the portrait, positive = leaning to image right", frame="portrait", unit="rad"),
+        Column("head_disagreement_before", FLOAT, "angle between the SMPL and 3DMM heads before the tie", unit="rad"),
+        Column("head_disagreement", FLOAT, "the same after the tie", unit="rad"),
+        Column("head_from_3dmm", BOOL, "whether the head tie was applied"),
+    )  # fmt: skip
+
+    tie_head: bool = True
+    head_sigma_deg: float = 3.0
+
+    def weights(self) -> tuple[Weight, ...]:
+        body, face = load_body(), load_face()
+        lifter = load_lifter(body)
+        return (Weight("lifter", lifter.sha256, body.licence), Weight(face.name, face.sha256, face.licence))
+
+    def load(self) -> CameraTools:
+        return CameraTools(load_lifter(load_body()), load_face())
+
+    def process_item(self, item: Item, tools: CameraTools) -> Result:
+        row = item.row
+        first = _rotations(row["smpl_global_orient"], row["smpl_body_pose_first"])
+        roll = float(row["crop_roll_rad"])
+        head_from_face = head_from_3dmm(row["bfm_angle"].astype(np.float64))
+        target = head_in_source(head_from_face, head_offset(tools.face), roll)
+        sigma = np.radians(self.head_sigma_deg) if self.tie_head else np.inf
+        tied = tie_head(first, target, tools.lifter.residual_chol, sigma)
+        return Result(columns=_columns(tied, head_from_face, row, self.tie_head))
+
+
+def _rotations(global_orient: np.ndarray, body_pose: np.ndarray) -> np.ndarray:
+    rotvecs = np.concatenate((global_orient[None], body_pose)).astype(np.float64)
+    return Rotation.from_rotvec(rotvecs).as_matrix()
+
+
+def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool) -> dict[str, Any]:
+    chest = global_rotation(tied.rotations, CHEST)
+    portrait = pitch_yaw(chest)
+    look_at = row["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * chest[:, 1]
+    facing = head_from_face[:, 2]
+    return {
+        "smpl_body_pose": Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
+        "smpl_transl": np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
+        "camera_pitch_yaw": portrait,
+        "face_pitch_yaw": pitch_yaw(CAM_FROM_GL @ head_from_face),
+        "joints_zyx": joints_zyx(tied.rotations),
+        "cam2world": cam2world(portrait),
+        "intrinsics": intrinsics(),
+        "yaw": float(np.arctan2(facing[0], facing[2])),
+        "pitch": float(np.arcsin(np.clip(facing[1], -1, 1))),
+        "roll": float(np.arctan2(head_from_face[0, 1], head_from_face[1, 1])),
+        "head_disagreement_before": tied.disagreement_before_rad,
+        "head_disagreement": tied.disagreement_after_rad,
+        "head_from_3dmm": applied,
+    }
