@@ -35,7 +35,9 @@ def euler_zyx(angles_N3: torch.Tensor) -> torch.Tensor:
 class Oracle:
     def __init__(self, state: dict[str, np.ndarray], smpl: dict, subset: np.ndarray):
         self.w = {name: torch.as_tensor(value) for name, value in state.items()}
-        self.smpl = {k: torch.as_tensor(np.asarray(v, np.float32)) for k, v in smpl.items() if k[:2] not in ("bs", "ki")}
+        self.smpl = {
+            k: torch.as_tensor(np.asarray(v, np.float32)) for k, v in smpl.items() if k[:2] not in ("bs", "ki")
+        }
         self.parents = np.where(smpl["kintree_table"][0] > 23, -1, smpl["kintree_table"][0])
         self.subset = subset
 
@@ -43,8 +45,11 @@ class Oracle:
 
     def mapping(self, net: str, z: torch.Tensor) -> torch.Tensor:
         for i in (0, 2, 4, 6):
-            z = F.linear(z, self.w[f"{net}.mapping_network.network.{i}.weight"],
-                         self.w[f"{net}.mapping_network.network.{i}.bias"])
+            z = F.linear(
+                z,
+                self.w[f"{net}.mapping_network.network.{i}.weight"],
+                self.w[f"{net}.mapping_network.network.{i}.bias"],
+            )
             z = F.leaky_relu(z, 0.2) if i < 6 else z
         return z[0]
 
@@ -75,10 +80,19 @@ class Oracle:
             h = self.film(f"radiance_net.network.{i}", h, freq[i], phase[i])
             if i:
                 view = torch.tensor([0.0, 0, -1]).expand(len(h), 3)
-                lit = h if i < 7 else self.film("radiance_net.color_layer_sine.0", torch.cat([view, h], 1), freq[8], phase[8])
-                heads = [F.linear(x, self.w[f"radiance_net.output_{head}.{i - 1}.weight"],
-                                  self.w[f"radiance_net.output_{head}.{i - 1}.bias"])
-                         for head, x in (("color", lit), ("sigma", h), ("feature", h))]
+                lit = (
+                    h
+                    if i < 7
+                    else self.film("radiance_net.color_layer_sine.0", torch.cat([view, h], 1), freq[8], phase[8])
+                )
+                heads = [
+                    F.linear(
+                        x,
+                        self.w[f"radiance_net.output_{head}.{i - 1}.weight"],
+                        self.w[f"radiance_net.output_{head}.{i - 1}.bias"],
+                    )
+                    for head, x in (("color", lit), ("sigma", h), ("feature", h))
+                ]
                 out = out + torch.cat(heads, 1)
         return torch.cat([out[:, :3].sigmoid(), out[:, 3:]], 1)
 
@@ -174,7 +188,9 @@ class Oracle:
 
     # -- rendering (sections 4 and 5)
 
-    def radiance_maps(self, z_id: torch.Tensor, noise: torch.Tensor, size: int = 128) -> tuple[torch.Tensor, torch.Tensor]:
+    def radiance_maps(
+        self, z_id: torch.Tensor, noise: torch.Tensor, size: int = 128
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         code = torch.cat([z_id, noise], 1)
         x = torch.linspace(-MAP_HALF, MAP_HALF, size)
         y = torch.linspace(-MAP_HALF, MAP_HALF, size) + MAP_Y
