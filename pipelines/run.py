@@ -68,6 +68,7 @@ def run(source_root: Path, out: Path, dag: Dag, executor: Executor) -> RunSummar
         index = refresh(source_root, out)
         plan = make_plan(store, dag, index)
         log = EventLog(out)
+        write_json(out / "runs" / "source.json", {"source": str(source_root.resolve())})
         log.write("start", inputs=len(index), python=platform.python_version(), workers=executor.workers)
         work = Schedule(store, source_root, dag, plan, log)
         work.run_parts(executor)

@@ -1,0 +1,147 @@
+"""quality: scores in [0, 1] (low = bad), flags, and the decision to accept a portrait. (spec 3, section 1)
+
+Sharpness, exposure and contrast are measured on the native crop, before super-resolution invents detail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float, UInt8
+from skimage.measure import blur_effect
+
+from dataprep import geometry
+from dataprep.duplicates import HASH_BYTES, difference_hash
+from dataprep.images import decode_mask, decode_rgb
+from dataprep.schema import BOOL, FLOAT, Column
+from dataprep.stages.base import Item, Result, Stage
+
+_FACE_PX = 96  # the face is brought to this size before its sharpness is measured, so that sizes compare
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A score, the parameter that holds its threshold, and the sentence for a portrait below it.
+
+    A rule without `rejects` only flags.
+    """
+
+    score: str
+    desc: str
+    sentence: str
+    rejects: bool = True
+
+    @property
+    def threshold(self) -> str:
+        return "min_" + self.score.removeprefix("q_")
+
+    @property
+    def flag(self) -> str:
+        return "flag_" + self.score.removeprefix("q_")
+
+
+RULES = (
+    Rule("q_sharpness", "1 - perceptual blur (Crete et al. 2007) of the face in the native crop", "the face is blurred"),
+    Rule("q_exposure", "1 - part of the face that is clipped to black or white", "the face is over- or underexposed"),
+    Rule("q_contrast", "grey-level spread of the face (5% to 95%) over 128", "the face has no contrast"),
+    Rule("q_face_size", "face size in the photograph over 128 px", "the face is too small in the photograph"),
+    Rule("q_inside", "part of the portrait square inside the photograph", "the photograph cuts head or shoulders off"),
+    Rule("q_shoulders", "part of the portrait's lower rim that is the person", "head and shoulders do not reach the rim"),
+    Rule("q_body_fit", "1 - key-point error over 10% of the portrait's side", "the body model does not fit the key points"),
+    Rule("q_face_fit", "1 - landmark error over 4% of the portrait's side", "the face model does not fit the landmarks"),
+    Rule("q_landmarks", "part of the head crops whose face meshes agreed", "the face detector contradicts itself"),
+    Rule("q_frontal", "1 - head yaw over 90 degrees", "the face is turned away too far"),
+    Rule("q_head_agreement", "1 - angle between the body's and the face's head over 60 degrees",
+         "body and face model disagree about the head"),
+    Rule("q_upright", "1 - roll of the chest over 45 degrees", "the person leans by more than 15 degrees", rejects=False),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Quality(Stage):
+    """Scores every portrait; the first rule it fails is the reason of its rejection.
+
+    Reasons: the names of the rules (sharpness, exposure, ...). Thresholds are the parameters `min_<rule>`.
+    """
+
+    name: ClassVar[str] = "quality"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "crop", "superres", "matte", "face", "camera")
+    columns: ClassVar[tuple[Column, ...]] = (
+        *(Column(rule.score, FLOAT, rule.desc, unit="[0, 1]") for rule in RULES),
+        *(Column(rule.flag, BOOL, f"{rule.score} is below quality.{rule.threshold}") for rule in RULES),
+        Column("portrait_dhash", pa.binary(HASH_BYTES), "difference hash of the portrait, for near-duplicates"),
+    )
+
+    min_sharpness: float = 0.25
+    min_exposure: float = 0.7
+    min_contrast: float = 0.2
+    min_face_size: float = 0.25
+    min_inside: float = 0.85
+    min_shoulders: float = 0.3
+    min_body_fit: float = 0.5
+    min_face_fit: float = 0.4
+    min_landmarks: float = 0.3
+    min_frontal: float = 0.3
+    min_head_agreement: float = 0.4
+    min_upright: float = 0.667
+
+    def process_item(self, item: Item, tools: None) -> Result:
+        scores = quality_scores(
+            decode_rgb(item.blob("crop.png")), decode_mask(item.blob("alpha.png")), item.row
+        )
+        flags = {rule.flag: bool(scores[rule.score] < getattr(self, rule.threshold)) for rule in RULES}
+        columns: dict[str, Any] = {**scores, **flags}
+        columns["portrait_dhash"] = difference_hash(decode_rgb(item.blob("portrait.png")))
+        failed = [rule for rule in RULES if rule.rejects and flags[rule.flag]]
+        if not failed:
+            return Result(columns=columns)
+        worst = failed[0]
+        threshold = getattr(self, worst.threshold)
+        return Result.rejected(
+            worst.score.removeprefix("q_"),
+            f"{worst.sentence} ({worst.score} {scores[worst.score]:.2f}, at least {threshold:.2f})",
+            columns,
+        )
+
+
+def quality_scores(
+    crop: UInt8[np.ndarray, "s s 3"], alpha: UInt8[np.ndarray, "p p"], row: Mapping[str, Any]
+) -> dict[str, float]:
+    """All scores of one portrait from its native crop, its alpha and the labels so far."""
+    landmarks = _crop_landmarks(row)
+    face = _face_grey(crop, landmarks)
+    low, high = np.percentile(face, [5, 95])
+    side = float(alpha.shape[0])
+    source_face_px = float(np.ptp(row["landmarks68_px"], axis=0).max())
+    scores = {
+        "q_sharpness": 1 - float(blur_effect(cv2.resize(face, (_FACE_PX, _FACE_PX), interpolation=cv2.INTER_AREA))),
+        "q_exposure": 1 - float(np.mean((face < 6) | (face > 249))),
+        "q_contrast": float(high - low) / 128,
+        "q_face_size": source_face_px / 128,
+        "q_inside": float(row["crop_inside"]),
+        "q_shoulders": float((alpha[-8:] > 127).mean()),
+        "q_body_fit": 1 - float(row["body_fit_rmse_relative"]) / 0.10,
+        "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),
+        "q_landmarks": float(row["mesh_agreement"]),
+        "q_frontal": 1 - abs(float(row["yaw"])) / np.radians(90),
+        "q_head_agreement": 1 - float(row["head_disagreement_before"]) / np.radians(60),
+        "q_upright": 1 - abs(float(row["crop_roll_rad"])) / np.radians(45),
+    }
+    return {name: float(np.clip(score, 0, 1)) for name, score in scores.items()}
+
+
+def _crop_landmarks(row: Mapping[str, Any]) -> Float[np.ndarray, "68 2"]:
+    return geometry.transform(row["crop_native_from_source"].astype(np.float64), row["landmarks68_px"])
+
+
+def _face_grey(crop: UInt8[np.ndarray, "s s 3"], landmarks: Float[np.ndarray, "68 2"]) -> UInt8[np.ndarray, "a b"]:
+    """The landmarks' bounding box as grey levels; at least 8 px, clamped to the crop."""
+    low = np.clip(np.floor(landmarks.min(axis=0)).astype(int), 0, crop.shape[0] - 8)
+    high = np.clip(np.ceil(landmarks.max(axis=0)).astype(int), low + 8, crop.shape[0])
+    return cv2.cvtColor(crop[low[1] : high[1], low[0] : high[0]], cv2.COLOR_RGB2GRAY)
