@@ -53,7 +53,6 @@ class Body(Stage):
             "rotation vectors of joints 1-23 before the head tie (the crop is made from this fit)",
             unit="rad",
             frame="parent joint",
-            released=False,
         ),
         floats("body_camera", (3,), "s px/m, ox px, oy px: u = s X + ox, v = s Y + oy", frame="source"),
         floats("smpl_joints_px", (24, 2), "projected SMPL joints of the first fit", unit="px", frame="source"),
