@@ -80,9 +80,10 @@ def rrdbnet_from_state(state: Mapping[str, Tensor]) -> RRDBNet:
     first, growth = state["conv_first.weight"], state.get("body.0.rdb1.conv1.weight")
     if first.ndim != 4 or first.shape[1] != 3 or growth is None:
         raise AssetError(f"RRDBNet: conv_first is {tuple(first.shape)}; only the x4 network of RGB input is known")
-    net = RRDBNet(len(blocks), first.shape[0], growth.shape[0])
+    with torch.device("meta"):  # no initial values: all are assigned
+        net = RRDBNet(len(blocks), first.shape[0], growth.shape[0])
     try:
-        net.load_state_dict(dict(state), strict=True)
+        net.load_state_dict(dict(state), strict=True, assign=True)
     except RuntimeError as error:
         raise AssetError(f"RRDBNet: the state dict does not fit the network: {str(error)[:300]}") from None
     return net

@@ -48,9 +48,10 @@ def srvgg_from_state(state: Mapping[str, Tensor]) -> SRVGGNetCompact:
     n_feat, n_last = state["body.0.weight"].shape[0], state[convs[-1]].shape[0]
     if n_last != _RGB_PER_PIXEL or len(convs) < 3:
         raise AssetError(f"SRVGGNetCompact: the last layer has {n_last} channels, the x4 network has {_RGB_PER_PIXEL}")
-    net = SRVGGNetCompact(len(convs) - 2, n_feat)
+    with torch.device("meta"):  # no initial values: all are assigned
+        net = SRVGGNetCompact(len(convs) - 2, n_feat)
     try:
-        net.load_state_dict(dict(state), strict=True)
+        net.load_state_dict(dict(state), strict=True, assign=True)
     except RuntimeError as error:
         raise AssetError(f"SRVGGNetCompact: the state dict does not fit the network: {str(error)[:300]}") from None
     return net

