@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,7 +111,7 @@ def load_face(path: Path = STANDIN_PATH) -> FaceModel:
         arrays = _read_arrays(data, path.suffix)
     except FileNotFoundError as missing:
         raise AssetError(f"face model {path.name}: no such file in {path.parent}; see `shhq-hs assets`") from missing
-    except (OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError) as broken:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, TypeError, NotImplementedError) as broken:
         raise AssetError(f"face model {path.name}: neither a readable .npz nor a .mat file ({broken})") from broken
     return face_from_arrays(arrays, path.stem, hashlib.sha256(data).hexdigest())
 

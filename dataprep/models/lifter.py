@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,7 +191,7 @@ def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:
         chol, offsets = torch.from_numpy(arrays["residual_chol"]), arrays["point_offsets_m"]
     except FileNotFoundError as missing:
         raise AssetError(f"lifter {path.name}: no such file in {path.parent}; {command}") from missing
-    except (OSError, ValueError, EOFError, KeyError) as broken:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as broken:
         raise AssetError(f"lifter {path.name}: not a lifter file ({broken}); {command}") from broken
     if meta["body_sha256"] != body.sha256:
         raise AssetError(

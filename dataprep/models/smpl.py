@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,7 @@ def load_body(path: Path = STANDIN_PATH) -> BodyModel:
             arrays = {key: archive[key] for key in archive.files}
     except FileNotFoundError as missing:
         raise AssetError(f"body model {path.name}: no such file in {path.parent}; see `shhq-hs assets`") from missing
-    except (OSError, ValueError, EOFError, KeyError) as broken:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as broken:
         raise AssetError(f"body model {path.name}: not a readable npz without pickles ({broken})") from broken
     return body_from_arrays(arrays, path.stem, hashlib.sha256(data).hexdigest())
 

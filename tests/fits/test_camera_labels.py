@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from dataprep import geometry
+from dataprep.fits.camera import (
+    CANONICAL_ZYX,
+    PORTRAIT_RADIUS,
+    cam2world,
+    camera_direction,
+    canonical_rotation,
+    global_rotation,
+    intrinsics,
+    joints_zyx,
+    pitch_yaw,
+    rotations_from_joints_zyx,
+    turn_in_picture,
+    view_from_cam,
+    view_from_pitch_yaw,
+)
+from dataprep.models.smpl import CHEST, HEAD
+from dataprep.stages.crop import portrait_square
+
+FRONTAL = np.diag([1.0, -1.0, -1.0])
+
+
+def test_a_frontal_person_has_pitch_and_yaw_of_a_right_angle() -> None:
+    np.testing.assert_allclose(pitch_yaw(FRONTAL), [np.pi / 2, np.pi / 2])
+    np.testing.assert_allclose(view_from_pitch_yaw(np.array([np.pi / 2, np.pi / 2])), FRONTAL, atol=1e-12)
+
+
+def test_signs_by_hand() -> None:
+    """A person who turns towards their own left shows the camera their right side; one seen from above looks up to it."""
+    turned_left = FRONTAL @ Rotation.from_euler("y", 30, degrees=True).as_matrix()
+    assert turned_left[0, 2] > 0  # they face image right, their own left
+    np.testing.assert_allclose(pitch_yaw(turned_left), [np.pi / 2, np.radians(120)])  # camera on their right, -x
+    bent_forward = FRONTAL @ Rotation.from_euler("x", 20, degrees=True).as_matrix()
+    np.testing.assert_allclose(pitch_yaw(bent_forward), [np.radians(70), np.pi / 2])  # camera above their horizon
+
+
+def test_roll_changes_neither_angle() -> None:
+    rotation = FRONTAL @ Rotation.from_euler("YXZ", [25, -10, 12], degrees=True).as_matrix()
+    np.testing.assert_allclose(pitch_yaw(turn_in_picture(0.4) @ rotation), pitch_yaw(rotation), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_rebuild_the_chest_without_its_roll(seed: int) -> None:
+    """Crop roll out, pitch and yaw back in: the generator's camera sees the chest exactly as the upright crop does."""
+    turn = Rotation.from_rotvec(np.random.default_rng(seed).normal(0, 0.4, 3)).as_matrix()
+    chest = FRONTAL @ turn
+    roll = portrait_square(np.zeros(3), chest, np.array([100.0, 0, 0])).roll_rad
+    upright = turn_in_picture(-roll) @ chest
+    assert upright[0, 1] == pytest.approx(0, abs=1e-12)  # the chest's up axis has no sideways part
+    assert upright[1, 1] < 0
+    np.testing.assert_allclose(view_from_pitch_yaw(pitch_yaw(chest)), upright, atol=1e-12)
+
+
+def test_cam2world_looks_at_the_origin_with_the_portrait_field_of_view() -> None:
+    label = np.array([1.4, 1.9])
+    matrix = cam2world(label)
+    world_to_cam = np.linalg.inv(matrix)
+    look_at = intrinsics() @ (world_to_cam @ [0, 0, 0, 1])[:3]
+    np.testing.assert_allclose(look_at[:2] / look_at[2], [0.5, 0.5], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(matrix[:3, 3]), PORTRAIT_RADIUS)
+    np.testing.assert_allclose(matrix[:3, 3] / PORTRAIT_RADIUS, camera_direction(label))
+    half_side = geometry.PORTRAIT_SIDE_M / 2 / (geometry.BODY_UNIT_M * geometry.FACE_RADIUS)  # face units
+    corner = intrinsics() @ (world_to_cam @ [*(half_side * matrix[:3, 0]), 1])[:3]
+    np.testing.assert_allclose(corner[:2] / corner[2], [1.0, 0.5], atol=1e-9)  # image right edge
+    assert matrix[1, 1] < 0  # y of the camera points down
+
+
+def test_t_pose_against_the_canonical_pose() -> None:
+    """The head's only canonical angle comes back negated; arms come back as the inverse rotation."""
+    angles = joints_zyx(np.tile(np.eye(3), (24, 1, 1)))
+    np.testing.assert_allclose(angles[:3], 0, atol=1e-12)  # neck and collars
+    np.testing.assert_allclose(angles[3], [0, 0, -CANONICAL_ZYX[HEAD][2]], atol=1e-12)
+    rebuilt = Rotation.from_euler("ZYX", angles[4]).as_matrix()
+    np.testing.assert_allclose(rebuilt, canonical_rotation(16).T, atol=1e-12)
+
+
+def test_canonical_pose_has_zero_angles_and_arms_down() -> None:
+    rotations = np.stack([canonical_rotation(joint) for joint in range(24)])
+    np.testing.assert_allclose(joints_zyx(rotations), 0, atol=1e-12)
+    left_arm = canonical_rotation(16) @ [1, 0, 0]
+    assert left_arm[1] < -0.8  # from +x to pointing down
+
+
+def test_joint_angles_round_trip() -> None:
+    rotations = Rotation.from_rotvec(np.random.default_rng(1).normal(0, 0.4, (24, 3))).as_matrix()
+    rebuilt = rotations_from_joints_zyx(joints_zyx(rotations))
+    np.testing.assert_allclose(rebuilt, rotations[[12, 13, 14, 15, 16, 17]], atol=1e-9)
+
+
+def test_global_rotation_multiplies_the_chain() -> None:
+    rotations = Rotation.from_rotvec(np.random.default_rng(2).normal(0, 0.4, (24, 3))).as_matrix()
+    np.testing.assert_allclose(
+        global_rotation(rotations, CHEST), rotations[0] @ rotations[3] @ rotations[6] @ rotations[9], atol=1e-12
+    )
+
+
+def test_view_from_cam_turns_the_ray_onto_the_axis() -> None:
+    """A head 6 degrees above the axis is seen from 6 degrees below: upright in cam axes, it looks up in its view."""
+    ray = np.array([0.0, -np.sin(np.radians(6)), np.cos(np.radians(6))])
+    turn = view_from_cam(ray)
+    np.testing.assert_allclose(turn @ ray, [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-12)
+    np.testing.assert_allclose(pitch_yaw(turn @ FRONTAL), [np.radians(96), np.pi / 2], atol=1e-9)
