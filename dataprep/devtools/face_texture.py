@@ -11,8 +11,8 @@ MEAN_SKIN_RGB = np.array([190.0, 145.0, 122.0])
 TEXTURES = 80
 _SPREAD_DM = np.array([0.8, 1.1, 0.8])  # half a period of the slowest wave along x, y and z
 # Ways in which skin differs, RGB per standard deviation: melanin, blood, yellowness.
-_COLOURS = np.array([[-42.0, -40.0, -36.0], [8.0, -9.0, -6.0], [3.0, 2.0, -10.0]])
-_DECAY = 1.5  # standard deviation falls as (1 + |wave number|)^-_DECAY
+_COLOURS = np.array([[-26.0, -25.0, -23.0], [5.0, -6.0, -4.0], [2.0, 1.5, -6.0]])
+_DECAY = 2.0  # standard deviation falls as (1 + |wave number|)^-_DECAY
 
 
 def skin_fields(vertices_dm: Array) -> tuple[Array, Array]:
