@@ -8,6 +8,6 @@ Where to look:
     levelset, maps, compositing, truncation                            rendering
     checkpoint.py   loading and saving                bench.py        `python -m gan.bench`
 
-Tensor names end in their axes: B batch, H W image, D depth (half-resolution samples), R rays, S samples of a ray, N points,
-L level sets, J joints, V vertices, K values of a camera or code, C channels; digits are literal sizes (`points_NS3`).
+Tensor names end in their axes: B batch, H W image, D depth (half-resolution samples), R rays, S samples of a ray,
+N points, L level sets, J joints, V vertices, K values of a code, C channels; digits are literal sizes (`points_NS3`).
 """

@@ -82,6 +82,13 @@ class PosedBody(NamedTuple):
 class BodyModel(nn.Module):
     """Poses the vertices used for nearest-neighbour search; its arrays never enter a state dict."""
 
+    joints_J3: Tensor
+    joint_dirs_J3K: Tensor
+    template_V3: Tensor
+    shapedirs_V3K: Tensor
+    posedirs_V3F: Tensor
+    weights_VJ: Tensor
+
     def __init__(self, arrays: BodyArrays, subset: np.ndarray) -> None:
         super().__init__()
         self.parents = [int(p) for p in arrays.parents]

@@ -70,7 +70,7 @@ def ray_directions(size: int, fov_rad: float, like: Tensor) -> Float[Tensor, "h 
 
 
 def ray_samples(camera: Camera, camera_B2: Float[Tensor, "b 2"], size: int, samples: int) -> Float[Tensor, "b h w s 3"]:
-    """Return samples at equal steps of distance from near to far, in the face frame (or the head's, before it moves)."""
+    """Return samples at equal steps of distance from near to far, in the face frame (the head's, before it moves)."""
     origin_B3 = camera_origin(camera_B2, camera.radius)
     directions_HW3 = ray_directions(size, camera.fov_rad, camera_B2)
     world_BHW3 = torch.einsum("brc,hwc->bhwr", world_from_camera(origin_B3), directions_HW3)

@@ -94,9 +94,9 @@ def require_bases(checkpoint: Checkpoint, labels: Bases) -> None:
     ]
     if wrong:
         raise BasisError(
-            f"{checkpoint.path} holds the authors' weights, which expect SMPL and BFM coefficients; these labels were made "
-            f"with the {' and the '.join(wrong)}. Rebuild the labels with SMPL_NEUTRAL.pkl and BFM_model_front.mat "
-            "('shhq-hs assets' says where to get them), or use a checkpoint trained on these labels."
+            f"{checkpoint.path} holds the authors' weights, which expect SMPL and BFM coefficients; these labels "
+            f"were made with the {' and the '.join(wrong)}. Rebuild them with SMPL_NEUTRAL.pkl and "
+            "BFM_model_front.mat ('shhq-hs assets' says where to get them), or use a checkpoint trained on these."
         )
 
 
@@ -150,5 +150,6 @@ def require_smpl(vertices: int) -> None:
     """Raise AssetError where the authors' weights meet a body of another topology than SMPL's."""
     if vertices != SMPL_VERTICES:
         raise AssetError(
-            f"the authors' weights need SMPL's {SMPL_VERTICES} vertices, this body has {vertices}: pass SMPL_NEUTRAL.pkl"
+            f"the authors' weights need SMPL's {SMPL_VERTICES} vertices, this body has {vertices}: "
+            "put SMPL_NEUTRAL.pkl into the assets folder ('shhq-hs assets')"
         )

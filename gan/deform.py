@@ -13,7 +13,7 @@ from gan.pointwise import pointwise
 
 
 class ExpressionDeformation(nn.Module):
-    """Seven inputs (coordinates, 3DMM reference displacement, its confidence), seven outputs of which three are used."""
+    """Seven inputs (coordinates, 3DMM reference displacement, confidence), seven outputs of which three are used."""
 
     def __init__(self, width: int = 128, mapping_width: int | None = None) -> None:
         super().__init__()

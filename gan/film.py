@@ -3,6 +3,7 @@
 Suffixes: B batch, N points, I and O channels in and out, K code values.
 """
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ class MappingNet(nn.Module):
         super().__init__()
         widths = (code, hidden, hidden, hidden, out)
         layers: list[nn.Module] = []
-        for i, (dim_in, dim_out) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (dim_in, dim_out) in enumerate(itertools.pairwise(widths)):
             linear = nn.Linear(dim_in, dim_out)
             nn.init.kaiming_normal_(linear.weight, a=0.2, mode="fan_in", nonlinearity="leaky_relu")
             layers += [linear, nn.LeakyReLU(0.2)] if i < 3 else [linear]

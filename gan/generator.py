@@ -61,7 +61,7 @@ class Generator(nn.Module):
         nearest_subset: np.ndarray | None = None,
         cached_identities: int = 2,
     ) -> None:
-        """Take the vertices for the nearest-neighbour search from `nearest_subset` (the authors' list) or from the body."""
+        """Search nearest vertices among `nearest_subset` (the authors' list) or those the body's weights suggest."""
         super().__init__()
         self.config = config = config or GeneratorConfig()
         self.radiance_net = RadianceGenerator(config.radiance_width, config.features)
@@ -146,7 +146,10 @@ class Generator(nn.Module):
         search: Search = "exact",
         image_size: int | None = None,
     ) -> Frames:
-        """Render frames of one person: expression, pose (ZYX Euler radians, joints 12..17), camera (pitch, yaw radians)."""
+        """Render frames: expression, pose (ZYX Euler radians of joints 12..17), camera (pitch, yaw radians).
+
+        `image_size` overrides the configured side; the face camera of stage 2 renders 256.
+        """
         return self.render(identity, z_exp_BK, pose_BP3, camera_B2, view, search, image_size)
 
     def render(

@@ -1,4 +1,4 @@
-"""Radiance maps: what one identity looks like on each manifold, baked once and reused in every frame (spec 2, section 4).
+"""Radiance maps: one identity's look on each manifold, baked once and reused in every frame (spec 2, section 4).
 
 Suffixes: R rays (map pixels), S samples, L level sets, N points, C channels, H W pixels, K code values.
 """
@@ -19,7 +19,7 @@ from gan.superres import ManifoldSuperResolution
 
 
 class RadianceMaps(NamedTuple):
-    """RGBA on every manifold, alpha included: low resolution as shaded, high resolution from U (None before stage 2)."""
+    """RGBA on every manifold: low resolution as shaded, high resolution from U (None before stage 2)."""
 
     low_L4HW: Tensor
     high_L4HW: Tensor | None
@@ -27,9 +27,8 @@ class RadianceMaps(NamedTuple):
 
 def map_rays(config: GeneratorConfig, like: Tensor) -> Float[Tensor, "r s 3"]:
     """Return orthographic rays down -z, one a map pixel, rows from low y to high y."""
-    kind = {"dtype": like.dtype, "device": like.device}
-    across = torch.linspace(-config.map_half_side, config.map_half_side, config.map_size, **kind)
-    z = 1 - torch.linspace(config.map_near, config.map_far, config.map_samples, **kind)
+    across = torch.linspace(-config.map_half_side, config.map_half_side, config.map_size).to(like)
+    z = 1 - torch.linspace(config.map_near, config.map_far, config.map_samples).to(like)
     y, x, z = torch.meshgrid(across + MAP_CENTRE_Y, across, z, indexing="ij")
     return torch.stack([x, y, z], -1).flatten(0, 1)
 

@@ -1,7 +1,7 @@
 """Exact nearest vertices. Suffixes: N queries, V vertices.
 
-Exact matters: the float32 shortcut |v|^2 - 2 q.v picks wrong vertices for a few queries in 100,000, and a wrong vertex on
-a shoulder moves single pixels by 0.035.
+Exact matters: the float32 shortcut |v|^2 - 2 q.v picks wrong vertices for a few queries in 100,000, and a wrong vertex
+on a shoulder moves single pixels by 0.035.
 """
 
 import torch

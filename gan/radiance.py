@@ -54,11 +54,9 @@ class RadianceGenerator(nn.Module):
         colour, sigma, feature = (
             cast(nn.Linear, heads[index]) for heads in (self.output_color, self.output_sigma, self.output_feature)
         )
-        colour_weight, colour_bias = colour.weight, colour.bias
-        if not with_colour:
-            colour_weight, colour_bias = torch.zeros_like(colour_weight), torch.zeros_like(colour_bias)
-        weight = torch.cat([colour_weight, sigma.weight, feature.weight])
-        bias = torch.cat([colour_bias, sigma.bias, feature.bias])
+        keep = 1.0 if with_colour else 0.0
+        weight = torch.cat([colour.weight * keep, sigma.weight, feature.weight])
+        bias = torch.cat([colour.bias * keep, sigma.bias, feature.bias])
         return pointwise(hidden_BNC, _batched(weight, hidden_BNC), _batched(bias, hidden_BNC))
 
 

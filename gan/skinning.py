@@ -15,7 +15,7 @@ from gan.smoothing import PoseSmoothing
 def neutral_from_target(
     target_BHWS3: Float[Tensor, "b h w s 3"], body: PosedBody, smoother: PoseSmoothing
 ) -> Float[Tensor, "b h w s 3"]:
-    """Undo the pose at every sample; transforms are looked up at half resolution (samples 0, 2, 4, ...) and smoothed."""
+    """Undo the pose at every sample; transforms are looked up at half resolution (samples 0, 2, ...) and smoothed."""
     half_BDHW3 = target_BHWS3[:, ::2, ::2, ::2].permute(0, 3, 1, 2, 4)
     field = [
         transforms_V34[nearest_vertex(points.reshape(-1, 3), vertices_V3)].view(*points.shape[:-1], 12)
@@ -33,4 +33,5 @@ def carry_with_head(
     points_BHWS3: Float[Tensor, "b h w s 3"], posed_from_canonical_B34: Float[Tensor, "b 3 4"]
 ) -> Float[Tensor, "b h w s 3"]:
     """Move the face camera's samples along with the posed head joint (paper section 4; the detail is assumed)."""
-    return apply_affine(posed_from_canonical_B34[:, None, None, None], points_BHWS3)
+    matrix_BHWS34 = posed_from_canonical_B34[:, None, None, None].expand(*points_BHWS3.shape[:-1], 3, 4)
+    return apply_affine(matrix_BHWS34, points_BHWS3)

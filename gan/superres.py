@@ -23,9 +23,11 @@ def _activate(x: Tensor) -> Tensor:
 class _DenseBlock(nn.Module):
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
-        for i in range(1, 6):
-            dim_out = growth if i < 5 else width
-            self.add_module(f"conv{i}", nn.Conv2d(width + (i - 1) * growth, dim_out, 3, padding=1))
+        self.conv1 = nn.Conv2d(width, growth, 3, padding=1)
+        self.conv2 = nn.Conv2d(width + growth, growth, 3, padding=1)
+        self.conv3 = nn.Conv2d(width + 2 * growth, growth, 3, padding=1)
+        self.conv4 = nn.Conv2d(width + 3 * growth, growth, 3, padding=1)
+        self.conv5 = nn.Conv2d(width + 4 * growth, width, 3, padding=1)
 
     def forward(self, x_MCHW: Tensor) -> Tensor:
         dense = [x_MCHW]

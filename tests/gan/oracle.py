@@ -232,7 +232,13 @@ class Oracle:
         valid = valid.permute(2, 0, 1)[:, None].float()
         image_lr, _ = composite_maps(maps[0], hits, valid, origin)
         image, depth = composite_maps(maps[1], upsample(hits), upsample(valid), origin)
-        return dict(target_points=target, neutral_points=neutral, image_lr=image_lr, image=image, depth=depth)
+        return {
+            "target_points": target,
+            "neutral_points": neutral,
+            "image_lr": image_lr,
+            "image": image,
+            "depth": depth,
+        }
 
 
 def upsample(x: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,113 @@
+"""The numbers of the released code, array by array, at the tolerances recorded with them.
+
+The quick half bakes the maps at low resolution, two of 24 at high, and renders with the fast search; the slow half does
+everything, with both searches and the plain oracle.
+"""
+
+import numpy as np
+import pytest
+import torch
+from conftest import body_arrays, codes
+from oracle import Oracle
+from weights import official_state_dict, synthetic_smpl
+
+from gan.film import film_style
+from gan.generator import Identity
+from gan.maps import RadianceMaps, shade_maps, super_resolve
+from gan.radiance import LAYERS
+
+# array -> (quantile, absolute tolerance), as recorded with the expected arrays
+TOLERANCES = {
+    "expected_target_points": [(1.0, 1e-5)],
+    "expected_neutral_points": [(0.999, 1e-4)],
+    "expected_maps_lr": [(0.99, 1e-3), (0.999, 2e-3)],
+    "expected_maps_hr": [(0.999, 1e-3)],
+    "expected_image_lr": [(0.999, 1e-3)],
+    "expected_image": [(0.5, 1e-4), (0.999, 2e-3)],
+    "expected_depth": [(0.999, 1e-4)],
+}
+
+
+def assert_parity(name: str, ours: torch.Tensor, expected: torch.Tensor) -> None:
+    assert ours.shape == expected.shape
+    assert torch.equal(ours.isnan(), expected.isnan()), f"{name}: NaN in other places"
+    difference = (ours.double() - expected.double()).abs().numpy()
+    difference = difference[~np.isnan(difference)]
+    for quantile, tolerance in TOLERANCES[name]:
+        assert np.quantile(difference, quantile) <= tolerance, f"{name} at {quantile:.1%}"
+
+
+@pytest.fixture(scope="module")
+def low_maps(published, parity):
+    """All 36 channels of the low-resolution maps and U's style."""
+    code = torch.cat([parity["z_id"], parity["noise"]], 1)
+    with torch.inference_mode():
+        style = film_style(published.radiance_net.mapping_network(code), LAYERS + 1)
+        maps = shade_maps(published.sample_net, published.radiance_net, style, published.config, chunk=8192)
+        return maps, published.sr_net.mapping_network(code)[0]
+
+
+@torch.inference_mode()
+def test_ray_samples_and_inverse_skinning_match(published, parity):
+    target, neutral = published.neutral_rays(parity["betas"], parity["pose"], parity["camera"])
+    assert_parity("expected_target_points", target[:, ::8, ::8, ::8], parity["expected_target_points"])
+    assert_parity("expected_neutral_points", neutral[:, ::8, ::8, ::8], parity["expected_neutral_points"])
+
+
+@torch.inference_mode()
+def test_radiance_maps_match(published, parity, low_maps):
+    maps, style = low_maps
+    assert_parity("expected_maps_lr", maps[:, :4, ::4, ::4], parity["expected_maps_lr"])
+    some = [5, 20]
+    high = super_resolve(published.sr_net, maps[some], style, torch.float32, chunk=2)
+    assert_parity("expected_maps_hr", high[:, :, ::16, ::16], parity["expected_maps_hr"][some])
+
+
+@torch.inference_mode()
+def test_low_resolution_image_matches(published, parity, low_maps):
+    identity = Identity(parity["z_id"], parity["betas"], RadianceMaps(low_maps[0][:, :4], None))
+    frames = published.frames(identity, parity["z_exp"], parity["pose"], parity["camera"], search="fast")
+    assert_parity("expected_image_lr", frames.image_low_B3HW, parity["expected_image_lr"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("search", ["exact", "fast"])
+def test_portrait_and_depth_match(published, parity, search):
+    identity = published.identity(parity["z_id"], parity["noise"], parity["betas"])
+    frames = published.frames(identity, parity["z_exp"], parity["pose"], parity["camera"], search=search)
+    assert_parity("expected_maps_hr", identity.maps.high_L4HW[:, :, ::16, ::16], parity["expected_maps_hr"])
+    assert_parity("expected_image_lr", frames.image_low_B3HW, parity["expected_image_lr"])
+    assert_parity("expected_image", frames.image_B3HW, parity["expected_image"])
+    assert_parity("expected_depth", frames.depth_BHW[:, None, ::4, ::4], parity["expected_depth"])
+
+
+@pytest.mark.slow
+def test_fast_search_finds_the_hits_of_the_exact_one(published, low_maps):
+    """Ten poses, expressions and cameras: not one pixel of difference."""
+    given = codes(10, seed=3)
+    identity = Identity(given["z_id_1K"], given["betas_1K"], RadianceMaps(low_maps[0][:, :4], None))
+    for i in range(10):
+        driving = [given[name][i : i + 1] for name in ("z_exp_BK", "pose_BP3", "camera_B2")]
+        exact, fast = (published.frames(identity, *driving, search=search) for search in ("exact", "fast"))
+        torch.testing.assert_close(fast.image_B3HW, exact.image_B3HW, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_oracle_matches_too(parity):
+    """The plain implementation that speed is measured against computes the same thing."""
+    oracle = Oracle(official_state_dict(7), synthetic_smpl(0), np.arange(0, 6890, 2))
+    maps = oracle.radiance_maps(parity["z_id"], parity["noise"])
+    frame = oracle.frame(
+        maps, *(parity[k] for k in ("z_id", "z_exp")), *(parity[k][0] for k in ("betas", "pose", "camera"))
+    )
+    assert_parity("expected_maps_hr", maps[1][:, :, ::16, ::16], parity["expected_maps_hr"])
+    assert_parity("expected_image", frame["image"][None], parity["expected_image"])
+    assert_parity("expected_depth", frame["depth"][:, None, ::4, ::4].movedim(0, 0), parity["expected_depth"])
+
+
+def test_fallback_subset_is_the_upper_body():
+    body = body_arrays()
+    subset = body.upper_body(0.1)
+    assert 0 < len(subset) < len(body.v_template)
+    assert (body.weights[subset][:, [9, 12, 13, 14, 15, 16, 17]].sum(1) >= 0.9).all()
