@@ -5,7 +5,7 @@ subject's right): 0-16 jaw line from ear to ear over the chin (8), 17-21 and 22-
 nose, 31-35 under the nose, 36-41 and 42-47 eyes, 48-59 outer lips, 60-67 inner lips.
 
 How it was made: MediaPipe's face mesh, read through the symmetric 68-point list of ``dataprep``'s face stage, was run
-on textured renderings of base-mesh people (two to four yaws, six expressions). For every landmark the base vertex with
+on textured renderings of base-mesh people (60 people, three yaws each, six expressions). For every landmark the base vertex with
 the least median distance over all pictures was taken, both sides together; then every point was looked at from the
 front and the side, and moved to the crease, lid margin or lip line it belongs to where the vote was within noise.
 """

@@ -106,7 +106,7 @@ class TestBody:
         assert weights.min() >= 0
         np.testing.assert_allclose(weights.sum(axis=1), 1, atol=1e-6)
         assert (weights > 0).sum(axis=1).max() <= 6
-        assert (weights.max(axis=0) > 0.5).all()  # every joint owns some skin
+        assert (weights.max(axis=0) > 0.4).all()  # every joint holds some skin; least the collars
 
     def test_regressors_are_affine(self, body: dict[str, np.ndarray], keypoint_matrix: np.ndarray) -> None:
         np.testing.assert_allclose(dense(body, "J_regressor", 24).sum(axis=1), 1, atol=1e-5)
