@@ -31,13 +31,13 @@ class Regressor(Protocol):
 
 @dataclass(frozen=True)
 class EftConfig:
-    """Constants of the reference, at the learning rate that suits the lifter.
+    """Constants of the reference.
 
     `stop_loss` is per valid coordinate in crop units: 1e-4 is what 2e-5 of the published 49-joint mean comes to when
     ten joints are valid, a root mean square of 1% of half the crop.
     """
 
-    learning_rate: float = 1e-5
+    learning_rate: float = 5e-6
     max_steps: int = 20
     stop_loss: float = 1e-4
     gain: float = 60.0

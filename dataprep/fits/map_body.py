@@ -13,17 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.fits.body_fit import BodyFit, finish
-from dataprep.fits.reprojection import loss_2d, project
+from dataprep.fits.reprojection import POINT_SPREAD, loss_2d, project
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput
+from dataprep.models.lifter import BodyEstimate, LifterInput
 from dataprep.models.rotations import matrix_from_axis_angle
 from dataprep.models.smpl import NECK
-
-# Standard deviation of MediaPipe's points relative to the shoulders'.
-_POINT_SPREAD = torch.tensor(
-    [{"nose": 0.5, "eye": 0.5, "ear": 0.8, "left": 0.5, "right": 0.5, "shoulder": 1.0}.get(n.split("_")[-1], 1.4)
-     for n in POINTS]
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ def fit_map(
     z = torch.zeros(len(start.betas), residual_chol.shape[0], requires_grad=True)
     optimiser = torch.optim.Adam([z], lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, config.steps)
-    inverse_variance = inputs.visible / (config.point_sigma * _POINT_SPREAD).square()
+    inverse_variance = inputs.visible / (config.point_sigma * POINT_SPREAD).square()
     for _ in range(config.steps):
         projected = project(apply_residual(start, z @ residual_chol.T, body), body)
         error = ((projected - inputs.points).square().sum(-1) * inverse_variance).sum()

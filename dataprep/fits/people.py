@@ -101,7 +101,7 @@ def _rotation(axis: str, degrees: np.ndarray) -> Tensor:
 def _local_zyx_deg(rng: np.random.Generator, count: int) -> np.ndarray:
     """(count, 24, 3) Euler angles in degrees, order z, y, x; neck, head and root are set elsewhere."""
     angles = np.zeros((count, 24, 3))
-    bend = rng.normal(0, (3, 4, 5), (count, 1, 3)) * np.where(rng.random((count, 1, 1)) < 0.15, 2.5, 1)
+    bend = rng.normal(0, (3, 4, 5), (count, 1, 3)) * np.where(rng.random((count, 1, 1)) < 0.15, 1.8, 1)
     angles[:, [3, 6, 9]] = bend + rng.normal(0, 2, (count, 3, 3))
     shrug = np.where(rng.random(count) < 0.25, rng.uniform(0, 18, count), 0) + rng.normal(0, 2, count)
     _arm(rng, angles, 1, (13, 16, 18, 20, 22), shrug)

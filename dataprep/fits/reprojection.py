@@ -16,11 +16,10 @@ from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput
 _CROP_MARGIN = 1.2
 _COCO_LIMBS_AND_FACE = 17  # of the 49 joints of EFT, the ones MediaPipe sees
 
-# Hips, knees and feet of a detector stray further than face and arms, and matter less here.
-_CONFIDENCE = torch.tensor(
-    [0.5 if "hip" in name or "knee" in name else 0.3 if name.split("_")[-1] in ("ankle", "heel", "index") else 1.0
-     for name in POINTS]
-)  # fmt: skip
+# Standard deviation of MediaPipe's points relative to the shoulders': the face is found best, limbs and feet worst.
+_SPREAD = {"nose": 0.5, "eye": 0.5, "ear": 0.8, "left": 0.5, "right": 0.5, "shoulder": 1.0}
+POINT_SPREAD = torch.tensor([_SPREAD.get(name.split("_")[-1], 1.4) for name in POINTS])
+_CONFIDENCE = (0.5 / POINT_SPREAD).square()  # at most 1, as a detector's own would be
 _IN_COCO = torch.tensor([not name.startswith("mouth") and name.split("_")[-1] not in ("heel", "index")
                          for name in POINTS])  # fmt: skip
 _LEGS = tuple((POINTS.index(f"{side}_knee"), POINTS.index(f"{side}_ankle")) for side in ("left", "right"))

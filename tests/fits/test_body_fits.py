@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import torch
+
+from dataprep.fits.body_fit import BodyFit
+from dataprep.fits.eft import EftConfig, ExemplarTuner
+from dataprep.fits.map_body import MapConfig, apply_residual, fit_map
+from dataprep.fits.people import DetectorNoise, Exemplars, People, observe, sample_people
+from dataprep.fits.reprojection import half_crop, loss_2d, loss_49, project
+from dataprep.fits.train_lifter import TrainConfig, residual_cholesky, train, training_loss
+from dataprep.models.body_points import BodyPoints
+from dataprep.models.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
+from dataprep.models.rotations import angle_between_rad
+from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
+
+
+@pytest.fixture(scope="module")
+def lifter() -> TrainedLifter:
+    return load_lifter(load_body())
+
+
+@pytest.fixture(scope="module")
+def points(lifter: TrainedLifter) -> BodyPoints:
+    return lifter.network.body
+
+
+@pytest.fixture(scope="module")
+def scene(points: BodyPoints) -> tuple[People, Exemplars]:
+    rng = np.random.default_rng(77)
+    people = sample_people(rng, 64, points)
+    return people, observe(rng, people, points, DetectorNoise())
+
+
+def one(inputs: LifterInput, index: int) -> LifterInput:
+    return LifterInput(*(tensor[index : index + 1] for tensor in inputs))
+
+
+def median_errors(fits: list[BodyFit], scene: tuple[People, Exemplars], points: BodyPoints) -> dict[str, float]:
+    people, seen = scene
+    count = len(fits)
+    posed = points(
+        torch.from_numpy(np.stack([f.rotations for f in fits])), torch.from_numpy(np.stack([f.betas for f in fits]))
+    )
+    angle = torch.rad2deg(angle_between_rad(posed.rotations, people.posed.rotations[:count]))
+    camera = torch.from_numpy(np.stack([f.camera_px for f in fits]))
+    side = 0.469 * seen.scale[:count] * seen.inputs.scale_px[:count]
+    neck_px = camera[:, :1] * posed.joints[:, NECK, :2] + camera[:, 1:]
+    true_px = seen.inputs.centre_px[:count] + seen.inputs.scale_px[:count, None] * seen.neck[:count]
+    scale = camera[:, 0] / (seen.scale[:count] * seen.inputs.scale_px[:count]) - 1
+    values = {"head": angle[:, HEAD], "chest": angle[:, CHEST], "scale": 100 * scale.abs(),
+              "neck": 100 * (neck_px - true_px).norm(dim=-1) / side}  # fmt: skip
+    return {name: float(value.median()) for name, value in values.items()}
+
+
+def test_crop_units_by_hand() -> None:
+    """Two visible points 1 apart: half the crop is 0.6; an error of 0.06 on one coordinate of one point is 0.1^2."""
+    visible = torch.zeros(1, 23, dtype=torch.bool)
+    visible[0, [0, 1]] = True  # nose and left eye, full confidence
+    points = torch.zeros(1, 23, 2)
+    points[0, 1, 0] = 1.0
+    inputs = LifterInput(points, torch.zeros(1, 23, 3), visible, torch.zeros(1, 2), torch.ones(1))
+    assert float(half_crop(inputs)) == pytest.approx(0.6)
+    off = points.clone()
+    off[0, 0, 1] = 0.06
+    off[0, 5] = 9.0  # unseen: does not count
+    assert float(loss_2d(off, inputs)) == pytest.approx(0.01 / 4)
+    assert float(loss_49(off, inputs)) == pytest.approx(0.01 / 98)
+
+
+def test_eft_restores_weights_bit_for_bit_and_ignores_history(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    tuner = ExemplarTuner(lifter.network, points, EftConfig(max_steps=4, stop_loss=0.0))
+    before = {k: v.clone() for k, v in tuner.regressor.state_dict().items()}
+    forwards = [tuner.fit(one(scene[1].inputs, i)) for i in range(3)]
+    for key, value in tuner.regressor.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    backwards = [tuner.fit(one(scene[1].inputs, i)) for i in (2, 1, 0)][::-1]
+    for a, b in zip(forwards, backwards, strict=True):
+        np.testing.assert_array_equal(a.rotations, b.rotations)
+        np.testing.assert_array_equal(a.camera_px, b.camera_px)
+
+
+def test_eft_restores_weights_when_a_fit_breaks(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    tuner = ExemplarTuner(lifter.network, points, EftConfig(stop_loss=0.0))
+    before = [parameter.detach().clone() for parameter in tuner.regressor.parameters()]
+    broken = one(scene[1].inputs, 0)._replace(points=torch.zeros(1, 5, 2))
+    with pytest.raises(Exception):  # noqa: B017 (jaxtyping's or torch's, whichever sees it first)
+        tuner.fit(broken)
+    assert all(torch.equal(a, b) for a, b in zip(before, tuner.regressor.parameters(), strict=True))
+
+
+def test_eft_lowers_the_loss_and_stops_at_the_noise_level(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    exemplar = one(scene[1].inputs, 1)
+    free = ExemplarTuner(lifter.network, points, EftConfig(max_steps=8, stop_loss=0.0)).fit(exemplar)
+    assert free.loss_after < free.loss_before
+    assert free.iterations == 8
+    assert not free.fallback
+    easy = ExemplarTuner(lifter.network, points, EftConfig(stop_loss=free.loss_before * 1.01)).fit(exemplar)
+    assert easy.iterations == 0
+    assert easy.loss_after == pytest.approx(easy.loss_before)
+
+
+def test_a_useless_fit_falls_back_to_the_regressor(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    exemplar = one(scene[1].inputs, 2)
+    wild = ExemplarTuner(lifter.network, points, EftConfig(learning_rate=0.5, max_steps=3, stop_loss=0.0)).fit(exemplar)
+    assert wild.fallback
+    with torch.no_grad():
+        estimate = lifter.network(exemplar)
+    np.testing.assert_allclose(wild.rotations, estimate.rotations[0].numpy(), atol=1e-6)
+
+
+def test_fits_recover_people_within_the_stated_errors(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    """Targets of the data set: head 8 deg, chest 12 deg, scale 5 %, neck 3 % of the portrait's side (medians)."""
+    inputs = scene[1].inputs
+    with torch.no_grad():
+        start = lifter.network(inputs)
+    fitted = fit_map(start, inputs, points, lifter.residual_chol, MapConfig())
+    tuner = ExemplarTuner(lifter.network, points, EftConfig())
+    tuned = [tuner.fit(one(inputs, i)) for i in range(6)]
+    limits = {"head": 8.0, "chest": 12.0, "scale": 6.5, "neck": 3.0}
+    for fits in (fitted, tuned):
+        errors = median_errors(fits, scene, points)
+        assert all(errors[name] < limit for name, limit in limits.items()), errors
+    assert np.median([f.loss_after for f in fitted]) < 0.8 * np.median([f.loss_before for f in fitted])
+
+
+def test_map_images_do_not_interact(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    inputs = LifterInput(*(tensor[:4] for tensor in scene[1].inputs))
+    with torch.no_grad():
+        start = lifter.network(inputs)
+    together = fit_map(start, inputs, points, lifter.residual_chol, MapConfig(steps=10))
+    alone = fit_map(
+        BodyEstimate(*(t[2:3] for t in start)), one(inputs, 2), points, lifter.residual_chol, MapConfig(steps=10)
+    )[0]
+    np.testing.assert_allclose(together[2].rotations, alone.rotations, atol=1e-4)
+    np.testing.assert_allclose(together[2].camera_px, alone.camera_px, rtol=1e-4)
+
+
+def test_residuals_move_the_camera_about_the_neck(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    """A pure scale residual keeps the neck where it is; a pure turn of the pelvis does too."""
+    with torch.no_grad():
+        start = BodyEstimate(*(t[:1] for t in lifter.network(scene[1].inputs)))
+        residual = torch.zeros(1, 85)
+        residual[0, 82], residual[0, 1] = 0.1, 0.3
+        moved = apply_residual(start, residual, points)
+        necks = [e.camera[:, :1] * points(e.rotations, e.betas).joints[:, NECK, :2] + e.camera[:, 1:]
+                 for e in (start, moved)]  # fmt: skip
+    torch.testing.assert_close(necks[0], necks[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved.camera[0, 0], start.camera[0, 0] * torch.e**0.1)
+
+
+def test_training_is_deterministic_and_learns(points: BodyPoints) -> None:
+    config = TrainConfig(seed=5, hidden=32, steps=6, batch=16)
+    first, second = train(points, config), train(points, config)
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+    longer = train(points, TrainConfig(seed=5, hidden=32, steps=40, batch=16, peak_lr=3e-3, warmup_steps=5))
+    rng = np.random.default_rng(0)
+    people = sample_people(rng, 64, points)
+    seen = observe(rng, people, points, config.noise)
+    with torch.no_grad():
+        losses = [float(training_loss(net(seen.inputs), people, seen, points)) for net in (first, longer)]
+    assert losses[1] < 0.8 * losses[0]
+
+
+def test_residual_covariance_is_that_of_the_residuals(lifter: TrainedLifter, points: BodyPoints) -> None:
+    """Full rank, and of plausible size for head and scale."""
+    factor = residual_cholesky(lifter.network, points, TrainConfig(), 256)
+    head = float((factor[3 * HEAD : 3 * HEAD + 3] ** 2).sum().sqrt())
+    assert 0.02 < head < 0.5  # radians
+    assert (torch.diagonal(factor) > 0).all()
+    assert float((factor[82] ** 2).sum().sqrt()) < 0.15  # log scale
+
+
+def test_projection_uses_the_weak_perspective_camera(
+    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
+) -> None:
+    with torch.no_grad():
+        estimate = BodyEstimate(*(t[:1] for t in lifter.network(scene[1].inputs)))
+        shifted = estimate._replace(camera=estimate.camera + torch.tensor([[0.0, 0.25, -0.5]]))
+        moved = project(shifted, points) - project(estimate, points)
+    torch.testing.assert_close(moved, torch.tensor([0.25, -0.5]).expand_as(moved), atol=1e-6, rtol=0)

@@ -1,0 +1,123 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dataprep.errors import AssetError
+from dataprep.models.body_points import PosedPoints, body_points
+from dataprep.models.lifter import (
+    MEDIAPIPE_INDEX,
+    POINT_NAMES,
+    POINTS,
+    WEIGHTS_PATH,
+    BodyEstimate,
+    Lifter,
+    LifterInput,
+    TrainedLifter,
+    from_mediapipe,
+    load_lifter,
+    normalise,
+    save_lifter,
+)
+from dataprep.models.rotations import sixd_from_matrix
+from dataprep.models.smpl import NECK, BodyModel, load_body
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return load_body()
+
+
+@pytest.fixture(scope="module")
+def trained(body: BodyModel) -> TrainedLifter:
+    return load_lifter(body)
+
+
+def frontal_t_pose(body: BodyModel) -> PosedPoints:
+    rotations = torch.eye(3).repeat(1, 24, 1, 1)
+    rotations[:, 0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    return body_points(body, POINT_NAMES)(rotations, torch.zeros(1, 10))
+
+
+def t_pose_input(body: BodyModel) -> LifterInput:
+    """A frontal T pose at 200 px per metre; the subject's left is at image right."""
+    points = frontal_t_pose(body).points
+    visible = torch.ones(1, len(POINTS), dtype=torch.bool)
+    return normalise(200 * points[..., :2] + torch.tensor([300.0, 400.0]), points, visible)
+
+
+def test_input_ignores_place_and_size_of_picture_and_body_units(body: BodyModel) -> None:
+    base = t_pose_input(body)
+    pixels = base.points * base.scale_px[:, None, None] + base.centre_px[:, None]
+    moved = normalise(3 * pixels + 50, base.world * 1.7 + 0.3, base.visible)
+    torch.testing.assert_close(moved.points, base.points, atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved.world, base.world, atol=1e-4, rtol=0)
+    torch.testing.assert_close(moved.scale_px, 3 * base.scale_px)
+    torch.testing.assert_close(moved.centre_px, 3 * base.centre_px + 50)
+
+
+def test_points_outside_the_picture_or_faint_are_unseen() -> None:
+    keypoints = np.random.default_rng(0).uniform(10, 90, (33, 2))
+    visibility = np.ones(33)
+    keypoints[MEDIAPIPE_INDEX["left_knee"]] = (50, 120)
+    visibility[MEDIAPIPE_INDEX["right_wrist"]] = 0.3
+    seen = from_mediapipe(keypoints, visibility, np.random.default_rng(1).normal(size=(33, 3)), (100, 100)).visible[0]
+    assert [name for name, s in zip(POINTS, seen, strict=True) if not s] == ["right_wrist", "left_knee"]
+
+
+def test_unseen_points_do_not_reach_the_network(trained: TrainedLifter, body: BodyModel) -> None:
+    inputs = t_pose_input(body)
+    wrist = POINTS.index("left_wrist")
+    inputs.visible[0, wrist] = False
+    with torch.no_grad():
+        first = trained.network(inputs)
+        inputs.points[0, wrist] += 5
+        inputs.world[0, wrist] -= 5
+        second = trained.network(inputs)
+    for a, b in zip(first, second, strict=True):
+        torch.testing.assert_close(a, b, atol=0, rtol=0)
+
+
+def test_the_shipped_lifter_reads_a_t_pose(trained: TrainedLifter, body: BodyModel) -> None:
+    """Clean points of the mean body: frontal, arms level, scale and neck within a few percent."""
+    inputs = t_pose_input(body)
+    with torch.no_grad():
+        estimate: BodyEstimate = trained.network(inputs)
+    posed = trained.network.body(estimate.rotations, estimate.betas)
+    assert posed.rotations[0, 9, 2, 2] < -0.95  # the chest's z axis points at the camera
+    assert posed.rotations[0, 15, 1, 1] < -0.95  # the head's y axis points up in the picture
+    arm = posed.joints[0, 18] - posed.joints[0, 16]
+    assert abs(float(arm[1])) < 0.3 * float(arm[0])
+    scale = float(estimate.camera[0, 0] * inputs.scale_px[0])
+    assert scale == pytest.approx(200, rel=0.06)
+    neck = (estimate.camera[:, :1] * posed.joints[:, NECK, :2] + estimate.camera[:, 1:])[0] * inputs.scale_px[0]
+    true_neck = 200 * frontal_t_pose(body).joints[0, NECK, :2] + torch.tensor([300.0, 400.0]) - inputs.centre_px[0]
+    assert float((neck - true_neck).norm()) < 0.04 * 94
+
+
+def test_files_round_trip_and_are_tied_to_the_body(
+    trained: TrainedLifter, body: BodyModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "lifter.npz"
+    save_lifter(path, trained.network, trained.residual_chol, trained.point_offsets_m, dict(trained.meta))
+    again = load_lifter(body, path)
+    for key, value in trained.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[key])
+    save_lifter(path, trained.network, trained.residual_chol, trained.point_offsets_m,
+                {**trained.meta, "body_sha256": "0" * 64})  # fmt: skip
+    with pytest.raises(AssetError, match="trained on body model"):
+        load_lifter(body, path)
+    with pytest.raises(AssetError, match="train_lifter"):
+        load_lifter(body, tmp_path / "absent.npz")
+    path.write_bytes(WEIGHTS_PATH.read_bytes()[:1000])
+    with pytest.raises(AssetError, match="not a lifter file"):
+        load_lifter(body, path)
+
+
+def test_norms_can_be_frozen(body: BodyModel) -> None:
+    points = body_points(body, POINT_NAMES)
+    network = Lifter(points, 16, sixd_from_matrix(torch.eye(3).repeat(24, 1, 1)))
+    every = len(network.parameters_for_eft())
+    network.freeze_norm()
+    assert every - len(network.parameters_for_eft()) == 2 * 5  # scale and shift of five layer norms
