@@ -54,7 +54,7 @@ class Camera(Stage):
         floats("intrinsics", (3, 3), "normalised by the image size", unit="image size", frame="portrait"),
         Column("yaw", FLOAT, "head yaw in the portrait, positive towards image right", frame="portrait", unit="rad"),
         Column("pitch", FLOAT, "head pitch in the portrait, positive = looking up", frame="portrait", unit="rad"),
-        Column("roll", FLOAT, "head roll in the portrait, positive = leaning to image right", frame="portrait", unit="rad"),
+        Column("roll", FLOAT, "head roll in the portrait, towards image right", frame="portrait", unit="rad"),
         Column("head_disagreement_before", FLOAT, "angle between the SMPL and 3DMM heads before the tie", unit="rad"),
         Column("head_disagreement", FLOAT, "the same after the tie", unit="rad"),
         Column("head_from_3dmm", BOOL, "whether the head tie was applied"),

@@ -1,0 +1,162 @@
+"""body, face and camera on one synthetic person, from key points to labels."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from dataprep import geometry
+from dataprep.errors import ConfigError
+from dataprep.fits.camera import global_rotation, rotations_from_joints_zyx
+from dataprep.fits.people import CAM_FROM_UPRIGHT
+from dataprep.images import decode_rgb, encode_png
+from dataprep.models.body_points import PosedPoints, body_points
+from dataprep.models.rotations import matrix_from_zyx
+from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.schema import rows_from_table, table_from_rows
+from dataprep.stages.base import Item, Stage
+from dataprep.stages.body import Body
+from dataprep.stages.camera import Camera
+from dataprep.stages.crop import portrait_square
+from dataprep.stages.face import Face
+
+SCALE_PX, OFFSET_PX = 480.0, np.array([300.0, 420.0])
+MEDIAPIPE_33 = tuple(name for name in load_body().keypoint_names if name.startswith("mediapipe/"))
+IBUG = tuple(f"ibug/{i:02d}" for i in range(68))
+
+
+def degrees(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.degrees(Rotation.from_matrix(a.T @ b).magnitude()))
+
+
+@pytest.fixture(scope="module")
+def person() -> dict[str, Any]:
+    """Arms down, body turned 20 degrees, head turned 30 more and tilted; weak perspective, exact points."""
+    angles = np.zeros((24, 3))
+    angles[[16, 17]] = [[-65, 0, 0], [65, 0, 0]]
+    angles[NECK], angles[HEAD] = (4, 14, 5), (6, 16, 6)
+    rotations = matrix_from_zyx(torch.from_numpy(np.radians(angles))).float()[None]
+    turn = torch.from_numpy(Rotation.from_euler("yz", [20, 4], degrees=True).as_matrix()).float()
+    rotations[:, 0] = CAM_FROM_UPRIGHT @ turn
+    betas = torch.zeros(1, 10)
+    model = load_body()
+    keypoints: PosedPoints = body_points(model, MEDIAPIPE_33)(rotations, betas)
+    face: PosedPoints = body_points(model, IBUG)(rotations, betas)
+    pixels = SCALE_PX * keypoints.points[0, :, :2].numpy() + OFFSET_PX
+    row = {
+        "source_width": 900,
+        "source_height": 1200,
+        "keypoints33": np.column_stack((pixels, np.ones(33))).astype(np.float32),
+        "keypoints33_world_m": (keypoints.points[0] - keypoints.points[0, 23:25].mean(0)).numpy(),
+        "landmarks68_px": (SCALE_PX * face.points[0, :, :2].numpy() + OFFSET_PX).astype(np.float32),
+    }
+    return {"row": row, "posed": face, "rotations": rotations[0].double().numpy()}
+
+
+def run(stage: Stage, row: dict[str, Any], blobs: dict[str, bytes] | None = None) -> tuple[dict[str, Any], Any]:
+    """The stage's columns as they come back from the store, and its result."""
+    read: Callable[[str], bytes] = (blobs or {}).__getitem__
+    (result,) = stage.process([Item("0" * 32, row, Path("."), read)], stage.load())
+    assert result.status == "ok", result.message
+    assert set(result.columns) == {column.name for column in stage.columns}
+    (stored,) = rows_from_table(table_from_rows(stage.columns, [result.columns]))
+    return stored, result
+
+
+@pytest.fixture(scope="module")
+def story(person: dict[str, Any]) -> dict[str, Any]:
+    row = dict(person["row"])
+    row |= run(Body(max_steps=6), row)[0]
+    square = portrait_square(row["neck_cam_m"], row["chest_rotation_cam"], row["body_camera"])
+    row["crop_roll_rad"] = square.roll_rad
+    row["crop_from_source"] = geometry.crop_from_source(
+        square.centre_px, square.side_px, square.roll_rad, 512
+    ).astype(np.float32)
+    portrait = encode_png(np.full((512, 512, 3), 150, np.uint8))
+    stored, result = run(Face(), row, {"portrait.png": portrait})
+    row |= stored
+    row |= run(Camera(), row)[0]
+    return row | {"face.png": result.blobs["face.png"]}
+
+
+def test_body_finds_the_person(story: dict[str, Any], person: dict[str, Any]) -> None:
+    posed = person["posed"]
+    assert story["body_camera"][0] == pytest.approx(SCALE_PX, rel=0.06)
+    true_px = SCALE_PX * posed.joints[0, :, :2].numpy() + OFFSET_PX
+    error = np.linalg.norm(story["smpl_joints_px"] - true_px, axis=1) / (geometry.PORTRAIT_SIDE_M * SCALE_PX)
+    assert error[[NECK, HEAD]].max() < 0.04
+    assert degrees(story["chest_rotation_cam"], posed.rotations[0, CHEST].numpy()) < 12
+
+
+def test_body_columns_agree_with_each_other(story: dict[str, Any]) -> None:
+    """Neck, chest rotation and projected joints follow from the stored pose and camera."""
+    rotvecs = np.concatenate((story["smpl_global_orient"][None], story["smpl_body_pose_first"]))
+    rotations = torch.from_numpy(Rotation.from_rotvec(rotvecs).as_matrix()).float()[None]
+    posed = body_points(load_body(), IBUG)(rotations, torch.from_numpy(story["smpl_betas"])[None])
+    scale, offset = story["body_camera"][0], story["body_camera"][1:]
+    np.testing.assert_allclose(story["neck_cam_m"], posed.joints[0, NECK], atol=1e-5)
+    np.testing.assert_allclose(story["chest_rotation_cam"], posed.rotations[0, CHEST], atol=1e-5)
+    np.testing.assert_allclose(story["smpl_joints_px"], scale * posed.joints[0, :, :2].numpy() + offset, atol=0.02)
+
+
+def test_face_and_tie_find_the_head(story: dict[str, Any], person: dict[str, Any]) -> None:
+    rotvecs = np.concatenate((story["smpl_global_orient"][None], story["smpl_body_pose"]))
+    tied = Rotation.from_rotvec(rotvecs).as_matrix()
+    truth = person["posed"].rotations[0, HEAD].numpy()
+    assert degrees(global_rotation(tied, HEAD), truth) < 4
+    assert story["head_disagreement"] < story["head_disagreement_before"]
+    assert story["face_fit_rmse"] < 4
+    assert degrees(global_rotation(tied, CHEST), story["chest_rotation_cam"]) < 0.01
+
+
+def test_camera_labels_describe_the_tied_pose(story: dict[str, Any]) -> None:
+    tied = Rotation.from_rotvec(story["smpl_body_pose"]).as_matrix()
+    np.testing.assert_allclose(
+        rotations_from_joints_zyx(story["joints_zyx"].astype(np.float64)), tied[[11, 12, 13, 14, 15, 16]], atol=1e-5
+    )
+    yaw_deg = np.degrees(story["camera_pitch_yaw"][1]) - 90
+    assert yaw_deg == pytest.approx(20, abs=8)  # turned to their left: the camera stands on their right
+    assert np.degrees(story["yaw"]) == pytest.approx(50, abs=6)  # the head faces image right
+    up = story["chest_rotation_cam"][:, 1]
+    look_at = story["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * up + story["smpl_transl"]
+    np.testing.assert_allclose(look_at, [0, 0, geometry.BODY_UNIT_M], atol=1e-5)
+
+
+def test_face_crop_holds_the_face_in_its_middle(story: dict[str, Any]) -> None:
+    assert decode_rgb(story["face.png"]).shape == (256, 256, 3)
+    landmarks = geometry.transform(story["face_from_portrait"].astype(np.float64), story["landmarks68"])
+    assert ((landmarks > 20) & (landmarks < 236)).all()
+    eyes, mouth = landmarks[36:48].mean(0), landmarks[48:68].mean(0)
+    assert abs(eyes[0] - mouth[0]) < 0.5 * abs(eyes[1] - mouth[1])  # upright, though turned
+
+
+def test_without_the_tie_the_first_fit_stands(story: dict[str, Any]) -> None:
+    stored, _ = run(Camera(tie_head=False), story)
+    np.testing.assert_allclose(stored["smpl_body_pose"], story["smpl_body_pose_first"], atol=1e-5)
+    assert not stored["head_from_3dmm"]
+
+
+def test_map_method_takes_a_batch_and_keeps_order(person: dict[str, Any]) -> None:
+    good, hidden = person["row"], dict(person["row"])
+    hidden["keypoints33"] = hidden["keypoints33"] * [1, 1, 0]
+    stage = Body(method="map")
+    items = [Item(str(i), row, Path("."), {}.__getitem__) for i, row in enumerate((good, hidden, good))]
+    results = stage.process(items, stage.load())
+    assert [r.status for r in results] == ["ok", "rejected", "ok"]
+    assert results[1].reason == "too_few_keypoints"
+    np.testing.assert_allclose(results[0].columns["body_camera"], results[2].columns["body_camera"], rtol=1e-5)
+    assert results[0].columns["body_fit_method"] == "map"
+
+
+def test_unknown_method_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match=r"body\.method"):
+        Body(method="guess")  # type: ignore[arg-type]
+
+
+def test_stages_name_their_models() -> None:
+    assert {w.name for w in Body().weights()} == {"body_anny", "lifter"}
+    assert all(len(w.sha256) == 64 for stage in (Body(), Face(), Camera()) for w in stage.weights())
