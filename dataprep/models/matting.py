@@ -14,10 +14,12 @@ import scipy.sparse as sparse
 import scipy.sparse.linalg
 from jaxtyping import Bool, Float, UInt8
 
-_SURE = 0.9  # mask values from here on are foreground, below 1 - _SURE background
-_BAND_PX = 6  # the sure regions are pulled back by this much on each side of the edge, at 512 px
-_EPSILON = 1e-5  # colour-line regularisation (Levin's epsilon); larger values ignore image noise
-_PRIOR = 1e-3  # weight of the mask inside the band
+_SURE = 0.7  # mask values from here on are foreground, below 1 - _SURE background
+_REACH_PX = 12  # nothing further than this from the person's connected piece of the mask belongs to the person
+_BAND_PX = 5  # the sure regions are pulled back by this much on each side of the edge, at 512 px
+_EPSILON = 1e-4  # colour-line regularisation (Levin's epsilon); larger values ignore image noise
+_PRIOR = 3e-3  # weight of the mask inside the band
+_HAZE = 0.04  # alpha this close to 0 or 1 becomes it
 _SOLVER_TOLERANCE = 1e-4
 _BLUR_PX = (21, 5)  # blur fusion: a wide pass for the colours, a narrow one for their detail
 _BLUR_POWER = 4  # colours are averaged by alpha to this power: nearly pure pixels lead (halves the error at hair)
@@ -45,19 +47,32 @@ def estimate_alpha(
     image: Float[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"], band_px: int = _BAND_PX
 ) -> Float[np.ndarray, "h w"]:
     """Alpha in [0, 1]: the mask where it is sure, closed-form matting in the band between."""
+    mask = _one_piece(mask)
     sure_person, sure_background = trimap(mask, band_px)
     alpha = sure_person.astype(np.float64)
     unknown = ~(sure_person | sure_background)
     if unknown.any():
         alpha[unknown] = _solve(image, mask, alpha, unknown)
-    return alpha
+    return np.clip((alpha - _HAZE) / (1 - 2 * _HAZE), 0, 1)
+
+
+def _one_piece(mask: np.ndarray) -> np.ndarray:
+    """The mask without what lies apart from its largest piece: lights and furniture that look like a person."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((mask > 0.5).astype(np.uint8))
+    if len(stats) == 1:
+        return np.zeros_like(mask)
+    largest = labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    return mask * cv2.dilate(largest.astype(np.uint8), _disc(_REACH_PX))
+
+
+def _disc(radius_px: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
 
 
 def trimap(mask: Float[np.ndarray, "h w"], band_px: int) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
     """Pixels that are surely the person and surely not. The picture's border pulls nothing back."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band_px + 1, 2 * band_px + 1))
-    person = cv2.erode((mask > _SURE).astype(np.uint8), kernel)
-    background = cv2.erode((mask < 1 - _SURE).astype(np.uint8), kernel)
+    person = cv2.erode((mask > _SURE).astype(np.uint8), _disc(band_px))
+    background = cv2.erode((mask < 1 - _SURE).astype(np.uint8), _disc(band_px))
     return person > 0, background > 0
 
 

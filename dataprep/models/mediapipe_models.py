@@ -28,6 +28,7 @@ _RIVAL_SCORE = 0.6  # a second face counts as a person from this score on
 _RIVAL_SIZE = 0.5  # ... and from this size relative to the first
 _MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes) are left out
 _MIN_LANDMARKS_INSIDE = 0.9
+_MIN_VISIBILITY = 0.5  # of the points above the knees, on average: below it is no person
 _MIN_RIVAL_VISIBILITY = 0.6
 
 
@@ -96,7 +97,7 @@ class PersonDetector:
 
     def segment_portrait(self, rgb: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
         """Person mask of a head-shoulder picture."""
-        return _to_uint8(self._graphs.person_mask(rgb))
+        return _to_uint8(self._symmetric_mask(rgb))
 
     # --- faces
 
@@ -125,12 +126,12 @@ class PersonDetector:
         if pose is not None:
             close = _square_around(pose.points[:, :2], 1.3)
             return (self._pose_in(rgb, close) if close.side_px < 0.6 * whole.side_px else None) or pose
+        squares = [_Square(whole.centre_px - [0.0, 0.15 * height], 1.3 * whole.side_px)]  # room for a head cut off
         for face in faces[:1]:
             for reach in (8.0, 5.0):  # in face sizes: a standing person, head to waist
                 below = face.centre_px + np.array([0.0, 0.35 * reach * face.side_px])
-                if (pose := self._pose_in(rgb, _Square(below, reach * face.side_px))) is not None:
-                    return pose
-        return None
+                squares.insert(0, _Square(below, reach * face.side_px))
+        return next((pose for square in squares if (pose := self._pose_in(rgb, square)) is not None), None)
 
     def _pose_in(self, rgb: np.ndarray, square: _Square) -> PosePoints | None:
         crop, source_from_crop = square.cut(rgb, _BODY_CROP_PX)
@@ -138,7 +139,9 @@ class PersonDetector:
         if pose is None:
             return None
         points = np.column_stack([geometry.transform(source_from_crop, pose.points[:, :2]), pose.points[:, 2]])
-        return PosePoints(points, pose.world_m, pose.mask)
+        if points[:25, 2].mean() < _MIN_VISIBILITY:
+            return None  # a cat, a chair
+        return PosePoints(points, pose.world_m, _paste(pose.mask, source_from_crop, rgb.shape[1], rgb.shape[0]))
 
     # --- mesh
 
@@ -168,22 +171,35 @@ class PersonDetector:
     # --- mask
 
     def _segment(self, rgb: np.ndarray, pose: PosePoints, landmarks: np.ndarray) -> np.ndarray:
-        """Person mask of the photograph: the whole body, and closer up around head and shoulders."""
-        body = self._mask_in(rgb, _square_around(pose.points[pose.points[:, 2] > 0.3, :2], 1.35))[0]
-        face_size = float(np.ptp(landmarks[:, 1]))
-        head = _Square(landmarks[27] + np.array([0.0, 0.7 * face_size]), 4.2 * face_size)
-        close, weight = self._mask_in(rgb, head)
-        return _main_component(_to_uint8(close * weight + body * (1 - weight)), landmarks[30])
+        """Person mask of the photograph: pose and selfie network on the body, the latter closer up on the head.
 
-    def _mask_in(self, rgb: np.ndarray, square: _Square) -> tuple[np.ndarray, np.ndarray]:
-        """Mask of the part of the photograph under the square, and a weight that fades at the square's border."""
-        crop, source_from_crop = square.cut(rgb, _MASK_CROP_PX)
-        mask = self._graphs.person_mask(crop)
+        Each alone takes lights or furniture for the person; where they differ the mask is unsure.
+        """
+        height, width = rgb.shape[:2]
+        body = (pose.mask + self._body_mask(rgb, pose)) / 2
+        face_size = float(np.ptp(landmarks[:, 1]))
+        head = _Square(landmarks[27] + np.array([0.0, 0.55 * face_size]), 5.0 * face_size)
+        crop, source_from_crop = head.cut(rgb, _MASK_CROP_PX)
         ramp = np.arange(_MASK_CROP_PX)
         fade = np.minimum(np.minimum(ramp, ramp[::-1]) / (0.1 * _MASK_CROP_PX), 1)
-        both = np.dstack([mask, np.minimum.outer(fade, fade)]).astype(np.float32)
-        back = _paste(both, source_from_crop, rgb.shape[1], rgb.shape[0])
-        return back[..., 0], back[..., 1]
+        both = np.dstack([self._symmetric_mask(crop), np.minimum.outer(fade, fade)])
+        close, weight = np.moveaxis(_paste(both, source_from_crop, width, height), 2, 0)
+        return _main_component(_to_uint8(close * weight + body * (1 - weight)), landmarks[30])
+
+    def _body_mask(self, rgb: np.ndarray, pose: PosePoints) -> np.ndarray:
+        """The selfie network on the rectangle around the body: it works on any aspect, squeezed to 256 x 256."""
+        height, width = rgb.shape[:2]
+        points = pose.points[pose.points[:, 2] > 0.3, :2] if (pose.points[:, 2] > 0.3).any() else pose.points[:, :2]
+        margin = 0.07 * float(np.max(np.ptp(points, axis=0)))
+        x0, y0 = np.clip(points.min(axis=0) - margin, 0, [width - 2, height - 2]).astype(int)
+        x1, y1 = np.clip(points.max(axis=0) + margin, [x0 + 2, y0 + 2], [width, height]).astype(int)
+        mask = np.zeros((height, width), np.float32)
+        mask[y0:y1, x0:x1] = self._graphs.person_mask(rgb[y0:y1, x0:x1])
+        return mask
+
+    def _symmetric_mask(self, rgb: np.ndarray) -> np.ndarray:
+        """The mean of the masks of the picture and of its mirror image (halves the worst errors)."""
+        return (self._graphs.person_mask(rgb) + self._graphs.person_mask(rgb[:, ::-1])[:, ::-1]) / 2
 
     # --- second person
 
