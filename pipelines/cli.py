@@ -14,9 +14,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataprep import __version__
 from dataprep.errors import ShhqError
+
+if TYPE_CHECKING:  # torch and dask are imported by the command that needs them
+    from pipelines.dag import Dag
 
 _DESCRIPTION = """\
 Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of AniPortraitGAN.
@@ -88,8 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     accuracy.set_defaults(run=_accuracy)
 
     lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
-    lifter.add_argument("--out", type=Path, help="where to write the weights (default: over the shipped ones)")
-    lifter.add_argument("--seed", type=int, default=0)
+    lifter.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="see: shhq-hs train-lifter -- --help")
     lifter.set_defaults(run=_train_lifter)
     return parser
 
@@ -101,7 +104,7 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change a parameter")
 
 
-def _dag(options: argparse.Namespace):
+def _dag(options: argparse.Namespace) -> Dag:
     from pipelines import config
 
     dag = config.build(options.set)
@@ -155,9 +158,9 @@ def _accuracy(options: argparse.Namespace) -> int:
 
 
 def _train_lifter(options: argparse.Namespace) -> int:
-    from dataprep.fits.train_lifter import train_and_save
+    from dataprep.fits.train_lifter import main as train
 
-    return train_and_save(options.out, options.seed)
+    return train([option for option in options.options if option != "--"])
 
 
 if __name__ == "__main__":

@@ -7,27 +7,27 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
-from dataprep.stages.body import Body
-from dataprep.stages.camera import Camera
-from dataprep.stages.face import Face
-from dataprep.stages.quality import Quality
-from dataprep.stages.report import Report
-
 from dataprep.errors import ConfigError
 from dataprep.stages.aggregate import Aggregate
-from dataprep.stages.base import Stage
+from dataprep.stages.base import Stage, Step
+from dataprep.stages.body import Body
+from dataprep.stages.camera import Camera
 from dataprep.stages.crop import Crop
 from dataprep.stages.detect import Detect
+from dataprep.stages.face import Face
 from dataprep.stages.ingest import Ingest
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.matte import Matte
+from dataprep.stages.quality import Quality
+from dataprep.stages.report import Report
 from dataprep.stages.shards import Shards
 from dataprep.stages.superres import SuperRes
 from pipelines.dag import Dag, assemble
 
 MAP_STAGES: tuple[type[Stage], ...] = (Ingest, Detect, Body, Crop, SuperRes, Matte, Face, Camera, Quality)
 AGGREGATES: tuple[type[Aggregate], ...] = (Manifest, Shards, Report)
-STAGE_NAMES = tuple(stage.name for stage in (*MAP_STAGES, *AGGREGATES))
+STEPS: tuple[type[Step], ...] = (*MAP_STAGES, *AGGREGATES)
+STAGE_NAMES = tuple(step.name for step in STEPS)
 
 
 def stage_index(name: str) -> int:
@@ -55,7 +55,7 @@ def parse_setting(setting: str) -> tuple[str, str, Any]:
     name, dot, parameter = key.strip().partition(".")
     if not separator or not dot:
         raise ConfigError(f"--set {setting!r}: expected stage.param=value, for example --set superres.model=x4plus")
-    stage = (*MAP_STAGES, *AGGREGATES)[stage_index(name)]
+    stage = STEPS[stage_index(name)]
     names = [f.name for f in dataclasses.fields(stage)]
     if parameter not in names:
         raise ConfigError(

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dataprep.schema import unique_names
 from dataprep.stages.aggregate import Aggregate
-from dataprep.stages.base import Stage
+from dataprep.stages.base import Stage, Step
 from dataprep.store import StageRef
 
 
@@ -26,27 +27,33 @@ class Dag:
     aggregates: tuple[Aggregate, ...]
     refs: Mapping[str, StageRef]
 
-    def upstream(self, stage: Stage | Aggregate) -> tuple[StageRef, ...]:
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (*self.stages, *self.aggregates)
+
+    def upstream(self, stage: Step) -> tuple[StageRef, ...]:
         return tuple(self.refs[name] for name in stage.requires)
 
     def until(self, name: str) -> Dag:
         """The DAG up to and including stage `name`."""
-        names = [stage.name for stage in (*self.stages, *self.aggregates)]
+        names = [step.name for step in self.steps]
         wanted = names[: names.index(name) + 1]
         stages = tuple(stage for stage in self.stages if stage.name in wanted)
         return Dag(stages, tuple(a for a in self.aggregates if a.name in wanted), self.refs)
 
 
 def assemble(stages: tuple[Stage, ...], aggregates: tuple[Aggregate, ...]) -> Dag:
-    """A DAG of any stages whose requirements precede them."""
+    """A DAG of any stages whose requirements precede them; raises ValueError when two add a column of one name."""
     refs: dict[str, StageRef] = {}
-    for stage in (*stages, *aggregates):
+    unique_names(column for stage in stages for column in stage.columns)
+    steps: tuple[Step, ...] = (*stages, *aggregates)
+    for stage in steps:
         upstream = [refs[name].fingerprint for name in stage.requires]
         refs[stage.name] = StageRef(stage.name, fingerprint(stage, upstream))
     return Dag(stages, aggregates, refs)
 
 
-def describe(stage: Stage | Aggregate) -> dict[str, Any]:
+def describe(stage: Step) -> dict[str, Any]:
     """What defines a stage's output besides its inputs, as plain JSON values."""
     return {
         "name": stage.name,
@@ -57,7 +64,7 @@ def describe(stage: Stage | Aggregate) -> dict[str, Any]:
     }
 
 
-def fingerprint(stage: Stage | Aggregate, upstream: list[str]) -> str:
+def fingerprint(stage: Step, upstream: list[str]) -> str:
     """16 hex digits over `describe` and the fingerprints upstream."""
     content = json.dumps([describe(stage), upstream], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

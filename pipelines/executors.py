@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Self
 
 from dataprep.errors import ConfigError
 
-Task = TypeVar("Task")
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -26,18 +25,34 @@ WORKER_ENVIRONMENT = {
 }
 
 
-class Executor(AbstractContextManager["Executor"], Protocol):
+class Executor(ABC):
     """Runs tasks; `capacity` is how many to keep submitted so that no worker waits."""
 
     workers: int
     capacity: int
-    pending: int
 
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None: ...
+    @property
+    @abstractmethod
+    def pending(self) -> int:
+        """Tasks submitted and not yet yielded."""
 
+    @abstractmethod
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+        """Start `function(task)` somewhere; `key` names it, `resources` is what the worker must have."""
+
+    @abstractmethod
     def completed(self) -> Iterator[tuple[Any, Any]]:
         """Yield (task, result or exception) for at least one finished task; blocks until there is one."""
-        ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop workers that this executor started."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
 
 def prepare_process() -> None:
@@ -49,7 +64,7 @@ def prepare_process() -> None:
     cv2.setNumThreads(1)
 
 
-class SerialExecutor(AbstractContextManager["SerialExecutor"]):
+class SerialExecutor(Executor):
     """Everything in this process, in order: for tests and debuggers."""
 
     workers, capacity = 1, 1
@@ -69,11 +84,11 @@ class SerialExecutor(AbstractContextManager["SerialExecutor"]):
         function, task = self._queue.pop(0)
         yield task, function(task)
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         self._queue.clear()
 
 
-class DaskExecutor(AbstractContextManager["DaskExecutor"]):
+class DaskExecutor(Executor):
     """A dask.distributed cluster: local worker processes, or a running scheduler by its address."""
 
     def __init__(self, address: str, workers: int) -> None:
@@ -104,25 +119,26 @@ class DaskExecutor(AbstractContextManager["DaskExecutor"]):
         self._client.run(prepare_process)
         self.workers = max(1, sum(self._client.nthreads().values()))
         self.capacity = max(8, 3 * self.workers)
-        self.pending = 0
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[Any, Any] = {}
         self._finished = as_completed()
+
+    @property
+    def pending(self) -> int:
+        return len(self._tasks)
 
     def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
         future = self._client.submit(function, task, key=key, pure=False, retries=0, resources=resources or None)
         self._tasks[future.key] = task
-        self.pending += 1
         self._finished.add(future)
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
         future = next(self._finished)
-        self.pending -= 1
         task = self._tasks.pop(future.key)
         error = future.exception()
         yield task, (future.result() if error is None else error)
         future.release()
 
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()

@@ -18,7 +18,7 @@ from dataprep.store import SCHEMA_VERSION, write_json, write_table
 _INDEX_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
-        ("bytes", pa.uint64()),
+        ("size", pa.uint64()),
         ("sha256", pa.binary(32)),
         ("sample_id", pa.string()),
         ("duplicate_of", pa.string()),

@@ -45,9 +45,9 @@ def print_plan(dag: Dag, plan: Plan, params: bool) -> int:
     print(table(("stage", "parts", "to run", "images", "why"), rows))
     if params:
         print("\nparameters (--set stage.param=value):")
-        for stage in (*dag.stages, *dag.aggregates):
-            for parameter in dataclasses.fields(stage):
-                print(f"  {stage.name}.{parameter.name} = {getattr(stage, parameter.name)!r}")
+        for step in dag.steps:
+            for parameter in dataclasses.fields(step):
+                print(f"  {step.name}.{parameter.name} = {getattr(step, parameter.name)!r}")
     return 0
 
 

@@ -6,7 +6,7 @@ import logging
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def run_part(task: PartTask) -> PartReport:
     done = iter(_process(task, ready, errors) if ready else [])
     results = [next(done) if stop is None else stop for stop in blocked]
     store.write_part(task.ref, task.part, task.stage, ids, results, task.part_key)
-    counts = Counter(result.status for result in results)
+    counts = Counter(str(result.status) for result in results)
     return PartReport(task.stage.name, task.part, dict(counts), time.perf_counter() - started, errors)
 
 
@@ -110,7 +110,7 @@ def _items(store: Store, task: PartTask) -> tuple[list[str], list[Item], list[Re
 
 def _item(store: Store, task: PartTask, sample_id: str, rows: list[dict[str, Any]]) -> Item:
     merged: dict[str, Any] = {}
-    readers = {}
+    readers: dict[str, Callable[[str], bytes]] = {}
     for ref, row in zip(task.upstream, rows, strict=True):
         merged |= row
         reader = store.blob_reader(ref, task.part, row)
@@ -132,7 +132,7 @@ def _index_row(source: Source) -> dict[str, Any]:
     return {
         "source_path": source.path,
         "source_sha256": source.sha256,
-        "source_bytes": source.bytes,
+        "source_bytes": source.size,
         "duplicate_of": source.duplicate_of,
         "mask_path": source.mask_path,
         "mask_sha256": source.mask_sha256,

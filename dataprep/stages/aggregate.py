@@ -9,8 +9,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from dataprep.schema import Column
-from dataprep.stages.base import Stage, Weight
+from dataprep.stages.base import Stage, Step
 from dataprep.store import StageRef, Store
 
 
@@ -33,17 +32,10 @@ class DatasetView:
 
 
 @dataclass(frozen=True)
-class Aggregate:
+class Aggregate(Step):
     """Base of the aggregate stages: `build` reads the view and writes files below `root`."""
 
-    name: ClassVar[str]
-    version: ClassVar[int]
-    requires: ClassVar[tuple[str, ...]] = ()
-    columns: ClassVar[tuple[Column, ...]] = ()
     outputs: ClassVar[tuple[str, ...]] = ()  # files below the root that exist when the stage is done
-
-    def weights(self) -> tuple[Weight, ...]:
-        return ()
 
     def build(self, view: DatasetView, root: Path) -> dict[str, int]:
         """Write the outputs; returns counts for the log."""

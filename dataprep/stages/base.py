@@ -86,18 +86,24 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Base of the map stages. Subclasses set the class variables and override `process_item` (or `process`)."""
+class Step:
+    """What map stages and aggregates share: a node of the DAG. `requires` names the steps whose output it reads."""
 
     name: ClassVar[str]
     version: ClassVar[int]
     requires: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[tuple[Column, ...]] = ()
-    blobs: ClassVar[tuple[str, ...]] = ()
 
     def weights(self) -> tuple[Weight, ...]:
-        """The model files this stage uses; their hashes are part of the fingerprint."""
+        """The model files this step uses; their hashes are part of the fingerprint."""
         return ()
+
+
+@dataclass(frozen=True)
+class Stage(Step):
+    """Base of the map stages. Subclasses set the class variables and override `process_item` (or `process`)."""
+
+    blobs: ClassVar[tuple[str, ...]] = ()
 
     def resources(self) -> Mapping[str, float]:
         """Worker resources one task needs, for example {"GPU": 1}."""

@@ -46,20 +46,21 @@ class Rule:
 
 
 RULES = (
-    Rule("q_sharpness", "1 - perceptual blur (Crete et al. 2007) of the face in the native crop", "the face is blurred"),
-    Rule("q_exposure", "1 - part of the face that is clipped to black or white", "the face is over- or underexposed"),
+    Rule(
+        "q_sharpness", "1 - perceptual blur (Crete et al. 2007) of the face in the native crop", "the face is blurred"
+    ),
+    Rule("q_exposure", "1 - part of the face that is clipped to black or white", "the face is badly exposed"),
     Rule("q_contrast", "grey-level spread of the face (5% to 95%) over 128", "the face has no contrast"),
     Rule("q_face_size", "face size in the photograph over 128 px", "the face is too small in the photograph"),
-    Rule("q_inside", "part of the portrait square inside the photograph", "the photograph cuts head or shoulders off"),
-    Rule("q_shoulders", "part of the portrait's lower rim that is the person", "head and shoulders do not reach the rim"),
-    Rule("q_body_fit", "1 - key-point error over 10% of the portrait's side", "the body model does not fit the key points"),
-    Rule("q_face_fit", "1 - landmark error over 4% of the portrait's side", "the face model does not fit the landmarks"),
+    Rule("q_inside", "part of the portrait square inside the photograph", "head or shoulders are cut off"),
+    Rule("q_shoulders", "part of the portrait's lower rim that is the person", "the shoulders do not reach the rim"),
+    Rule("q_body_fit", "1 - key-point error over 10% of the portrait's side", "the body model misses the key points"),
+    Rule("q_face_fit", "1 - landmark error over 4% of the portrait's side", "the face model misses the landmarks"),
     Rule("q_landmarks", "part of the head crops whose face meshes agreed", "the face detector contradicts itself"),
     Rule("q_frontal", "1 - head yaw over 90 degrees", "the face is turned away too far"),
-    Rule("q_head_agreement", "1 - angle between the body's and the face's head over 60 degrees",
-         "body and face model disagree about the head"),
-    Rule("q_upright", "1 - roll of the chest over 45 degrees", "the person leans by more than 15 degrees", rejects=False),
-)  # fmt: skip
+    Rule("q_head_agreement", "1 - angle between the two models' heads over 60 degrees", "body and face model disagree"),
+    Rule("q_upright", "1 - roll of the chest over 45 degrees", "the person leans by over 15 degrees", rejects=False),
+)
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ class Quality(Stage):
     min_upright: float = 0.667
 
     def process_item(self, item: Item, tools: None) -> Result:
-        scores = quality_scores(
-            decode_rgb(item.blob("crop.png")), decode_mask(item.blob("alpha.png")), item.row
-        )
+        scores = quality_scores(decode_rgb(item.blob("crop.png")), decode_mask(item.blob("alpha.png")), item.row)
         flags = {rule.flag: bool(scores[rule.score] < getattr(self, rule.threshold)) for rule in RULES}
         columns: dict[str, Any] = {**scores, **flags}
         columns["portrait_dhash"] = difference_hash(decode_rgb(item.blob("portrait.png")))

@@ -37,7 +37,11 @@ def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
 
 
 POSITION_COLUMNS = tuple(column for name, member in MEMBERS.items() for column in _position_columns(name, member))
-LABELS = ["camera_pitch_yaw", "joints_zyx", "bfm_id", "bfm_exp", "bfm_tex", "bfm_angle", "bfm_gamma", "bfm_trans", "smpl_betas", "smpl_global_orient", "smpl_body_pose", "cam2world", "intrinsics", "landmarks68", "crop_from_source"]
+LABELS = (
+    *("camera_pitch_yaw", "joints_zyx", "cam2world", "intrinsics", "crop_from_source", "landmarks68"),
+    *("bfm_id", "bfm_exp", "bfm_tex", "bfm_angle", "bfm_gamma", "bfm_trans"),
+    *("smpl_betas", "smpl_global_orient", "smpl_body_pose"),
+)
 STATISTICS = ("camera_pitch_yaw", "joints_zyx", "bfm_id", "bfm_exp", "smpl_betas")
 _SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
 

@@ -1,0 +1,170 @@
+"""`shhq-hs accuracy`: the pipeline's labels against ground truth (docs/truth.md has the schema of truth files).
+
+Rotations are compared as the crop sees them: a camera of finite distance looks at a head above its axis along a slanted
+ray, and a crop around that head shows it from there. Truth is turned by that ray first (fits.camera.view_from_cam).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from jaxtyping import Float
+from scipy.spatial.transform import Rotation
+
+from dataprep import geometry
+from dataprep.errors import ConfigError
+from dataprep.fits.camera import global_rotation, turn_in_picture, view_from_cam
+from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.images import decode_mask
+from dataprep.models.smpl import CHEST, HEAD, NECK
+from dataprep.schema import rows_from_table
+from dataprep.store import write_json
+from pipelines.summary import table
+
+_EYE_CORNERS = (36, 45)
+_REQUIRED = {"joints_cam_m", "joints_px", "rotations_cam", "landmarks68_px", "head_from_3dmm", "bfm_exp", "crop"}
+_METRICS = {
+    "landmarks68_pct": "68 landmarks, % of the outer eye-corner distance",
+    "head_3dmm_deg": "head rotation of the 3DMM, degrees",
+    "head_smpl_deg": "head rotation of SMPL after the tie, degrees",
+    "head_smpl_first_deg": "head rotation of SMPL before the tie, degrees",
+    "chest_smpl_deg": "chest rotation of SMPL, degrees",
+    "joints_pct": "projected head and neck joints, % of the crop side",
+    "crop_centre_pct": "crop centre, % of its side",
+    "crop_scale_pct": "crop side, %",
+    "crop_roll_deg": "crop roll, degrees",
+    "alpha_mae": "alpha of portraits without a supplied mask, mean absolute error",
+}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One truth file; see docs/truth.md. `alpha` is None when the file names none."""
+
+    content: Mapping[str, Any]
+    alpha: np.ndarray | None
+
+    def array(self, key: str) -> Float[np.ndarray, ...]:
+        return np.asarray(self.content[key], np.float64)
+
+
+def report(out: Path, truth_folder: Path, json_path: Path | None) -> int:
+    """Print median and 90% of every metric; returns 1 when no accepted sample has truth."""
+    errors: dict[str, list[float]] = {name: [] for name in _METRICS}
+    expressions: list[tuple[np.ndarray, np.ndarray]] = []
+    for row, truth in _pairs(out, truth_folder):
+        for name, value in sample_errors(row, truth, out).items():
+            errors[name].append(value)
+        expressions.append((row["bfm_exp"], truth.array("bfm_exp")))
+    if not expressions:
+        print(f"no accepted sample of {out} has a truth file in {truth_folder}")
+        return 1
+    numbers: dict[str, Any] = {
+        name: {"median": float(np.median(v)), "p90": float(np.percentile(v, 90)), "n": len(v)}
+        for name, v in errors.items()
+        if v
+    }
+    estimated, true = (np.concatenate(side) for side in zip(*expressions, strict=True))
+    numbers["expression_corr"] = {"pearson": float(np.corrcoef(estimated, true)[0, 1]), "n": len(expressions)}
+    _print(numbers)
+    if json_path:
+        write_json(json_path, numbers)
+    return 0
+
+
+def sample_errors(row: Mapping[str, Any], truth: Truth, out: Path) -> dict[str, float]:
+    """Every metric of one accepted sample."""
+    crop = truth.content["crop"]
+    source_from_portrait = geometry.invert(row["crop_from_source"].astype(np.float64))
+    landmarks = geometry.transform(source_from_portrait, row["landmarks68"].astype(np.float64))
+    true_landmarks = truth.array("landmarks68_px")
+    eye_px = float(np.linalg.norm(np.subtract(*true_landmarks[list(_EYE_CORNERS)])))
+    joints = np.linalg.norm(row["smpl_joints_px"] - truth.array("joints_px"), axis=1)
+    errors = {
+        "landmarks68_pct": 100 * float(np.linalg.norm(landmarks - true_landmarks, axis=1).mean()) / eye_px,
+        "joints_pct": 100 * float(joints[[NECK, HEAD]].mean()) / crop["side_px"],
+        "crop_centre_pct": 100 * float(np.linalg.norm(row["crop_centre_px"] - crop["centre_px"])) / crop["side_px"],
+        "crop_scale_pct": 100 * abs(row["crop_side_px"] / crop["side_px"] - 1),
+        "crop_roll_deg": float(np.degrees(abs(row["crop_roll_rad"] - crop["roll_rad"]))),
+        **_rotation_errors(row, truth),
+    }
+    if truth.alpha is not None and not row["mask_supplied"]:
+        errors["alpha_mae"] = _alpha_error(row, truth.alpha, out)
+    return errors
+
+
+def _rotation_errors(row: Mapping[str, Any], truth: Truth) -> dict[str, float]:
+    joints, rotations = truth.array("joints_cam_m"), truth.array("rotations_cam")
+    head_view, chest_view = view_from_cam(joints[HEAD]), view_from_cam(joints[CHEST])
+    upright = turn_in_picture(float(row["crop_roll_rad"]))
+    face = upright @ CAM_FROM_GL @ head_from_3dmm(row["bfm_angle"].astype(np.float64))
+    true_face = head_view @ CAM_FROM_GL @ truth.array("head_from_3dmm")
+    tied, first = (_chain(row["smpl_global_orient"], row[pose]) for pose in ("smpl_body_pose", "smpl_body_pose_first"))
+    return {
+        "head_3dmm_deg": _angle_deg(face, true_face),
+        "head_smpl_deg": _angle_deg(global_rotation(tied, HEAD), head_view @ rotations[HEAD]),
+        "head_smpl_first_deg": _angle_deg(global_rotation(first, HEAD), head_view @ rotations[HEAD]),
+        "chest_smpl_deg": _angle_deg(global_rotation(tied, CHEST), chest_view @ rotations[CHEST]),
+    }
+
+
+def _chain(global_orient: np.ndarray, body_pose: np.ndarray) -> Float[np.ndarray, "24 3 3"]:
+    return Rotation.from_rotvec(np.concatenate([global_orient[None], body_pose]).astype(np.float64)).as_matrix()
+
+
+def _angle_deg(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.degrees(np.linalg.norm(Rotation.from_matrix(a.T @ b).as_rotvec())))
+
+
+def _alpha_error(row: Mapping[str, Any], true_alpha: np.ndarray, out: Path) -> float:
+    """Mean absolute difference in [0, 1] over the part of the portrait that the photograph covers."""
+    matrix = row["crop_from_source"].astype(np.float64)
+    with (out / "shards" / f"{row['split']}-{row['shard']:05d}.tar").open("rb") as file:
+        file.seek(row["alpha_offset"])
+        alpha = decode_mask(file.read(row["alpha_size"]))
+    size_px = alpha.shape[0]
+    truth = geometry.resample(true_alpha, matrix, size_px, fill=0)
+    covered = geometry.resample(np.full_like(true_alpha, 255), matrix, size_px, fill=0) > 127
+    return float(np.abs(alpha.astype(np.float64) - truth)[covered].mean() / 255)
+
+
+def _pairs(out: Path, truth_folder: Path) -> Iterator[tuple[dict[str, Any], Truth]]:
+    """Accepted samples (the shards' twins hold all labels) with the truth file of the same relative path."""
+    twins = sorted((out / "shards").glob("*-*.parquet"))
+    if not twins:
+        raise ConfigError(f"{out} has no shards; build them with: shhq-hs run SOURCE --out {out}")
+    if not truth_folder.is_dir():
+        raise ConfigError(f"--truth {truth_folder}: no such folder")
+    for twin in twins:
+        for row in rows_from_table(pq.read_table(twin, partitioning=None)):
+            path = truth_folder / (row["source_path"] + ".json")
+            if path.exists():
+                yield row, read_truth(path)
+
+
+def read_truth(path: Path) -> Truth:
+    """Read a truth file and its alpha; raises ConfigError when it is not of schema 1."""
+    content = json.loads(path.read_text())
+    if content.get("schema") != 1:
+        raise ConfigError(f"{path}: truth schema {content.get('schema')!r}, expected 1 (docs/truth.md)")
+    if missing := _REQUIRED - content.keys():
+        raise ConfigError(f"{path}: no {', '.join(sorted(missing))}; docs/truth.md lists what a truth file holds")
+    alpha = path.parent / Path(content["alpha"]).name if content.get("alpha") else None
+    return Truth(content, decode_mask(alpha.read_bytes()) if alpha else None)
+
+
+def _print(numbers: Mapping[str, Any]) -> None:
+    rows = [
+        (_METRICS[name], f"{n['median']:.3g}", f"{n['p90']:.3g}", n["n"])
+        for name, n in numbers.items()
+        if name in _METRICS
+    ]
+    print(table(("metric", "median", "90%", "n"), rows))
+    expression = numbers["expression_corr"]
+    print(f"  expression coefficients, Pearson correlation: {expression['pearson']:.2f} (n {expression['n']})")
