@@ -291,15 +291,15 @@ def _coverage(census: Census) -> tuple[HeatMap, ...]:
     # pi/2 is straight in front; smaller angles are the subject's left and above (dataprep.fits.camera)
     chest = 90 - np.degrees(np.array(cameras, np.float64).reshape(-1, 2)).T
     return (
-        _heat_map("Head", "yaw towards the picture's right, pitch upwards, from the 3DMM", head[0], head[1]),
-        _heat_map("Portrait camera", "around the chest: yaw towards the subject's left, pitch from above", chest[1], chest[0]),
+        _heat_map("Head", "yaw towards the picture's right, pitch upwards (3DMM)", head[0], head[1]),
+        _heat_map("Camera around the chest", "yaw to the person's left, pitch from above (SMPL)", chest[1], chest[0]),
     )
 
 
 def _heat_map(title: str, caption: str, yaw_deg: np.ndarray, pitch_deg: np.ndarray) -> HeatMap:
     yaw_edges, pitch_edges = np.arange(-90, 91, CELL_DEG), np.arange(-50, 51, CELL_DEG)
     known = ~(np.isnan(yaw_deg) | np.isnan(pitch_deg))
-    counts, _, _ = np.histogram2d(pitch_deg[known], yaw_deg[known], bins=[pitch_edges, yaw_edges])
+    counts, _ = np.histogramdd((pitch_deg[known], yaw_deg[known]), bins=[pitch_edges, yaw_edges])
     grid = counts[::-1].astype(int)
     return HeatMap(
         title, caption, tuple(yaw_edges.tolist()), tuple(pitch_edges.tolist()),

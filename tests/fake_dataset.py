@@ -1,0 +1,159 @@
+"""A data set without running models: real photographs, real stage classes and columns, made-up labels.
+
+What a row's labels say is consistent (the portrait is what `crop_from_source` cuts, landmarks and joints lie on the
+person), so that pictures of it can be looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+from skimage.data import astronaut
+
+from dataprep import geometry
+from dataprep.images import decode_rgb, encode_png
+from dataprep.stages.aggregate import DatasetView
+from dataprep.stages.base import Result, Stage
+from dataprep.stages.crop import PortraitSquare
+from dataprep.store import Store, write_json
+from pipelines import config
+from pipelines.dag import Dag
+from pipelines.index import refresh
+from pipelines.plan import parts_of
+
+FACE_PX = np.array([224.0, 120.0])  # the astronaut's face, and the square around head and shoulders
+SQUARE = PortraitSquare(np.array([224.0, 150.0]), 250.0, 0.05)
+_FACE_OVAL = np.array([[48.0, 62.0]])
+
+
+@dataclass(frozen=True)
+class End:
+    """Where and how an image is lost."""
+
+    stage: str
+    status: str = "rejected"
+    reason: str = "a_rule"
+    message: str = "the rule says no"
+
+
+def make_photos(folder: Path, count: int, broken: int = 0) -> None:
+    """`count` tinted astronauts, JPEG, half of them mirrored; `broken` more files are text."""
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = astronaut()
+    for i in range(count):
+        tint = 0.75 + 0.25 * np.random.default_rng(i).random(3)
+        Image.fromarray((whole * tint).astype(np.uint8)).save(folder / f"photo{i:04d}.jpg", quality=60)
+    for i in range(broken):
+        (folder / f"text{i}.png").write_text(f"no image {i}")
+
+
+def make_dataset(photos: Path, out: Path, ends: dict[str, End], settings: tuple[str, ...] = ()) -> DatasetView:
+    """Commit every part of every map stage and build all aggregates but `report`."""
+    dag = config.build(settings)
+    index = refresh(photos, out)
+    write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
+    store, parts, pictures = Store(out), parts_of(index), _Pictures()
+    for part, sources in parts.items():
+        for stage in dag.stages:
+            ids = [source.sample_id for source in sources]
+            results = [_result(stage, source, part, photos, ends.get(source.path), pictures) for source in sources]
+            store.write_part(dag.refs[stage.name], part, stage, ids, results, "key")
+    view = DatasetView(store, {stage.name: stage for stage in dag.stages}, dag.refs, tuple(parts))
+    build(dag, view, out, "manifest", "shards")
+    return view
+
+
+def build(dag: Dag, view: DatasetView, out: Path, *names: str) -> None:
+    for aggregate in dag.aggregates:
+        if aggregate.name in names:
+            aggregate.build(view, out)
+
+
+class _Pictures:
+    """PNGs that all rows share: encoding them once keeps big fake data sets quick."""
+
+    def __init__(self) -> None:
+        crop_from_source = geometry.crop_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 250)
+        portrait_from_source = geometry.crop_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 512)
+        photo = astronaut()
+        portrait = geometry.resample(photo, portrait_from_source, 512)
+        alpha = np.full((512, 512), 255, np.uint8)
+        alpha[:, :60] = alpha[:, -60:] = 0
+        on_white = np.where(alpha[..., None] > 0, portrait, 255).astype(np.uint8)
+        self.blobs = {
+            "mask.png": encode_png(np.full(photo.shape[:2], 255, np.uint8)),
+            "crop.png": encode_png(geometry.resample(photo, crop_from_source, 250)),
+            "superres.png": encode_png(portrait),
+            "portrait.png": encode_png(on_white),
+            "alpha.png": encode_png(alpha),
+            "face.png": encode_png(on_white[60:316, 128:384]),
+        }
+        self.crop_from_source, self.portrait_from_source = crop_from_source, portrait_from_source
+
+
+def _result(stage: Stage, source: Any, part: int, photos: Path, end: End | None, pictures: _Pictures) -> Result:
+    order = config.STAGE_NAMES
+    if end and order.index(stage.name) > order.index(end.stage):
+        return Result("upstream", reason=end.stage)
+    columns = _columns(stage, source, part, photos, pictures)
+    if end and stage.name == end.stage:
+        kept = columns if stage.name in ("ingest", "quality") and end.status == "rejected" else {}
+        return Result(end.status, kept, {}, end.reason, end.message)
+    return Result(columns=columns, blobs={name: pictures.blobs[name] for name in stage.blobs})
+
+
+def _columns(stage: Stage, source: Any, part: int, photos: Path, pictures: _Pictures) -> dict[str, Any]:
+    rng = np.random.default_rng(int(source.sample_id[:8], 16))
+    values = {column.name: _value(column, rng) for column in stage.columns}
+    known = _known(source, part, photos, pictures, rng)
+    return {name: known.get(name, value) for name, value in values.items()}
+
+
+def _value(column: Any, rng: np.random.Generator) -> Any:
+    if column.shape:
+        return rng.normal(0, 0.1, column.shape)
+    if pa.types.is_fixed_size_binary(column.type):
+        return rng.bytes(column.type.byte_width)
+    if pa.types.is_boolean(column.type):
+        return False
+    if pa.types.is_string(column.type):
+        return None
+    return 1 if pa.types.is_integer(column.type) else float(rng.uniform(0.7, 1.0))
+
+
+def _known(source: Any, part: int, photos: Path, pictures: _Pictures, rng: np.random.Generator) -> dict[str, Any]:
+    around = np.stack([np.cos(np.linspace(0, 6.2, 68)), np.sin(np.linspace(0, 6.2, 68))], axis=1)
+    landmarks = FACE_PX + around * _FACE_OVAL
+    joints = np.array([224.0, 430.0]) + rng.normal(0, 60, (24, 2))
+    joints[[12, 15, 16, 17]] = [[226, 205], [226, 160], [310, 260], [115, 240]]
+    readable = source.path.endswith(".jpg")
+    height, width = decode_rgb((photos / source.path).read_bytes()).shape[:2] if readable else (None, None)
+    return {
+        "source_path": source.path,
+        "source_sha256": source.sha256,
+        "source_dataset": "folder",
+        "license": "unspecified",
+        "part": part,
+        "source_width": width,
+        "source_height": height,
+        "landmarks68_px": landmarks,
+        "landmarks68": geometry.transform(pictures.portrait_from_source, landmarks),
+        "keypoints33": np.column_stack([rng.uniform(60, 450, (33, 2)), rng.uniform(0, 1, 33)]),
+        "smpl_joints_px": joints,
+        "crop_native_from_source": pictures.crop_from_source,
+        "crop_from_source": pictures.portrait_from_source,
+        "crop_centre_px": SQUARE.centre_px,
+        "crop_side_px": SQUARE.side_px,
+        "crop_roll_rad": SQUARE.roll_rad,
+        "camera_pitch_yaw": np.pi / 2 + rng.normal(0, 0.15, 2),
+        "yaw": rng.normal(0, 0.4),
+        "pitch": rng.normal(0, 0.15),
+        "roll": rng.normal(0, 0.1),
+        "face_alignment": np.array([0.9, 260.0, 200.0]),
+        "bfm_trans": np.array([0.0, 0.0, 0.1]),
+    }
