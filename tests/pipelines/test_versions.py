@@ -1,0 +1,52 @@
+"""A stage whose code changed without a new version is caught here.
+
+If the edit changes what the stage writes, raise its `version`. Then, in both cases, record the table again:
+
+    python -m tests.pipelines.test_versions
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines.config import STEPS
+from pipelines.versions import code_digest
+
+TABLE = Path(__file__).with_name("stage_digests.json")
+
+
+def recorded():
+    return json.loads(TABLE.read_text())
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.name)
+def test_an_edited_stage_has_a_new_version_or_a_new_record(step):
+    version, digest = recorded()[step.name]
+    assert (step.version, code_digest(step)) == (version, digest), (
+        f"the code behind stage {step.name} changed: raise {step.__name__}.version if its output changes, "
+        "then run: python -m tests.pipelines.test_versions"
+    )
+
+
+def test_digests_see_code_and_not_comments(tmp_path, monkeypatch):
+    package = tmp_path / "dataprep_copy"
+    package.mkdir()
+    module = package / "stage.py"
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def digest_of(source):
+        from pipelines import versions
+
+        module.write_text(source)
+        versions._tree_digest.cache_clear()
+        versions._path.cache_clear()
+        return versions._tree_digest("dataprep_copy.stage")
+
+    plain = digest_of("def f(x):\n    return x + 1\n")
+    assert digest_of('def f(x):  # more\n    """Said."""\n    return x + 1\n') == plain
+    assert digest_of("def f(x):\n    return x + 2\n") != plain
+
+
+if __name__ == "__main__":
+    TABLE.write_text(json.dumps({step.name: [step.version, code_digest(step)] for step in STEPS}, indent=1) + "\n")
