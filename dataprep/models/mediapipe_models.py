@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import Rejected
-from dataprep.models.landmarks68 import landmarks68_from_mesh
+from dataprep.models.landmarks68 import MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
 
 _NOSE, _LEFT_EYE, _RIGHT_EYE, _LEFT_SHOULDER, _RIGHT_SHOULDER = 0, 2, 5, 11, 12
@@ -38,7 +38,7 @@ class Detection:
 
     keypoints33: x px, y px, visibility in [0, 1] (may lie outside the image); keypoints33_world_m: hip-centred metres,
     x right, y down, z away from the camera; face_mesh478_px: x, y and depth (negative towards the camera);
-    person_mask: 255 = person. mesh_agreement: the part of the head crops whose meshes agreed, in (0, 1].
+    person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1].
     """
 
     person_bbox_px: Float[np.ndarray, 4]
@@ -74,24 +74,22 @@ class PersonDetector:
             raise Rejected("no_person", "no person was found" + (", only a face without a body" if faces else ""))
         faces = self._add_face_near_pose(rgb, pose, faces)
         face = _face_of(pose, faces)
-        reading = self._read_mesh(rgb, pose, face)
+        reading = None if face is None else self._read_face(rgb, pose, face)
         if reading is None or face is None:
             raise _missing_face(pose, rgb.shape[1], rgb.shape[0])
-        mesh, agreement = reading
-        landmarks = landmarks68_from_mesh(mesh)
-        _require_inside(landmarks, rgb.shape[1], rgb.shape[0])
-        mask = self._segment(rgb, pose, landmarks)
+        _require_inside(reading.landmarks68, rgb.shape[1], rgb.shape[0])
+        mask = self._segment(rgb, pose, reading.landmarks68)
         self._refuse_second_person(rgb, pose, face, faces, mask)
         return Detection(
             person_bbox_px=mask_bbox(mask),
             keypoints33=pose.points,
             keypoints33_world_m=pose.world_m,
             person_mask=mask,
-            face_mesh478_px=mesh,
-            landmarks68_px=landmarks,
+            face_mesh478_px=reading.mesh478,
+            landmarks68_px=reading.landmarks68,
             face_bbox_px=face.bbox_px,
             face_score=face.score,
-            mesh_agreement=agreement,
+            mesh_agreement=reading.agreement,
             face_boxes_px=np.array([one.bbox_px for one in faces]),
         )
 
@@ -145,20 +143,24 @@ class PersonDetector:
 
     # --- mesh
 
-    def _read_mesh(self, rgb: np.ndarray, pose: PosePoints, face: FaceBox | None) -> tuple[np.ndarray, float] | None:
-        """The mean of the meshes that agree, (478, 3) px, and the part of the crops that gave one of them."""
+    def _read_face(self, rgb: np.ndarray, pose: PosePoints, face: FaceBox) -> _FaceReading | None:
+        """The mean of the readings that agree, over several head crops and their mirror images.
+
+        The mirror images take out the network's preference for one side (a twentieth of the error).
+        """
         squares = list(_head_squares(pose, face))
         meshes = [mesh for square in squares if (mesh := self._mesh_in(rgb, square)) is not None]
-        if face is not None:
-            meshes = [mesh for mesh in meshes if _covers(mesh, face)]
+        meshes = [mesh for mesh in meshes if _covers(mesh, face)]
         if not meshes:
             return None
-        stack = np.stack(meshes)
-        size = float(np.mean(np.ptp(stack[:, :, :2], axis=1)))
-        apart = np.linalg.norm(stack[:, None, :, :2] - stack[None, :, :, :2], axis=-1).mean(-1) / size
-        central = int(np.argmin(apart.mean(axis=1)))
-        agreeing = apart[central] < _MESH_TOLERANCE
-        return stack[agreeing].mean(axis=0), float(agreeing.sum() / len(squares))
+        mirrored = [points for square in squares if (points := self._mirrored_landmarks(rgb, square)) is not None]
+        readings = np.stack([landmarks68_from_mesh(mesh) for mesh in meshes] + mirrored)
+        size = float(np.mean(np.ptp(readings, axis=1)))
+        apart = np.linalg.norm(readings[:, None] - readings[None], axis=-1).mean(axis=-1) / size
+        agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
+        plain = agreeing[: len(meshes)]
+        mesh = np.stack(meshes)[plain if plain.any() else slice(None)].mean(axis=0)
+        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))))
 
     def _mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
         crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
@@ -167,6 +169,16 @@ class PersonDetector:
             return None
         depth = mesh[:, 2] * geometry.scale_of(source_from_crop)
         return np.column_stack([geometry.transform(source_from_crop, mesh[:, :2]), depth])
+
+    def _mirrored_landmarks(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
+        """The 68 landmarks as read from the mirror image of the crop, in px of the photograph."""
+        crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
+        mesh = self._graphs.mesh(crop[:, ::-1])
+        if mesh is None:
+            return None
+        landmarks = landmarks68_from_mesh(mesh)[MIRROR68]
+        landmarks[:, 0] = _HEAD_CROP_PX - landmarks[:, 0]
+        return geometry.transform(source_from_crop, landmarks)
 
     # --- mask
 
@@ -231,6 +243,13 @@ class PersonDetector:
 
 
 @dataclass(frozen=True)
+class _FaceReading:
+    mesh478: np.ndarray
+    landmarks68: np.ndarray
+    agreement: float
+
+
+@dataclass(frozen=True)
 class _Square:
     """A square of the photograph: centre and side in px, clockwise lean in rad."""
 
@@ -274,14 +293,13 @@ def _head_square_of_pose(pose: PosePoints, shoulder_widths: float) -> _Square:
     return _Square(points[_NOSE], shoulder_widths * max(shoulders, head), _roll(points[_RIGHT_EYE], points[_LEFT_EYE]))
 
 
-def _head_squares(pose: PosePoints, face: FaceBox | None) -> Iterator[_Square]:
+def _head_squares(pose: PosePoints, face: FaceBox) -> Iterator[_Square]:
     """Several views of the head, upright by the eyes."""
     for shoulder_widths in (1.2, 1.5):
         yield _head_square_of_pose(pose, shoulder_widths)
-    if face is not None:
-        roll = _roll(face.points_px[0], face.points_px[1])
-        for scale in (1.7, 2.1, 2.6):
-            yield _Square(face.centre_px, scale * face.side_px, roll)
+    roll = _roll(face.points_px[0], face.points_px[1])
+    for scale in (1.7, 2.1, 2.6):
+        yield _Square(face.centre_px, scale * face.side_px, roll)
 
 
 def _roll(right_eye: np.ndarray, left_eye: np.ndarray) -> float:

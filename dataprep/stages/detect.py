@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
 from dataprep.images import decode_mask, decode_rgb, encode_png
+from dataprep.models import fan
 from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbox
 from dataprep.schema import BOOL, FLOAT, UINT16, Column, floats
@@ -20,8 +21,16 @@ _PX = {"unit": "px", "frame": "source"}
 
 
 @dataclass(frozen=True)
+class DetectTools:
+    """What `Detect` keeps in a process."""
+
+    detector: PersonDetector
+    fan: fan.FanLandmarks | None
+
+
+@dataclass(frozen=True)
 class Detect(Stage):
-    """Runs the detectors; a supplied mask replaces the found one.
+    """Runs the detectors; a supplied mask replaces the found one. `landmarks=fan` takes the 68 from face-alignment.
 
     Reasons: no_person, no_face, back_view, face_out_of_frame, multiple_people, face_too_small, mask_mismatch.
     """
@@ -49,26 +58,34 @@ class Detect(Stage):
             released=False,
             **_PX,
         ),
-        floats("landmarks68_px", (68, 2), "iBUG landmarks from the face mesh", **_PX),
+        floats("landmarks68_px", (68, 2), "iBUG landmarks", **_PX),
         floats("face_bbox_px", (4,), "x0 y0 x1 y1 of the face detector", **_PX),
         Column("face_score", FLOAT, "score of the face detector, in [0, 1]"),
-        Column("mesh_agreement", FLOAT, "part of the head crops whose face meshes agreed, in (0, 1]", unit="fraction"),
+        Column("mesh_agreement", FLOAT, "part of the readings of the face that agreed, in (0, 1]", unit="fraction"),
         Column("n_faces", UINT16, "faces found in the photograph", unit="count"),
         Column("mask_supplied", BOOL, "whether the data set supplied the person mask"),
         floats("openpose25", (25, 3), "supplied OpenPose BODY_25 points: x, y, 1 when present; null when none", **_PX),
     )
 
     min_face_px: float = 24.0
+    landmarks: Literal["mesh", "fan"] = "mesh"
 
     def weights(self) -> tuple[Weight, ...]:
-        return tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))
+        ours = tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))
+        if self.landmarks == "mesh":
+            return ours
+        return (*ours, Weight("face-alignment/2DFAN-4", fan.verified_sha256(fan.default_path()), fan.LICENCE))
 
-    def load(self) -> PersonDetector:
-        return PersonDetector()
+    def load(self) -> DetectTools:
+        return DetectTools(PersonDetector(), fan.FanLandmarks() if self.landmarks == "fan" else None)
 
-    def process_item(self, item: Item, tools: PersonDetector) -> Result:
+    def process_item(self, item: Item, tools: DetectTools) -> Result:
         rgb = decode_rgb(item.source())
-        found = tools(rgb)
+        found = tools.detector(rgb)
+        if tools.fan is not None:
+            outline = found.face_mesh478_px[:, :2]
+            box = np.concatenate([outline.min(axis=0), outline.max(axis=0)])
+            found = replace(found, landmarks68_px=tools.fan(rgb, box)[0])
         side = float(np.max(found.face_bbox_px[2:] - found.face_bbox_px[:2]))
         if side < self.min_face_px:
             raise Rejected("face_too_small", f"the face covers {side:.0f} px, at least {self.min_face_px:.0f} needed")
