@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
@@ -54,28 +55,33 @@ class Truth:
         return np.asarray(self.content[key], np.float64)
 
 
-def report(out: Path, truth_folder: Path, json_path: Path | None) -> int:
-    """Print median and 90% of every metric; returns 1 when no accepted sample has truth."""
-    errors: dict[str, list[float]] = {name: [] for name in _METRICS}
+def report(out: Path, truth_folder: Path, json_path: Path | None, csv_path: Path | None) -> int:
+    """Print median and 90% of every metric; returns 1 when no accepted sample has truth.
+
+    `json_path` gets the numbers, `csv_path` every error of every sample.
+    """
+    errors: list[dict[str, Any]] = []
     expressions: list[tuple[np.ndarray, np.ndarray]] = []
     for row, truth in _pairs(out, truth_folder):
-        for name, value in sample_errors(row, truth, out).items():
-            errors[name].append(value)
+        errors.append({"source_path": row["source_path"], **sample_errors(row, truth, out)})
         expressions.append((row["bfm_exp"], truth.array("bfm_exp")))
-    if not expressions:
+    if not errors:
         print(f"no accepted sample of {out} has a truth file in {truth_folder}")
         return 1
-    numbers: dict[str, Any] = {
-        name: {"median": float(np.median(v)), "p90": float(np.percentile(v, 90)), "n": len(v)}
-        for name, v in errors.items()
-        if v
-    }
+    frame = pd.DataFrame(errors).set_index("source_path")
+    numbers = {name: _spread(frame[name].dropna()) for name in _METRICS if name in frame}
     estimated, true = (np.concatenate(side) for side in zip(*expressions, strict=True))
     numbers["expression_corr"] = {"pearson": float(np.corrcoef(estimated, true)[0, 1]), "n": len(expressions)}
-    _print(numbers)
+    _print(numbers, frame)
     if json_path:
         write_json(json_path, numbers)
+    if csv_path:
+        frame.to_csv(csv_path)
     return 0
+
+
+def _spread(values: pd.Series) -> dict[str, float]:
+    return {"median": float(values.median()), "p90": float(values.quantile(0.9)), "n": len(values)}
 
 
 def sample_errors(row: Mapping[str, Any], truth: Truth, out: Path) -> dict[str, float]:
@@ -159,12 +165,12 @@ def read_truth(path: Path) -> Truth:
     return Truth(content, decode_mask(alpha.read_bytes()) if alpha else None)
 
 
-def _print(numbers: Mapping[str, Any]) -> None:
+def _print(numbers: Mapping[str, Mapping[str, float]], frame: pd.DataFrame) -> None:
     rows = [
-        (_METRICS[name], f"{n['median']:.3g}", f"{n['p90']:.3g}", n["n"])
+        (_METRICS[name], f"{n['median']:.3g}", f"{n['p90']:.3g}", n["n"], frame[name].idxmax())
         for name, n in numbers.items()
         if name in _METRICS
     ]
-    print(table(("metric", "median", "90%", "n"), rows))
+    print(table(("metric", "median", "90%", "n", "worst"), rows))
     expression = numbers["expression_corr"]
     print(f"  expression coefficients, Pearson correlation: {expression['pearson']:.2f} (n {expression['n']})")

@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     accuracy.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     accuracy.add_argument("--truth", type=Path, required=True, help="folder of truth files (docs/truth.md)")
     accuracy.add_argument("--json", type=Path, help="also write the numbers here")
+    accuracy.add_argument("--csv", type=Path, help="also write every error of every sample here")
     accuracy.set_defaults(run=_accuracy)
 
     lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
@@ -154,7 +155,7 @@ def _assets(options: argparse.Namespace) -> int:
 def _accuracy(options: argparse.Namespace) -> int:
     from pipelines.accuracy import report
 
-    return report(options.out, options.truth, options.json)
+    return report(options.out, options.truth, options.json, options.csv)
 
 
 def _train_lifter(options: argparse.Namespace) -> int:
