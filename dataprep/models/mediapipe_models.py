@@ -28,7 +28,7 @@ _RIVAL_SCORE = 0.6  # a second face counts as a person from this score on
 _RIVAL_SIZE = 0.5  # ... and from this size relative to the first
 _MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes) are left out
 _MIN_LANDMARKS_INSIDE = 0.9
-_MIN_VISIBILITY = 0.5  # of the points above the knees, on average: below it is no person
+_MIN_SHOULDER_VISIBILITY = 0.8  # a person shows at least one shoulder this clearly (scikit-image's cat: 0.7)
 _MIN_RIVAL_VISIBILITY = 0.6
 
 
@@ -137,7 +137,7 @@ class PersonDetector:
         if pose is None:
             return None
         points = np.column_stack([geometry.transform(source_from_crop, pose.points[:, :2]), pose.points[:, 2]])
-        if points[:25, 2].mean() < _MIN_VISIBILITY:
+        if max(points[_LEFT_SHOULDER, 2], points[_RIGHT_SHOULDER, 2]) < _MIN_SHOULDER_VISIBILITY:
             return None  # a cat, a chair
         return PosePoints(points, pose.world_m, _paste(pose.mask, source_from_crop, rgb.shape[1], rgb.shape[0]))
 

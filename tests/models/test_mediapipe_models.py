@@ -1,0 +1,149 @@
+"""The person detector on a real photograph: right places, no memory, and a reason for every failure."""
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from dataprep.errors import AssetError, Rejected
+from dataprep.models import mediapipe_graphs
+from dataprep.models.landmarks68 import MESH_FROM_IBUG, MIRROR68, landmarks68_from_mesh
+from dataprep.models.mediapipe_models import PersonDetector, mask_bbox
+
+OUTER_EYES = (36, 45)
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return PersonDetector()
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return np.ascontiguousarray(skimage.data.astronaut())
+
+
+@pytest.fixture(scope="module")
+def found(detector, photo):
+    return detector(photo)
+
+
+def landmark_error(points, truth):
+    """Mean distance in percent of the outer eye-corner distance."""
+    eyes = np.linalg.norm(truth[OUTER_EYES[0]] - truth[OUTER_EYES[1]])
+    return 100 * np.linalg.norm(points - truth, axis=1).mean() / eyes
+
+
+def reason(detector, image):
+    with pytest.raises(Rejected) as caught:
+        detector(np.ascontiguousarray(image))
+    assert len(caught.value.message) > 15
+    return caught.value.reason
+
+
+def test_the_astronaut_is_found_where_she_is(found, photo):
+    assert found.n_faces == 1
+    assert found.face_score > 0.8
+    assert found.mesh_agreement > 0.8
+    x0, y0, x1, y1 = found.face_bbox_px
+    assert 160 < x0 < 190
+    assert 55 < y0 < 80
+    assert 90 < x1 - x0 < 120
+    right_eye, left_eye = found.landmarks68_px[36:42].mean(axis=0), found.landmarks68_px[42:48].mean(axis=0)
+    np.testing.assert_allclose(right_eye, [199, 105], atol=6)
+    np.testing.assert_allclose(left_eye, [245, 103], atol=6)
+    iris_right, iris_left = found.face_mesh478_px[468, :2], found.face_mesh478_px[473, :2]
+    np.testing.assert_allclose([iris_right, iris_left], [right_eye, left_eye], atol=5)
+    left_shoulder, right_shoulder = found.keypoints33[11], found.keypoints33[12]
+    assert left_shoulder[0] > right_shoulder[0]  # the person's left is on the image's right
+    assert min(left_shoulder[2], right_shoulder[2]) > 0.8
+    assert found.keypoints33_world_m[0, 1] < found.keypoints33_world_m[11, 1]  # y down
+
+
+def test_the_mask_holds_the_person_and_not_the_corners(found):
+    x, y = found.landmarks68_px[17:].astype(int).T  # all but the jaw line
+    assert found.person_mask[y, x].min() > 200
+    assert (found.person_mask[:15] > 127).mean() < 0.02
+    assert (found.person_mask[200:400, 480:] > 127).mean() < 0.1
+    np.testing.assert_array_equal(found.person_bbox_px, mask_bbox(found.person_mask))
+
+
+def test_results_do_not_depend_on_the_images_before(photo):
+    images = [photo, np.ascontiguousarray(photo[:, ::-1]), np.ascontiguousarray(photo[:400, 60:460])]
+    runs = []
+    for order in [(0, 1, 2), (2, 1, 0), (1, 0, 2)]:
+        detector = PersonDetector()
+        results = {i: detector(images[i]) for i in order}
+        runs.append([results[i] for i in range(3)])
+    for other in runs[1:]:
+        for first, second in zip(runs[0], other, strict=True):
+            np.testing.assert_array_equal(first.landmarks68_px, second.landmarks68_px)
+            np.testing.assert_array_equal(first.keypoints33, second.keypoints33)
+            np.testing.assert_array_equal(first.person_mask, second.person_mask)
+
+
+def test_the_mirror_image_gives_mirrored_landmarks(detector, photo, found):
+    mirrored = detector(np.ascontiguousarray(photo[:, ::-1])).landmarks68_px[MIRROR68]
+    mirrored[:, 0] = photo.shape[1] - mirrored[:, 0]
+    assert landmark_error(mirrored, found.landmarks68_px) < 2.0
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_landmarks_scale_with_the_photograph(detector, photo, found, scale):
+    size = (round(512 * scale), round(512 * scale))
+    resized = cv2.resize(photo, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    assert landmark_error(detector(resized).landmarks68_px / scale, found.landmarks68_px) < 2.5
+
+
+def test_soft_noisy_and_compressed_photographs(detector, photo, found):
+    noise = np.random.default_rng(0).normal(0, 18, photo.shape)
+    _, packed = cv2.imencode(".jpg", photo, [cv2.IMWRITE_JPEG_QUALITY, 15])
+    for bad in (cv2.GaussianBlur(photo, (0, 0), 2.5), np.clip(photo + noise, 0, 255), cv2.imdecode(packed, 1)):
+        result = detector(np.ascontiguousarray(bad, np.uint8))
+        assert landmark_error(result.landmarks68_px, found.landmarks68_px) < 5.0
+
+
+def test_a_small_person_in_a_large_photograph(detector, photo, found):
+    large = np.full((1100, 1400, 3), 190, np.uint8)
+    large[500:756, 900:1156] = cv2.resize(photo, (256, 256), interpolation=cv2.INTER_AREA)
+    result = detector(large)
+    assert landmark_error((result.landmarks68_px - [900, 500]) * 2, found.landmarks68_px) < 4.0
+
+
+def test_reasons(detector, photo):
+    assert reason(detector, skimage.data.coffee()) == "no_person"
+    assert reason(detector, np.full((300, 200, 3), 128, np.uint8)) == "no_person"
+    assert reason(detector, skimage.data.chelsea()) == "no_person"
+    assert reason(detector, np.hstack([photo, photo])) == "multiple_people"
+    assert reason(detector, photo[118:]) in ("face_out_of_frame", "no_face")
+    faceless = photo.copy()
+    faceless[60:185, 165:290] = (214, 170, 150)
+    assert reason(detector, faceless) in ("no_face", "no_person")
+
+
+def test_nothing_is_written_to_standard_error(photo, capfd):
+    PersonDetector()(photo)
+    captured = capfd.readouterr()
+    assert captured.err == ""
+    assert captured.out == ""
+
+
+def test_another_model_file_is_refused(monkeypatch):
+    known = dict(mediapipe_graphs.MODEL_SHA256)
+    known["pose_detection/pose_detection.tflite"] = "0" * 64
+    monkeypatch.setattr(mediapipe_graphs, "MODEL_SHA256", known)
+    with pytest.raises(AssetError, match=r"pose_detection.*pip install mediapipe==0\.10\.21"):
+        PersonDetector()(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_every_landmark_has_its_mirror_image():
+    assert sorted(MIRROR68) == list(range(68))
+    np.testing.assert_array_equal(MIRROR68[MIRROR68], np.arange(68))
+    assert len(MESH_FROM_IBUG) == 68
+
+
+def test_landmarks_are_vertices_or_midpoints():
+    mesh = np.random.default_rng(1).normal(size=(478, 3))
+    points = landmarks68_from_mesh(mesh)
+    np.testing.assert_allclose(points[30], mesh[4, :2])
+    np.testing.assert_allclose(points[13], (mesh[361, :2] + mesh[288, :2]) / 2)
