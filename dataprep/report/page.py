@@ -158,7 +158,7 @@ def _ranked(gallery: Gallery, entries: Iterable[Ranked]) -> list[Card]:
 
 
 def _angles(row: Row) -> str:
-    return "yaw {:+.0f}°, pitch {:+.0f}°".format(*np.degrees([row["yaw"], row["pitch"]])).replace("-", "−")
+    return _minus("yaw {:+.0f}°, pitch {:+.0f}°".format(*np.degrees([row["yaw"], row["pitch"]])))
 
 
 def _facts(row: Row) -> Iterable[tuple[str, str]]:
@@ -171,10 +171,10 @@ def _facts(row: Row) -> Iterable[tuple[str, str]]:
     if row.get("source_width"):
         yield "photograph", f"{row['source_width']} × {row['source_height']} px"
     if row.get("crop_side_px") is not None:
-        yield "square", f"{row['crop_side_px']:.0f} px, rolled {np.degrees(row['crop_roll_rad']):+.1f}°"
+        yield "square", _minus(f"{row['crop_side_px']:.0f} px, rolled {np.degrees(row['crop_roll_rad']):+.1f}°")
     if row.get("yaw") is not None:
         angles = np.degrees([row[name] for name in ("yaw", "pitch", "roll")])
-        yield "head", "yaw {:+.0f}°, pitch {:+.0f}°, roll {:+.0f}°".format(*angles)
+        yield "head", _minus("yaw {:+.0f}°, pitch {:+.0f}°, roll {:+.0f}°".format(*angles))
     if row.get("body_fit_rmse_relative") is not None:
         yield "body fit", f"{row['body_fit_rmse_relative']:.1%} of the square's side"
     if row.get("face_fit_rmse") is not None:
@@ -207,6 +207,9 @@ def _percent(share: float) -> str:
 
 
 def _significant(value: float) -> str:
-    """Three digits that mean something, with a real minus sign."""
-    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    """About three digits."""
+    return _minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
+
+
+def _minus(text: str) -> str:
     return text.replace("-", "−")
