@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from gan.body import BodyArrays, BodyModel, PosedBody
 from gan.cameras import Camera, camera_origin, face_camera, portrait_camera, ray_samples
@@ -144,13 +145,14 @@ class Generator(nn.Module):
         camera_B2: Float[Tensor, "b 2"],
         view: View = "portrait",
         search: Search = "exact",
-        image_size: int | None = None,
+        config: GeneratorConfig | None = None,
     ) -> Frames:
         """Render frames: expression, pose (ZYX Euler radians of joints 12..17), camera (pitch, yaw radians).
 
-        `image_size` overrides the configured side; the face camera of stage 2 renders 256.
+        `config` overrides rays, samples and image size, not what the maps or the networks were built with
+        (`gan.config.preview`; an `image_size` of 256 for the face camera of stage 2).
         """
-        return self.render(identity, z_exp_BK, pose_BP3, camera_B2, view, search, image_size)
+        return self.render(identity, z_exp_BK, pose_BP3, camera_B2, view, search, config)
 
     def render(
         self,
@@ -160,15 +162,19 @@ class Generator(nn.Module):
         camera_B2: Float[Tensor, "b 2"],
         view: View = "portrait",
         search: Search = "exact",
-        image_size: int | None = None,
+        config: GeneratorConfig | None = None,
     ) -> Frames:
         """Do what `frames` does, with gradients."""
-        frames = [
-            self._frame(
-                identity, z_exp_BK[i : i + 1], pose_BP3[i : i + 1], camera_B2[i : i + 1], view, search, image_size
-            )
-            for i in range(len(z_exp_BK))
-        ]
+        config = config or self.config
+        # One frame at a time: each fills every core, memory stays that of one, and a batch equals its frames bit for bit.
+        frames = []
+        for z_exp_1K, pose_1P3, camera_12 in zip(z_exp_BK.split(1), pose_BP3.split(1), camera_B2.split(1), strict=True):
+            _, neutral = self.neutral_rays(identity.betas_1K, pose_1P3, camera_12, view, config)
+            with record_function("search: D_e and M"):
+                style = self.deform_net.style(identity.z_id_1K, z_exp_1K)
+                field = DeformedField(self.deform_net, self.sample_net, style, self._chunk_points())
+                hits_RL3, valid_RL = hit_manifolds(neutral[0].flatten(0, 1), field, config, search)
+            frames.append(self._composite(identity.maps, hits_RL3, valid_RL, camera_12, view, config))
         return Frames(*(torch.cat(parts) for parts in zip(*frames, strict=True)))
 
     def neutral_rays(
@@ -177,40 +183,36 @@ class Generator(nn.Module):
         pose_BP3: Float[Tensor, "b 6 3"],
         camera_B2: Float[Tensor, "b 2"],
         view: View = "portrait",
+        config: GeneratorConfig | None = None,
     ) -> tuple[Float[Tensor, "b h w s 3"], Float[Tensor, "b h w s 3"]]:
         """Return the ray samples in target space and in neutral-pose space, both in the face frame."""
-        config, camera = self.config, self.cameras[view]
-        body: PosedBody = self.body(betas_BK, pose_BP3)
-        target = ray_samples(camera, camera_B2, config.ray_size, config.coarse_samples)
-        if camera.follows_head:
-            target = carry_with_head(target, body.posed_from_canonical_head_B34)
-        return target, neutral_from_target(target, body, self.smoother)
+        config, camera = config or self.config, self.cameras[view]
+        with record_function("body, rays, nearest vertices, D_p"):
+            body: PosedBody = self.body(betas_BK, pose_BP3)
+            target = ray_samples(camera, camera_B2, config.ray_size, config.coarse_samples)
+            if camera.follows_head:
+                target = carry_with_head(target, body.posed_from_canonical_head_B34)
+            return target, neutral_from_target(target, body, self.smoother)
 
-    def _frame(
+    def _composite(
         self,
-        identity: Identity,
-        z_exp_1K: Tensor,
-        pose_1P3: Tensor,
+        maps: RadianceMaps,
+        hits_RL3: Tensor,
+        valid_RL: Tensor,
         camera_12: Tensor,
         view: View,
-        search: Search,
-        image_size: int | None,
+        config: GeneratorConfig,
     ) -> Frames:
-        config = self.config
-        _, neutral = self.neutral_rays(identity.betas_1K, pose_1P3, camera_12, view)
-        style = self.deform_net.style(identity.z_id_1K, z_exp_1K)
-        field = DeformedField(self.deform_net, self.sample_net, style, self._chunk_points())
-        hits_RL3, valid_RL = hit_manifolds(neutral[0].flatten(0, 1), field, config, search)
         side = (config.ray_size, config.ray_size)
         hits_L3HW = hits_RL3.unflatten(0, side).permute(2, 3, 0, 1)
         valid_L1HW = valid_RL.unflatten(0, side).permute(2, 0, 1)[:, None]
         # Distances to the camera without its look-at offset, in canonical space: they only sort the layers.
         origin_3 = camera_origin(camera_12, self.cameras[view].radius)[0]
-        low = render_hits(identity.maps.low_L4HW, hits_L3HW, valid_L1HW, origin_3, config, config.ray_size)
-        high: Picture = low
-        if identity.maps.high_L4HW is not None:
-            size = image_size or config.image_size
-            high = render_hits(identity.maps.high_L4HW, hits_L3HW, valid_L1HW, origin_3, config, size)
+        with record_function("compositing"):
+            low = render_hits(maps.low_L4HW, hits_L3HW, valid_L1HW, origin_3, config, config.ray_size)
+            high: Picture = low
+            if maps.high_L4HW is not None:
+                high = render_hits(maps.high_L4HW, hits_L3HW, valid_L1HW, origin_3, config, config.image_size)
         return Frames(high.image_3HW[None], high.depth_HW[None], high.opacity_HW[None], low.image_3HW[None])
 
     def _chunk_points(self) -> int:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.profiler import record_function
 
 from gan.config import COORDINATE_SCALE, MAP_CENTRE_Y, GeneratorConfig
 from gan.film import FilmStyle
@@ -37,19 +38,20 @@ def shade_maps(
     field: ManifoldPredictor, radiance: RadianceGenerator, style: FilmStyle, config: GeneratorConfig, chunk: int
 ) -> Float[Tensor, "l c h w"]:
     """Intersect, shade and return RGB, alpha and features of every manifold; `style` is one identity's."""
-    # Scaled here and scaled again inside M: see gan.deform.search_coordinates.
-    rays_RS3 = map_rays(config, style.frequency_BLC) * COORDINATE_SCALE
-    s_RS = torch.cat([field(part) for part in rays_RS3.flatten(0, 1).split(chunk)]).view(rays_RS3.shape[:2])
-    levels_L = levels(config.levels, config.level_first, config.level_last, s_RS)
-    crossings = find_crossings(s_RS, levels_L, config.guard, falling_only=False)
-    points_RL3 = at_crossings(rays_RS3, crossings) / COORDINATE_SCALE
+    with record_function("maps: M and intersections"):
+        # Scaled here and scaled again inside M: see gan.deform.search_coordinates.
+        rays_RS3 = map_rays(config, style.frequency_BLC) * COORDINATE_SCALE
+        s_RS = torch.cat([field(part) for part in rays_RS3.flatten(0, 1).split(chunk)]).view(rays_RS3.shape[:2])
+        levels_L = levels(config.levels, config.level_first, config.level_last, s_RS)
+        crossings = find_crossings(s_RS, levels_L, config.guard, falling_only=False)
+        points_RL3 = at_crossings(rays_RS3, crossings) / COORDINATE_SCALE
 
-    # Every level a ray never meets is shaded at the ray's last sample: one evaluation serves them all.
-    missed_R = (~crossings.found_RL).any(1)
-    points_N3 = torch.cat([points_RL3[crossings.found_RL], rays_RS3[missed_R, -1] / COORDINATE_SCALE])
-    shaded_NC = torch.cat([radiance(part[None], style)[0] for part in points_N3.split(chunk)])
-    row_RL = _rows(crossings.found_RL, missed_R)
-    maps_RLC = shaded_NC[row_RL]
+    with record_function("maps: phi"):
+        # Every level a ray never meets is shaded at the ray's last sample: one evaluation serves them all.
+        missed_R = (~crossings.found_RL).any(1)
+        points_N3 = torch.cat([points_RL3[crossings.found_RL], rays_RS3[missed_R, -1] / COORDINATE_SCALE])
+        shaded_NC = torch.cat([radiance(part[None], style)[0] for part in points_N3.split(chunk)])
+        maps_RLC = shaded_NC[_rows(crossings.found_RL, missed_R)]
 
     alpha_RL = (1 - torch.exp(-config.opacity_scale * F.softplus(maps_RLC[..., 3]))) * crossings.valid_RL
     maps_RLC = torch.cat([maps_RLC[..., :3], alpha_RL[..., None], maps_RLC[..., 4:]], -1)
@@ -72,7 +74,8 @@ def super_resolve(
 ) -> Float[Tensor, "l 4 h4 w4"]:
     """Run U over the manifolds, `chunk` of them at a time, in `dtype`; the result is in the maps' own type."""
     # channels_last: 1.3-1.6 times as fast in oneDNN at two maps a time, whose activations still fit the cache.
-    with torch.autocast(maps_LCHW.device.type, dtype, enabled=dtype != torch.float32):
+    reduced = torch.autocast(maps_LCHW.device.type, dtype, enabled=dtype != torch.float32)
+    with reduced, record_function("maps: U"):
         parts = [
             torch.sigmoid(network(part.to(memory_format=torch.channels_last), style_K).to(maps_LCHW.dtype))
             for part in maps_LCHW.split(chunk)

@@ -188,7 +188,10 @@ def test_a_larger_image_passes_through_the_pixels_of_a_smaller_one(tiny, view):
     """Hits are interpolated with end points aligned: of 46 pixels every third is one of the 16 rays."""
     given = codes(1)
     identity = bake(tiny, given)
-    small, large, odd = (tiny.frames(identity, *drive(given), view=view, image_size=n) for n in (16, 46, 33))
+    small, large, odd = (
+        tiny.frames(identity, *drive(given), view=view, config=dataclasses.replace(TINY, image_size=n))
+        for n in (16, 46, 33)
+    )
     assert odd.image_B3HW.shape == (1, 3, 33, 33)
     torch.testing.assert_close(large.image_B3HW[..., ::3, ::3], small.image_B3HW, atol=1e-3, rtol=0)
 
