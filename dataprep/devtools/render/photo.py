@@ -41,12 +41,12 @@ def _sole_vertices(figure: Figure) -> NDArray[np.int64]:
 def expose(linear_rgb: NDArray[np.float64], recipe: Recipe) -> NDArray[np.uint8]:
     """Develop a linear picture: a little lens blur and sensor noise always, more of either where the recipe says so."""
     rng = recipe.rng(NOISE_STREAM)
-    blur = {"soft": rng.uniform(1.1, 1.6), "noisy": 0.5}.get(recipe.defect, 0.35)
-    noise = {"noisy": 0.035}.get(recipe.defect, 0.004)
+    blur = {"soft": rng.uniform(0.8, 1.2), "noisy": 0.5}.get(recipe.defect, 0.35)
+    noise = {"noisy": 0.024}.get(recipe.defect, 0.004)
     picture = cv2.GaussianBlur(linear_rgb, (0, 0), blur) if blur > 0.4 else linear_rgb
     developed = np.clip(picture, 0.0, 1.0) ** (1 / 2.2)
     paper_white = developed.min(axis=-1, keepdims=True) > 0.999  # a cut-out white backdrop has no grain
-    grain = rng.normal(0.0, noise, developed.shape[:2] + (1,)) + rng.normal(0.0, noise * 0.4, developed.shape)
+    grain = rng.normal(0.0, noise, (*developed.shape[:2], 1)) + rng.normal(0.0, noise * 0.4, developed.shape)
     developed = developed + np.where(paper_white & (recipe.defect != "noisy"), 0.0, grain)
     return (np.clip(developed, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
@@ -74,5 +74,3 @@ def png(picture: NDArray[np.uint8] | NDArray[np.uint16]) -> bytes:
 def alpha_of(render: NDArray[np.float32]) -> NDArray[np.uint8]:
     """8-bit coverage (H, W)."""
     return (np.clip(render[..., 3], 0, 1) * 255.0 + 0.5).astype(np.uint8)
-
-

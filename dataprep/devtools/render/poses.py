@@ -13,7 +13,16 @@ Direction = tuple[float, float, float]
 
 # Joint numbers of SMPL; "left" is the subject's left.
 LEFT_HIP, RIGHT_HIP, SPINE1, LEFT_KNEE, RIGHT_KNEE, SPINE2, LEFT_ANKLE, RIGHT_ANKLE, CHEST = 1, 2, 3, 4, 5, 6, 7, 8, 9
-NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW = 12, 13, 14, 15, 16, 17, 18, 19
+NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_ELBOW, RIGHT_ELBOW = (
+    12,
+    13,
+    14,
+    15,
+    16,
+    17,
+    18,
+    19,
+)
 LEFT_WRIST, RIGHT_WRIST = 20, 21
 
 CAM_FROM_FACING = np.diag([1.0, -1.0, -1.0])  # an upright person facing the camera
@@ -21,7 +30,7 @@ CAM_FROM_FACING = np.diag([1.0, -1.0, -1.0])  # an upright person facing the cam
 
 @dataclass(frozen=True)
 class Arm:
-    """Where the left arm's segments point: x outwards, y up, z forwards, in the chest's frame. Mirrored for the right."""
+    """Where an arm's segments point: x outwards, y up, z forwards, in the chest's frame."""
 
     upper: Direction
     forearm: Direction
@@ -43,7 +52,7 @@ ARMS: dict[str, Arm] = {
 
 @dataclass(frozen=True)
 class Pose:
-    """Angles in radians. Yaw turns towards the subject's left, pitch nods forwards, roll leans towards the subject's left.
+    """Angles in radians: yaw turns and roll leans towards the subject's left, pitch nods forwards.
 
     Body angles are those of the pelvis in camera axes; spine and head angles are relative to the part below.
     """
@@ -100,7 +109,7 @@ def _shortest_arc(source: Array, target: Array) -> Array:
 
 
 def _set_arm(local: Array, arm: Arm, side: int) -> None:
-    """Write collar, shoulder, elbow and wrist of one arm; `side` is +1 for the left (T pose along +x), -1 for the right."""
+    """Write collar, shoulder, elbow and wrist of one arm; `side` is +1 for the left (along +x in T pose), else -1."""
     collar, shoulder, elbow, wrist = (j + (side < 0) for j in (LEFT_COLLAR, LEFT_SHOULDER, LEFT_ELBOW, LEFT_WRIST))
     along = np.array([float(side), 0.0, 0.0])
     mirror = np.array([float(side), 1.0, 1.0])

@@ -1,4 +1,4 @@
-"""Rasterise textured surfaces with OpenGL (EGL, no window): linear colour, coverage, shadow map and ambient openness."""
+"""Rasterise textured surfaces with OpenGL (EGL, no window): linear colour, coverage, shadows, ambient occlusion."""
 
 from __future__ import annotations
 
@@ -9,98 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataprep.devtools.render import shaders
-from dataprep.devtools.render.assets import TexturedMesh
+from dataprep.devtools.render.scene import Camera, Lights, Surface
 
-NEAR_M, FAR_M = 0.3, 40.0
 SHADOW_SIZE = 2048
 OPENNESS_SIZE = 384
 OPENNESS_DIRECTIONS = 40
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Pinhole camera in pixels; axes x right, y down, z forward; origin of pixels at the image's top-left corner."""
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    width: int
-    height: int
-
-    def project(self, points_m: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Project (..., 3) camera-frame points in metres to (..., 2) pixels."""
-        x, y, z = np.moveaxis(points_m, -1, 0)
-        return np.stack([self.fx * x / z + self.cx, self.fy * y / z + self.cy], axis=-1)
-
-    def clip_from_cam(self) -> NDArray[np.float64]:
-        """The OpenGL matrix (4, 4) of the same projection, near and far planes included."""
-        a, b = (FAR_M + NEAR_M) / (FAR_M - NEAR_M), -2.0 * FAR_M * NEAR_M / (FAR_M - NEAR_M)
-        w, h = self.width, self.height
-        return np.array(
-            [
-                [2 * self.fx / w, 0, 2 * self.cx / w - 1, 0],
-                [0, -2 * self.fy / h, 1 - 2 * self.cy / h, 0],
-                [0, 0, a, b],
-                [0, 0, 1, 0],
-            ]
-        )
-
-
-@dataclass(frozen=True)
-class Material:
-    """How a surface answers light; colours linear."""
-
-    specular: float = 0.02
-    exponent: float = 16.0
-    wrap: float = 0.2
-    fresnel: float = 0.04
-    translucency: float = 0.0
-    layered: bool = False  # hair: drawn as strands with soft alpha, after the opaque surfaces
-    alpha_cut: float = 0.1
-    normal_strength: float = 0.0
-    occlusion_strength: float = 0.0
-    tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    desaturate: float = 0.0
-
-
-@dataclass(frozen=True)
-class Surface:
-    """One drawable: posed vertices (V, 3) in the camera frame, all its triangles for normals, those shown, its textures."""
-
-    name: str
-    position_m: NDArray[np.float64]
-    mesh: TexturedMesh
-    diffuse: NDArray[np.uint8]
-    material: Material
-    normal_map: NDArray[np.uint8] | None = None
-    occlusion_map: NDArray[np.uint8] | None = None
-    shown: NDArray[np.bool_] | None = None
-
-    def normals(self) -> NDArray[np.float64]:
-        """Area-weighted vertex normals (V, 3), pointing outwards for counter-clockwise triangles seen from outside."""
-        a, b, c = (self.position_m[self.mesh.vertex[:, i]] for i in range(3))
-        face = np.cross(b - a, c - a)
-        total = np.zeros_like(self.position_m)
-        for i in range(3):
-            np.add.at(total, self.mesh.vertex[:, i], face)
-        return total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-
-    def drawn(self) -> TexturedMesh:
-        return self.mesh if self.shown is None else self.mesh.keep(self.shown)
-
-
-@dataclass(frozen=True)
-class Lights:
-    """Directions point from the person towards the light, camera axes; colours are linear radiance."""
-
-    key_direction: tuple[float, float, float] = (0.45, -0.55, -0.8)
-    key_colour: tuple[float, float, float] = (0.95, 0.9, 0.82)
-    fill_direction: tuple[float, float, float] = (-0.8, -0.2, -0.5)
-    fill_colour: tuple[float, float, float] = (0.16, 0.18, 0.22)
-    sky_colour: tuple[float, float, float] = (0.42, 0.44, 0.48)
-    ground_colour: tuple[float, float, float] = (0.2, 0.18, 0.16)
-    shadow_softness: float = 3.0
 
 
 def _unit(v: tuple[float, float, float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -156,7 +69,9 @@ class Rasteriser:
         self.open_depth = self.gl.depth_texture((OPENNESS_SIZE, OPENNESS_SIZE))
         self.open_frame = self.gl.framebuffer(depth_attachment=self.open_depth)
 
-    def render(self, surfaces: list[Surface], camera: Camera, lights: Lights, supersample: int = 4) -> NDArray[np.float32]:
+    def render(
+        self, surfaces: list[Surface], camera: Camera, lights: Lights, supersample: int = 4
+    ) -> NDArray[np.float32]:
         """Draw surfaces; returns premultiplied linear RGBA (H, W, 4), alpha = coverage."""
         loaded = [self._load(s) for s in surfaces]
         try:
@@ -204,7 +119,9 @@ class Rasteriser:
         }
         return _Loaded(surface, textures, arrays, [position, normal, uv, openness])
 
-    def _draw_depth(self, loaded: list[_Loaded], clip_from_cam: NDArray[np.float64], frame: moderngl.Framebuffer) -> None:
+    def _draw_depth(
+        self, loaded: list[_Loaded], clip_from_cam: NDArray[np.float64], frame: moderngl.Framebuffer
+    ) -> None:
         frame.use()
         frame.clear(depth=1.0)
         self.gl.enable_only(moderngl.DEPTH_TEST)
@@ -287,7 +204,16 @@ class Rasteriser:
 
     def _draw(self, item: _Loaded, alpha_range: tuple[float, float], opaque: bool) -> None:
         program, material = self.surface_program, item.surface.material
-        for name in ("tint", "desaturate", "specular", "exponent", "wrap", "fresnel", "translucency", "occlusion_strength"):
+        for name in (
+            "tint",
+            "desaturate",
+            "specular",
+            "exponent",
+            "wrap",
+            "fresnel",
+            "translucency",
+            "occlusion_strength",
+        ):
             program[name].value = getattr(material, name)
         program["normal_strength"].value = material.normal_strength if item.surface.normal_map is not None else 0.0
         program["alpha_range"].value = alpha_range

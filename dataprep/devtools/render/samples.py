@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,25 +45,34 @@ class Shot:
     alpha: NDArray[np.uint8]
 
 
-def render_people(studio: Studio, out: Path, seed: int, count: int, masked_share: float = 0.5, first: int = 0) -> list[str]:
-    """Render people `first` .. `first + count - 1` of a seed into `out/people` and `out/truth`; returns the images' paths.
+def render_people(
+    studio: Studio,
+    out: Path,
+    seed: int,
+    count: int,
+    masked_share: float = 0.5,
+    progress: Callable[[str], object] = lambda image: None,
+) -> list[str]:
+    """Render people 0 .. `count - 1` of a seed into `out/people` and `out/truth`; returns the images' paths.
 
-    The first `masked_share` of them go to SHHQ's layout (`no_segment` with `segments`), the others to `photos`.
+    The first `masked_share` of them go to SHHQ's layout (`no_segment` with `segments`), the others to `photos`. Other
+    seeds give other people; a longer set of one seed has the same people in front.
     """
-    masked = round(masked_share * count)
-    return [
-        save_shot(out, ("no_segment" if k < masked else "photos") + f"/p{first + k + 1:03d}.jpg", studio, first + k, seed)
-        for k in range(count)
-    ]
+    images = []
+    for index in range(count):
+        folder = "no_segment" if index < round(masked_share * count) else "photos"
+        images.append(save_shot(out, f"{folder}/p{index + 1:03d}.jpg", studio, index, seed))
+        progress(images[-1])
+    return images
 
 
 def save_shot(out: Path, image: str, studio: Studio, index: int, seed: int) -> str:
     """Render one person and write the picture, its truth and, in `no_segment`, its mask."""
     shot = studio.shoot(draw_recipe(seed, index))
-    _write(out / "people" / image, photo.jpeg(shot.picture, shot.recipe.defect))
+    write_bytes(out / "people" / image, photo.jpeg(shot.picture, shot.recipe.defect))
     if image.startswith("no_segment/"):
         mask = np.where(shot.alpha >= MASK_THRESHOLD, 255, 0).astype(np.uint8)
-        _write(out / "people" / "segments" / f"{Path(image).stem}.png", photo.png(mask))
+        write_bytes(out / "people" / "segments" / f"{Path(image).stem}.png", photo.png(mask))
     write_truth(out, image, shot, studio.standin)
     return image
 
@@ -78,15 +88,16 @@ def write_truth(out: Path, image: str, shot: Shot, standin: truth.StandIn) -> No
         "height": height,
         "seed": [shot.recipe.seed, shot.recipe.index],
         "expect": "ok",
-        "alpha": alpha_name,
+        "alpha": Path(alpha_name).name,
         "recipe": truth.recipe_summary(shot.recipe, shot.figure),
         **truth.body_truth(shot.figure),
         **truth.face_truth(shot.figure, standin),
     }
     truth.write(out / "truth" / f"{image}.json", record)
-    _write(out / "truth" / alpha_name, photo.png(shot.alpha))
+    write_bytes(out / "truth" / alpha_name, photo.png(shot.alpha))
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)

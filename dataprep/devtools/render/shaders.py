@@ -106,7 +106,8 @@ out vec4 colour;
 void main() {
     ivec2 from = ivec2(gl_FragCoord.xy) * factor;
     vec4 total = vec4(0.0);
-    for (int y = 0; y < factor; ++y) for (int x = 0; x < factor; ++x) total += texelFetch(samples, from + ivec2(x, y), 0);
+    for (int y = 0; y < factor; ++y)
+        for (int x = 0; x < factor; ++x) total += texelFetch(samples, from + ivec2(x, y), 0);
     colour = total / float(factor * factor);
 }
 """

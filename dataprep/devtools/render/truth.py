@@ -25,7 +25,10 @@ BODY_UNIT_M = 2.2314079
 PORTRAIT_SIDE_M = 2 * BODY_UNIT_M * math.tan(math.radians(6.0))
 LOOKAT_ABOVE_NECK_M = 0.0578294 * BODY_UNIT_M
 ALIGN_ROUNDS = 12
-IDENTITY_RIDGE, EXPRESSION_RIDGE = 1e-4, 1e-5  # of the mean diagonal: keeps near-null directions small, leaves the fit alone
+IDENTITY_RIDGE, EXPRESSION_RIDGE = (
+    1e-4,
+    1e-5,
+)  # of the mean diagonal: keeps near-null directions small, leaves the fit alone
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,9 @@ class StandIn:
         """Read `body_anny.npz` and `face_anny.npz`."""
         with np.load(folder / "body_anny.npz") as body, np.load(folder / "face_anny.npz") as face:
             base = body["base_vertex"].astype(np.int64)
+            names = [str(name) for name in body["keypoint_names"]]
             rows, columns = body["keypoint_regressor_row"], body["keypoint_regressor_col"]
-            names = [str(n) for n in body["keypoint_names"]]
-            vertex_of_row = dict(zip(rows.tolist(), columns.tolist(), strict=True)) if len(rows) == len(names) else None
-            landmark = [
-                vertex_of_row[k] if vertex_of_row else columns[rows == k][0] for k in (names.index(f"ibug/{i:02d}") for i in range(68))
-            ]
+            landmark = [int(columns[rows == names.index(f"ibug/{i:02d}")].item()) for i in range(68)]  # one-vertex rows
             points = face["meanshape"].size // 3
             return cls(
                 skeleton=Skeleton(
@@ -63,7 +63,7 @@ class StandIn:
                 body_vertex=base,
                 body_mean_m=body["v_template"].astype(np.float64),
                 shape_dirs_m=body["shapedirs"].astype(np.float64),
-                landmark_vertex=base[np.array(landmark)],
+                landmark_vertex=base[landmark],
                 face_vertex=face["base_vertex"].astype(np.int64).ravel(),
                 face_mean_dm=face["meanshape"].astype(np.float64).reshape(points, 3),
                 identity_dm=face["idBase"].astype(np.float64).reshape(points, 3, -1),
@@ -83,7 +83,9 @@ def _solve(basis: Array, offset: Array, ridge: float) -> Array:
     """Coefficients (k,) of an offset (n, 3) in a basis (n, 3, k)."""
     matrix = basis.reshape(-1, basis.shape[-1])
     normal = matrix.T @ matrix
-    return np.linalg.solve(normal + ridge * np.trace(normal) / len(normal) * np.eye(len(normal)), matrix.T @ offset.ravel())
+    return np.linalg.solve(
+        normal + ridge * np.trace(normal) / len(normal) * np.eye(len(normal)), matrix.T @ offset.ravel()
+    )
 
 
 def face_coefficients(standin: StandIn, neutral_tpose_m: Array, tpose_m: Array) -> tuple[Array, Array]:

