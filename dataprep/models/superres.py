@@ -218,7 +218,7 @@ class Upscaler:
 
     @torch.inference_mode()
     def _run(self, rgb: np.ndarray) -> np.ndarray:
-        image = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device).permute(2, 0, 1)[None]
+        image = torch.from_numpy(np.array(rgb, order="C")).to(self.device).permute(2, 0, 1)[None]
         image = (image.float() / 255).contiguous(memory_format=torch.channels_last)
         big = self._network(image).clamp_(0, 1).mul_(255).round_()
         return big[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy()

@@ -1,0 +1,150 @@
+"""detect, superres and matte as stages, on the astronaut: columns of the declared shape, blobs, reasons."""
+
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+
+from dataprep import geometry
+from dataprep.errors import Rejected
+from dataprep.images import decode_mask, decode_rgb, encode_png
+from dataprep.schema import table_from_rows
+from dataprep.stages.base import Item
+from dataprep.stages.detect import Detect, parse_openpose
+from dataprep.stages.matte import Matte
+from dataprep.stages.superres import PORTRAIT_PX, SuperRes, enlarge
+
+CROP = geometry.crop_from_source(np.array([225.0, 150.0]), 300.0, 0.0, 150)
+
+
+def no_blob(name):
+    raise KeyError(name)
+
+
+def item_of(folder, image, mask=None, openpose=None):
+    row = {"source_path": "a.png", "mask_path": None, "openpose": openpose}
+    (folder / "a.png").write_bytes(encode_png(image))
+    row["source_sha256"] = hashlib.sha256((folder / "a.png").read_bytes()).digest()
+    if mask is not None:
+        (folder / "mask.png").write_bytes(encode_png(mask))
+        row |= {
+            "mask_path": "mask.png",
+            "mask_sha256": hashlib.sha256((folder / "mask.png").read_bytes()).digest(),
+        }
+    return Item("0" * 32, row, folder, no_blob)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return np.ascontiguousarray(skimage.data.astronaut())
+
+
+@pytest.fixture(scope="module")
+def tools():
+    return Detect().load()
+
+
+@pytest.fixture(scope="module")
+def detected(photo, tools, tmp_path_factory):
+    numbers = " ".join(str(n) for n in [0, 0, *range(1, 49)])
+    return Detect().process_item(item_of(tmp_path_factory.mktemp("d"), photo, openpose=numbers), tools)
+
+
+@pytest.fixture(scope="module")
+def enlarged(photo):
+    stage = SuperRes(model="animevideov3", precision="float32", device="cpu")
+    crop = encode_png(geometry.resample(photo, CROP, 150))
+    row = {"crop_native_from_source": CROP.astype(np.float32)}
+    return stage.process_item(Item("0" * 32, row, None, {"crop.png": crop}.__getitem__), stage.load())
+
+
+def test_detect_fills_every_declared_column(detected):
+    assert detected.status == "ok"
+    assert set(detected.columns) == {column.name for column in Detect.columns}
+    assert table_from_rows(Detect.columns, [detected.columns]).num_rows == 1
+    assert detected.columns["mask_supplied"] is False
+    assert decode_mask(detected.blobs["mask.png"]).shape == (512, 512)
+    np.testing.assert_array_equal(detected.columns["openpose25"][:2], [[0, 0, 0], [1, 2, 1]])
+
+
+def test_detect_takes_the_supplied_mask_and_refuses_a_foreign_one(photo, tools, detected, tmp_path):
+    ellipse = cv2.ellipse(np.zeros((512, 512), np.uint8), (220, 260), (180, 250), 0, 0, 360, 255, -1)
+    result = Detect().process_item(item_of(tmp_path, photo, ellipse), tools)
+    np.testing.assert_array_equal(decode_mask(result.blobs["mask.png"]), ellipse)
+    assert result.columns["mask_supplied"] is True
+    np.testing.assert_allclose(result.columns["person_bbox_px"], [40, 10, 401, 511], atol=1)
+    np.testing.assert_array_equal(result.columns["landmarks68_px"], detected.columns["landmarks68_px"])
+    half = Detect().process_item(item_of(tmp_path, photo, ellipse[::2, ::2]), tools)
+    assert decode_mask(half.blobs["mask.png"]).shape == (512, 512)
+    for foreign, message in ((ellipse[:300], "not the same picture"), (255 - ellipse, "leaves out the face")):
+        with pytest.raises(Rejected, match=message):
+            Detect().process_item(item_of(tmp_path, photo, foreign), tools)
+
+
+def test_detect_refuses_a_tiny_face(photo, tools, tmp_path):
+    with pytest.raises(Rejected, match="the face covers"):
+        Detect(min_face_px=200.0).process_item(item_of(tmp_path, photo), tools)
+
+
+def test_detect_names_its_models():
+    names = [weight.name for weight in Detect().weights()]
+    assert "mediapipe/pose_landmark/pose_landmark_full.tflite" in names
+    assert all(len(weight.sha256) == 64 for weight in Detect().weights())
+
+
+def test_openpose_text_has_fifty_numbers():
+    assert parse_openpose(" ".join(["1"] * 50)).shape == (25, 3)
+    with pytest.raises(ValueError, match="reshape"):
+        parse_openpose("1 2 3")
+
+
+def test_superres_gives_the_portrait_and_where_it_lies(enlarged, photo):
+    portrait = decode_rgb(enlarged.blobs["superres.png"])
+    assert portrait.shape == (PORTRAIT_PX, PORTRAIT_PX, 3)
+    assert set(enlarged.columns) == {column.name for column in SuperRes.columns}
+    assert table_from_rows(SuperRes.columns, [enlarged.columns]).num_rows == 1
+    matrix = enlarged.columns["crop_from_source"]
+    np.testing.assert_allclose(geometry.transform(matrix, np.array([[225.0, 150.0]])), [[256, 256]], atol=1e-3)
+    assert enlarged.columns["upsampling"] == pytest.approx(512 / 300, rel=1e-5)
+    direct = geometry.resample(photo, matrix, PORTRAIT_PX)
+    assert np.abs(cv2.blur(direct, (9, 9)).astype(int) - cv2.blur(portrait, (9, 9))).mean() < 4
+
+
+@pytest.mark.parametrize("side", [100, 128, 200])
+def test_crops_of_any_size_become_portraits(side):
+    crop = cv2.resize(skimage.data.astronaut()[:200, 100:300], (side, side), interpolation=cv2.INTER_AREA)
+    portrait = enlarge(crop, lambda image: cv2.resize(image, None, fx=4, fy=4), max_input_px=150)
+    assert portrait.shape == (PORTRAIT_PX, PORTRAIT_PX, 3)
+    small = cv2.resize(portrait, (50, 50), interpolation=cv2.INTER_AREA).astype(int)
+    assert np.abs(small - cv2.resize(crop, (50, 50), interpolation=cv2.INTER_AREA)).mean() < 3
+
+
+def matte_item(detected, enlarged, supplied, mask=None):
+    blobs = {"superres.png": enlarged.blobs["superres.png"], "mask.png": detected.blobs["mask.png"]}
+    if mask is not None:
+        blobs["mask.png"] = encode_png(mask)
+    row = {"crop_from_source": enlarged.columns["crop_from_source"], "mask_supplied": supplied}
+    return Item("0" * 32, row, None, blobs.__getitem__)
+
+
+@pytest.mark.parametrize("supplied", [False, True])
+def test_matte_whitens_the_background_and_keeps_the_face(detected, enlarged, supplied):
+    stage = Matte()
+    result = stage.process_item(matte_item(detected, enlarged, supplied), stage.load())
+    portrait, alpha = decode_rgb(result.blobs["portrait.png"]), decode_mask(result.blobs["alpha.png"])
+    assert (portrait[:10, :100] == 255).all()
+    assert (alpha[:10, :100] == 0).all()
+    face = np.s_[130:230, 200:300]
+    assert (alpha[face] == 255).all()
+    np.testing.assert_array_equal(portrait[face], decode_rgb(enlarged.blobs["superres.png"])[face])
+    assert 0.4 < result.columns["alpha_coverage"] < 0.75
+    assert table_from_rows(Matte.columns, [result.columns]).num_rows == 1
+
+
+def test_matte_refuses_an_empty_mask(detected, enlarged):
+    stage = Matte()
+    empty = np.zeros((512, 512), np.uint8)
+    with pytest.raises(Rejected, match=r"covers 0\.0%"):
+        stage.process_item(matte_item(detected, enlarged, True, empty), stage.load())
