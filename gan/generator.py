@@ -166,7 +166,7 @@ class Generator(nn.Module):
     ) -> Frames:
         """Do what `frames` does, with gradients."""
         config = config or self.config
-        # One frame at a time: each fills every core, memory stays that of one, and a batch equals its frames bit for bit.
+        # One frame at a time: each fills every core, memory stays that of one, and a batch equals its frames exactly.
         frames = []
         for z_exp_1K, pose_1P3, camera_12 in zip(z_exp_BK.split(1), pose_BP3.split(1), camera_B2.split(1), strict=True):
             _, neutral = self.neutral_rays(identity.betas_1K, pose_1P3, camera_12, view, config)

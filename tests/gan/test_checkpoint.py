@@ -111,7 +111,7 @@ def test_files_that_are_no_checkpoints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="no such"):
         read_checkpoint(tmp_path / "absent.pt")
-    (tmp_path / "hostile.pt").write_bytes(pickle.dumps({"weight": _Hostile()}))
+    (tmp_path / "hostile.pt").write_bytes(pickle.dumps({"weight": _Hostile()}, protocol=2))
     with pytest.raises(CheckpointError, match="safely"):
         read_checkpoint(tmp_path / "hostile.pt")
     assert not (tmp_path / "ran").exists()

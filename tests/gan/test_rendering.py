@@ -9,7 +9,8 @@ import torch
 from conftest import TINY, body_arrays, codes, tiny_generator
 
 from gan.compositing import composite, compositing_weights
-from gan.deformed import may_cross, resample
+from gan.config import preview
+from gan.deformed import DeformedField, hit_manifolds, may_cross, resample
 from gan.generator import Generator, Identity
 from gan.levelset import at_crossings, find_crossings
 from gan.maps import map_rays, super_resolve
@@ -93,6 +94,24 @@ def test_fast_search_refines_every_interval_that_falls_through_a_level():
     refined = may_cross(s[:, ::4].contiguous(), levels)
     assert not (falls & ~refined).any()
     assert refined.float().mean() < 0.8  # and does leave some out
+
+
+@pytest.mark.parametrize("wrinkles", [0.01, 0.2])
+@torch.inference_mode()
+def test_fast_search_equals_the_exact_one_on_random_networks(wrinkles):
+    """At the published 64 and 256 samples, also with displacements a hundred times those of the parity weights."""
+    config = dataclasses.replace(TINY, coarse_samples=64, fine_samples=256, levels=24)
+    for seed in range(4):
+        torch.manual_seed(seed)
+        generator, given = Generator(body_arrays(400), config), codes(1, seed)
+        torch.nn.init.normal_(generator.deform_net.final_layer.weight, 0, wrinkles)
+        _, neutral = generator.neutral_rays(given["betas_1K"], given["pose_BP3"], given["camera_B2"])
+        style = generator.deform_net.style(given["z_id_1K"], given["z_exp_BK"])
+        field = DeformedField(generator.deform_net, generator.sample_net, style, chunk=8192)
+        exact, fast = (hit_manifolds(neutral[0].flatten(0, 1), field, config, search) for search in ("exact", "fast"))
+        assert exact[1].mean() > 0.05  # something is hit
+        assert torch.equal(exact[1], fast[1])
+        torch.testing.assert_close(exact[0], fast[0], atol=1e-5, rtol=0)
 
 
 # -- compositing
@@ -194,6 +213,16 @@ def test_a_larger_image_passes_through_the_pixels_of_a_smaller_one(tiny, view):
     )
     assert odd.image_B3HW.shape == (1, 3, 33, 33)
     torch.testing.assert_close(large.image_B3HW[..., ::3, ::3], small.image_B3HW, atol=1e-3, rtol=0)
+
+
+def test_preview_shows_about_the_same():
+    config = dataclasses.replace(TINY, ray_size=32, image_size=64, coarse_samples=32, fine_samples=128)
+    generator, given = Generator(body_arrays(400), config), codes(1)
+    identity = bake(generator, given)
+    full = generator.frames(identity, *drive(given)).image_B3HW
+    quick = generator.frames(identity, *drive(given), search="fast", config=preview(config)).image_B3HW
+    assert quick.shape == (1, 3, 32, 32)
+    assert abs(quick.mean() - full.mean()) < 0.1
 
 
 def test_expression_pose_and_camera_each_change_the_picture(tiny):
