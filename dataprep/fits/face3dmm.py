@@ -24,10 +24,13 @@ from dataprep.fits.face_frames import (
     align,
     angle_from_head,
     head_from_3dmm,
+    pitch_yaw_of_head,
     project_224,
     weak_pose,
 )
 from dataprep.models.bfm import EXP, ID, TEX, FaceModel, harmonics
+
+Rotation3 = Float[np.ndarray, "3 3"]
 
 _JAW = np.arange(17)
 _POSE = 6  # rotation and translation come first among the unknowns
@@ -37,7 +40,7 @@ _POSE = 6  # rotation and translation come first among the unknowns
 class FaceFitConfig:
     """Noise levels in px at 224 and prior widths; the coefficients' prior is N(0, 1)."""
 
-    landmark_sigma_px: float = 1.5
+    landmark_sigma_px: float = 3.0
     jaw_weight: float = 0.35
     far_jaw_weight: float = 0.08  # beyond `far_yaw_deg` the detector slides the far contour along the visible edge
     far_yaw_deg: tuple[float, float] = (15.0, 45.0)
@@ -82,19 +85,19 @@ def fit_face(
     model: FaceModel,
     landmarks_px: Float[np.ndarray, "68 2"],
     config: FaceFitConfig,
-    offsets_dm: Float[np.ndarray, "68 3"] | None = None,
+    offsets_dm: Float[np.ndarray, "3 68 3"] | None = None,
 ) -> FaceFit:
     """Fit the model to landmarks in portrait pixels.
 
-    `offsets_dm`: where the detector puts its landmarks relative to the model's, in the face frame. Raises Rejected
-    (`face_fit_failed`) when the landmarks do not look like a face.
+    `offsets_dm`: where the detector puts its landmarks relative to the model's, in the face frame: a constant, and
+    slopes per radian of pitch and of yaw (`pitch_yaw_of_head`). Raises Rejected (`face_fit_failed`) when the landmarks
+    do not look like a face.
     """
     mean, basis = model.landmark_bases()
-    if offsets_dm is not None:
-        mean = mean + offsets_dm
+    offsets = np.zeros((3, len(mean), 3)) if offsets_dm is None else offsets_dm
     alignment = align(landmarks_px)
     target = alignment.to_224(landmarks_px.astype(np.float64))
-    scale, rotation, offset = weak_pose(target, mean)
+    scale, rotation, offset = weak_pose(target, mean + offsets[0])
     depth = DISTANCE_DM - FOCAL_PX / max(scale, 1e-6)
     trans = np.array([*((offset - CENTRE_PX) / max(scale, 1e-6)), depth])
     if not np.isfinite(trans).all() or abs(depth) > DISTANCE_DM / 2:
@@ -104,7 +107,8 @@ def fit_face(
     iteration = 0
     while iteration < config.iterations:
         iteration += 1
-        residual, jacobian = _linearise(mean, basis, rotation, trans, coefficients, target)
+        detected = mean + landmark_offsets(offsets, rotation)
+        residual, jacobian = _linearise(detected, basis, rotation, trans, coefficients, target)
         weight = np.repeat(_weights(rotation, config), 2) / config.landmark_sigma_px
         jacobian, residual = jacobian * weight[:, None], residual * weight
         prior = np.concatenate((np.zeros(3), trans, coefficients))
@@ -115,7 +119,7 @@ def fit_face(
         if np.abs(step).max() < config.tolerance:
             break
     covariance = cho_solve(factor, np.eye(len(step)))
-    placed = (mean + basis @ coefficients) @ rotation.T + trans
+    placed = (mean + landmark_offsets(offsets, rotation) + basis @ coefficients) @ rotation.T + trans
     error = project_224(placed) - target
     return FaceFit(
         identity=coefficients[:ID],
@@ -128,6 +132,12 @@ def fit_face(
         rmse_224_px=float(np.sqrt((error**2).sum(1).mean())),
         iterations=iteration,
     )
+
+
+def landmark_offsets(offsets_dm: Float[np.ndarray, "3 68 3"], head_from_face: Rotation3) -> Float[np.ndarray, "68 3"]:
+    """The detector's landmark offsets at a head rotation: detectors see turned heads as less turned than they are."""
+    pitch, yaw = pitch_yaw_of_head(head_from_face)
+    return offsets_dm[0] + pitch * offsets_dm[1] + yaw * offsets_dm[2]
 
 
 def _prior_precision(config: FaceFitConfig) -> np.ndarray:
@@ -158,8 +168,7 @@ def _weights(rotation: np.ndarray, config: FaceFitConfig) -> np.ndarray:
     """Jaw points count less, and those on the far side of a turned head hardly at all."""
     weights = np.ones(68)
     weights[_JAW] = config.jaw_weight
-    facing = rotation[:, 2]
-    yaw_deg = np.degrees(np.arctan2(facing[0], facing[2]))
+    yaw_deg = np.degrees(pitch_yaw_of_head(rotation)[1])
     low, high = config.far_yaw_deg
     share = np.clip((abs(yaw_deg) - low) / (high - low), 0, 1)
     far = _JAW[9:] if yaw_deg > 0 else _JAW[:8]
@@ -176,9 +185,7 @@ class Appearance:
     residual: float  # root mean square colour error at visible skin vertices, 0-255
 
 
-def fit_appearance(
-    model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"], rounds: int = 5
-) -> Appearance:
+def fit_appearance(model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"], rounds: int = 5) -> Appearance:
     """Alternate two linear solves: 27 lighting numbers (prior 0.1) and 80 texture coefficients (prior 1)."""
     shape = model.shape(fit.identity, fit.expression).astype(np.float64)
     placed = fit.place(shape)

@@ -91,6 +91,12 @@ def _turn(axis: int, angle_rad: float) -> np.ndarray:
     return out
 
 
+def pitch_yaw_of_head(head_from_face: Float[np.ndarray, "3 3"]) -> tuple[float, float]:
+    """Radians: pitch positive when the face looks up in the picture, yaw positive towards image right (GL axes)."""
+    facing = head_from_face[:, 2]
+    return float(np.arcsin(np.clip(facing[1], -1, 1))), float(np.arctan2(facing[0], facing[2]))
+
+
 def roll_of(head_from_face: Float[np.ndarray, "3 3"]) -> float:
     """Clockwise lean in the picture of the head's up axis, rad (GL axes)."""
     up = head_from_face[:, 1]

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataprep.fits.people import DetectorNoise, Exemplars, People, observe, sample_people
+from dataprep.fits.detector import DETECTOR_PATH, DetectorModel, Exemplars, ExtraNoise, assumed, load_detector, observe
+from dataprep.fits.people import People, sample_people
 from dataprep.models.body_points import BodyPoints, body_points
 from dataprep.models.lifter import POINT_NAMES, WEIGHTS_PATH, BodyEstimate, Lifter, save_lifter
 from dataprep.models.rotations import angle_between_rad, axis_angle_from_matrix, sixd_from_matrix
@@ -41,7 +42,7 @@ class TrainConfig:
     warmup_steps: int = 100
     weight_decay: float = 1e-4
     clip: float = 1.0
-    noise: DetectorNoise = DetectorNoise()  # noqa: RUF009
+    extra: ExtraNoise = ExtraNoise()  # noqa: RUF009
 
 
 def training_loss(estimate: BodyEstimate, people: People, seen: Exemplars, body: BodyPoints) -> Tensor:
@@ -68,8 +69,8 @@ def training_loss(estimate: BodyEstimate, people: People, seen: Exemplars, body:
     )
 
 
-def train(body: BodyPoints, config: TrainConfig, log_every: int = 0) -> Lifter:
-    """Train from scratch; AdamW, linear warm-up, cosine fall."""
+def train(body: BodyPoints, detector: DetectorModel, config: TrainConfig, log_every: int = 0) -> Lifter:
+    """Train from scratch on `body` with the detector's image offsets; AdamW, linear warm-up, cosine fall."""
     rng = np.random.default_rng(config.seed)
     torch.manual_seed(config.seed)
     mean_sixd = sixd_from_matrix(sample_people(rng, 4096, body).rotations).mean(0)
@@ -79,7 +80,7 @@ def train(body: BodyPoints, config: TrainConfig, log_every: int = 0) -> Lifter:
     for step in range(config.steps):
         optimiser.param_groups[0]["lr"] = _learning_rate(config, step)
         people = sample_people(rng, config.batch, body)
-        seen = observe(rng, people, body, config.noise)
+        seen = observe(rng, people, body, detector, config.extra)
         loss = training_loss(network(seen.inputs), people, seen, body)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -100,11 +101,13 @@ def _learning_rate(config: TrainConfig, step: int) -> float:
 
 
 @torch.no_grad()
-def residual_cholesky(network: Lifter, body: BodyPoints, config: TrainConfig, count: int = 4096) -> Tensor:
+def residual_cholesky(
+    network: Lifter, body: BodyPoints, detector: DetectorModel, config: TrainConfig, count: int = 4096
+) -> Tensor:
     """Cholesky factor (85, 85) of the covariance of truth minus estimate on people the training never saw."""
     rng = np.random.default_rng([config.seed, 1])
     people = sample_people(rng, count, body)
-    seen = observe(rng, people, body, config.noise)
+    seen = observe(rng, people, body, detector, config.extra)
     estimate = network(seen.inputs)
     joints = body(estimate.rotations, estimate.betas).joints
     turn = axis_angle_from_matrix(estimate.rotations.mT @ people.rotations).flatten(1)
@@ -116,11 +119,13 @@ def residual_cholesky(network: Lifter, body: BodyPoints, config: TrainConfig, co
 
 
 @torch.no_grad()
-def held_out_errors(network: Lifter, body: BodyPoints, config: TrainConfig, count: int = 2048) -> dict[str, float]:
+def held_out_errors(
+    network: Lifter, body: BodyPoints, detector: DetectorModel, config: TrainConfig, count: int = 2048
+) -> dict[str, float]:
     """Median errors on fresh people: global head and chest (deg), scale (%), neck (cm), 2D points (cm)."""
     rng = np.random.default_rng([config.seed, 2])
     people = sample_people(rng, count, body)
-    seen = observe(rng, people, body, config.noise)
+    seen = observe(rng, people, body, detector, config.extra)
     estimate = network(seen.inputs)
     posed = body(estimate.rotations, estimate.betas)
     scale = estimate.camera[:, :1]
@@ -141,7 +146,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--body", type=Path, default=STANDIN_PATH, help="body model (.npz)")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="where the weights go")
-    parser.add_argument("--offsets", type=Path, help=".npy (23, 3): MediaPipe's points minus the regressors, metres")
+    parser.add_argument("--detector", type=Path, default=DETECTOR_PATH, help="errors measured by measure_detector")
+    parser.add_argument("--assumed-detector", action="store_true", help="assume errors instead of measured ones")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
     parser.add_argument("--steps", type=int, default=TrainConfig.steps)
     parser.add_argument("--hidden", type=int, default=TrainConfig.hidden)
@@ -149,20 +155,22 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     config = TrainConfig(seed=options.seed, steps=options.steps, hidden=options.hidden)
     model = load_body(options.body)
-    offsets_m = np.load(options.offsets) if options.offsets else np.zeros((len(POINT_NAMES), 3), np.float32)
-    body = body_points(model, POINT_NAMES).with_offsets(offsets_m)
-    network = train(body, config, log_every=200)
-    errors = held_out_errors(network, body, config)
+    detector = assumed() if options.assumed_detector else load_detector(options.detector)
+    body = body_points(model, POINT_NAMES).with_offsets(detector.image_offset_m)
+    network = train(body, detector, config, log_every=200)
+    errors = held_out_errors(network, body, detector, config)
     print(errors)
     meta = {
         "body_name": model.name,
         "body_sha256": model.sha256,
+        "detector_sha256": detector.sha256,
         "hidden": config.hidden,
         "config": dataclasses.asdict(config),
         "held_out_medians": errors,
         "licence": model.licence,
     }
-    save_lifter(options.out, network, residual_cholesky(network, body, config), offsets_m, meta)
+    chol = residual_cholesky(network, body, detector, config)
+    save_lifter(options.out, network, chol, detector.image_offset_m, meta)
     return 0
 
 

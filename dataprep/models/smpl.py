@@ -189,9 +189,7 @@ class BodyMesh:
         self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]
     ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b 24 3"]]:
         """Posed vertices and joints in metres, translation zero; `rotations` are local, the root's first."""
-        out = self.layer(
-            betas=betas, global_orient=rotations[:, :1], body_pose=rotations[:, 1:], pose2rot=False
-        )
+        out = self.layer(betas=betas, global_orient=rotations[:, :1], body_pose=rotations[:, 1:], pose2rot=False)
         return out.vertices, out.joints[:, : len(JOINTS)]
 
 

@@ -78,6 +78,10 @@ class Body(Stage):
         if self.method not in ("eft", "map"):
             raise ConfigError(f"body.method is {self.method!r}, expected eft or map")
 
+    @property
+    def batched(self) -> bool:
+        return self.method == "map"
+
     def weights(self) -> tuple[Weight, ...]:
         model = load_body()
         lifter = load_lifter(model)

@@ -16,7 +16,7 @@ from dataprep.fits.camera import (
     joints_zyx,
     pitch_yaw,
 )
-from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head
 from dataprep.fits.head_tie import HeadTie, head_in_source, head_offset, tie_head
 from dataprep.models.bfm import FaceModel, load_face
 from dataprep.models.lifter import TrainedLifter, load_lifter
@@ -91,7 +91,7 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
     chest = global_rotation(tied.rotations, CHEST)
     portrait = pitch_yaw(chest)
     look_at = row["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * chest[:, 1]
-    facing = head_from_face[:, 2]
+    head_pitch, head_yaw = pitch_yaw_of_head(head_from_face)
     return {
         "smpl_body_pose": Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
         "smpl_transl": np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
@@ -100,8 +100,8 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
         "joints_zyx": joints_zyx(tied.rotations),
         "cam2world": cam2world(portrait),
         "intrinsics": intrinsics(),
-        "yaw": float(np.arctan2(facing[0], facing[2])),
-        "pitch": float(np.arcsin(np.clip(facing[1], -1, 1))),
+        "yaw": head_yaw,
+        "pitch": head_pitch,
         "roll": float(np.arctan2(head_from_face[0, 1], head_from_face[1, 1])),
         "head_disagreement_before": tied.disagreement_before_rad,
         "head_disagreement": tied.disagreement_after_rad,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from dataprep import geometry
+from dataprep.fits.detector import DETECTOR_PATH, DetectorModel, load_detector
 from dataprep.fits.face3dmm import Appearance, FaceFit, FaceFitConfig, fit_appearance, fit_face
 from dataprep.fits.face_frames import face_crop_from_portrait
 from dataprep.images import decode_rgb, encode_png
@@ -16,6 +17,14 @@ from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage, Weight
 
 _SD = {"unit": "standard deviation"}
+
+
+@dataclass(frozen=True)
+class FaceTools:
+    """Loaded models of one process; the detector's landmark offsets belong to this face model."""
+
+    model: FaceModel
+    detector: DetectorModel
 
 
 @dataclass(frozen=True)
@@ -54,17 +63,21 @@ class Face(Stage):
     landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px
 
     def weights(self) -> tuple[Weight, ...]:
-        model = load_face()
-        return (Weight(model.name, model.sha256, model.licence),)
+        model, detector = load_face(), load_detector()
+        return (
+            Weight(model.name, model.sha256, model.licence),
+            Weight(DETECTOR_PATH.stem, detector.sha256, model.licence),
+        )
 
-    def load(self) -> FaceModel:
-        return load_face()
+    def load(self) -> FaceTools:
+        return FaceTools(load_face(), load_detector())
 
-    def process_item(self, item: Item, tools: FaceModel) -> Result:
+    def process_item(self, item: Item, tools: FaceTools) -> Result:
         portrait = decode_rgb(item.blob("portrait.png"))
         landmarks = geometry.transform(item.row["crop_from_source"].astype(np.float64), item.row["landmarks68_px"])
-        fit = fit_face(tools, landmarks, FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px))
-        look = fit_appearance(tools, fit, portrait)
+        config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
+        fit = fit_face(tools.model, landmarks, config, tools.detector.landmark_offset_dm)
+        look = fit_appearance(tools.model, fit, portrait)
         matrix = face_crop_from_portrait(fit.head_from_face, fit.trans_dm, fit.alignment, self.size_px)
         crop = geometry.resample(portrait, matrix, self.size_px)
         return Result(columns=_columns(landmarks, fit, look, matrix), blobs={"face.png": encode_png(crop)})

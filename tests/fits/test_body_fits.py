@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from dataprep.fits.body_fit import BodyFit
+from dataprep.fits.detector import DetectorModel, Exemplars, ExtraNoise, load_detector, observe
 from dataprep.fits.eft import EftConfig, ExemplarTuner
 from dataprep.fits.map_body import MapConfig, apply_residual, fit_map
-from dataprep.fits.people import DetectorNoise, Exemplars, People, observe, sample_people
+from dataprep.fits.people import People, sample_people
 from dataprep.fits.reprojection import half_crop, loss_2d, loss_49, project
 from dataprep.fits.train_lifter import TrainConfig, residual_cholesky, train, training_loss
 from dataprep.models.body_points import BodyPoints
@@ -25,10 +26,15 @@ def points(lifter: TrainedLifter) -> BodyPoints:
 
 
 @pytest.fixture(scope="module")
-def scene(points: BodyPoints) -> tuple[People, Exemplars]:
+def detector() -> DetectorModel:
+    return load_detector()
+
+
+@pytest.fixture(scope="module")
+def scene(points: BodyPoints, detector: DetectorModel) -> tuple[People, Exemplars]:
     rng = np.random.default_rng(77)
     people = sample_people(rng, 64, points)
-    return people, observe(rng, people, points, DetectorNoise())
+    return people, observe(rng, people, points, detector, ExtraNoise())
 
 
 def one(inputs: LifterInput, index: int) -> LifterInput:
@@ -133,9 +139,7 @@ def test_fits_recover_people_within_the_stated_errors(
     assert np.median([f.loss_after for f in fitted]) < 0.8 * np.median([f.loss_before for f in fitted])
 
 
-def test_map_images_do_not_interact(
-    lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]
-) -> None:
+def test_map_images_do_not_interact(lifter: TrainedLifter, points: BodyPoints, scene: tuple[People, Exemplars]) -> None:
     inputs = LifterInput(*(tensor[:4] for tensor in scene[1].inputs))
     with torch.no_grad():
         start = lifter.network(inputs)
@@ -162,23 +166,25 @@ def test_residuals_move_the_camera_about_the_neck(
     torch.testing.assert_close(moved.camera[0, 0], start.camera[0, 0] * torch.e**0.1)
 
 
-def test_training_is_deterministic_and_learns(points: BodyPoints) -> None:
+def test_training_is_deterministic_and_learns(points: BodyPoints, detector: DetectorModel) -> None:
     config = TrainConfig(seed=5, hidden=32, steps=6, batch=16)
-    first, second = train(points, config), train(points, config)
+    first, second = train(points, detector, config), train(points, detector, config)
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
-    longer = train(points, TrainConfig(seed=5, hidden=32, steps=40, batch=16, peak_lr=3e-3, warmup_steps=5))
+    longer = train(points, detector, TrainConfig(seed=5, hidden=32, steps=40, batch=16, peak_lr=3e-3, warmup_steps=5))
     rng = np.random.default_rng(0)
     people = sample_people(rng, 64, points)
-    seen = observe(rng, people, points, config.noise)
+    seen = observe(rng, people, points, detector, config.extra)
     with torch.no_grad():
         losses = [float(training_loss(net(seen.inputs), people, seen, points)) for net in (first, longer)]
     assert losses[1] < 0.8 * losses[0]
 
 
-def test_residual_covariance_is_that_of_the_residuals(lifter: TrainedLifter, points: BodyPoints) -> None:
+def test_residual_covariance_is_that_of_the_residuals(
+    lifter: TrainedLifter, points: BodyPoints, detector: DetectorModel
+) -> None:
     """Full rank, and of plausible size for head and scale."""
-    factor = residual_cholesky(lifter.network, points, TrainConfig(), 256)
+    factor = residual_cholesky(lifter.network, points, detector, TrainConfig(), 256)
     head = float((factor[3 * HEAD : 3 * HEAD + 3] ** 2).sum().sqrt())
     assert 0.02 < head < 0.5  # radians
     assert (torch.diagonal(factor) > 0).all()

@@ -30,7 +30,7 @@ def test_a_frontal_person_has_pitch_and_yaw_of_a_right_angle() -> None:
 
 
 def test_signs_by_hand() -> None:
-    """A person who turns towards their own left shows the camera their right side; one seen from above looks up to it."""
+    """Turned to their own left, people show the camera their right side; bent forward, they show it from above."""
     turned_left = FRONTAL @ Rotation.from_euler("y", 30, degrees=True).as_matrix()
     assert turned_left[0, 2] > 0  # they face image right, their own left
     np.testing.assert_allclose(pitch_yaw(turned_left), [np.pi / 2, np.radians(120)])  # camera on their right, -x

@@ -2,14 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.fits.people import DetectorNoise, observe, sample_people
+from dataprep.fits.people import sample_people
 from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.lifter import POINT_NAMES, POINTS
+from dataprep.models.lifter import POINT_NAMES
 from dataprep.models.smpl import HEAD, NECK, load_body
-
-QUIET = DetectorNoise(
-    image_m=0.0, definition_m=0.0, world_m=0.0, world_turn_deg=0.0, world_depth=0.0, proportion=0.0, missing=0.0
-)
 
 
 @pytest.fixture(scope="module")
@@ -43,28 +39,3 @@ def test_left_and_right_are_mirror_images_on_average(points: BodyPoints) -> None
     arms = [chest.mT @ (people.posed.joints[:, wrist] - people.posed.joints[:, NECK])[..., None] for wrist in (20, 21)]
     left, right = (arm[..., 0].mean(0) for arm in arms)
     torch.testing.assert_close(left, right * torch.tensor([-1.0, 1, 1]), atol=0.02, rtol=0)
-
-
-def test_a_quiet_detector_reports_the_projection(points: BodyPoints) -> None:
-    people = sample_people(np.random.default_rng(2), 50, points)
-    seen = observe(np.random.default_rng(3), people, points, QUIET)
-    torch.testing.assert_close(seen.inputs.points, seen.clean, atol=1e-5, rtol=0)
-    shoulders = [POINTS.index("left_shoulder"), POINTS.index("right_shoulder")]
-    torch.testing.assert_close(seen.inputs.points[:, shoulders].mean(1), torch.zeros(50, 2), atol=1e-5, rtol=0)
-    # About the neck, perspective is the stated scale: compare the shoulders' spread with metres.
-    metres = (people.posed.points[:, shoulders[0]] - people.posed.points[:, shoulders[1]])[:, :2]
-    units = seen.clean[:, shoulders[0]] - seen.clean[:, shoulders[1]]
-    torch.testing.assert_close(units, seen.scale[:, None] * metres, atol=0.02, rtol=0.05)
-
-
-def test_cut_pictures_hide_what_is_below(points: BodyPoints) -> None:
-    people = sample_people(np.random.default_rng(5), 400, points)
-    seen = observe(np.random.default_rng(6), people, points, DetectorNoise(missing=0.0))
-    visible = seen.inputs.visible
-    partial = ~visible.all(1)
-    assert 0.2 < partial.float().mean() < 0.6
-    lowest_seen = seen.inputs.points[..., 1].masked_fill(~visible, -torch.inf).amax(1)
-    highest_hidden = seen.inputs.points[..., 1].masked_fill(visible, torch.inf).amin(1)
-    kept = [POINTS.index(n) for n in ("nose", "left_shoulder", "right_shoulder")]
-    assert visible[:, kept].all()
-    assert (highest_hidden[partial] >= lowest_seen[partial] - 0.35).all()  # shoulders always count as seen

@@ -96,9 +96,7 @@ def test_the_shipped_lifter_reads_a_t_pose(trained: TrainedLifter, body: BodyMod
     assert float((neck - true_neck).norm()) < 0.04 * 94
 
 
-def test_files_round_trip_and_are_tied_to_the_body(
-    trained: TrainedLifter, body: BodyModel, tmp_path: Path
-) -> None:
+def test_files_round_trip_and_are_tied_to_the_body(trained: TrainedLifter, body: BodyModel, tmp_path: Path) -> None:
     path = tmp_path / "lifter.npz"
     save_lifter(path, trained.network, trained.residual_chol, trained.point_offsets_m, dict(trained.meta))
     again = load_lifter(body, path)

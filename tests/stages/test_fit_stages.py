@@ -73,9 +73,9 @@ def story(person: dict[str, Any]) -> dict[str, Any]:
     row |= run(Body(max_steps=6), row)[0]
     square = portrait_square(row["neck_cam_m"], row["chest_rotation_cam"], row["body_camera"])
     row["crop_roll_rad"] = square.roll_rad
-    row["crop_from_source"] = geometry.crop_from_source(
-        square.centre_px, square.side_px, square.roll_rad, 512
-    ).astype(np.float32)
+    row["crop_from_source"] = geometry.crop_from_source(square.centre_px, square.side_px, square.roll_rad, 512).astype(
+        np.float32
+    )
     portrait = encode_png(np.full((512, 512, 3), 150, np.uint8))
     stored, result = run(Face(), row, {"portrait.png": portrait})
     row |= stored

@@ -1,0 +1,177 @@
+"""A stand-in for MediaPipe: what it would report of a posed body, with the errors it was measured to make.
+
+Two kinds of error. *Offsets*: where it puts each point relative to the body model's regressor, constant in the part's
+own frame (an ear is a little forward, world points lean). *Residuals*: the rest, drawn from their measured joint
+covariance, because errors of one image go together. `measure_detector` makes the file; `assumed()` serves bodies that
+nobody has measured. Projections are true perspective, from 4-9 m, with the head off the optical axis.
+Shape suffixes: B batch, P = 23 points.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from dataprep.errors import AssetError
+from dataprep.fits.people import People
+from dataprep.models.body_points import BodyPoints
+from dataprep.models.lifter import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER, LifterInput, normalise
+from dataprep.models.rotations import matrix_from_axis_angle
+from dataprep.models.smpl import NECK
+
+DETECTOR_PATH = Path(__file__).parents[1] / "models" / "data" / "mediapipe_anny.npz"
+_P = len(POINTS)
+_FACE_POINTS = 7
+_ALWAYS_SEEN = np.array([name in ("nose", "left_shoulder", "right_shoulder") for name in POINTS])
+
+
+@dataclass(frozen=True, eq=False)
+class DetectorModel:
+    """Measured errors of MediaPipe on one body model (and, for landmarks, one face model); metres unless said."""
+
+    image_offset_m: Float[np.ndarray, "23 3"]  # T pose
+    world_offset_m: Float[np.ndarray, "23 3"]  # T pose, on top of the image offset
+    residual_chol: Float[np.ndarray, "115 115"]  # image x y of 23 points, then world x y z; view axes
+    landmark_offset_dm: Float[np.ndarray, "3 68 3"]  # 3DMM frame: constant, per rad of pitch, per rad of yaw
+    sha256: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExtraNoise:
+    """Spread beyond what was measured, since real photographs vary more than rendered ones; standard deviations."""
+
+    severity: float = 0.3  # log of an image's factor on the residuals
+    definition_m: float = 0.005
+    world_turn_deg: float = 3.0
+    world_depth: float = 0.06
+    proportion: float = 0.04
+    missing: float = 0.04
+
+
+class Exemplars(NamedTuple):
+    """What the detector reports of `People`, and the truth about the camera in the same normalised units."""
+
+    inputs: LifterInput
+    clean: Float[Tensor, "b 23 2"]  # true points, normalised units
+    neck: Float[Tensor, "b 2"]  # true projection of the neck joint, normalised units
+    scale: Float[Tensor, " b"]  # normalised units per metre at the neck's depth
+
+
+def assumed() -> DetectorModel:
+    """No offsets, independent errors of 1 cm in the image and 2.5 cm in the world; limbs worse than the face."""
+    spread = np.array([0.5] * 3 + [0.7] * 2 + [0.5] * 2 + [1.0] * 2 + [1.3] * (_P - 9))
+    image = 0.012 * np.repeat(spread, 2)
+    world = 0.025 * (spread[:, None] * [0.7, 0.7, 1.3]).ravel()
+    zeros = np.zeros((_P, 3))
+    return DetectorModel(zeros, zeros, np.diag(np.concatenate((image, world))), np.zeros((3, 68, 3)))
+
+
+def save_detector(path: Path, model: DetectorModel) -> None:
+    """Write plain float32 arrays and the meta data as JSON."""
+    np.savez_compressed(
+        path,
+        image_offset_m=model.image_offset_m.astype(np.float32),
+        world_offset_m=model.world_offset_m.astype(np.float32),
+        residual_chol=model.residual_chol.astype(np.float32),
+        landmark_offset_dm=model.landmark_offset_dm.astype(np.float32),
+        meta=np.array(json.dumps(dict(model.meta), sort_keys=True)),
+    )
+
+
+def load_detector(path: Path = DETECTOR_PATH) -> DetectorModel:
+    """Read measured errors; AssetError when the file is missing or broken."""
+    try:
+        data = path.read_bytes()
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        meta = json.loads(str(arrays.pop("meta")))
+        return DetectorModel(
+            **{key: value.astype(np.float64) for key, value in arrays.items()},
+            sha256=hashlib.sha256(data).hexdigest(),
+            meta=meta,
+        )
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as broken:
+        raise AssetError(f"detector errors {path.name}: missing or broken ({broken}) in {path.parent}") from broken
+
+
+def observe(
+    rng: np.random.Generator, people: People, body: BodyPoints, model: DetectorModel, extra: ExtraNoise
+) -> Exemplars:
+    """Photograph `people` and detect their points; `body` is the one they were posed with, image offsets included."""
+    count = len(people.betas)
+    factor = np.exp(extra.severity * rng.normal(size=(count, 1)))
+    residual = torch.from_numpy(factor * rng.normal(size=(count, 5 * _P)) @ model.residual_chol.T).float()
+    project, scale, neck = _camera(rng, people)
+    clean = project(people.posed.points)
+    moved = people.posed.points + _in_parts(people, body, extra.definition_m * rng.normal(size=(count, _P, 3)))
+    image = project(moved) + scale[:, None, None] * residual[:, : 2 * _P].unflatten(1, (_P, 2))
+    world = moved + _in_parts(people, body, np.broadcast_to(model.world_offset_m, (count, _P, 3)))
+    world = _distort(rng, world, extra) + residual[:, 2 * _P :].unflatten(1, (_P, 3))
+    inputs = normalise(image, world, _visibility(rng, image.numpy(), extra.missing))
+    centre, unit = inputs.centre_px, inputs.scale_px
+    return Exemplars(
+        inputs,
+        (clean - centre[:, None]) / unit[:, None, None],
+        (neck - centre) / unit[:, None],
+        scale / unit,
+    )
+
+
+def _camera(rng: np.random.Generator, people: People) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+    """A projector of view-frame points, pixels (focal length = distance) per metre at the neck, the neck's pixel."""
+    count = len(people.betas)
+    neck = people.posed.joints[:, NECK]
+    distance = torch.from_numpy(rng.uniform(4, 10, count)).float()
+    up, aside = np.radians(rng.uniform(-3, 11, count)), np.radians(rng.normal(0, 2.5, count))
+    vector = torch.from_numpy(np.stack((up, aside, np.zeros(count)), -1)).float()
+    cam_from_view = matrix_from_axis_angle(vector)  # turning +z about x by a positive angle lifts it (y is down)
+    zero = torch.zeros(count)
+    place = torch.stack((zero, zero, distance), -1)
+
+    def project(points: Tensor) -> Tensor:
+        in_cam = (cam_from_view[:, None] @ (points - neck[:, None] + place[:, None])[..., None])[..., 0]
+        return distance[:, None, None] * in_cam[..., :2] / in_cam[..., 2:]
+
+    depth = cam_from_view[:, 2, 2] * distance
+    return project, distance / depth, project(neck[:, None])[:, 0]
+
+
+def _in_parts(people: People, body: BodyPoints, offset_m: np.ndarray) -> Tensor:
+    """Offsets (B, P, 3) of the T pose, turned with the joint that moves each point most."""
+    carrier = people.posed.rotations[:, body.mass_KJ.argmax(1)]
+    return (carrier @ torch.from_numpy(np.ascontiguousarray(offset_m)).float()[..., None])[..., 0]
+
+
+def _distort(rng: np.random.Generator, points: Tensor, extra: ExtraNoise) -> Tensor:
+    """World points about the shoulders: proportions of head and body, a turn, and depth all somewhat wrong."""
+    count = len(points)
+    world = points - points[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(1, keepdim=True)
+    stretch = torch.from_numpy(np.exp(extra.proportion * rng.normal(size=(count, 2)))).float()
+    head, rest = world[:, :_FACE_POINTS], world[:, _FACE_POINTS:]
+    world = torch.cat((head * stretch[:, :1, None], rest * stretch[:, 1:, None]), 1)
+    turn = torch.from_numpy(np.radians(extra.world_turn_deg) * rng.normal(size=(count, 3))).float()
+    world = (matrix_from_axis_angle(turn)[:, None] @ world[..., None])[..., 0]
+    depth = torch.from_numpy(np.exp(extra.world_depth * rng.normal(size=count))).float()
+    return world * torch.stack((torch.ones(count), torch.ones(count), depth), -1)[:, None]
+
+
+def _visibility(rng: np.random.Generator, image: np.ndarray, missing: float) -> Bool[Tensor, "b 23"]:
+    """Full bodies, pictures cut somewhere between chest and ankles, and single misses."""
+    count = len(image)
+    shoulders, feet = image[:, [LEFT_SHOULDER, RIGHT_SHOULDER], 1].mean(1), image[:, 17:19, 1].max(1)
+    cut = shoulders + rng.uniform(0.12, 0.95, count) * (feet - shoulders)
+    cut = np.where(rng.random(count) < 0.35, cut, np.inf)
+    visible = (image[..., 1] < cut[:, None]) & (rng.random(image.shape[:2]) >= missing)
+    return torch.from_numpy(visible | _ALWAYS_SEEN)
