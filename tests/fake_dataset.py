@@ -16,13 +16,13 @@ from PIL import Image
 from skimage.data import astronaut
 
 from dataprep import geometry
-from dataprep.images import decode_rgb, encode_png
+from dataprep.images import encode_png
 from dataprep.stages.aggregate import DatasetView
 from dataprep.stages.base import Result, Stage
 from dataprep.stages.crop import PortraitSquare
 from dataprep.store import Store, write_json
 from pipelines import config
-from pipelines.dag import Dag
+from pipelines.dag import describe
 from pipelines.index import refresh
 from pipelines.plan import parts_of
 
@@ -42,42 +42,39 @@ class End:
 
 
 def make_photos(folder: Path, count: int, broken: int = 0) -> None:
-    """`count` tinted astronauts, JPEG, half of them mirrored; `broken` more files are text."""
+    """`count` astronauts that differ in their top left corner, JPEG; `broken` more files are text."""
     folder.mkdir(parents=True, exist_ok=True)
-    whole = astronaut()
+    photo = astronaut()
     for i in range(count):
-        tint = 0.75 + 0.25 * np.random.default_rng(i).random(3)
-        Image.fromarray((whole * tint).astype(np.uint8)).save(folder / f"photo{i:04d}.jpg", quality=60)
+        photo[:64, :64] = np.random.default_rng(i).integers(0, 255, 3)
+        Image.fromarray(photo).save(folder / f"photo{i:04d}.jpg", quality=60)
     for i in range(broken):
         (folder / f"text{i}.png").write_text(f"no image {i}")
 
 
-def make_dataset(photos: Path, out: Path, ends: dict[str, End], settings: tuple[str, ...] = ()) -> DatasetView:
-    """Commit every part of every map stage and build all aggregates but `report`."""
-    dag = config.build(settings)
+def make_dataset(photos: Path, out: Path, ends: dict[str, End], small: bool = False) -> DatasetView:
+    """Commit every part of every map stage and build all aggregates but `report`; `small` pictures for many rows."""
+    dag = config.build()
     index = refresh(photos, out)
     write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
-    store, parts, pictures = Store(out), parts_of(index), _Pictures()
-    for part, sources in parts.items():
-        for stage in dag.stages:
+    store, parts, pictures = Store(out), parts_of(index), _Pictures(small)
+    for stage in dag.stages:
+        write_json(store.folder(dag.refs[stage.name]) / "stage.json", {"stage": describe(stage), "upstream": {}})
+        for part, sources in parts.items():
             ids = [source.sample_id for source in sources]
-            results = [_result(stage, source, part, photos, ends.get(source.path), pictures) for source in sources]
+            results = [_result(stage, source, part, ends.get(source.path), pictures) for source in sources]
             store.write_part(dag.refs[stage.name], part, stage, ids, results, "key")
     view = DatasetView(store, {stage.name: stage for stage in dag.stages}, dag.refs, tuple(parts))
-    build(dag, view, out, "manifest", "shards")
-    return view
-
-
-def build(dag: Dag, view: DatasetView, out: Path, *names: str) -> None:
     for aggregate in dag.aggregates:
-        if aggregate.name in names:
+        if aggregate.name != "report":
             aggregate.build(view, out)
+    return view
 
 
 class _Pictures:
     """PNGs that all rows share: encoding them once keeps big fake data sets quick."""
 
-    def __init__(self) -> None:
+    def __init__(self, small: bool) -> None:
         crop_from_source = geometry.crop_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 250)
         portrait_from_source = geometry.crop_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 512)
         photo = astronaut()
@@ -93,24 +90,27 @@ class _Pictures:
             "alpha.png": encode_png(alpha),
             "face.png": encode_png(on_white[60:316, 128:384]),
         }
+        if small:
+            tiny = encode_png(on_white[::32, ::32])
+            self.blobs = dict.fromkeys(self.blobs, tiny) | {"portrait.png": encode_png(on_white[::2, ::2])}
         self.crop_from_source, self.portrait_from_source = crop_from_source, portrait_from_source
 
 
-def _result(stage: Stage, source: Any, part: int, photos: Path, end: End | None, pictures: _Pictures) -> Result:
+def _result(stage: Stage, source: Any, part: int, end: End | None, pictures: _Pictures) -> Result:
     order = config.STAGE_NAMES
     if end and order.index(stage.name) > order.index(end.stage):
         return Result("upstream", reason=end.stage)
-    columns = _columns(stage, source, part, photos, pictures)
+    columns = _columns(stage, source, part, pictures)
     if end and stage.name == end.stage:
         kept = columns if stage.name in ("ingest", "quality") and end.status == "rejected" else {}
         return Result(end.status, kept, {}, end.reason, end.message)
     return Result(columns=columns, blobs={name: pictures.blobs[name] for name in stage.blobs})
 
 
-def _columns(stage: Stage, source: Any, part: int, photos: Path, pictures: _Pictures) -> dict[str, Any]:
+def _columns(stage: Stage, source: Any, part: int, pictures: _Pictures) -> dict[str, Any]:
     rng = np.random.default_rng(int(source.sample_id[:8], 16))
     values = {column.name: _value(column, rng) for column in stage.columns}
-    known = _known(source, part, photos, pictures, rng)
+    known = _known(source, part, pictures, rng)
     return {name: known.get(name, value) for name, value in values.items()}
 
 
@@ -126,13 +126,12 @@ def _value(column: Any, rng: np.random.Generator) -> Any:
     return 1 if pa.types.is_integer(column.type) else float(rng.uniform(0.7, 1.0))
 
 
-def _known(source: Any, part: int, photos: Path, pictures: _Pictures, rng: np.random.Generator) -> dict[str, Any]:
+def _known(source: Any, part: int, pictures: _Pictures, rng: np.random.Generator) -> dict[str, Any]:
     around = np.stack([np.cos(np.linspace(0, 6.2, 68)), np.sin(np.linspace(0, 6.2, 68))], axis=1)
     landmarks = FACE_PX + around * _FACE_OVAL
     joints = np.array([224.0, 430.0]) + rng.normal(0, 60, (24, 2))
     joints[[12, 15, 16, 17]] = [[226, 205], [226, 160], [310, 260], [115, 240]]
-    readable = source.path.endswith(".jpg")
-    height, width = decode_rgb((photos / source.path).read_bytes()).shape[:2] if readable else (None, None)
+    width = height = 512 if source.path.endswith(".jpg") else None
     return {
         "source_path": source.path,
         "source_sha256": source.sha256,
