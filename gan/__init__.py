@@ -5,7 +5,7 @@ Where to look:
     config.py       every number of the method        generator.py    the five networks tied together
     film, deform, manifold, radiance, superres, smoothing              the networks: D_e, M, phi, U, D_p
     body, cameras, skinning, nearest                                   geometry: SMPL, rays, inverse skinning
-    levelset, maps, compositing, truncation                            rendering
+    levelset, deformed, maps, compositing, truncation, mesh            rendering
     checkpoint.py   loading and saving                bench.py        `python -m gan.bench`
 
 Tensor names end in their axes: B batch, H W image, D depth (half-resolution samples), R rays, S samples of a ray,

@@ -125,7 +125,7 @@ class Generator(nn.Module):
             if sr_style_1K is not None:
                 sr_style_1K = truncation.towards_mean(sr_style_1K, truncation.sr_K)
         maps_LCHW = shade_maps(
-            self.sample_net, self.radiance_net, film_style(raw_1K, LAYERS + 1), self.config, self._chunk_points()
+            self.sample_net, self.radiance_net, film_style(raw_1K, LAYERS + 1), self.config, self.chunk_points()
         )
         # A copy of the four channels, so that the cache does not keep the features alive.
         low_L4HW = maps_LCHW[:, :4].contiguous()
@@ -172,7 +172,7 @@ class Generator(nn.Module):
             _, neutral = self.neutral_rays(identity.betas_1K, pose_1P3, camera_12, view, config)
             with record_function("search: D_e and M"):
                 style = self.deform_net.style(identity.z_id_1K, z_exp_1K)
-                field = DeformedField(self.deform_net, self.sample_net, style, self._chunk_points())
+                field = DeformedField(self.deform_net, self.sample_net, style, self.chunk_points())
                 hits_RL3, valid_RL = hit_manifolds(neutral[0].flatten(0, 1), field, config, search)
             frames.append(self._composite(identity.maps, hits_RL3, valid_RL, camera_12, view, config))
         return Frames(*(torch.cat(parts) for parts in zip(*frames, strict=True)))
@@ -215,6 +215,6 @@ class Generator(nn.Module):
                 high = render_hits(maps.high_L4HW, hits_L3HW, valid_L1HW, origin_3, config, config.image_size)
         return Frames(high.image_3HW[None], high.depth_HW[None], high.opacity_HW[None], low.image_3HW[None])
 
-    def _chunk_points(self) -> int:
+    def chunk_points(self) -> int:
         cpu = next(self.parameters()).device.type == "cpu"
         return CPU_CHUNK_POINTS if cpu else CUDA_CHUNK_POINTS

@@ -13,7 +13,7 @@ from torch.profiler import record_function
 
 from gan.config import COORDINATE_SCALE, MAP_CENTRE_Y, GeneratorConfig
 from gan.film import FilmStyle
-from gan.levelset import at_crossings, find_crossings
+from gan.levelset import Crossings, at_crossings, find_crossings
 from gan.manifold import ManifoldPredictor, levels
 from gan.radiance import RadianceGenerator
 from gan.superres import ManifoldSuperResolution
@@ -34,26 +34,40 @@ def map_rays(config: GeneratorConfig, like: Tensor) -> Float[Tensor, "r s 3"]:
     return torch.stack([x, y, z], -1).flatten(0, 1)
 
 
-def shade_maps(
-    field: ManifoldPredictor, radiance: RadianceGenerator, style: FilmStyle, config: GeneratorConfig, chunk: int
-) -> Float[Tensor, "l c h w"]:
-    """Intersect, shade and return RGB, alpha and features of every manifold; `style` is one identity's."""
+class MapHits(NamedTuple):
+    """Where the orthographic rays meet the manifolds, in face units, and the last sample of every ray."""
+
+    points_RL3: Tensor
+    last_R3: Tensor
+    crossings: Crossings
+
+
+def map_hits(field: ManifoldPredictor, config: GeneratorConfig, like: Tensor, chunk: int) -> MapHits:
+    """Intersect the rays of all map pixels with all levels."""
     with record_function("maps: M and intersections"):
         # Scaled here and scaled again inside M: see gan.deform.search_coordinates.
-        rays_RS3 = map_rays(config, style.frequency_BLC) * COORDINATE_SCALE
+        rays_RS3 = map_rays(config, like) * COORDINATE_SCALE
         s_RS = torch.cat([field(part) for part in rays_RS3.flatten(0, 1).split(chunk)]).view(rays_RS3.shape[:2])
         levels_L = levels(config.levels, config.level_first, config.level_last, s_RS)
         crossings = find_crossings(s_RS, levels_L, config.guard, falling_only=False)
         points_RL3 = at_crossings(rays_RS3, crossings) / COORDINATE_SCALE
+        return MapHits(points_RL3, rays_RS3[:, -1] / COORDINATE_SCALE, crossings)
 
+
+def shade_maps(
+    field: ManifoldPredictor, radiance: RadianceGenerator, style: FilmStyle, config: GeneratorConfig, chunk: int
+) -> Float[Tensor, "l c h w"]:
+    """Intersect, shade and return RGB, alpha and features of every manifold; `style` is one identity's."""
+    hits = map_hits(field, config, style.frequency_BLC, chunk)
     with record_function("maps: phi"):
         # Every level a ray never meets is shaded at the ray's last sample: one evaluation serves them all.
-        missed_R = (~crossings.found_RL).any(1)
-        points_N3 = torch.cat([points_RL3[crossings.found_RL], rays_RS3[missed_R, -1] / COORDINATE_SCALE])
+        found_RL = hits.crossings.found_RL
+        missed_R = (~found_RL).any(1)
+        points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
         shaded_NC = torch.cat([radiance(part[None], style)[0] for part in points_N3.split(chunk)])
-        maps_RLC = shaded_NC[_rows(crossings.found_RL, missed_R)]
+        maps_RLC = shaded_NC[_rows(found_RL, missed_R)]
 
-    alpha_RL = (1 - torch.exp(-config.opacity_scale * F.softplus(maps_RLC[..., 3]))) * crossings.valid_RL
+    alpha_RL = (1 - torch.exp(-config.opacity_scale * F.softplus(maps_RLC[..., 3]))) * hits.crossings.valid_RL
     maps_RLC = torch.cat([maps_RLC[..., :3], alpha_RL[..., None], maps_RLC[..., 4:]], -1)
     return maps_RLC.unflatten(0, (config.map_size, config.map_size)).permute(2, 3, 0, 1)
 
