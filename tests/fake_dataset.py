@@ -59,7 +59,8 @@ def make_dataset(photos: Path, out: Path, ends: dict[str, End], small: bool = Fa
     write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
     store, parts, pictures = Store(out), parts_of(index), _Pictures(small)
     for stage in dag.stages:
-        write_json(store.folder(dag.refs[stage.name]) / "stage.json", {"stage": describe(stage), "upstream": {}})
+        if stage.name == "face":  # `show` asks it which model the fit was made with
+            write_json(store.folder(dag.refs[stage.name]) / "stage.json", {"stage": describe(stage), "upstream": {}})
         for part, sources in parts.items():
             ids = [source.sample_id for source in sources]
             results = [_result(stage, source, part, ends.get(source.path), pictures) for source in sources]

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from dataprep.report import svg
 from dataprep.report.numbers import Census, Numbers, Ranked, StageRecord
-from dataprep.report.pictures import Picture, Pictures, data_uri, shrunk
+from dataprep.report.pictures import Picture, Pictures, shrunk
 from dataprep.stages.quality import RULES
 
 PORTRAIT_PX, PHOTO_PX, STRIP_PX = 256, 400, 160  # longest sides of the thumbnails
@@ -55,22 +55,27 @@ class Sheets:
 
 @dataclass
 class Gallery:
-    """Makes cards; a sample's pictures are decoded once."""
+    """Makes cards; each picture of a sample is decoded and encoded once."""
 
     pictures: Pictures
     rows: Mapping[str, Row]
     _photographs: dict[str, Picture | None] = field(default_factory=dict)
+    _portraits: dict[str, Picture | None] = field(default_factory=dict)
 
     def photograph(self, sample_id: str) -> Picture | None:
         if sample_id not in self._photographs:
             self._photographs[sample_id] = self.pictures.photograph(self.rows[sample_id], PHOTO_PX)
         return self._photographs[sample_id]
 
+    def portrait(self, sample_id: str) -> Picture | None:
+        if sample_id not in self._portraits:
+            row = self.rows[sample_id]
+            self._portraits[sample_id] = self.pictures.emitted("matte", "portrait.png", row, PORTRAIT_PX)
+        return self._portraits[sample_id]
+
     def portrait_card(self, sample_id: str, caption: str) -> Card:
         row = self.rows[sample_id]
-        picture = self.pictures.emitted("matte", "portrait.png", row, PORTRAIT_PX)
-        overlay = svg.portrait_overlay(row)
-        return _card("portrait", row, picture, overlay, caption, "")
+        return _card("portrait", row, self.portrait(sample_id), svg.portrait_overlay(row), caption, "")
 
     def photograph_card(self, sample_id: str) -> Card:
         row = self.rows[sample_id]
@@ -142,8 +147,8 @@ def render(numbers: Numbers, sheets: Sheets) -> str:
 
 
 def _card(kind: str, row: Row, picture: Picture | None, overlay: Markup, caption: str, note: str) -> Card:
-    uri = "" if picture is None else data_uri(picture.rgb)
-    width, height = (picture.width, picture.height) if picture else _size(kind, row)
+    uri = "" if picture is None else picture.data_uri
+    width, height = _size(kind, row) if picture is None else (picture.width, picture.height)
     return Card(kind, row["source_path"], uri, width, height, overlay, caption, note, tuple(_facts(row)))
 
 

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,19 @@ from dataprep.stages.aggregate import DatasetView
 Rgb = UInt8[np.ndarray, "h w 3"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """A shrunk picture and how many of its pixels make one pixel of the original."""
 
     rgb: Rgb
     scale: float
+
+    @cached_property
+    def data_uri(self) -> str:
+        """WebP inside the page."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.rgb).save(buffer, format="WEBP", quality=80, method=2)
+        return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
     @property
     def width(self) -> int:
@@ -100,9 +108,3 @@ def shrunk(rgb: Rgb, longest_px: int) -> Picture:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return Picture(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), scale)
 
-
-def data_uri(rgb: Rgb, quality: int = 80) -> str:
-    """WebP inside the page."""
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, format="WEBP", quality=quality, method=4)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

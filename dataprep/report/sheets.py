@@ -12,7 +12,7 @@ from dataprep.overlays import draw_keypoints, draw_square, square_corners
 from dataprep.report.pictures import Picture, Rgb, shrunk
 
 CELL_PX, GAP_PX, COLUMNS = 160, 8, 8
-_PAPER, _INK, _EMPTY = (255, 255, 255), (60, 60, 66), (236, 236, 238)
+_PAPER, _INK, _SOFT, _EMPTY = (255, 255, 255), (60, 60, 66), (120, 120, 126), (236, 236, 238)
 _LABEL_PX, _PHOTO_PX = 34, 220
 
 
@@ -64,12 +64,11 @@ def text_width(text: str, size_px: int) -> float:
 def _rejected_cell(picture: Picture | None, row: Mapping[str, Any], height: int) -> Rgb:
     cell = np.full((height, CELL_PX, 3), _PAPER, np.uint8)
     if picture is None:
-        photo = np.full((CELL_PX, CELL_PX, 3), _EMPTY, np.uint8)
+        photo = write_text(np.full((CELL_PX, CELL_PX, 3), _EMPTY, np.uint8), (38, 72), "not readable", 13, _SOFT)
     else:
         fit = min(CELL_PX / picture.width, _PHOTO_PX / picture.height, 1.0)
-        small = shrunk(picture.rgb, max(1, int(fit * max(picture.width, picture.height))))
-        photo = with_labels(Picture(small.rgb, picture.scale * small.scale), row)
+        photo = shrunk(with_labels(picture, row), max(1, int(fit * max(picture.width, picture.height)))).rgb
     y, x = _PHOTO_PX - photo.shape[0], (CELL_PX - photo.shape[1]) // 2
     cell[y : y + photo.shape[0], x : x + photo.shape[1]] = photo
     cell = write_text(cell, (0, _PHOTO_PX + 4), str(row["reason"] or row["status"]), 13)
-    return write_text(cell, (0, _PHOTO_PX + 19), f"{row['stage']}: {row['status']}", 11, (120, 120, 126))
+    return write_text(cell, (0, _PHOTO_PX + 19), f"{row['stage']}: {row['status']}", 11, _SOFT)

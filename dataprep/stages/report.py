@@ -17,8 +17,6 @@ from dataprep.report.sheets import portrait_sheet, rejected_sheet
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.store import atomic_file, write_json
 
-_SHEET_PX = 160
-
 
 @dataclass(frozen=True)
 class Report(Aggregate):
@@ -43,16 +41,15 @@ class Report(Aggregate):
         limits = Limits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
         census = Census(root)
         numbers = count(census, view.stages, limits)
-        pictures = Pictures(view, root)
-        gallery = Gallery(pictures, census.samples(shown_ids(census, numbers), CARD_COLUMNS))
+        gallery = Gallery(Pictures(view, root), census.samples(shown_ids(census, numbers), CARD_COLUMNS))
         page = render(numbers, make_sheets(gallery, census, numbers)).encode("utf-8", "replace")
 
-        accepted, rejected = ([gallery.rows[i] for i in ids] for ids in sheet_ids(census, numbers))
-        portraits = [pictures.emitted("matte", "portrait.png", row, _SHEET_PX) for row in accepted]
-        photographs = [(gallery.photograph(row["sample_id"]), row) for row in rejected]
+        accepted, rejected = sheet_ids(census, numbers)
+        portraits = [portrait.rgb for i in accepted if (portrait := gallery.portrait(i))]
+        photographs = [(gallery.photograph(i), gallery.rows[i]) for i in rejected]
 
         folder = root / "report"
-        _write(folder / "accepted.png", encode_png(portrait_sheet([p.rgb for p in portraits if p])))
+        _write(folder / "accepted.png", encode_png(portrait_sheet(portraits)))
         _write(folder / "rejected.png", encode_png(rejected_sheet(photographs)))
         write_json(folder / "report.json", as_json(numbers))
         _write(folder / "index.html", page)
