@@ -72,6 +72,15 @@ def test_native_equals_real_esrganer(model, face):
 
 
 @needs_realesrgan
+def test_both_engines_agree_in_tiles(face, capsys):
+    crop = face[24:64, 20:60]
+    tiles = {"tile_px": 32, "tile_pad_px": 24, "device": "cpu"}
+    ours = Upscaler(SMALL, precision="float32", **tiles)(crop).astype(int)
+    assert np.abs(ours - Upscaler(SMALL, engine="realesrgan", **tiles)(crop)).max() <= 2
+    assert capsys.readouterr().out == ""
+
+
+@needs_realesrgan
 def test_compat_import_leaves_no_stand_in_behind():
     before = {name for name in sys.modules if name.startswith("torchvision")}
     assert basicsr_compat.real_esrganer().__name__ == "RealESRGANer"
