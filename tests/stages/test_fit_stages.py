@@ -70,7 +70,7 @@ def run(stage: Stage, row: dict[str, Any], blobs: dict[str, bytes] | None = None
 @pytest.fixture(scope="module")
 def story(person: dict[str, Any]) -> dict[str, Any]:
     row = dict(person["row"])
-    row |= run(Body(max_steps=6), row)[0]
+    row |= run(Body(max_steps=3), row)[0]
     square = portrait_square(row["neck_cam_m"], row["chest_rotation_cam"], row["body_camera"])
     row["crop_roll_rad"] = square.roll_rad
     row["crop_from_source"] = geometry.crop_from_source(square.centre_px, square.side_px, square.roll_rad, 512).astype(
