@@ -19,10 +19,10 @@ Array = NDArray[np.float64]
 # MakeHuman scales the offsets of head proxies by three distances: vertex pair and its length in base.obj, metres.
 HEAD_SCALE = ((5399, 11998, 0.1480), (791, 881, 0.23298), (962, 5320, 0.19221))
 SKIN = Material(specular=0.05, exponent=18.0, wrap=0.3, fresnel=0.05, translucency=1.0)
-HAIR = Material(specular=0.05, exponent=14.0, wrap=0.35, layered=True)
-LASHES = Material(specular=0.0, wrap=0.4, layered=True)
-EYE = Material(specular=0.6, exponent=90.0, wrap=0.5, desaturate=0.35)
-TEETH = Material(specular=0.2, exponent=40.0, wrap=0.4)
+HAIR = Material(specular=0.05, exponent=14.0, wrap=0.35, layered=True, least_openness=0.45)
+LASHES = Material(specular=0.0, wrap=0.4, layered=True, least_openness=0.45)
+EYE = Material(specular=0.6, exponent=90.0, wrap=0.5, desaturate=0.35, least_openness=0.6)
+TEETH = Material(specular=0.2, exponent=40.0, wrap=0.4, tint=(1.25, 1.12, 1.0), least_openness=0.3)
 CLOTH = Material(specular=0.012, exponent=10.0, wrap=0.2, normal_strength=0.9, occlusion_strength=0.9)
 SHOE = Material(specular=0.08, exponent=24.0, normal_strength=0.8)
 

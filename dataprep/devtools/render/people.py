@@ -17,7 +17,9 @@ T = TypeVar("T")
 
 RACES = ("caucasian", "african", "asian")
 FACE_YAW_DEG = (-49.0, 49.0)
-FRINGE_YAW_DEG = (-24.0, 4.0)  # the fringes cover the right eye: turned left, nothing of the face would be left
+FRINGE_YAW_DEG = (-30.0, -8.0)  # the fringes cover the right eye: turned left, nothing of the face would be left
+BUILD = {"weight": (0.25, 0.7), "muscle": (0.3, 0.75), "height": (0.3, 0.7), "cupsize": (0.2, 0.6)}
+FEMALE_BUILD = {"weight": (0.25, 0.6), "muscle": (0.25, 0.5)}
 CALMER = 0.85  # of the changes of the face: the strongest look ill
 
 
@@ -144,7 +146,7 @@ def _phenotype(rng: np.random.Generator, sex: str, age_years: float, share: dict
     """An adult's build, kept within what the garments (whose offsets do not scale) can cover."""
     drawn = {k: float(v[0]) for k, v in sample_adults(rng, 1, (age_years, age_years)).items()}
     drawn["gender"] = float(np.clip(rng.normal(0.95 if sex == "female" else 0.05, 0.06), 0.0, 1.0))
-    for name, low, high in (("weight", 0.25, 0.7), ("muscle", 0.3, 0.75), ("height", 0.3, 0.7), ("cupsize", 0.2, 0.6)):
+    for name, (low, high) in (BUILD | (FEMALE_BUILD if sex == "female" else {})).items():
         drawn[name] = float(np.clip(drawn[name], low, high))
     drawn["proportions"] = max(drawn["proportions"], 0.4)
     return {**drawn, **share}

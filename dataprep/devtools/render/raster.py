@@ -150,7 +150,7 @@ class Rasteriser:
                 seen[k] += facing * (at[:, 2] < depth[row, column] + bias)
         for k, item in enumerate(loaded):
             share = np.clip(seen[k] / total[k], 0.0, 1.0)
-            floor = 0.45 if item.surface.material.layered else 0.12
+            floor = item.surface.material.least_openness
             per_corner = (floor + (1 - floor) * share)[item.surface.drawn().vertex.ravel()]
             item.buffers[3].write(per_corner.astype("f4").tobytes())
 

@@ -57,6 +57,7 @@ class Material:
     occlusion_strength: float = 0.0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     desaturate: float = 0.0
+    least_openness: float = 0.12  # ambient light that reaches even an enclosed vertex
 
 
 @dataclass(frozen=True)
