@@ -12,7 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+import dask
+from distributed import Client, LocalCluster, WorkerPlugin, as_completed
+from distributed.scheduler import KilledWorker
+
 from dataprep.errors import ConfigError
+from pipelines import watchdog
 
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -64,6 +69,17 @@ def prepare_process() -> None:
     cv2.setNumThreads(1)
 
 
+def prepare_worker() -> None:
+    """`prepare_process` for a process that may be ended when an image takes too long."""
+    prepare_process()
+    watchdog.enable()
+
+
+def worker_died(outcome: object) -> bool:
+    """Whether a task's outcome says that its worker process ended under it."""
+    return isinstance(outcome, KilledWorker)
+
+
 class SerialExecutor(Executor):
     """Everything in this process, in order: for tests and debuggers."""
 
@@ -88,27 +104,34 @@ class SerialExecutor(Executor):
         self._queue.clear()
 
 
+class _PrepareWorker(WorkerPlugin):
+    """Runs `prepare_worker` in every worker process, also in those that replace a dead one."""
+
+    name = "shhq-hs"
+
+    def setup(self, worker: Any) -> None:
+        prepare_worker()
+
+
 class DaskExecutor(Executor):
     """A dask.distributed cluster: local worker processes, or a running scheduler by its address."""
 
     def __init__(self, address: str, workers: int) -> None:
-        import dask
-        from distributed import Client, LocalCluster, as_completed
-
         logging.getLogger("distributed").setLevel(logging.ERROR)
         dask.config.set(
             {
                 "distributed.worker.daemon": False,
                 "distributed.worker.memory.target": False,
                 "distributed.worker.memory.spill": False,
-                "distributed.scheduler.allowed-failures": 1,
+                "distributed.worker.memory.pause": False,
+                "distributed.scheduler.allowed-failures": 0,
                 "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
             }
         )
         self._cluster: Any = None
         if address == "local":
             self._cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0.0, dashboard_address=None
+                n_workers=workers, threads_per_worker=1, processes=True, memory_limit="auto", dashboard_address=None
             )
             self._client = Client(self._cluster)
         else:
@@ -116,7 +139,7 @@ class DaskExecutor(Executor):
                 self._client = Client(address, timeout="10s")
             except (OSError, TimeoutError) as error:
                 raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error})") from error
-        self._client.run(prepare_process)
+        self._client.register_plugin(_PrepareWorker())
         self.workers = max(1, sum(self._client.nthreads().values()))
         self.capacity = max(8, 3 * self.workers)
         self._tasks: dict[Any, Any] = {}

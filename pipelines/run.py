@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,14 @@ from dataprep.sources import Source
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.store import Store, atomic_file, write_json
 from pipelines.dag import Dag, describe
-from pipelines.executors import Executor
+from pipelines.executors import Executor, worker_died
 from pipelines.index import refresh
+from pipelines.isolation import run_part_isolated
 from pipelines.plan import Plan, committed_keys, drop_ledger, make_plan, write_ledger
 from pipelines.progress import Progress
 from pipelines.task import PartReport, PartTask, run_part
+
+_ISOLATION_ATTEMPTS = 3  # an isolated part dies only with its worker, by no fault of its own
 
 
 @dataclass(frozen=True)
@@ -85,22 +89,34 @@ class Schedule:
         self._store, self._source_root, self._dag, self._plan, self._log = store, source_root, dag, plan, log
         self._todo = {stage.name: set(stage.todo) for stage in plan.stages}
         self._ready: list[tuple[int, int]] = []  # (-depth, part)
+        self._suspect: list[PartTask] = []  # their worker died; one of their images may be guilty
+        self._attempts: Counter[tuple[str, int]] = Counter()
         self.failed: list[str] = []
         self.progress = Progress({s.name: s.rows_todo for s in plan.stages if s.todo}, 1)
 
     def run_parts(self, executor: Executor) -> None:
         self.progress.workers = executor.workers
         self._begin()
-        while self._ready or executor.pending:
-            while self._ready and executor.pending < executor.capacity:
-                depth, part = heapq.heappop(self._ready)
-                task = self._task(-depth, part)
-                executor.submit(run_part, task, f"{task.ref.folder}-{part:06d}", dict(task.stage.resources()))
+        while self._ready or self._suspect or executor.pending:
+            while executor.pending < executor.capacity and (self._suspect or self._ready):
+                self._submit_next(executor)
             for task, outcome in executor.completed():
                 self._finish(task, outcome)
         if any(stage.todo for stage in self._plan.stages):
             self.progress.close()
         self._write_ledgers()
+
+    def _submit_next(self, executor: Executor) -> None:
+        """Suspects first: their dependents wait."""
+        if self._suspect:
+            task = self._suspect.pop()
+            attempt = self._attempts[task.ref.folder, task.part]
+            key = f"{task.ref.folder}-{task.part:06d}-isolated-{attempt}"
+            executor.submit(run_part_isolated, task, key, dict(task.stage.resources()))
+        else:
+            depth, part = heapq.heappop(self._ready)
+            task = self._task(-depth, part)
+            executor.submit(run_part, task, f"{task.ref.folder}-{part:06d}", dict(task.stage.resources()))
 
     def run_aggregates(self, executor: Executor) -> None:
         """After the last part: each aggregate that is out of date, in order."""
@@ -146,6 +162,11 @@ class Schedule:
     def _finish(self, task: PartTask, outcome: PartReport | BaseException) -> None:
         if isinstance(outcome, ShhqError):
             raise outcome
+        if worker_died(outcome) and self._attempts[task.ref.folder, task.part] < _ISOLATION_ATTEMPTS:
+            self._attempts[task.ref.folder, task.part] += 1
+            self._suspect.append(task)
+            self._log.write("suspect", stage=task.stage.name, part=task.part)
+            return
         if isinstance(outcome, BaseException):
             self.failed.append(f"{task.stage.name} part {task.part}: {type(outcome).__name__}: {outcome}")
             self._log.write("failed", stage=task.stage.name, part=task.part, error=repr(outcome))

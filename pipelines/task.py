@@ -14,6 +14,7 @@ from typing import Any
 from dataprep.sources import Source
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.store import StageRef, Store
+from pipelines import watchdog
 
 logger = logging.getLogger(__name__)
 _MESSAGE_CHARACTERS = 300
@@ -45,14 +46,22 @@ class PartReport:
     errors: dict[str, str] = field(default_factory=dict)  # sample_id -> traceback, for the event log
 
 
+Process = Callable[["PartTask", Sequence[Item], dict[str, str]], list[Result]]
+
+
 def run_part(task: PartTask) -> PartReport:
     """Read the part's inputs, run the stage, commit. Every input row has a result, whatever happens to it."""
+    return run_part_with(_process, task)
+
+
+def run_part_with(process: Process, task: PartTask) -> PartReport:
+    """`run_part` with another way of turning items into results."""
     started = time.perf_counter()
     store = Store(task.store_root)
-    ids, items, blocked = _items(store, task)
+    ids, items, blocked = load_items(store, task)
     errors: dict[str, str] = {}
     ready = [item for item, stop in zip(items, blocked, strict=True) if stop is None]
-    done = iter(_process(task, ready, errors) if ready else [])
+    done = iter(process(task, ready, errors) if ready else [])
     results = [next(done) if stop is None else stop for stop in blocked]
     store.write_part(task.ref, task.part, task.stage, ids, results, task.part_key)
     counts = Counter(str(result.status) for result in results)
@@ -60,20 +69,23 @@ def run_part(task: PartTask) -> PartReport:
 
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
-    tools = _load(task)
-    try:
-        results = task.stage.process(items, tools)
-        if len(results) == len(items):
-            return results
-        logger.warning("%s returned %d results for %d items", task.stage.name, len(results), len(items))
-    except Exception:
-        logger.debug("batch of %s failed, running it item by item", task.stage.name, exc_info=True)
-    return [_isolated(task.stage, item, tools, errors) for item in items]
+    tools = load_tools(task)
+    if task.stage.batched:
+        try:
+            with watchdog.limit(task.stage.timeout_s * len(items)):
+                return task.stage.process(items, tools)
+        except Exception:
+            logger.debug("batch of %s failed, running it item by item", task.stage.name, exc_info=True)
+    return [process_one(task.stage, item, tools, errors) for item in items]
 
 
-def _isolated(stage: Stage, item: Item, tools: Any, errors: dict[str, str]) -> Result:
+def process_one(stage: Stage, item: Item, tools: Any, errors: dict[str, str]) -> Result:
+    """One item; an exception becomes an `error` result and leaves its traceback in `errors`."""
     try:
-        (result,) = stage.process([item], tools)
+        with watchdog.limit(stage.timeout_s):
+            (result,) = stage.process([item], tools)
+    except MemoryError:
+        return Result("crash", reason="out_of_memory", message="the image needs more memory than a worker may take")
     except Exception as error:
         errors[item.sample_id] = traceback.format_exc()
         message = " ".join(str(error).split())[:_MESSAGE_CHARACTERS]
@@ -81,14 +93,15 @@ def _isolated(stage: Stage, item: Item, tools: Any, errors: dict[str, str]) -> R
     return result
 
 
-def _load(task: PartTask) -> Any:
+def load_tools(task: PartTask) -> Any:
+    """What the stage loads, once a process."""
     key = task.ref.folder
     if key not in _tools:
         _tools[key] = task.stage.load()
     return _tools[key]
 
 
-def _items(store: Store, task: PartTask) -> tuple[list[str], list[Item], list[Result | None]]:
+def load_items(store: Store, task: PartTask) -> tuple[list[str], list[Item], list[Result | None]]:
     """Ids and items of the part, and for each row the `upstream` result that stops it, or None."""
     if task.sources:
         rows = [_index_row(source) for source in task.sources]

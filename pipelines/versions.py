@@ -1,7 +1,8 @@
 """A digest of what each stage's code is: its module and everything of ours that it imports, as syntax trees.
 
-Fingerprints trust a stage's `version`. `tests/pipelines/test_versions.py` compares these digests with a recorded table, so
-that an edit which changes what a stage writes cannot pass without raising the version (or saying that it alters nothing).
+Fingerprints trust a stage's `version`. `tests/pipelines/test_versions.py` compares these digests with a recorded
+table, so that an edit which changes what a stage writes cannot pass without raising the version (or saying that it
+alters nothing).
 """
 
 from __future__ import annotations

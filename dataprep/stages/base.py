@@ -104,6 +104,12 @@ class Stage(Step):
     """Base of the map stages. Subclasses set the class variables and override `process_item` (or `process`)."""
 
     blobs: ClassVar[tuple[str, ...]] = ()
+    timeout_s: ClassVar[float] = 300.0  # the longest one image may take, model loading included
+
+    @property
+    def batched(self) -> bool:
+        """Whether `process` gains from many items at once; if not, it is called with one at a time."""
+        return False
 
     def resources(self) -> Mapping[str, float]:
         """Worker resources one task needs, for example {"GPU": 1}."""

@@ -1,0 +1,121 @@
+"""Isolation: which image of a part kills its process? Only that one is to blame.
+
+A child process works on one item at a time and reports each; when it dies or exceeds the stage's time limit, the item
+in its hands is guilty, and a fresh child goes on with the rest. An innocent part therefore costs one child, and every
+guilty item one more. (spec 3, section 4)
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+from dataprep.stages.base import Item, Result
+from dataprep.store import Store
+from pipelines.task import PartReport, PartTask, load_items, load_tools, process_one, run_part_with
+
+_STARTUP_S = 180.0  # a child imports torch and loads its models before the first item counts
+_spawn = multiprocessing.get_context("spawn")
+
+
+def run_part_isolated(task: PartTask) -> PartReport:
+    """`run_part` with every item in a child process that may die."""
+    return run_part_with(_process_in_children, task)
+
+
+def _process_in_children(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
+    results: list[Result] = []
+    while len(results) < len(items):
+        with _Child(task) as child:
+            for item in items[len(results) :]:
+                result, alive = child.process(item.sample_id, errors)
+                results.append(result)
+                if not alive:
+                    break
+    return results
+
+
+class _Child:
+    """A process that serves items of one part by their id."""
+
+    def __init__(self, task: PartTask) -> None:
+        self._timeout_s = task.stage.timeout_s
+        self._connection, theirs = _spawn.Pipe()
+        self._process = _spawn.Process(target=_serve, args=(task, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._await_start()
+
+    def _await_start(self) -> None:
+        """The child says when its models are loaded; if it never does, no image is to blame."""
+        if not self._connection.poll(_STARTUP_S):
+            self._process.kill()
+            raise TimeoutError(f"a process that isolates images did not start within {_STARTUP_S:.0f} s")
+        try:
+            self._connection.recv()
+        except EOFError:
+            self._process.join()
+            raise RuntimeError(f"a process that isolates images ended at start ({self._process.exitcode})") from None
+
+    def process(self, sample_id: str, errors: dict[str, str]) -> tuple[Result, bool]:
+        """The item's result, and whether the child lives on."""
+        try:
+            self._connection.send(sample_id)
+            if not self._connection.poll(self._timeout_s):
+                return Result("timeout", reason="timeout", message=f"not done after {self._timeout_s:.0f} s"), False
+            result, found = self._connection.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            return _crashed(self._process.exitcode), False
+        errors |= found
+        return result, True
+
+    def __enter__(self) -> _Child:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.close()
+        self._process.kill()
+        self._process.join()
+
+
+def _serve(task: PartTask, connection: Connection) -> None:
+    from pipelines.executors import prepare_process
+
+    prepare_process()
+    _limit_memory()
+    ids, items, _ = load_items(Store(task.store_root), task)
+    by_id = dict(zip(ids, items, strict=True))
+    tools: Any = load_tools(task)
+    connection.send("ready")
+    while True:
+        try:
+            sample_id = connection.recv()
+        except EOFError:
+            return
+        errors: dict[str, str] = {}
+        result = process_one(task.stage, by_id[sample_id], tools, errors)
+        if result.reason == "MemoryError":
+            result = Result(
+                "crash", reason="out_of_memory", message="the image needed more memory than a worker may take"
+            )
+        connection.send((result, errors))
+
+
+def _limit_memory() -> None:
+    """An image may take at most 85% of the machine's memory: the kernel would otherwise end other processes too."""
+    total = resource.getpagesize() * os.sysconf("SC_PHYS_PAGES")
+    resource.setrlimit(resource.RLIMIT_DATA, (int(0.85 * total), resource.RLIM_INFINITY))
+
+
+def _crashed(exitcode: int | None) -> Result:
+    if exitcode == -signal.SIGKILL:
+        return Result("crash", reason="out_of_memory", message="the process was killed, most likely for its memory")
+    reason = f"signal_{-exitcode}" if exitcode and exitcode < 0 else f"exit_{exitcode}"
+    what = reason.replace("_", " ")
+    return Result("crash", reason=reason, message=f"the process working on this image died ({what})")

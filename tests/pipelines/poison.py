@@ -1,0 +1,43 @@
+"""A stage in which single images do what real ones sometimes do: crash, hang, eat all memory, raise."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from dataprep.images import decode_rgb
+from dataprep.schema import FLOAT, Column
+from dataprep.stages.base import Item, Result, Stage
+from dataprep.stages.ingest import Ingest
+from pipelines.dag import Dag, assemble
+
+
+@dataclass(frozen=True)
+class Poisonous(Stage):
+    """The file's name decides what happens to it."""
+
+    name: ClassVar[str] = "poisonous"
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ("ingest",)
+    columns: ClassVar[tuple[Column, ...]] = (Column("mean", FLOAT, "mean grey level"),)
+    timeout_s: ClassVar[float] = 6.0
+
+    def process_item(self, item: Item, tools: None) -> Result:
+        name = item.row["source_path"]
+        if "segfault" in name:
+            ctypes.string_at(0)
+        if "hang" in name:
+            time.sleep(3600)
+        if "memory" in name:
+            return Result(columns={"mean": np.zeros(1 << 44).mean()})  # more than any machine has
+        if "exception" in name:
+            raise RuntimeError("an honest exception")
+        return Result(columns={"mean": float(decode_rgb(item.source()).mean())})
+
+
+def poison_dag() -> Dag:
+    return assemble((Ingest(min_side_px=16), Poisonous()), ())
