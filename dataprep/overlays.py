@@ -107,13 +107,16 @@ def draw_axes(
     length_px: float,
     width_px: float | None = None,
 ) -> Rgb:
-    """The subject's x (red), y (green) and z (blue) axes seen from the front, orthographic; the nearest one last."""
+    """The subject's x (red), y (green) and z (blue) axes, orthographic, the nearest one last.
+
+    An axis that points away from the camera ends without a knob.
+    """
     width = width_px or stroke_px(rgb)
     out = rgb
     for axis in np.argsort(-cam_from_subject[2], kind="stable"):  # cam z points away from the camera
         tip = np.asarray(origin_px) + length_px * cam_from_subject[:2, axis]
         out = _lines(out, [np.stack([np.asarray(origin_px), tip])], [AXES[axis]], 1.5 * width)
-        out = _dots(out, tip[None], [AXES[axis]], 2 * width)
+        out = _dots(out, tip[None], [AXES[axis]], (2 if cam_from_subject[2, axis] < 0.05 else 1) * width)
     return out
 
 

@@ -163,7 +163,7 @@ def _ranked(gallery: Gallery, entries: Iterable[Ranked]) -> list[Card]:
 
 
 def _angles(row: Row) -> str:
-    return _minus("yaw {:+.0f}°, pitch {:+.0f}°".format(*np.degrees([row["yaw"], row["pitch"]])))
+    return f"yaw {_degrees(row['yaw'])}, pitch {_degrees(row['pitch'])}"
 
 
 def _facts(row: Row) -> Iterable[tuple[str, str]]:
@@ -178,8 +178,7 @@ def _facts(row: Row) -> Iterable[tuple[str, str]]:
     if row.get("crop_side_px") is not None:
         yield "square", _minus(f"{row['crop_side_px']:.0f} px, rolled {np.degrees(row['crop_roll_rad']):+.1f}°")
     if row.get("yaw") is not None:
-        angles = np.degrees([row[name] for name in ("yaw", "pitch", "roll")])
-        yield "head", _minus("yaw {:+.0f}°, pitch {:+.0f}°, roll {:+.0f}°".format(*angles))
+        yield "head", f"{_angles(row)}, roll {_degrees(row['roll'])}"
     if row.get("body_fit_rmse_relative") is not None:
         yield "body fit", f"{row['body_fit_rmse_relative']:.1%} of the square's side"
     if row.get("face_fit_rmse") is not None:
@@ -214,6 +213,11 @@ def _percent(share: float) -> str:
 def _significant(value: float) -> str:
     """About three digits."""
     return _minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
+
+
+def _degrees(angle_rad: float) -> str:
+    whole = round(float(np.degrees(angle_rad)))
+    return _minus(f"{whole:+d}°") if whole else "0°"
 
 
 def _minus(text: str) -> str:

@@ -64,7 +64,7 @@ def text_width(text: str, size_px: int) -> float:
 def _rejected_cell(picture: Picture | None, row: Mapping[str, Any], height: int) -> Rgb:
     cell = np.full((height, CELL_PX, 3), _PAPER, np.uint8)
     if picture is None:
-        photo = write_text(np.full((CELL_PX, CELL_PX, 3), _EMPTY, np.uint8), (38, 72), "not readable", 13, _SOFT)
+        photo = write_text(np.full((CELL_PX, CELL_PX, 3), _EMPTY, np.uint8), (45, 72), "no preview", 13, _SOFT)
     else:
         fit = min(CELL_PX / picture.width, _PHOTO_PX / picture.height, 1.0)
         photo = shrunk(with_labels(picture, row), max(1, int(fit * max(picture.width, picture.height)))).rgb

@@ -144,7 +144,7 @@ def heat_map(chart: HeatMap) -> Markup:
     cell, left, top = 26.0, 34.0, 6.0
     columns, rows = len(chart.yaw_edges_deg) - 1, len(chart.pitch_edges_deg) - 1
     peak = max((max(row) for row in chart.counts), default=0)
-    width, height = left + columns * cell + 6, top + rows * cell + 22
+    width, height = left + columns * cell + 16, top + rows * cell + 22
     cells, labels = [], []
     for i, row in enumerate(chart.counts):
         for j, count in enumerate(row):
