@@ -7,20 +7,15 @@ the assets folder: `$SHHQ_HS_ASSETS`, by default the platform's user-data folder
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import torch
 
+from dataprep.licensed import LICENSED, assets_folder
+
 _MODELS = Path(__file__).parent / "models" / "data"
-
-
-def assets_folder() -> Path:
-    """Where user-supplied model files are looked for."""
-    return Path(os.environ.get("SHHQ_HS_ASSETS") or platformdirs.user_data_dir("shhq-hs"))
 
 
 @dataclass(frozen=True)
@@ -69,10 +64,9 @@ def known_assets() -> Iterator[Asset]:
     yield Asset(
         "GFPGANv1.4.pth", "face restoration before ESRGAN", "Apache-2.0", "github.com/TencentARC/GFPGAN", "user"
     )
-    yield Asset("SMPL_NEUTRAL.npz", "real SMPL coefficients", "research only", "smpl.is.tue.mpg.de (form)", "user")
-    yield Asset("model_checkpoint.pt", "HMR regressor for EFT", "research only", "github.com/nkolot/SPIN", "user")
-    yield Asset("BFM_model_front.mat", "real BFM coefficients", "research only", "faces.dmi.unibas.ch (form)", "user")
-    yield Asset("epoch_20.pth", "3DMM regressor (R-Net)", "MIT", "github.com/sicxu/Deep3DFaceRecon_pytorch", "user")
+    for known in LICENSED:
+        enables = f"{known.enables}: {known.setting}" if known.setting else known.enables
+        yield Asset(known.filename, enables, known.licence, known.source, "user")
     yield Asset(
         "pt_inception-2015-12-05-6726825d.pth", "FID and KID", "Apache-2.0", "github.com/mseitzer/pytorch-fid", "user",
         sha256="6726825d",

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dataprep.fits.body_fit import BodyFit, finish
-from dataprep.fits.reprojection import half_crop, leg_loss, loss_2d, project
+from dataprep.fits.reprojection import half_crop, leg_loss, loss_2d, loss_49_compat, project
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import BodyEstimate, LifterInput
 
@@ -44,6 +44,10 @@ class EftConfig:
     weight_2d: float = 5.0
     weight_betas: float = 0.001
     weight_leg: float = 0.005
+    compat: bool = False  # the published 49-joint mean without hips and ankles, in the loss and in the stop
+
+
+EFT_COMPAT = EftConfig(learning_rate=5e-6, max_steps=20, stop_loss=1e-4, compat=True)
 
 
 class ExemplarTuner:
@@ -76,7 +80,8 @@ class ExemplarTuner:
                 estimate = self.regressor(exemplar)
                 total, l2d = self._loss(estimate, exemplar)
                 value = l2d.item()
-                first_loss = value if step == 0 else first_loss
+                if step == 0:
+                    first_loss = loss_2d(project(estimate, self.body), exemplar).item()
                 if best is None or value < best_loss:
                     best = BodyEstimate(*(tensor.detach().clone() for tensor in estimate))
                     best_loss, best_step = value, step
@@ -92,10 +97,10 @@ class ExemplarTuner:
         return finish("eft", best, exemplar, self.body, step, torch.tensor([first_loss]), fallback)[0]
 
     def _loss(self, estimate: BodyEstimate, exemplar: LifterInput) -> tuple[Tensor, Tensor]:
-        """The reference's bracket, and its 2D part alone."""
+        """The reference's bracket, and its 2D part alone, which the stop is tested on."""
         config = self.config
         projected = project(estimate, self.body)
-        l2d = loss_2d(projected, exemplar).mean()
+        l2d = (loss_49_compat if config.compat else loss_2d)(projected, exemplar).mean()
         crop_scale = estimate.camera[:, 0] / half_crop(exemplar)
         bracket = (
             config.weight_2d * l2d

@@ -187,6 +187,54 @@ class Appearance:
 
 def fit_appearance(model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"], rounds: int = 5) -> Appearance:
     """Alternate two linear solves: 27 lighting numbers (prior 0.1) and 80 texture coefficients (prior 1)."""
+    tex, gamma = np.zeros(TEX), np.zeros(27)
+    seen = _visible_skin(model, fit, portrait)
+    if seen is None:
+        return Appearance(tex, gamma, float("nan"))
+    used, normals, observed = seen
+    basis_tex = model.tex_base[used].astype(np.float64) / 255
+    mean_tex, light_basis = model.mean_texture[used] / 255, harmonics(normals)
+    trusted = np.ones(len(used))
+    for _ in range(rounds):
+        albedo = mean_tex + basis_tex @ tex
+        gamma = _solve_light(light_basis, albedo, observed, trusted)
+        shading = light_basis @ _light(gamma).T
+        tex = _solve_texture(basis_tex, mean_tex, shading, observed, trusted)
+        error = np.linalg.norm(shading * (mean_tex + basis_tex @ tex) - observed, axis=1)
+        trusted = _trust(error)
+    return Appearance(tex, gamma, _weighted_rmse(error, trusted))
+
+
+def colour_rmse(
+    model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"], tex: np.ndarray, gamma: np.ndarray
+) -> float:
+    """Colour error (0-255) of given texture and light at visible skin, weighted as in `fit_appearance`."""
+    seen = _visible_skin(model, fit, portrait)
+    if seen is None:
+        return float("nan")
+    used, normals, observed = seen
+    albedo = (model.mean_texture[used] + model.tex_base[used] @ tex) / 255
+    error = np.linalg.norm(harmonics(normals) @ _light(gamma).T * albedo - observed, axis=1)
+    return _weighted_rmse(error, _trust(error))
+
+
+def _trust(error: np.ndarray) -> np.ndarray:
+    """Robust weights: hair, glasses and shadows are not skin."""
+    scale = max(1.4826 * float(np.median(error)), 0.02)
+    return 1 / (1 + (error / (2 * scale)) ** 2)
+
+
+def _weighted_rmse(error: np.ndarray, trusted: np.ndarray) -> float:
+    return 255 * float(np.sqrt((trusted * error**2).sum() / trusted.sum() / 3))
+
+
+def _visible_skin(
+    model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Up to about 1,500 to 3,000 visible skin vertices, their rotated normals and the portrait's colours (0-1) there.
+
+    None when fewer than 200 are seen.
+    """
     shape = model.shape(fit.identity, fit.expression).astype(np.float64)
     placed = fit.place(shape)
     normals = model.normals(shape) @ fit.head_from_face.T
@@ -196,24 +244,12 @@ def fit_appearance(model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "
     height, width = portrait.shape[:2]
     inside = ((pixels > 0.5) & (pixels < np.array([width, height]) - 0.5)).all(1)
     used = np.flatnonzero((facing > 0.3) & (model.skin > 0.5) & inside)
-    tex, gamma = np.zeros(TEX), np.zeros(27)
     if len(used) < 200:
-        return Appearance(tex, gamma, float("nan"))
+        return None
     used = used[:: max(1, len(used) // 1500)]
     rows, columns = pixels[used, 1] - 0.5, pixels[used, 0] - 0.5
     colour = np.stack([map_coordinates(portrait[..., c].astype(float), (rows, columns), order=1) for c in range(3)], 1)
-    basis_tex = model.tex_base[used].astype(np.float64) / 255
-    mean_tex, observed, light_basis = model.mean_texture[used] / 255, colour / 255, harmonics(normals[used])
-    trusted = np.ones(len(used))
-    for _ in range(rounds):
-        albedo = mean_tex + basis_tex @ tex
-        gamma = _solve_light(light_basis, albedo, observed, trusted)
-        shading = light_basis @ _light(gamma).T
-        tex = _solve_texture(basis_tex, mean_tex, shading, observed, trusted)
-        error = np.linalg.norm(shading * (mean_tex + basis_tex @ tex) - observed, axis=1)
-        scale = max(1.4826 * float(np.median(error)), 0.02)
-        trusted = 1 / (1 + (error / (2 * scale)) ** 2)  # hair, glasses and shadows are not skin
-    return Appearance(tex, gamma, 255 * float(np.sqrt((trusted * error**2).sum() / trusted.sum() / 3)))
+    return used, normals[used], colour / 255
 
 
 _COLOUR_SIGMA = 0.02

@@ -19,7 +19,7 @@ from torch import Tensor
 from dataprep.fits.camera import global_rotation, turn_in_picture
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.models.bfm import FaceModel
-from dataprep.models.smpl import HEAD, NECK
+from dataprep.models.smpl import HEAD, NECK, BodyModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +31,31 @@ class HeadTie:
     disagreement_after_rad: float
 
 
-def head_offset(face: FaceModel) -> Float[np.ndarray, "3 3"]:
-    """R_offset: 3DMM axes from the axes of SMPL's head joint. Identity when the face model does not say."""
-    if face.face_from_body is None:
-        return np.eye(3)
-    u, _, vt = np.linalg.svd(np.asarray(face.face_from_body[:, :3], np.float64))
+FACE_POINTS = ("nose", "left_eye", "right_eye", "mouth_left", "mouth_right")
+_LANDMARKS = ((30,), (42, 45), (36, 39), (54,), (48,))  # the same points in iBUG's order; "left" is the subject's
+
+
+def rest_face_points(body: BodyModel) -> Float[np.ndarray, "5 3"]:
+    """FACE_POINTS of the mean body in T pose, metres."""
+    rows = body.keypoint_rows(tuple(f"mediapipe/{name}" for name in FACE_POINTS))
+    return np.asarray(rows @ body.v_template.astype(np.float64))
+
+
+def head_offset(face: FaceModel, body_sha256: str, body_points_m: Float[np.ndarray, "5 3"]) -> Float[np.ndarray, "3 3"]:
+    """R_offset: 3DMM axes from the axes of SMPL's head joint.
+
+    Known when the face was cut from this body; else the rotation that lays the five rest points of the body onto the
+    mean face's, good to a few degrees of pitch.
+    """
+    if face.face_from_body is not None and face.meta.get("body_sha256") == body_sha256:
+        return _nearest_rotation(np.asarray(face.face_from_body[:, :3], np.float64))
+    points_dm = np.stack([face.mean[face.landmarks[list(rows)]].mean(0) for rows in _LANDMARKS]).astype(np.float64)
+    points_m = np.asarray(body_points_m, np.float64)
+    return _nearest_rotation((points_dm - points_dm.mean(0)).T @ (points_m - points_m.mean(0)))
+
+
+def _nearest_rotation(matrix: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:
+    u, _, vt = np.linalg.svd(matrix)
     return u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
 
 
@@ -49,15 +69,15 @@ def head_in_source(
 def tie_head(
     rotations: Float[np.ndarray, "24 3 3"],
     head_target: Float[np.ndarray, "3 3"],
-    residual_chol: Float[Tensor, "85 85"],
+    covariance: Float[np.ndarray, "6 6"],
     sigma_rad: float,
     iterations: int = 5,
 ) -> HeadTie:
     """Gauss-Newton on six angles: |log(R_head^-1 R_target)|^2 / sigma^2 + d' C^-1 d.
 
-    d = (neck, head) rotation increments, C their residual covariance after the lifter.
+    d = (neck, head) rotation increments, C = `covariance`: what is left of them after the regressor.
     """
-    prior = np.linalg.inv(neck_head_covariance(residual_chol))
+    prior = np.linalg.inv(covariance)
     neck, head = rotations[NECK], rotations[HEAD]
     chest = global_rotation(rotations, NECK) @ neck.T
     increment = np.zeros(6)

@@ -22,6 +22,7 @@ POINT_SPREAD = torch.tensor([_SPREAD.get(name.split("_")[-1], 1.4) for name in P
 _CONFIDENCE = (0.5 / POINT_SPREAD).square()  # at most 1, as a detector's own would be
 _IN_COCO = torch.tensor([not name.startswith("mouth") and name.split("_")[-1] not in ("heel", "index")
                          for name in POINTS])  # fmt: skip
+_COMPAT = _IN_COCO & torch.tensor([name.split("_")[-1] not in ("hip", "ankle") for name in POINTS])
 _LEGS = tuple((POINTS.index(f"{side}_knee"), POINTS.index(f"{side}_ankle")) for side in ("left", "right"))
 _SHORTEST_SHIN = 1 / 112  # crop units; a shorter one has no direction
 
@@ -51,6 +52,12 @@ def loss_49(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Te
     """The published form: plain mean over 49 x 2 coordinates, absent joints counting as zero error."""
     squared = ((projected - inputs.points) / half_crop(inputs)[:, None, None]).square().sum(-1)
     return (squared * (inputs.visible & _IN_COCO)).sum(1) / (49 * 2)
+
+
+def loss_49_compat(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+    """What EFT's own code minimises: the 49-joint mean with hips and ankles left out."""
+    squared = ((projected - inputs.points) / half_crop(inputs)[:, None, None]).square().sum(-1)
+    return (squared * (inputs.visible & _COMPAT)).sum(1) / (49 * 2)
 
 
 def leg_loss(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:

@@ -18,10 +18,11 @@ from torch import Tensor
 
 from dataprep.fits.detector import DETECTOR_PATH, DetectorModel, Exemplars, ExtraNoise, assumed, load_detector, observe
 from dataprep.fits.people import People, sample_people
+from dataprep.models.body_files import STANDIN, lifter_path, open_body
 from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.lifter import POINT_NAMES, WEIGHTS_PATH, BodyEstimate, Lifter, save_lifter
+from dataprep.models.lifter import POINT_NAMES, BodyEstimate, Lifter, save_lifter
 from dataprep.models.rotations import angle_between_rad, axis_angle_from_matrix, sixd_from_matrix
-from dataprep.models.smpl import CHEST, HEAD, NECK, STANDIN_PATH, load_body
+from dataprep.models.smpl import CHEST, HEAD, NECK
 
 # Local rotations: what the portrait shows counts most; hands, feet and legs hardly matter.
 _LOCAL_WEIGHT = torch.tensor([2, *[0.3] * 2, 1, 0.3, 0.3, 1, 0.3, 0.3, 1, 0.1, 0.1, *[1] * 8, 0.3, 0.3, 0.1, 0.1])
@@ -144,8 +145,8 @@ def held_out_errors(
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--body", type=Path, default=STANDIN_PATH, help="body model (.npz)")
-    parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="where the weights go")
+    parser.add_argument("--body", default=STANDIN, help="body model: a path, or a file name in the assets folder")
+    parser.add_argument("--out", type=Path, help="where the weights go (default: where the body stage looks)")
     parser.add_argument("--detector", type=Path, default=DETECTOR_PATH, help="errors measured by measure_detector")
     parser.add_argument("--assumed-detector", action="store_true", help="assume errors instead of measured ones")
     parser.add_argument("--seed", type=int, default=TrainConfig.seed)
@@ -154,7 +155,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     config = TrainConfig(seed=options.seed, steps=options.steps, hidden=options.hidden)
-    model = load_body(options.body)
+    model = open_body(options.body)
     detector = assumed() if options.assumed_detector else load_detector(options.detector)
     body = body_points(model, POINT_NAMES).with_offsets(detector.image_offset_m)
     network = train(body, detector, config, log_every=200)
@@ -170,7 +171,10 @@ def main(arguments: list[str] | None = None) -> int:
         "licence": model.licence,
     }
     chol = residual_cholesky(network, body, detector, config)
-    save_lifter(options.out, network, chol, detector.image_offset_m, meta)
+    out = options.out or lifter_path(model)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_lifter(out, network, chol, detector.image_offset_m, meta)
+    print(f"lifter for {model.name} (sha256 {model.sha256[:12]}): {out}")
     return 0
 
 

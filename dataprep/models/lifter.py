@@ -181,7 +181,7 @@ def save_lifter(
 
 def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:
     """Read the lifter of `body`; AssetError when it is missing, broken or was trained on another body model."""
-    command = "train one with `python -m dataprep.fits.train_lifter`"
+    command = "train one with `shhq-hs train-lifter -- --body FILE`"
     try:
         data = path.read_bytes()
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:

@@ -1,8 +1,8 @@
 """Body models of SMPL's schema: loading, checking, and posing the full mesh through the `smplx` package.
 
 Two kinds of file hold the same arrays: our stand-in (npz, sparse joint regressor, key-point regressors inside) and
-the licensed `SMPL_NEUTRAL.npz` (dense joint regressor, pose blend shapes). Key points inside a fit never need the
-mesh: see `body_points`. Frame: y up, +x = the subject's left, z = where the subject faces; metres.
+the licensed `SMPL_NEUTRAL.npz` or `.pkl` (dense joint regressor, pose blend shapes). Key points inside a fit never
+need the mesh: see `body_points`. Frame: y up, +x = the subject's left, z = where the subject faces; metres.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.errors import AssetError
+from dataprep.models.pickles import SMPL_KEYS, read_smpl_pickle
 
 JOINTS = (
     *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
@@ -74,16 +75,22 @@ class BodyModel:
 
 
 def load_body(path: Path = STANDIN_PATH) -> BodyModel:
-    """Read a body model from an .npz of SMPL's schema; raises AssetError that says what is wrong with the file."""
+    """Read a body model from an .npz or .pkl of SMPL's schema; AssetError says what is wrong with the file."""
     try:
         data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        arrays = read_smpl_pickle(data, f"body model {path.name}") if path.suffix == ".pkl" else _read_npz(data)
     except FileNotFoundError as missing:
         raise AssetError(f"body model {path.name}: no such file in {path.parent}; see `shhq-hs assets`") from missing
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as broken:
         raise AssetError(f"body model {path.name}: not a readable npz without pickles ({broken})") from broken
     return body_from_arrays(arrays, path.stem, hashlib.sha256(data).hexdigest())
+
+
+def _read_npz(data: bytes) -> dict[str, Any]:
+    """SMPL's keys and ours; others may hold pickles and are left alone."""
+    wanted = ("meta", "J_regressor_", "keypoint_", *SMPL_KEYS)
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files if key.startswith(wanted)}
 
 
 def body_from_arrays(arrays: Mapping[str, Any], name: str, sha256: str) -> BodyModel:
@@ -92,6 +99,9 @@ def body_from_arrays(arrays: Mapping[str, Any], name: str, sha256: str) -> BodyM
     missing = [key for key in required if key not in arrays]
     if missing:
         raise AssetError(f"body model {name}: key {', '.join(missing)} missing; expected SMPL's {', '.join(required)}")
+    for key, dimensions in (("v_template", 2), ("shapedirs", 3), ("weights", 2), ("kintree_table", 2), ("f", 2)):
+        if np.ndim(arrays[key]) != dimensions:
+            raise AssetError(f"body model {name}: {key} has shape {np.shape(arrays[key])}, expected {dimensions} axes")
     vertices = len(np.asarray(arrays["v_template"]))
     meta = json.loads(str(arrays["meta"])) if "meta" in arrays else {}
     regressor = _sparse(arrays, "J_regressor", vertices, name)

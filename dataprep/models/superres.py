@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from dataprep.errors import AssetError, ConfigError
 from dataprep.models.basicsr_compat import basicsr_network, real_esrganer
+from dataprep.models.devices import resolve_device
 from dataprep.models.ncnn import read_network
 from dataprep.models.rrdbnet import RRDBNet, rrdbnet_from_state, rrdbnet_state_from_ncnn
 from dataprep.models.srvgg import SRVGGNetCompact, srvgg_from_state, srvgg_state_from_ncnn
@@ -132,15 +133,6 @@ def _checkpoint_state(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise AssetError(f"super-resolution weights {path}: expected a dict of tensors under 'params_ema' or 'params'")
     return state
-
-
-def resolve_device(device: str) -> torch.device:
-    """`auto` is the GPU when there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device {device!r}: this torch sees no CUDA device; use device=cpu or device=auto")
-    return torch.device(device)
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:

@@ -17,22 +17,12 @@ from dataprep.fits.camera import (
     pitch_yaw,
 )
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head
-from dataprep.fits.head_tie import HeadTie, head_in_source, head_offset, tie_head
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.lifter import TrainedLifter, load_lifter
-from dataprep.models.smpl import CHEST, load_body
+from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
+from dataprep.models.smpl import CHEST
 from dataprep.schema import BOOL, FLOAT, Column, floats
-from dataprep.stages.base import Item, Result, Stage, Weight
+from dataprep.stages.base import Item, Result, Stage
 
 _RAD = {"unit": "rad"}
-
-
-@dataclass(frozen=True)
-class CameraTools:
-    """Loaded models of one process."""
-
-    lifter: TrainedLifter
-    face: FaceModel
 
 
 @dataclass(frozen=True)
@@ -63,22 +53,14 @@ class Camera(Stage):
     tie_head: bool = True
     head_sigma_deg: float = 3.0
 
-    def weights(self) -> tuple[Weight, ...]:
-        body, face = load_body(), load_face()
-        lifter = load_lifter(body)
-        return (Weight("lifter", lifter.sha256, body.licence), Weight(face.name, face.sha256, face.licence))
-
-    def load(self) -> CameraTools:
-        return CameraTools(load_lifter(load_body()), load_face())
-
-    def process_item(self, item: Item, tools: CameraTools) -> Result:
+    def process_item(self, item: Item, tools: None) -> Result:
         row = item.row
         first = _rotations(row["smpl_global_orient"], row["smpl_body_pose_first"])
         roll = float(row["crop_roll_rad"])
         head_from_face = head_from_3dmm(row["bfm_angle"].astype(np.float64))
-        target = head_in_source(head_from_face, head_offset(tools.face), roll)
+        target = head_in_source(head_from_face, row["head_offset"].astype(np.float64), roll)
         sigma = np.radians(self.head_sigma_deg) if self.tie_head else np.inf
-        tied = tie_head(first, target, tools.lifter.residual_chol, sigma)
+        tied = tie_head(first, target, row["neck_head_covariance"].astype(np.float64), sigma)
         return Result(columns=_columns(tied, head_from_face, row, self.tie_head))
 
 

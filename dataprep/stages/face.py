@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from dataprep import geometry
-from dataprep.fits.detector import DETECTOR_PATH, DetectorModel, load_detector
+from dataprep.errors import AssetError, ConfigError, Rejected
+from dataprep.fits.detector import DETECTOR_PATH, load_detector
 from dataprep.fits.face3dmm import Appearance, FaceFit, FaceFitConfig, fit_appearance, fit_face
-from dataprep.fits.face_frames import face_crop_from_portrait
+from dataprep.fits.face_frames import Alignment, face_crop_from_portrait
+from dataprep.fits.face_rnet import aligned_face, rnet_fit
+from dataprep.fits.head_tie import head_offset
 from dataprep.images import decode_rgb, encode_png
-from dataprep.models.bfm import FaceModel, load_face
+from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
+from dataprep.models.bfm import FaceModel
+from dataprep.models.devices import resolve_device
+from dataprep.models.face_files import STANDIN, open_face
+from dataprep.models.rnet import BFM_VERTICES, RNet, load_rnet, regress
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage, Weight
 
@@ -21,22 +29,23 @@ _SD = {"unit": "standard deviation"}
 
 @dataclass(frozen=True)
 class FaceTools:
-    """Loaded models of one process; the detector's landmark offsets belong to this face model."""
+    """Loaded models of one process."""
 
     model: FaceModel
-    detector: DetectorModel
+    offsets_dm: np.ndarray | None  # the detector's landmark offsets; measured on the shipped face only
+    rnet: RNet | None
 
 
 @dataclass(frozen=True)
 class Face(Stage):
-    """Landmark MAP, then texture and light from the portrait's colours (low confidence).
+    """Landmark MAP, then texture and light from the portrait's colours (low confidence); or R-Net.
 
     Reasons: face_fit_failed.
     """
 
     name: ClassVar[str] = "face"
     version: ClassVar[int] = 1
-    requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "superres", "matte")
+    requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "superres", "matte")
     blobs: ClassVar[tuple[str, ...]] = ("face.png",)
     columns: ClassVar[tuple[Column, ...]] = (
         floats("landmarks68", (68, 2), "iBUG landmarks", unit="px", frame="portrait"),
@@ -56,34 +65,107 @@ class Face(Stage):
         Column("face_fit_rmse", FLOAT, "root mean square landmark distance", unit="px", frame="portrait"),
         Column("face_fit_colour_rmse", FLOAT, "root mean square colour error of visible skin", unit="grey levels"),
         Column("face_fit_iterations", UINT16, "Gauss-Newton steps", unit="count"),
-        Column("face_fit_method", STRING, "landmark_map"),
+        Column("face_fit_method", STRING, "landmark_map or rnet"),
+        Column("face_model", STRING, "face model that the coefficients belong to"),
+        Column("face_model_sha256", STRING, "its file"),
+        floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head",
+               released=False),
     )  # fmt: skip
 
     size_px: int = 256
     landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px
+    model: str = STANDIN  # or a BFM file: a path, or a name in the assets folder
+    method: Literal["landmark_map", "rnet"] = "landmark_map"
+    rnet: str = "epoch_20.pth"
+    device: str = "auto"  # R-Net only
+
+    def __post_init__(self) -> None:
+        if self.method not in ("landmark_map", "rnet"):
+            raise ConfigError(f"face.method is {self.method!r}, expected landmark_map or rnet")
+        if self.method == "rnet" and self.model == STANDIN:
+            raise ConfigError(
+                "face.method=rnet predicts coefficients of the Basel face model and cannot drive the shipped face; add "
+                "--set face.model=BFM_model_front.mat"
+            )
+
+    @property
+    def batched(self) -> bool:
+        return self.method == "rnet"
 
     def weights(self) -> tuple[Weight, ...]:
-        model, detector = load_face(), load_detector()
-        return (
-            Weight(model.name, model.sha256, model.licence),
-            Weight(DETECTOR_PATH.stem, detector.sha256, model.licence),
-        )
+        model = open_face(self.model)
+        used = [Weight(model.name, model.sha256, model.licence)]
+        if self.model == STANDIN:
+            used.append(Weight(DETECTOR_PATH.stem, load_detector().sha256, model.licence))
+        if self.method == "rnet":
+            path = find_file(self.rnet, "face.rnet")
+            used.append(Weight(path.name, file_sha256(path), RESEARCH_ONLY))
+        return tuple(used)
 
     def load(self) -> FaceTools:
-        return FaceTools(load_face(), load_detector())
+        model = open_face(self.model)
+        offsets = load_detector().landmark_offset_dm if self.model == STANDIN else None
+        if self.method == "landmark_map":
+            return FaceTools(model, offsets, None)
+        if len(model.mean) != BFM_VERTICES:
+            raise AssetError(
+                f"face.method=rnet needs BFM's {BFM_VERTICES} front vertices; {self.model} is another face"
+            )
+        return FaceTools(model, None, load_rnet(find_file(self.rnet, "face.rnet")).to(resolve_device(self.device)))
+
+    def process(self, items: Sequence[Item], tools: FaceTools) -> list[Result]:
+        """Landmark fits go image by image; R-Net takes the batch at once."""
+        if tools.rnet is None:
+            return [self.guarded(item, tools) for item in items]
+        portraits = [decode_rgb(item.blob("portrait.png")) for item in items]
+        landmarks = [_landmarks(item) for item in items]
+        aligned = [_guarded_alignment(*pair) for pair in zip(portraits, landmarks, strict=True)]
+        usable = [one[0] for one in aligned if not isinstance(one, Rejected)]
+        found = iter(regress(tools.rnet, usable) if usable else [])
+        results = []
+        for item, portrait, points, one in zip(items, portraits, landmarks, aligned, strict=True):
+            if isinstance(one, Rejected):
+                results.append(Result.rejected(one.reason, one.message))
+            else:
+                fit, look = rnet_fit(tools.model, next(found), one[1], portrait, points)
+                results.append(self._result(item, tools, portrait, points, fit, look))
+        return results
 
     def process_item(self, item: Item, tools: FaceTools) -> Result:
-        portrait = decode_rgb(item.blob("portrait.png"))
-        landmarks = geometry.transform(item.row["crop_from_source"].astype(np.float64), item.row["landmarks68_px"])
+        portrait, landmarks = decode_rgb(item.blob("portrait.png")), _landmarks(item)
         config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
-        fit = fit_face(tools.model, landmarks, config, tools.detector.landmark_offset_dm)
-        look = fit_appearance(tools.model, fit, portrait)
+        fit = fit_face(tools.model, landmarks, config, tools.offsets_dm)
+        return self._result(item, tools, portrait, landmarks, fit, fit_appearance(tools.model, fit, portrait))
+
+    def _result(
+        self, item: Item, tools: FaceTools, portrait: np.ndarray, landmarks: np.ndarray, fit: FaceFit, look: Appearance
+    ) -> Result:
         matrix = face_crop_from_portrait(fit.head_from_face, fit.trans_dm, fit.alignment, self.size_px)
         crop = geometry.resample(portrait, matrix, self.size_px)
-        return Result(columns=_columns(landmarks, fit, look, matrix), blobs={"face.png": encode_png(crop)})
+        model, row = tools.model, item.row
+        columns = _columns(landmarks, fit, look, matrix) | {
+            "face_fit_method": self.method,
+            "face_model": model.name,
+            "face_model_sha256": model.sha256,
+            "head_offset": head_offset(model, row["body_model_sha256"], row["face_points_rest_m"]),
+        }
+        return Result(columns=columns, blobs={"face.png": encode_png(crop)})
+
+
+def _landmarks(item: Item) -> np.ndarray:
+    """The 68 landmarks in portrait px."""
+    return geometry.transform(item.row["crop_from_source"].astype(np.float64), item.row["landmarks68_px"])
+
+
+def _guarded_alignment(portrait: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, Alignment] | Rejected:
+    try:
+        return aligned_face(portrait, landmarks)
+    except Rejected as rejected:
+        return rejected
 
 
 def _columns(landmarks: np.ndarray, fit: FaceFit, look: Appearance, matrix: geometry.Affine) -> dict[str, Any]:
+    known = bool(np.isfinite(fit.sigma).all())
     return {
         "landmarks68": landmarks,
         "bfm_id": fit.identity,
@@ -92,12 +174,11 @@ def _columns(landmarks: np.ndarray, fit: FaceFit, look: Appearance, matrix: geom
         "bfm_angle": fit.angle_rad,
         "bfm_gamma": look.gamma.reshape(3, 9),
         "bfm_trans": fit.trans_dm,
-        "bfm_id_sigma": fit.sigma[:80],
-        "bfm_exp_sigma": fit.sigma[80:],
+        "bfm_id_sigma": fit.sigma[:80] if known else None,
+        "bfm_exp_sigma": fit.sigma[80:] if known else None,
         "face_alignment": np.array([fit.alignment.scale, *fit.alignment.centre_px]),
         "face_from_portrait": matrix,
         "face_fit_rmse": fit.rmse_px,
         "face_fit_colour_rmse": look.residual,
         "face_fit_iterations": fit.iterations,
-        "face_fit_method": "landmark_map",
     }

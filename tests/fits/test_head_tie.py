@@ -10,11 +10,8 @@ from dataprep.models.smpl import CHEST, HEAD, NECK
 FRONTAL = np.diag([1.0, -1.0, -1.0])
 
 
-def residual_chol(neck_rad: float, head_rad: float) -> torch.Tensor:
-    factor = torch.eye(85)
-    factor[3 * NECK : 3 * NECK + 3] *= neck_rad
-    factor[3 * HEAD : 3 * HEAD + 3] *= head_rad
-    return factor
+def covariance(neck_rad: float, head_rad: float) -> np.ndarray:
+    return np.diag([neck_rad**2] * 3 + [head_rad**2] * 3)
 
 
 def posed(seed: int = 0) -> np.ndarray:
@@ -24,14 +21,16 @@ def posed(seed: int = 0) -> np.ndarray:
 
 
 def test_covariance_reads_the_right_rows() -> None:
-    covariance = neck_head_covariance(residual_chol(0.1, 0.2))
-    np.testing.assert_allclose(np.diag(covariance), [0.01] * 3 + [0.04] * 3, rtol=1e-5)
+    factor = torch.eye(85)
+    factor[3 * NECK : 3 * NECK + 3] *= 0.1
+    factor[3 * HEAD : 3 * HEAD + 3] *= 0.2
+    np.testing.assert_allclose(neck_head_covariance(factor), covariance(0.1, 0.2), rtol=1e-5)
 
 
 def test_only_neck_and_head_move_and_the_chest_stays() -> None:
     rotations = posed()
     target = global_rotation(rotations, HEAD) @ Rotation.from_rotvec([0.1, 0.3, -0.1]).as_matrix()
-    tied = tie_head(rotations, target, residual_chol(0.15, 0.2), np.radians(3)).rotations
+    tied = tie_head(rotations, target, covariance(0.15, 0.2), np.radians(3)).rotations
     changed = [j for j in range(24) if not np.allclose(tied[j], rotations[j], atol=1e-9)]
     assert changed == [NECK, HEAD]
     np.testing.assert_array_equal(global_rotation(tied, CHEST), global_rotation(rotations, CHEST))
@@ -43,7 +42,7 @@ def test_the_tie_balances_measurement_and_prior() -> None:
     rotations[0] = FRONTAL
     neck_var, head_var, sigma = 0.15**2, 0.25**2, 0.05
     target = FRONTAL @ Rotation.from_rotvec([0, 0.4, 0]).as_matrix()
-    tie = tie_head(rotations, target, residual_chol(0.15, 0.25), sigma)
+    tie = tie_head(rotations, target, covariance(0.15, 0.25), sigma)
     total = 0.4 * (neck_var + head_var) / (neck_var + head_var + sigma**2)
     neck = Rotation.from_matrix(tie.rotations[NECK]).as_rotvec()
     head = Rotation.from_matrix(tie.rotations[HEAD]).as_rotvec()
@@ -56,13 +55,13 @@ def test_the_tie_balances_measurement_and_prior() -> None:
 def test_a_sharp_measurement_is_met_even_when_far() -> None:
     rotations = posed(4)
     target = global_rotation(rotations, HEAD) @ Rotation.from_rotvec([0.5, -0.9, 0.3]).as_matrix()
-    tie = tie_head(rotations, target, residual_chol(0.3, 0.3), 1e-3, iterations=10)
+    tie = tie_head(rotations, target, covariance(0.3, 0.3), 1e-3, iterations=10)
     assert tie.disagreement_after_rad < 0.01
 
 
 def test_an_infinite_sigma_leaves_the_fit_alone() -> None:
     rotations = posed(5)
-    tied = tie_head(rotations, np.eye(3), residual_chol(0.2, 0.2), np.inf).rotations
+    tied = tie_head(rotations, np.eye(3), covariance(0.2, 0.2), np.inf).rotations
     np.testing.assert_allclose(tied, rotations, atol=1e-12)
 
 
