@@ -95,7 +95,7 @@ class Generator(nn.Module):
         """
         key = (
             *(code.cpu().numpy().tobytes() for code in (z_id_1K, noise_1K, betas_1K)),
-            (id(truncation), truncation.psi) if truncation else None,
+            truncation.key() if truncation else None,
             dtype,
             tuple((parameter.data_ptr(), parameter._version) for parameter in self.parameters()),
         )

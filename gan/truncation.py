@@ -27,6 +27,10 @@ class Truncation:
     sr_K: Tensor
     psi: float = PSI
 
+    def key(self) -> tuple[float, bytes, bytes]:
+        """Return what tells two truncations apart."""
+        return self.psi, self.radiance_K.numpy(force=True).tobytes(), self.sr_K.numpy(force=True).tobytes()
+
     def towards_mean(self, value_BK: Float[Tensor, "b k"], mean_K: Float[Tensor, " k"]) -> Float[Tensor, "b k"]:
         return torch.lerp(mean_K, value_BK, self.psi)
 
