@@ -208,7 +208,8 @@ class Census:
         """Full rows of a few samples, arrays in their shape, by id."""
         present = set(pq.read_schema(self._path).names)
         names = ["sample_id", *(name for name in columns if name in present and name != "sample_id")]
-        mask = pa.array(np.isin(np.array(self.ids, dtype=object), list(set(ids))))
+        wanted = set(ids)
+        mask = pa.array([sample_id in wanted for sample_id in self.ids])
         table = pq.read_table(self._path, columns=names, partitioning=None).filter(mask)
         return {row["sample_id"]: row for row in rows_from_table(table)}
 
@@ -280,9 +281,7 @@ def _histogram(census: Census, rule: Any, threshold: float) -> Histogram:
     counts, _ = np.histogram(values, bins=BINS, range=(0.0, 1.0))
     median = round(float(np.median(values)), 6) if len(values) else None
     below = int((values < threshold).sum())
-    return Histogram(
-        rule.score, rule.desc, threshold, rule.rejects, tuple(counts.tolist()), len(values), below, median
-    )
+    return Histogram(rule.score, rule.desc, threshold, rule.rejects, tuple(counts.tolist()), len(values), below, median)
 
 
 def _coverage(census: Census) -> tuple[HeatMap, ...]:

@@ -107,4 +107,3 @@ def shrunk(rgb: Rgb, longest_px: int) -> Picture:
         return Picture(rgb, 1.0)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return Picture(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), scale)
-
