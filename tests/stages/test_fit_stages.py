@@ -12,9 +12,13 @@ from scipy.spatial.transform import Rotation
 from dataprep import geometry
 from dataprep.errors import ConfigError
 from dataprep.fits.camera import global_rotation, rotations_from_joints_zyx
+from dataprep.fits.detector import load_detector
+from dataprep.fits.face3dmm import landmark_offsets
+from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.fits.people import CAM_FROM_UPRIGHT
 from dataprep.images import decode_rgb, encode_png
 from dataprep.models.body_points import PosedPoints, body_points
+from dataprep.models.lifter import MEDIAPIPE_INDEX, POINT_NAMES
 from dataprep.models.rotations import matrix_from_zyx
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 from dataprep.schema import rows_from_table, table_from_rows
@@ -33,9 +37,24 @@ def degrees(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.degrees(Rotation.from_matrix(a.T @ b).magnitude()))
 
 
+def as_mediapipe_sees_it(keypoints: PosedPoints, face: PosedPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Image points, world points and landmarks in metres, with the detector's measured offsets and no noise."""
+    detector = load_detector()
+    image = keypoints.points[0].double().numpy()
+    rows = list(MEDIAPIPE_INDEX.values())
+    carriers = body_points(load_body(), POINT_NAMES).mass_KJ.argmax(1)
+    turns = keypoints.rotations[0, carriers].double().numpy()
+    image[rows] += (turns @ detector.image_offset_m[..., None])[..., 0]
+    world = image.copy()
+    world[rows] += (turns @ detector.world_offset_m[..., None])[..., 0]
+    head = keypoints.rotations[0, HEAD].double().numpy()
+    offset_dm = landmark_offsets(detector.landmark_offset_dm, CAM_FROM_GL @ head)
+    return image, world, face.points[0].double().numpy() + offset_dm @ head.T / 10
+
+
 @pytest.fixture(scope="module")
 def person() -> dict[str, Any]:
-    """Arms down, body turned 20 degrees, head turned 30 more and tilted; weak perspective, exact points."""
+    """Arms down, body turned 20 degrees, head turned 30 more and tilted; weak perspective, no noise."""
     angles = np.zeros((24, 3))
     angles[[16, 17]] = [[-65, 0, 0], [65, 0, 0]]
     angles[NECK], angles[HEAD] = (4, 14, 5), (6, 16, 6)
@@ -46,13 +65,14 @@ def person() -> dict[str, Any]:
     model = load_body()
     keypoints: PosedPoints = body_points(model, MEDIAPIPE_33)(rotations, betas)
     face: PosedPoints = body_points(model, IBUG)(rotations, betas)
-    pixels = SCALE_PX * keypoints.points[0, :, :2].numpy() + OFFSET_PX
+    image, world, landmarks = as_mediapipe_sees_it(keypoints, face)
+    pixels = SCALE_PX * image[:, :2] + OFFSET_PX
     row = {
         "source_width": 900,
         "source_height": 1200,
         "keypoints33": np.column_stack((pixels, np.ones(33))).astype(np.float32),
-        "keypoints33_world_m": (keypoints.points[0] - keypoints.points[0, 23:25].mean(0)).numpy(),
-        "landmarks68_px": (SCALE_PX * face.points[0, :, :2].numpy() + OFFSET_PX).astype(np.float32),
+        "keypoints33_world_m": (world - world[23:25].mean(0)).astype(np.float32),
+        "landmarks68_px": (SCALE_PX * landmarks[:, :2] + OFFSET_PX).astype(np.float32),
     }
     return {"row": row, "posed": face, "rotations": rotations[0].double().numpy()}
 
