@@ -45,15 +45,21 @@ def at_crossings(values_RSC: Float[Tensor, "r s c"], crossings: Crossings) -> Fl
 
 
 def _earliest_intervals(s_RS: Tensor, levels_L: Tensor, falling_only: bool) -> tuple[Tensor, Tensor]:
-    """Count the levels below every sample once, then look only at the intervals where that count changes."""
+    """Count the levels below every sample once, then look only at the intervals that hold a level.
+
+    Both ends belong to an interval: a sample that lies on a level to the last bit has been seen in the published
+    renders, as a hit where s only touches the level.
+    """
     order = levels_L.argsort()
-    below_RS = torch.bucketize(s_RS.contiguous(), levels_L[order], right=True, out_int32=True)
-    before, after = below_RS[:, :-1], below_RS[:, 1:]
-    rays, intervals = (before > after if falling_only else before != after).nonzero(as_tuple=True)
-    low = torch.minimum(before[rays, intervals], after[rays, intervals])
-    high = torch.maximum(before[rays, intervals], after[rays, intervals])
+    below_RS = torch.bucketize(s_RS.contiguous(), levels_L[order], out_int32=True)  # levels < s
+    up_to_RS = torch.bucketize(s_RS.contiguous(), levels_L[order], right=True, out_int32=True)  # levels <= s
+    low_RS, high_RS = below_RS[:, 1:], up_to_RS[:, :-1]
+    if not falling_only:
+        low_RS, high_RS = torch.minimum(low_RS, below_RS[:, :-1]), torch.maximum(high_RS, up_to_RS[:, 1:])
+    rays, intervals = (low_RS < high_RS).nonzero(as_tuple=True)
+    low, high = low_RS[rays, intervals], high_RS[rays, intervals]
     rank_L = torch.arange(len(levels_L), device=s_RS.device)
-    met_XL = (rank_L >= low[:, None]) & (rank_L < high[:, None])  # X changing intervals
+    met_XL = (rank_L >= low[:, None]) & (rank_L < high[:, None])  # X intervals that hold a level
     never = s_RS.shape[1]
     first_RL = torch.full((len(s_RS), len(levels_L)), never, dtype=torch.int64, device=s_RS.device)
     candidates_XL = torch.where(met_XL, intervals[:, None], never)

@@ -249,8 +249,10 @@ def intersect(points_RS3, s_RS, levels_L, falling_only: bool):
     """Hits and validity of every ray with every level: the earliest qualifying interval, the last one on a miss."""
     hits, valids = [], []
     for level in levels_L:
-        above = s_RS >= level
-        change = above[:, :-1] & ~above[:, 1:] if falling_only else above[:, :-1] != above[:, 1:]
+        before, after = s_RS[:, :-1], s_RS[:, 1:]
+        change = (before >= level) & (after <= level)
+        if not falling_only:
+            change |= (before <= level) & (after >= level)
         last = s_RS.shape[1] - 2
         near = torch.where(change.any(1), change.float().argmax(1), last)[:, None]
         s_near, s_far = s_RS.gather(1, near), s_RS.gather(1, near + 1)

@@ -26,7 +26,7 @@ def search_plainly(s, levels, falling_only):
     for r, ray in enumerate(s):
         for i, level in enumerate(levels):
             for k in range(len(ray) - 1):
-                falls, rises = ray[k] >= level > ray[k + 1], ray[k] < level <= ray[k + 1]
+                falls, rises = ray[k] >= level >= ray[k + 1], ray[k] <= level <= ray[k + 1]
                 if falls or (rises and not falling_only):
                     near[r, i], found[r, i] = k, True
                     break
@@ -37,6 +37,7 @@ def search_plainly(s, levels, falling_only):
 def test_search_is_the_plain_one(falling_only):
     random = np.random.default_rng(0)
     s = (random.standard_normal((60, 20)).cumsum(1) * 2 + 10).astype(np.float32)
+    s = np.round(s * 2) / 2  # many samples lie exactly on a level
     levels = np.linspace(15, 5, 9, dtype=np.float32)
     crossings = find_crossings(torch.from_numpy(s), torch.from_numpy(levels), 0.05, falling_only)
     near, found = search_plainly(s, levels, falling_only)
@@ -63,6 +64,14 @@ def test_a_rise_is_picked_but_invalid_when_any_change_counts():
     assert (rising.near_RL.item(), rising.found_RL.item(), rising.valid_RL.item()) == (0, True, False)
     falling = find_crossings(s, level, 0.05, falling_only=True)
     assert (falling.near_RL.item(), falling.valid_RL.item()) == (1, True)
+
+
+def test_touching_a_level_from_above_is_a_hit():
+    """Seen in the released code's maps: s comes down to the level to the last bit and rises again."""
+    for falling_only in (True, False):
+        crossings = find_crossings(torch.tensor([[6.0, 5.5, 5.0, 5.5]]), torch.tensor([5.0]), 0.05, falling_only)
+        assert crossings.valid_RL.item()
+        assert (crossings.near_RL.item(), crossings.fraction_RL.item()) == (1, 1.0)
 
 
 def test_small_steps_take_the_far_end():
