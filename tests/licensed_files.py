@@ -225,7 +225,7 @@ def plain_hmr() -> Hmr:
     upright = torch.eye(3).repeat(24, 1, 1)
     upright[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
     network.init_pose.copy_(sixd_from_matrix(upright).reshape(1, -1))
-    network.init_cam.copy_(torch.tensor([[0.9, 0.0, 0.0]]))
+    network.init_cam.copy_(torch.tensor([[0.95, 0.0, -0.35]]))
     return network.eval()
 
 

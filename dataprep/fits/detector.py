@@ -151,7 +151,7 @@ def _camera(rng: np.random.Generator, people: People) -> tuple[Callable[[Tensor]
 def _in_parts(people: People, body: BodyPoints, offset_m: np.ndarray) -> Tensor:
     """Offsets (B, P, 3) of the T pose, turned with the joint that moves each point most."""
     carrier = people.posed.rotations[:, body.mass_KJ.argmax(1)]
-    return (carrier @ torch.from_numpy(np.ascontiguousarray(offset_m)).float()[..., None])[..., 0]
+    return (carrier @ torch.from_numpy(np.array(offset_m)).float()[..., None])[..., 0]
 
 
 def _distort(rng: np.random.Generator, points: Tensor, extra: ExtraNoise) -> Tensor:

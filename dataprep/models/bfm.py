@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,10 @@ from dataprep.errors import AssetError
 STANDIN_PATH = Path(__file__).parent / "data" / "face_anny.npz"
 ID, EXP, TEX, LANDMARKS = 80, 64, 80, 68
 
-_MAT_ERRORS = (NotImplementedError, MatReadError)  # scipy reads versions below 7.3
+# What scipy raises on damaged .mat files, on other files, and on version 7.3, which it does not read.
+MAT_ERRORS = (
+    OSError, ValueError, TypeError, KeyError, IndexError, EOFError, NotImplementedError, MatReadError, zlib.error,
+)  # fmt: skip
 
 # Real spherical harmonics up to degree 2 as the reference scales them.
 _A = np.pi, 2 * np.pi / np.sqrt(3), 2 * np.pi / np.sqrt(8)
@@ -114,7 +118,7 @@ def load_face(path: Path = STANDIN_PATH) -> FaceModel:
         arrays = _read_arrays(data, path.suffix)
     except FileNotFoundError as missing:
         raise AssetError(f"face model {path.name}: no such file in {path.parent}; see `shhq-hs assets`") from missing
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, TypeError, *_MAT_ERRORS) as broken:
+    except (*MAT_ERRORS, zipfile.BadZipFile) as broken:
         raise AssetError(f"face model {path.name}: neither a readable .npz nor a .mat file ({broken})") from broken
     return face_from_arrays(arrays, path.stem, hashlib.sha256(data).hexdigest())
 

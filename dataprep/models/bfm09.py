@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.io
 from jaxtyping import Float
-from scipy.io.matlab import MatReadError
 
 from dataprep.errors import AssetError
 from dataprep.licensed import LICENSED, file_sha256
-from dataprep.models.bfm import EXP, ID, TEX, FaceModel, face_from_arrays
+from dataprep.models.bfm import EXP, ID, MAT_ERRORS, TEX, FaceModel, face_from_arrays
 
 MAIN_FILE = "01_MorphableModel.mat"
 FILES = (MAIN_FILE, "Exp_Pca.bin", "std_exp.txt", "BFM_front_idx.mat", "BFM_exp_idx.mat", "facemodel_info.mat")
 RAW_VERTICES, EXP_VERTICES = 53_490, 53_215
 
 _DM_PER_UNIT = 1e-5  # micrometres
-_MAT_ERRORS = (OSError, ValueError, TypeError, KeyError, NotImplementedError, MatReadError, zlib.error, EOFError)
 
 
 def bfm09_sha256(folder: Path) -> str:
@@ -94,7 +91,7 @@ def _expressions(folder: Path) -> np.ndarray:
 def _mat(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
         content = scipy.io.loadmat(io.BytesIO(path.read_bytes()), variable_names=list(keys))
-    except _MAT_ERRORS as broken:
+    except MAT_ERRORS as broken:
         raise AssetError(f"{path.name}: not a readable .mat file ({str(broken)[:120]})") from None
     missing = [key for key in keys if key not in content]
     if missing:

@@ -138,7 +138,7 @@ def _evaluate(value: Any, depth: int = 0) -> Any:
         return _from_array_state(value.state)
     if value.kind == "_frombuffer":
         buffer, dtype, shape, order = value.args
-        return np.frombuffer(_as_bytes(buffer), _dtype(dtype)).reshape(shape, order=order)
+        return np.frombuffer(_as_bytes(buffer), _dtype(dtype)).copy().reshape(shape, order=order)
     if value.kind == "scalar":
         return np.frombuffer(_as_bytes(value.args[1]), _dtype(value.args[0]))[0]
     if value.kind in _SPARSE:
@@ -150,7 +150,7 @@ def _evaluate(value: Any, depth: int = 0) -> Any:
 
 def _from_array_state(state: Any) -> np.ndarray:
     _, shape, dtype, fortran, content = state
-    array = np.frombuffer(_as_bytes(content), _dtype(dtype))
+    array = np.frombuffer(_as_bytes(content), _dtype(dtype)).copy()
     return array.reshape(shape, order="F" if fortran else "C")
 
 

@@ -1,0 +1,146 @@
+"""The user's own files through the pipeline: found by name, used, named in every row, and never replaced in silence."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dataprep.errors import AssetError, ConfigError
+from dataprep.licensed import file_sha256
+from dataprep.schema import rows_from_table
+from dataprep.stages.body import Body
+from dataprep.stages.face import Face
+from pipelines.cli import main
+from tests.licensed_files import write_bfm_front, write_hmr, write_rnet, write_smpl_pickle
+
+PHOTO = Path(__file__).parents[2] / "samples" / "people" / "no_segment" / "p001.jpg"
+SMPL = ("--set", "body.model=SMPL_NEUTRAL.pkl")
+BFM = ("--set", "face.model=BFM_model_front.mat")
+FAST = ("--set", "superres.model=animevideov3", "--cluster", "serial")
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("assets")
+    write_smpl_pickle(folder / "SMPL_NEUTRAL.pkl", 10, chumpy=True)
+    write_bfm_front(folder / "BFM_model_front.mat")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _folder(assets: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SHHQ_HS_ASSETS", str(assets))
+    return
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    (folder / "p001.jpg").write_bytes(PHOTO.read_bytes())
+    return folder
+
+
+def stage_rows(out: Path, stage: str) -> list[dict[str, Any]]:
+    (part,) = (out / "stages").glob(f"{stage}-*/part-*.parquet")
+    return rows_from_table(pq.read_table(part))
+
+
+def test_a_missing_file_is_named_with_its_source_and_the_next_command(tmp_path: Path, capsys: Any) -> None:
+    for setting, words in (
+        ("body.model=SMPL_NEUTRAL.npz", ("body.model=SMPL_NEUTRAL.npz: no such file", "smpl.is.tue.mpg.de")),
+        ("face.model=elsewhere/01_MorphableModel.mat", ("01_MorphableModel.mat: no such file", "faces.dmi.unibas.ch")),
+    ):
+        assert main(["plan", str(PHOTO.parent), "--out", str(tmp_path / "out"), "--set", setting]) == 2
+        error = capsys.readouterr().err
+        assert all(word in error for word in (*words, "shhq-hs assets", "SHHQ_HS_ASSETS")), error
+    with pytest.raises(AssetError, match=r"body\.hmr=model_checkpoint\.pt: no such file.*nkolot/SPIN"):
+        Body(model="SMPL_NEUTRAL.pkl", regressor="hmr").weights()
+    with pytest.raises(AssetError, match=r"face\.rnet=epoch_20\.pth: no such file.*Deep3DFaceRecon"):
+        Face(model="BFM_model_front.mat", method="rnet").weights()
+
+
+def test_bases_are_not_mixed() -> None:
+    with pytest.raises(ConfigError, match=r"hmr predicts coefficients of the real SMPL.*body\.model=SMPL_NEUTRAL"):
+        Body(regressor="hmr")
+    with pytest.raises(ConfigError, match=r"rnet predicts coefficients of the Basel face.*face\.model="):
+        Face(method="rnet")
+    with pytest.raises(ConfigError, match="starts from the lifter"):
+        Body(model="SMPL_NEUTRAL.pkl", regressor="hmr", method="map")
+
+
+def test_a_body_without_its_own_lifter_is_refused_with_the_command(assets: Path) -> None:
+    assert not list(assets.glob("lifter_*"))
+    with pytest.raises(AssetError, match=r"no lifter is trained .*train-lifter -- --body SMPL_NEUTRAL\.pkl"):
+        Body(model="SMPL_NEUTRAL.pkl").weights()
+
+
+def test_a_lifter_of_another_body_is_refused(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shipped weights under the user's body's name do not pass."""
+    from dataprep.models.body_files import lifter_path, open_body
+    from dataprep.models.lifter import WEIGHTS_PATH
+
+    body = open_body("SMPL_NEUTRAL.pkl")
+    monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))
+    lifter_path(body).write_bytes(WEIGHTS_PATH.read_bytes())
+    with pytest.raises(AssetError, match=r"was trained on body model body_anny .*not on SMPL_NEUTRAL"):
+        Body(model=str(assets / "SMPL_NEUTRAL.pkl")).weights()
+
+
+@pytest.fixture(scope="module")
+def built(assets: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SMPL with a lifter trained for a moment, MAP; BFM by landmarks: the whole pipeline."""
+    out = tmp_path_factory.mktemp("out")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SHHQ_HS_ASSETS", str(assets))
+        trained = ["--body", "SMPL_NEUTRAL.pkl", "--steps", "120", "--hidden", "96"]
+        assert main(["train-lifter", "--", *trained]) == 0
+        assert main(["run", str(photos), "--out", str(out), *FAST, *SMPL, *BFM, "--set", "body.method=map"]) == 0
+    return out
+
+
+def test_the_pipeline_accepts_a_photo_with_smpl_and_bfm(built: Path, assets: Path) -> None:
+    (row,) = rows_from_table(pq.read_table(built / "manifest.parquet"))
+    assert row["status"] == "ok", (row["stage"], row["reason"], row["message"])
+    models = json.loads(row["models"])
+    named = {entry["name"]: entry for entry in (*models["body"], *models["face"])}
+    assert set(named) == {"SMPL_NEUTRAL", "lifter", "BFM_model_front"}
+    assert {entry["licence"] for entry in named.values()} == {"research-only"}
+    assert named["SMPL_NEUTRAL"]["sha256"] == row["body_model_sha256"] == file_sha256(assets / "SMPL_NEUTRAL.pkl")
+    assert named["BFM_model_front"]["sha256"] == row["face_model_sha256"] == file_sha256(assets / "BFM_model_front.mat")
+    assert (row["body_model"], row["body_regressor"], row["face_fit_method"]) == (
+        "SMPL_NEUTRAL",
+        "lifter",
+        "landmark_map",
+    )
+    assert row["face_fit_rmse"] < 6
+    assert row["head_disagreement"] < row["head_disagreement_before"] + 1e-3
+
+
+def test_the_head_offset_of_a_foreign_pair_is_nearly_none(built: Path) -> None:
+    """Both files hold the stand-in's head, so their axes agree; five points find that to a few degrees."""
+    (row,) = stage_rows(built, "face")
+    angle = np.degrees(np.arccos(np.clip((np.trace(row["head_offset"]) - 1) / 2, -1, 1)))
+    assert angle < 6
+
+
+def test_hmr_and_rnet_run_through_the_stages(photos: Path, assets: Path, tmp_path: Path) -> None:
+    write_hmr(assets / "model_checkpoint.pt")
+    write_rnet(assets / "epoch_20.pth")
+    settings = ("body.regressor=hmr", "body.max_steps=1", "face.method=rnet", "crop.min_inside=0.2")
+    flags = [part for setting in settings for part in ("--set", setting)]
+    arguments = ["run", str(photos), "--out", str(tmp_path), *FAST, *SMPL, *BFM, *flags, "--until", "camera"]
+    assert main(arguments) == 0
+    for stage in ("body", "face", "camera"):
+        (row,) = stage_rows(tmp_path, stage)
+        assert row["status"] == "ok", (stage, row["reason"], row["message"])
+    (body,), (face,) = stage_rows(tmp_path, "body"), stage_rows(tmp_path, "face")
+    assert (body["body_regressor"], body["body_fit_method"], body["body_fit_iterations"]) == ("hmr", "eft", 1)
+    assert (face["face_fit_method"], face["face_fit_iterations"]) == ("rnet", 0)
+    assert face["bfm_id_sigma"] is None
+    assert np.isfinite(face["bfm_gamma"]).all()
+    described = json.loads(next((tmp_path / "stages").glob("face-*/stage.json")).read_text())["stage"]["weights"]
+    assert ["epoch_20.pth", file_sha256(assets / "epoch_20.pth")] in described
