@@ -4,7 +4,10 @@
     +-- ConfigError                unknown key, wrong type, value out of range
     +-- AssetError                 a model file is missing, corrupt or of another schema
     +-- StoreError                 an output folder cannot be used as it is
+    |   +-- Unwritable             a file of the output folder could not be written: disk full, read-only
+    +-- ClusterLost                the workers are gone and do not come back
     +-- SourceChanged              an input file no longer has the bytes that were indexed
+    +-- Unreadable                 an input file cannot be read
     Rejected                       a rule said no to one image; becomes a row, never stops a run
 
 A message names the thing, the value, what was expected and the next command to type.
@@ -25,6 +28,20 @@ class AssetError(ShhqError):
 
 class StoreError(ShhqError):
     """The output folder belongs to something else, is locked, or cannot be written."""
+
+
+class Unwritable(StoreError):
+    """The disk is full, over quota or read-only. What was committed before is whole."""
+
+
+class ClusterLost(ShhqError):
+    """The scheduler or all of its workers are gone."""
+
+
+class Unreadable(ShhqError):
+    """An input file cannot be read: permissions, vanished, no regular file. `reason` goes into the row."""
+
+    reason = "unreadable"
 
 
 class SourceChanged(ShhqError):

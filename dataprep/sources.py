@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, Unreadable
+from dataprep.filenames import escape, unescape
+from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2"}
@@ -22,9 +25,10 @@ MASK_FOLDERS = ("segments", "segment", "masks", "mask")
 IMAGE_FOLDER = "no_segment"
 PARSING_FOLDERS = ("parsing", "parsings", "SHHQ-1.0_parsing")
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
+_CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
 COLUMNS = (
-    Column("source_path", STRING, "path of the input file below the source folder, '/' separated"),
+    Column("source_path", STRING, "path of the input file below the source folder, '/' separated (dataprep.filenames)"),
     Column("source_sha256", HASH256, "sha256 of the input file"),
     Column("source_bytes", UINT64, "size of the input file", unit="B"),
     Column("duplicate_of", STRING, "sample_id of the first input with the same bytes, null for the first"),
@@ -40,11 +44,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Source:
-    """One input file. `sha256` and `mask_sha256` are raw digests."""
+    """One input file. `sha256` and `mask_sha256` are raw digests; paths are text as `filenames.escape` writes it.
+
+    `refused` is "reason: message" when the file cannot be read; it has a row all the same, and no `sha256`.
+    """
 
     path: str
     size: int
-    sha256: bytes = b""
+    sha256: bytes | None = None
     sample_id: str = ""
     duplicate_of: str | None = None
     mask_path: str | None = None
@@ -52,29 +59,36 @@ class Source:
     openpose: str | None = None
     dataset: str = "folder"
     part: int = 0
+    refused: str | None = None
 
 
 def scan(root: Path) -> list[Source]:
     """All inputs below `root`, sorted by relative path, not yet read.
 
-    Hidden files and folders are passed over; links to folders are not followed. Raises ConfigError when `root` is no
-    folder or holds no image file.
+    Hidden files and folders are passed over; links to folders are not followed. What has an image's name and is no file
+    (a dangling link, a pipe) and a folder that cannot be listed are inputs too, refused ones. Raises ConfigError when
+    `root` is no folder or holds no image file.
     """
     if not root.is_dir():
         raise ConfigError(f"SOURCE {str(root)!r} is not a folder; give the folder that holds the photographs")
-    files = dict(_walk(root))
+    found = dict(_walk(root))
+    files = {path: entry.size for path, entry in found.items() if not entry.refused}
     auxiliary = _auxiliary_prefixes(files)
+    for path, entry in found.items():
+        if entry.refused and path.endswith("/") and path.startswith(auxiliary):
+            raise ConfigError(f"{path} in SOURCE holds the images' masks or maps, and {entry.refused}; mend or move it")
     keypoints = _openpose_lines(root, files)
     sources = [
         Source(
             path,
-            size,
+            entry.size,
             mask_path=_mask_of(path, files),
-            openpose=keypoints.get(PurePosixPath(path).name),
-            dataset="shhq" if IMAGE_FOLDER in PurePosixPath(path).parts[:-1] else "folder",
+            openpose=keypoints.get(path.rpartition("/")[2]),
+            dataset="shhq" if f"/{IMAGE_FOLDER}/" in f"/{path}" else "folder",
+            refused=entry.refused,
         )
-        for path, size in sorted(files.items())
-        if PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES and not path.startswith(auxiliary)
+        for path, entry in sorted(found.items())
+        if (_is_image(path) or path.endswith("/")) and not path.startswith(auxiliary)
     ]
     if not sources:
         known = " ".join(sorted(IMAGE_SUFFIXES))
@@ -82,17 +96,52 @@ def scan(root: Path) -> list[Source]:
     return sources
 
 
-def _walk(root: Path) -> Iterator[tuple[str, int]]:
-    pending = [root]
+@dataclass(frozen=True)
+class _Entry:
+    size: int
+    refused: str | None = None
+
+
+def _walk(root: Path) -> Iterator[tuple[str, _Entry]]:
+    """Relative path (as text; folders that cannot be listed end in "/") of every file, by folder."""
+    pending = [""]
     while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(Path(entry.path))
-                elif entry.is_file():
-                    yield Path(entry.path).relative_to(root).as_posix(), entry.stat().st_size
+        prefix = pending.pop()
+        try:
+            with os.scandir(os.path.join(root, prefix)) as entries:
+                for entry in entries:
+                    name = prefix + entry.name
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(f"{name}/")
+                    elif state := _state(entry):
+                        yield escape(name), state
+        except OSError as error:
+            if not prefix:
+                raise ConfigError(f"SOURCE {str(root)!r} cannot be listed: {why(error)}") from error
+            yield escape(prefix), _Entry(0, f"unreadable: the folder cannot be listed: {why(error)}")
+
+
+def _state(entry: os.DirEntry[str]) -> _Entry | None:
+    """None for a link to a folder."""
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return _Entry(0, f"unreadable: the file cannot be read: {why(error)}")
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return _Entry(0, "unreadable: not a regular file")
+    if status.st_size > MAX_BYTES:
+        return _Entry(status.st_size, "too_large: the file is larger than 1 GiB")
+    return _Entry(status.st_size)
+
+
+def _is_image(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return bool(stem) and (dot + suffix).lower() in IMAGE_SUFFIXES
 
 
 def _auxiliary_prefixes(files: dict[str, int]) -> tuple[str, ...]:
@@ -102,9 +151,9 @@ def _auxiliary_prefixes(files: dict[str, int]) -> tuple[str, ...]:
 
 
 def _mask_of(path: str, files: dict[str, int]) -> str | None:
-    parts = PurePosixPath(path).parts
-    if IMAGE_FOLDER not in parts[:-1]:
+    if f"/{IMAGE_FOLDER}/" not in f"/{path}":
         return None
+    parts = PurePosixPath(path).parts
     depth = parts.index(IMAGE_FOLDER)
     stem = PurePosixPath(path).stem
     for folder in MASK_FOLDERS:
@@ -121,7 +170,11 @@ def _openpose_lines(root: Path, files: dict[str, int]) -> dict[str, str]:
     for path in sorted(files):
         if not (path.endswith(".txt") and "openpose" in path.lower()):
             continue
-        for line in (root / path).read_text(errors="replace").splitlines():
+        try:
+            text = read_bytes(root, unescape(path)).decode(errors="replace")
+        except Unreadable as error:
+            raise ConfigError(f"{path} holds key points of the images, but {error}; mend or move it") from error
+        for line in text.splitlines():
             name, *numbers = line.split()
             if len(numbers) == 50:
                 lines[name] = " ".join(numbers)
@@ -137,33 +190,54 @@ def identify(
     cache: dict[FileState, bytes] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[Source]:
-    """Hash every input (8 threads) and set ids. Bytes are read, never kept.
+    """Hash every input (8 threads) and set ids. Bytes are read, never kept; what cannot be read becomes refused.
 
     `cache` maps the state of a file to its digest; files found there are not read again, new ones are added.
     """
     cache = {} if cache is None else cache
 
     def digest_of(path: str) -> bytes:
-        stat = (root / path).stat()
-        state = (path, stat.st_size, stat.st_mtime_ns)
+        name = unescape(path)
+        try:
+            status = (root / name).stat()
+        except OSError as error:
+            raise Unreadable(f"the file cannot be read: {why(error)}") from error
+        state = (path, status.st_size, status.st_mtime_ns)
         if state not in cache:
-            with (root / path).open("rb") as file:
-                cache[state] = hashlib.file_digest(file, "sha256").digest()
+            cache[state] = sha256_of(root, name)
         return cache[state]
 
     def read(source: Source) -> Source:
-        digest = digest_of(source.path)
-        sample_id = hashlib.sha256(source.path.encode("utf-8", "surrogateescape") + b"\0" + digest).hexdigest()[:32]
-        mask = digest_of(source.mask_path) if source.mask_path else None
-        return replace(source, sha256=digest, sample_id=sample_id, mask_sha256=mask)
+        if source.refused:
+            return _refused(source, source.refused)
+        try:
+            digest = digest_of(source.path)
+        except Unreadable as error:
+            return _refused(source, f"{error.reason}: {error}")
+        try:
+            mask = digest_of(source.mask_path) if source.mask_path else None
+        except Unreadable as error:
+            return _refused(source, f"{error.reason}: its mask: {error}")
+        return replace(source, sha256=digest, sample_id=_sample_id(source, digest), mask_sha256=mask)
 
     found: list[Source] = []
     with ThreadPoolExecutor(8) as pool:
-        for source in pool.map(read, sources):
-            found.append(source)
+        chunks = [sources[i : i + _CHUNK] for i in range(0, len(sources), _CHUNK)]
+        for chunk in pool.map(lambda chunk: [read(source) for source in chunk], chunks):
+            found += chunk
             if progress:
                 progress(len(found))
     return found
+
+
+def _sample_id(source: Source, content: bytes) -> str:
+    """From path and content; the path counts by its bytes, as on disk."""
+    return hashlib.sha256(os.fsencode(unescape(source.path)) + b"\0" + content).hexdigest()[:32]
+
+
+def _refused(source: Source, why_not: str) -> Source:
+    """Once the file can be read it is another input, so that nothing of the refused row is taken for it."""
+    return replace(source, sample_id=_sample_id(source, why_not.encode()), refused=why_not)
 
 
 def arrange(found: list[Source], known: list[Source], part_size: int) -> list[Source]:
@@ -185,11 +259,12 @@ def arrange(found: list[Source], known: list[Source], part_size: int) -> list[So
         arranged.append(replace(source, part=next_part))
         room -= 1
     first: dict[bytes, str] = {}
-    return [replace(s, duplicate_of=_other(first.setdefault(s.sha256, s.sample_id), s.sample_id)) for s in arranged]
-
-
-def _other(first_id: str, own_id: str) -> str | None:
-    return first_id if first_id != own_id else None
+    for i, source in enumerate(arranged):
+        if source.sha256 is not None:
+            original = first.setdefault(source.sha256, source.sample_id)
+            if original != source.sample_id:
+                arranged[i] = replace(source, duplicate_of=original)
+    return arranged
 
 
 def part_size_for(n_inputs: int) -> int:

@@ -14,16 +14,18 @@ Every file appears by temporary name, fsync and rename. Payloads depend on input
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
 import os
 import re
+import shutil
 import socket
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +33,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataprep.errors import StoreError
+from dataprep.errors import StoreError, Unwritable
+from dataprep.reading import why
 from dataprep.schema import STRING, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.stages.base import Result, Stage
 
@@ -45,21 +48,60 @@ ROW_COLUMNS = (
 )
 
 
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write `path` so that it appears whole or not at all: temporary name, fsync, rename, directory fsync."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `path` so that it appears whole or not at all: temporary name, fsync, rename, directory fsync.
+
+    Raises Unwritable when the disk is full or does not let us write.
+    """
     temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = temporary.open("wb")
     try:
-        with temporary.open("wb") as file:
+        try:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            with _explained(path):
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                os.replace(temporary, path)
+        except OSError as error:  # from the caller's own writes; what it read may fail for other reasons
+            if error.errno in _CANNOT_WRITE:
+                raise unwritable(path, error) from error
+            raise
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            file.close()  # flushes again, onto the same full disk
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> Unwritable:
+    """The error for a file that could not be written, with what is free where it should lie."""
+    return Unwritable(f"{path} cannot be written: {why(error)} ({_free(path)} free there); finished parts are whole")
+
+
+def _free(path: Path) -> str:
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        free_bytes = shutil.disk_usage(folder).free
+    except OSError:
+        return "unknown space"
+    return f"{free_bytes / 1e9:.1f} GB" if free_bytes >= 1e9 else f"{free_bytes / 1e6:.1f} MB"
 
 
 def _sync_directory(folder: Path) -> None:
@@ -72,6 +114,12 @@ def _sync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file of ours, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Atomic, sorted, indented JSON."""
     with atomic_file(path) as file:
@@ -81,7 +129,14 @@ def write_json(path: Path, value: Any) -> None:
 def write_table(path: Path, table: pa.Table, row_group_size: int = 8192) -> None:
     """Atomic zstd parquet; the same bytes for the same table and pyarrow version."""
     with atomic_file(path) as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=row_group_size, write_statistics=False)
+        pq.write_table(
+            table,
+            file,
+            compression="zstd",
+            row_group_size=row_group_size,
+            write_statistics=False,
+            write_page_checksum=True,  # `verify --deep` reads them
+        )
 
 
 def add_tar_member(tar: tarfile.TarFile, name: str, data: bytes) -> int:
@@ -174,6 +229,12 @@ class Store:
         with atomic_file(path) as file:
             file.write(data)
         return {"tar_bytes": str(len(data)), "tar_sha256": hashlib.sha256(data).hexdigest()}
+
+    def remove_part(self, ref: StageRef, part: int) -> None:
+        """Uncommit a part: first what makes it count, then its images."""
+        path = self.part_path(ref, part)
+        path.unlink(missing_ok=True)
+        path.with_suffix(".tar").unlink(missing_ok=True)
 
     def read_tar(self, ref: StageRef, part: int, offset: int, size: int) -> bytes:
         """`size` bytes at `offset` of a part's tar; raises StoreError when the tar is cut off."""

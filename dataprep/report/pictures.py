@@ -21,8 +21,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dataprep.errors import Rejected
+from dataprep.errors import Rejected, Unreadable
+from dataprep.filenames import unescape
 from dataprep.images import decode_rgb
+from dataprep.reading import read_bytes
 from dataprep.stages.aggregate import DatasetView
 
 Rgb = UInt8[np.ndarray, "h w 3"]
@@ -54,7 +56,7 @@ class Picture:
 def source_folder(out: Path) -> Path | None:
     """The folder of photographs the data set in `out` was last built from, None when unknown or gone."""
     try:
-        folder = Path(json.loads((out / "runs" / "source.json").read_text())["source"])
+        folder = Path(unescape(json.loads((out / "runs" / "source.json").read_text())["source"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return folder if folder.is_dir() else None
@@ -65,9 +67,9 @@ def read_photograph(folder: Path | None, row: Mapping[str, Any]) -> Rgb | None:
     if folder is None:
         return None
     try:
-        data = (folder / row["source_path"]).read_bytes()
+        data = read_bytes(folder, unescape(row["source_path"]))
         return decode_rgb(data) if hashlib.sha256(data).digest() == row["source_sha256"] else None
-    except (OSError, Rejected):
+    except (Unreadable, Rejected):
         return None
 
 

@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from dataprep.errors import Rejected, SourceChanged
+from dataprep.filenames import unescape
+from dataprep.reading import read_bytes
 from dataprep.schema import Column
 
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
@@ -56,7 +58,11 @@ class Item:
         return self.read_blob(name)
 
     def source(self) -> bytes:
-        """The source file's bytes; raises SourceChanged when they are not the ones that were indexed."""
+        """The source file's bytes; raises SourceChanged when they are not the ones that were indexed, Unreadable when
+        they cannot be read now, and Rejected when they could not be read for the index.
+        """
+        if refused := self.row.get("refused"):
+            raise Rejected(*refused.split(": ", 1))
         return self._read("source_path", "source_sha256")
 
     def mask(self) -> bytes | None:
@@ -64,7 +70,7 @@ class Item:
         return self._read("mask_path", "mask_sha256") if self.row.get("mask_path") else None
 
     def _read(self, path_key: str, sha_key: str) -> bytes:
-        data = (self.source_root / self.row[path_key]).read_bytes()
+        data = read_bytes(self.source_root, unescape(self.row[path_key]))
         if hashlib.sha256(data).digest() != self.row[sha_key]:
             raise SourceChanged(f"{self.row[path_key]}: the file changed since it was indexed; run the command again")
         return data

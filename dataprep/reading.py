@@ -1,0 +1,70 @@
+"""Reading files that are not ours: they may be slow, vanish, change or be no files at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from dataprep.errors import Unreadable
+
+MAX_BYTES = 1 << 30  # no photograph is larger; a file is held in memory whole
+_PAUSES_S = (0.1, 0.5)  # network file systems hiccup; two more tries
+_LASTING = {
+    errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENXIO,
+}  # fmt: skip
+T = TypeVar("T")
+
+
+def read_bytes(root: Path, name: str) -> bytes:
+    """The bytes of `root / name`; raises Unreadable, which says why, when it cannot be read."""
+    return _patiently(lambda: _read(root / name))
+
+
+def sha256_of(root: Path, name: str) -> bytes:
+    """Digest of `root / name`, read in pieces; raises Unreadable."""
+    return _patiently(lambda: _digest(root / name))
+
+
+def why(error: OSError) -> str:
+    """What went wrong, without the path of the machine."""
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _patiently(read: Callable[[], T]) -> T:
+    for pause_s in _PAUSES_S:
+        try:
+            return read()
+        except OSError as error:
+            if error.errno in _LASTING:
+                break
+            time.sleep(pause_s)
+    try:
+        return read()
+    except OSError as error:
+        raise Unreadable(f"the file cannot be read: {why(error)}") from error
+
+
+def _open(path: Path) -> int:
+    """Never waits: opening a pipe that nobody writes to would."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.ENXIO, "not a regular file" if not stat.S_ISREG(status.st_mode) else "larger than 1 GiB")
+
+
+def _read(path: Path) -> bytes:
+    with open(_open(path), "rb") as file:
+        return file.read(MAX_BYTES)
+
+
+def _digest(path: Path) -> bytes:
+    with open(_open(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
