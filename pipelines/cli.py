@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataprep import __version__
-from dataprep.errors import ShhqError
+from dataprep.errors import ConfigError, ShhqError
 
 if TYPE_CHECKING:  # torch and dask are imported by the command that needs them
     from pipelines.dag import Dag
@@ -29,6 +29,7 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs plan samples/people --out build/shhq-hs    what would run, and why
   shhq-hs status build/shhq-hs                       how far it is, and what was lost where
   shhq-hs show build/shhq-hs SAMPLE_ID               one image's whole story
+  shhq-hs errors build/shhq-hs                       every image that was lost, and why
   shhq-hs assets                                     model files: found, missing, where to get them
 """
 _SETTINGS = """\
@@ -42,14 +43,16 @@ examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to mend."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(arguments)
+    options.arguments = arguments
     try:
         return options.run(options)
     except ShhqError as error:
         print(f"shhq-hs: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nshhq-hs: stopped; finished parts are kept. To resume, run the same command again.", file=sys.stderr)
+        print("\nshhq-hs: stopped; finished parts are kept", file=sys.stderr)
         return 130
 
 
@@ -64,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", default="auto", help="worker processes: a number, or auto = one per core (default)")
     run.add_argument(
         "--cluster", default="local", help="local (default), serial (no dask, for debugging), or tcp://host:port"
+    )
+    run.add_argument(
+        "--max-error-fraction",
+        type=float,
+        default=0.01,
+        metavar="F",
+        help="stop early when more than this part of a stage's images fail (default 0.01, judged after 256 images)",
     )
     run.set_defaults(run=_run)
 
@@ -82,6 +92,22 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--png", type=Path, help="where to write the picture (default: OUT/report/show/<id>.png)")
     show.set_defaults(run=_show)
 
+    errors = verbs.add_parser("errors", help="every image that is not ok, with its reason and path")
+    errors.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    _add_choice_arguments(errors, statuses="")
+    errors.add_argument("--traceback", action="store_true", help="also print the tracebacks of errors")
+    errors.set_defaults(run=_errors)
+
+    retry = verbs.add_parser("retry", help="let the next run compute failed images again")
+    retry.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    _add_choice_arguments(retry, statuses="error,timeout,crash")
+    retry.set_defaults(run=_retry)
+
+    verify = verbs.add_parser("verify", help="is the data set whole, and every file as it was written?")
+    verify.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    verify.add_argument("--deep", action="store_true", help="also read and hash every byte")
+    verify.set_defaults(run=_verify)
+
     assets = verbs.add_parser("assets", help="model files: what each enables, found or missing, where to get it")
     assets.set_defaults(run=_assets)
 
@@ -91,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     accuracy.add_argument("--json", type=Path, help="also write the numbers here")
     accuracy.add_argument("--csv", type=Path, help="also write every error of every sample here")
     accuracy.set_defaults(run=_accuracy)
+
+    export = verbs.add_parser("export-eft", help="body fits as JSON in the layout of EFT's published files")
+    export.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where the JSON goes")
+    export.add_argument("--all", action="store_true", help="keep fits that EFT's own exporter would leave out")
+    export.set_defaults(run=_export_eft)
 
     lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
     lifter.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="see: shhq-hs train-lifter -- --help")
@@ -105,6 +137,15 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change a parameter")
 
 
+def _add_choice_arguments(parser: argparse.ArgumentParser, statuses: str) -> None:
+    parser.add_argument("--stage", default="", metavar="S[,S]", help="only rows that these stages lost")
+    default = statuses or "all"
+    parser.add_argument(
+        "--status", default=statuses, metavar="X[,X]", help=f"of rejected, error, timeout, crash (default: {default})"
+    )
+    parser.add_argument("--reason", default="", metavar="R[,R]", help="only rows with these reasons")
+
+
 def _dag(options: argparse.Namespace) -> Dag:
     from pipelines import config
 
@@ -113,13 +154,18 @@ def _dag(options: argparse.Namespace) -> Dag:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from pipelines import summary
+    from pipelines import resume, summary
     from pipelines.executors import make_executor
     from pipelines.run import run
 
+    if not 0 <= options.max_error_fraction <= 1:
+        raise ConfigError(f"--max-error-fraction {options.max_error_fraction}: expected a number from 0 to 1")
     dag = _dag(options)
-    with make_executor(options.cluster, options.workers) as executor:
-        outcome = run(options.source, options.out, dag, executor)
+    command = resume.command_line(options.arguments)
+    with resume.hint(command), make_executor(options.cluster, options.workers) as executor:
+        outcome = run(options.source, options.out, dag, executor, options.max_error_fraction, command)
+    if outcome.stopped:
+        return resume.print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
     return summary.after_run(options.out, dag, outcome)
 
 
@@ -146,6 +192,24 @@ def _show(options: argparse.Namespace) -> int:
     return show(options.out, options.sample, options.png)
 
 
+def _errors(options: argparse.Namespace) -> int:
+    from pipelines.errors import print_errors
+
+    return print_errors(options.out, options.stage, options.status, options.reason, options.traceback)
+
+
+def _retry(options: argparse.Namespace) -> int:
+    from pipelines.retry import retry
+
+    return retry(options.out, options.stage, options.status, options.reason)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pipelines.verify import verify
+
+    return verify(options.out, options.deep)
+
+
 def _assets(options: argparse.Namespace) -> int:
     from pipelines.assets import print_assets
 
@@ -156,6 +220,14 @@ def _accuracy(options: argparse.Namespace) -> int:
     from pipelines.accuracy import report
 
     return report(options.out, options.truth, options.json, options.csv)
+
+
+def _export_eft(options: argparse.Namespace) -> int:
+    from dataprep.eft_json import export_eft
+
+    written, left_out = export_eft(options.out, options.output, options.all)
+    print(f"{options.output}: {written} fits; {left_out} left out (49-joint loss above 5e-4 or a beta beyond 3)")
+    return 0
 
 
 def _train_lifter(options: argparse.Namespace) -> int:

@@ -10,14 +10,16 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from typing import Any, Self
 
 import dask
 from distributed import Client, LocalCluster, WorkerPlugin, as_completed
 from distributed.scheduler import KilledWorker
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ClusterLost, ConfigError
 from pipelines import watchdog
+from pipelines.stopping import ignore_interrupts
 
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -73,6 +75,7 @@ def prepare_worker() -> None:
     """`prepare_process` for a process that may be ended when an image takes too long."""
     prepare_process()
     watchdog.enable()
+    ignore_interrupts()
 
 
 def worker_died(outcome: object) -> bool:
@@ -157,8 +160,14 @@ class DaskExecutor(Executor):
     def completed(self) -> Iterator[tuple[Any, Any]]:
         future = next(self._finished)
         task = self._tasks.pop(future.key)
-        error = future.exception()
-        yield task, (future.result() if error is None else error)
+        try:
+            error = future.exception()
+            outcome = future.result() if error is None else error
+        except (CancelledError, OSError, TimeoutError) as lost:
+            raise ClusterLost(f"the dask scheduler is gone ({type(lost).__name__}); finished parts are whole") from lost
+        if isinstance(outcome, CancelledError):
+            raise ClusterLost("the dask scheduler dropped its tasks: it ended or lost us; finished parts are whole")
+        yield task, outcome
         future.release()
 
     def close(self) -> None:

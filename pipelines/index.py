@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ _INDEX_SCHEMA = pa.schema(
         ("openpose", pa.string()),
         ("dataset", pa.string()),
         ("part", pa.uint32()),
+        ("refused", pa.string()),
     ]
 )
 _CACHE_SCHEMA = pa.schema(
@@ -53,7 +53,7 @@ def refresh(source_root: Path, out: Path, progress: Callable[[int], None] | None
     if arranged != known:
         write_json(out / "dataset.json", {"schema_version": SCHEMA_VERSION, "part_size": part_size})
         write_index(out, arranged)
-    if len(cache) != before:
+    if len(cache) > before:
         _write_cache(out, cache)
     return arranged
 
@@ -67,7 +67,7 @@ def read_index(out: Path) -> list[Source]:
 
 
 def write_index(out: Path, arranged: Iterable[Source]) -> None:
-    write_table(out / "index.parquet", pa.Table.from_pylist([asdict(s) for s in arranged], schema=_INDEX_SCHEMA))
+    write_table(out / "index.parquet", pa.Table.from_pylist([vars(s) for s in arranged], schema=_INDEX_SCHEMA))
 
 
 def _known(out: Path) -> tuple[list[Source], int]:

@@ -100,10 +100,6 @@ def _serve(task: PartTask, connection: Connection) -> None:
             return
         errors: dict[str, str] = {}
         result = process_one(task.stage, by_id[sample_id], tools, errors)
-        if result.reason == "MemoryError":
-            result = Result(
-                "crash", reason="out_of_memory", message="the image needed more memory than a worker may take"
-            )
         connection.send((result, errors))
 
 

@@ -78,7 +78,7 @@ def _part_key(
     upstream = [keys[name][part] for name in stage.requires]
     identity = (
         [] if upstream else [[s.sample_id, (s.mask_sha256 or b"").hex(), s.openpose, s.duplicate_of] for s in rows]
-    )
+    )  # a refused source says why in its id
     return _hash(ref.fingerprint, identity, upstream)
 
 

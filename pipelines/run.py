@@ -9,22 +9,26 @@ import os
 import platform
 import socket
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataprep.errors import ShhqError, StoreError
+from dataprep.errors import ShhqError
+from dataprep.filenames import escape
 from dataprep.sources import Source
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.store import Store, atomic_file, write_json
+from dataprep.store import Store, file_sha256, unwritable, write_json
+from pipelines import current, resume
+from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.dag import Dag, describe
 from pipelines.executors import Executor, worker_died
 from pipelines.index import refresh
 from pipelines.isolation import run_part_isolated
+from pipelines.lock import run_lock
 from pipelines.plan import Plan, committed_keys, drop_ledger, make_plan, write_ledger
 from pipelines.progress import Progress
+from pipelines.stopping import StopRequest, stop_request
+from pipelines.sweep import sweep
 from pipelines.task import PartReport, PartTask, run_part
 
 _ISOLATION_ATTEMPTS = 3  # an isolated part dies only with its worker, by no fault of its own
@@ -46,6 +50,8 @@ class RunSummary:
     plan: Plan
     seconds: float
     failed: tuple[str, ...]
+    stopped: str = ""  # why the run ended before its work was done, in words
+    interrupted: bool = False  # by somebody, not by the error budget
 
 
 class EventLog:
@@ -55,38 +61,70 @@ class EventLog:
         self._stamp = datetime.datetime.now(datetime.UTC)
         run_id = f"{self._stamp:%Y%m%dT%H%M%S}-{socket.gethostname()}-{os.getpid()}"
         self._path = root / "runs" / run_id / "events.jsonl"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
     def write(self, event: str, **content: Any) -> None:
         now = datetime.datetime.now(datetime.UTC)
         line = {"time": now.isoformat(timespec="milliseconds"), "event": event, **content}
-        with self._path.open("a") as file:
-            file.write(json.dumps(line, sort_keys=True) + "\n")
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps(line, sort_keys=True) + "\n")
+        except OSError as error:
+            raise unwritable(self._path, error) from error
 
 
-def run(source_root: Path, out: Path, dag: Dag, executor: Executor) -> RunSummary:
-    """Bring the data set in `out` up to date. Raises ShhqError on what the user must mend."""
-    out.mkdir(parents=True, exist_ok=True)
-    with _lock(out):
+def run(
+    source_root: Path,
+    out: Path,
+    dag: Dag,
+    executor: Executor,
+    max_error_fraction: float = DEFAULT_FRACTION,
+    command: str = "",
+) -> RunSummary:
+    """Bring the data set in `out` up to date. Raises ShhqError on what the user must mend.
+
+    `command` is what the user typed, kept for commands that tell how to go on.
+
+    Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
+    `max_error_fraction` of a stage's images fail.
+    """
+    with run_lock(out), stop_request() as stop:
         store = Store(out)
+        sweep(out)
         index = refresh(source_root, out)
         plan = make_plan(store, dag, index)
         log = EventLog(out)
-        write_json(out / "runs" / "source.json", {"source": str(source_root.resolve())})
+        write_json(out / "runs" / "source.json", {"source": escape(str(source_root.resolve()))})
+        current.remember(store, dag)
+        resume.remember(out, command)
         log.write("start", inputs=len(index), python=platform.python_version(), workers=executor.workers)
-        work = Schedule(store, source_root, dag, plan, log)
+        work = Schedule(store, source_root, dag, plan, log, stop, ErrorBudget(max_error_fraction))
         work.run_parts(executor)
-        if not work.failed:
+        if not work.failed and not work.stopped:
             work.run_aggregates(executor)
-        log.write("end", seconds=work.progress.elapsed_s, failed=work.failed)
-        return RunSummary(plan, work.progress.elapsed_s, tuple(work.failed))
+        sweep(out)
+        log.write("end", seconds=work.progress.elapsed_s, failed=work.failed, stopped=work.stopped)
+        return RunSummary(plan, work.progress.elapsed_s, tuple(work.failed), work.stopped, stop.requested)
 
 
 class Schedule:
     """Hands tasks to the executor as their inputs become ready: the deepest stage first, then the lowest part."""
 
-    def __init__(self, store: Store, source_root: Path, dag: Dag, plan: Plan, log: EventLog) -> None:
+    def __init__(
+        self,
+        store: Store,
+        source_root: Path,
+        dag: Dag,
+        plan: Plan,
+        log: EventLog,
+        stop: StopRequest,
+        budget: ErrorBudget,
+    ) -> None:
         self._store, self._source_root, self._dag, self._plan, self._log = store, source_root, dag, plan, log
+        self._stop, self._budget = stop, budget
         self._todo = {stage.name: set(stage.todo) for stage in plan.stages}
         self._ready: list[tuple[int, int]] = []  # (-depth, part)
         self._suspect: list[PartTask] = []  # their worker died; one of their images may be guilty
@@ -97,14 +135,19 @@ class Schedule:
     def run_parts(self, executor: Executor) -> None:
         self.progress.workers = executor.workers
         self._begin()
-        while self._ready or self._suspect or executor.pending:
-            while executor.pending < executor.capacity and (self._suspect or self._ready):
+        while executor.pending or ((self._ready or self._suspect) and not self.stopped):
+            while executor.pending < executor.capacity and (self._suspect or self._ready) and not self.stopped:
                 self._submit_next(executor)
             for task, outcome in executor.completed():
                 self._finish(task, outcome)
         if any(stage.todo for stage in self._plan.stages):
             self.progress.close()
         self._write_ledgers()
+
+    @property
+    def stopped(self) -> str:
+        """Why no more work is handed out, in words; "" while it goes on."""
+        return "interrupted" if self._stop.requested else self._budget.overdrawn()
 
     def _submit_next(self, executor: Executor) -> None:
         """Suspects first: their dependents wait."""
@@ -123,7 +166,7 @@ class Schedule:
         stages = {stage.name: stage for stage in self._dag.stages}
         view = DatasetView(self._store, stages, self._dag.refs, tuple(self._plan.parts))
         for aggregate in self._dag.aggregates:
-            if not self._plan.aggregates[aggregate.name]:
+            if not self._plan.aggregates[aggregate.name] or self.stopped:
                 continue
             task = AggregateTask(aggregate, view, self._plan.aggregate_keys[aggregate.name])
             executor.submit(run_aggregate, task, f"{aggregate.name}-{task.key}", {})
@@ -170,11 +213,14 @@ class Schedule:
         if isinstance(outcome, BaseException):
             self.failed.append(f"{task.stage.name} part {task.part}: {type(outcome).__name__}: {outcome}")
             self._log.write("failed", stage=task.stage.name, part=task.part, error=repr(outcome))
+            rows = len(self._plan.parts[task.part])
+            self._budget.count(task.stage.name, {"error": rows}, {type(outcome).__name__: rows})
             return
         self._todo[task.stage.name].discard(task.part)
         self._log.write(
             "part", stage=outcome.stage, part=outcome.part, counts=outcome.counts, seconds=round(outcome.seconds, 3)
         )
+        self._budget.count(outcome.stage, outcome.counts, outcome.faults)
         for sample_id, text in outcome.errors.items():
             self._log.write("error", stage=outcome.stage, sample_id=sample_id, traceback=text)
         for depth, stage in enumerate(self._dag.stages):
@@ -194,32 +240,7 @@ def run_aggregate(task: AggregateTask) -> dict[str, int]:
     """Build one aggregate and record that it is done, last."""
     root = task.view.store.root
     counts = task.aggregate.build(task.view, root)
-    write_json(root / "stages" / task.aggregate.name / "done.json", {"key": task.key, "counts": counts})
+    hashes = {name: file_sha256(root / name) for name in task.aggregate.outputs}
+    content = {"key": task.key, "counts": counts, "sha256": hashes}
+    write_json(root / "stages" / task.aggregate.name / "done.json", content)
     return counts
-
-
-@contextmanager
-def _lock(out: Path) -> Iterator[None]:
-    """One driver at a time on this host; a lock left by a dead process is taken over."""
-    path = out / "runs" / "lock.json"
-    holder = _lock_holder(path)
-    if holder is not None:
-        raise StoreError(
-            f"{out} is in use by process {holder} on this machine; wait for it, or end it and run the command again"
-        )
-    with atomic_file(path) as file:
-        file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode())
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-
-
-def _lock_holder(path: Path) -> int | None:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
-    if content.get("host") != socket.gethostname() or content.get("pid") == os.getpid():
-        return None
-    return content["pid"] if Path(f"/proc/{content['pid']}").exists() else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from collections import Counter
@@ -11,13 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dataprep.errors import Unreadable
 from dataprep.sources import Source
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.store import StageRef, Store
 from pipelines import watchdog
+from pipelines.budget import FAULTS
 
 logger = logging.getLogger(__name__)
 _MESSAGE_CHARACTERS = 300
+_OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Insufficient memory")  # torch, CUDA, OpenCV
+_TOO_MUCH_MEMORY = Result("crash", reason="out_of_memory", message="the image needs more memory than a worker may take")
 _tools: dict[str, Any] = {}  # what stages loaded in this process, by fingerprint
 
 
@@ -44,6 +49,7 @@ class PartReport:
     counts: dict[str, int]
     seconds: float
     errors: dict[str, str] = field(default_factory=dict)  # sample_id -> traceback, for the event log
+    faults: dict[str, int] = field(default_factory=dict)  # reasons of error, crash and timeout
 
 
 Process = Callable[["PartTask", Sequence[Item], dict[str, str]], list[Result]]
@@ -65,7 +71,9 @@ def run_part_with(process: Process, task: PartTask) -> PartReport:
     results = [next(done) if stop is None else stop for stop in blocked]
     store.write_part(task.ref, task.part, task.stage, ids, results, task.part_key)
     counts = Counter(str(result.status) for result in results)
-    return PartReport(task.stage.name, task.part, dict(counts), time.perf_counter() - started, errors)
+    faults = Counter(result.reason for result in results if result.status in FAULTS)
+    seconds = time.perf_counter() - started
+    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults))
 
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
@@ -85,12 +93,22 @@ def process_one(stage: Stage, item: Item, tools: Any, errors: dict[str, str]) ->
         with watchdog.limit(stage.timeout_s):
             (result,) = stage.process([item], tools)
     except MemoryError:
-        return Result("crash", reason="out_of_memory", message="the image needs more memory than a worker may take")
+        return _TOO_MUCH_MEMORY
     except Exception as error:
         errors[item.sample_id] = traceback.format_exc()
-        message = " ".join(str(error).split())[:_MESSAGE_CHARACTERS]
-        return Result("error", reason=type(error).__name__, message=message)
+        if any(words in str(error) for words in _OUT_OF_MEMORY):
+            return _TOO_MUCH_MEMORY
+        reason = error.reason if isinstance(error, Unreadable) else type(error).__name__
+        return Result("error", reason=reason, message=_portable(str(error), item))
     return result
+
+
+def _portable(message: str, item: Item) -> str:
+    """One line of at most 300 characters without paths and addresses: the same on every machine."""
+    message = message.replace(f"{item.source_root}/", "")
+    message = re.sub(r"0x[0-9a-fA-F]{6,}", "0x..", message)
+    message = re.sub(r"(?<![\w.])/(?:[\w.+-]+/)+", ".../", message)
+    return " ".join(message.split())[:_MESSAGE_CHARACTERS]
 
 
 def load_tools(task: PartTask) -> Any:
@@ -152,4 +170,5 @@ def _index_row(source: Source) -> dict[str, Any]:
         "openpose": source.openpose,
         "source_dataset": source.dataset,
         "part": source.part,
+        "refused": source.refused,
     }

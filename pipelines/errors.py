@@ -1,0 +1,125 @@
+"""`shhq-hs errors`: every image that is not ok, by stage, status and reason, with its path and what was said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataprep.errors import ConfigError
+from dataprep.sources import Source
+from dataprep.store import Store
+from pipelines.budget import FAULTS
+from pipelines.current import CurrentStage, current_stages
+from pipelines.index import read_index
+from pipelines.plan import parts_of
+from pipelines.resume import command_of
+
+STATUSES = ("rejected", *FAULTS)
+_COLUMNS = ["sample_id", "status", "reason", "message"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which rows are meant; an empty set means any."""
+
+    stages: frozenset[str] = frozenset()
+    statuses: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+
+    def matches(self, row: Loss) -> bool:
+        return all(
+            not wanted or value in wanted
+            for wanted, value in ((self.stages, row.stage), (self.statuses, row.status), (self.reasons, row.reason))
+        )
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One row that is not ok, in the stage that lost it."""
+
+    stage: str
+    part: int
+    source: Source
+    status: str
+    reason: str
+    message: str
+
+
+def choose(stages: str, statuses: str, reasons: str, known_stages: Collection[str]) -> Choice:
+    """From comma-separated lists as typed; raises ConfigError on a stage or status that does not exist."""
+    return Choice(
+        _split("--stage", stages, known_stages), _split("--status", statuses, STATUSES), _split("--reason", reasons)
+    )
+
+
+def _split(option: str, text: str, known: Collection[str] = ()) -> frozenset[str]:
+    words = frozenset(word.strip() for word in text.split(",") if word.strip())
+    if known and (unknown := words - set(known)):
+        raise ConfigError(f"{option} {', '.join(sorted(unknown))}: expected of {', '.join(known)}")
+    return words
+
+
+def losses(store: Store, stages: dict[str, CurrentStage], choice: Choice) -> Iterator[Loss]:
+    """Chosen rows by stage and part; a row that an earlier stage lost is that stage's."""
+    parts = parts_of(read_index(store.root))
+    for name, stage in stages.items():
+        if choice.stages and name not in choice.stages:
+            continue
+        for part in sorted(store.committed(stage.ref) & parts.keys()):
+            by_id = {source.sample_id: source for source in parts[part]}
+            columns = store.table(stage.ref, part, _COLUMNS).columns
+            for sample_id, status, reason, message in zip(*(c.to_pylist() for c in columns), strict=True):
+                if status in STATUSES and sample_id in by_id:
+                    loss = Loss(name, part, by_id[sample_id], status, reason or "", message or "")
+                    if choice.matches(loss):
+                        yield loss
+
+
+def print_errors(out: Path, stage: str, status: str, reason: str, with_tracebacks: bool) -> int:
+    """Print the groups, the largest first within a stage, and every image in them. Returns 0."""
+    store = Store(out)
+    stages = current_stages(store)
+    groups: dict[tuple[str, str, str], list[Loss]] = {}
+    for loss in losses(store, stages, choose(stage, status, reason, stages)):
+        groups.setdefault((loss.stage, loss.status, loss.reason), []).append(loss)
+    tracebacks = _tracebacks(out) if with_tracebacks else {}
+    names = list(stages)
+    for key, members in sorted(groups.items(), key=lambda g: (names.index(g[0][0]), -len(g[1]), g[0])):
+        print(f"{key[0]}: {key[1]}, {key[2] or 'no reason'}: {len(members)} image{'s' * (len(members) > 1)}")
+        for loss in sorted(members, key=lambda loss: loss.source.path):
+            print(f"  {loss.source.sample_id[:12]}  {_on_one_line(loss.source.path)}  {_on_one_line(loss.message)}")
+            if text := tracebacks.get((loss.stage, loss.source.sample_id)):
+                print("".join(f"      | {line}\n" for line in text.rstrip().splitlines()), end="")
+        print()
+    total = sum(map(len, groups.values()))
+    print(f"{total} rows that are not ok" if total else "no such rows: nothing was lost")
+    if any(key[1] in FAULTS for key in groups):
+        print(f"to compute faults again: shhq-hs retry {out} [--stage S] [--reason R], then: {command_of(out)}")
+    return 0
+
+
+def _tracebacks(out: Path) -> dict[tuple[str, str], str]:
+    """(stage, sample_id) -> the latest traceback in the event logs of all runs."""
+    found: dict[tuple[str, str], tuple[str, str]] = {}
+    for path in out.glob("runs/*/events.jsonl"):
+        for event in _events(path):
+            key = (event.get("stage", ""), event.get("sample_id", ""))
+            if event.get("event") == "error" and event["time"] >= found.get(key, ("", ""))[0]:
+                found[key] = (event["time"], event["traceback"])
+    return {key: text for key, (_, text) in found.items()}
+
+
+def _events(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(errors="replace") as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except ValueError:  # the last line of a run that was killed
+                continue
+
+
+def _on_one_line(text: str) -> str:
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -1,0 +1,129 @@
+"""One driver at a time on one output folder.
+
+`runs/lock.json` names the process that holds it, which touches it every few seconds. A lock is stale when its
+process is gone from this machine, or, seen from another machine or container, when nobody has touched it for two
+minutes; then it is taken over. Should two drivers run all the same (a network file system without locks), they write
+identical bytes, each file by rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dataprep.errors import StoreError
+from dataprep.store import unwritable, write_json
+
+BEAT_S = 10.0
+STALE_S = 120.0
+
+
+@contextmanager
+def run_lock(out: Path) -> Iterator[None]:
+    """Hold the lock of `out`; raises StoreError naming the process that has it."""
+    path = out / "runs" / "lock.json"
+    me = {"token": uuid.uuid4().hex, **_own_identity()}
+    _take(path, me)
+    ended = threading.Event()
+    beat = threading.Thread(target=_keep_touching, args=(path, me, ended), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beat.join()
+        if _read(path).get("token") == me["token"]:
+            path.unlink(missing_ok=True)
+
+
+def _take(path: Path, me: Mapping[str, Any]) -> None:
+    with _guard(path.with_name("lock.guard")):
+        holder = _read(path)
+        if holder and _alive(path, holder):
+            silent_s = _silent_s(path)
+            raise StoreError(
+                f"{path.parent.parent} is in use by process {holder['pid']} on {holder['host']} (last sign of life "
+                f"{max(0.0, silent_s):.0f} s ago); wait for it, or end it and run the command again"
+            )
+        write_json(path, me)
+
+
+@contextmanager
+def _guard(path: Path) -> Iterator[None]:
+    """Looking and taking are one step among the drivers of a machine (and wherever the file system has locks)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        with contextlib.suppress(OSError):  # not every network file system can
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _own_identity() -> dict[str, Any]:
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "space": _process_space(), "pid": pid, "started": _started(pid)}
+
+
+def _process_space() -> str:
+    """Two containers can share a host name, but not this; process numbers mean nothing across."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str | None:
+    """When a process started, in clock ticks: a number that comes round again is another process. None when gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return None
+
+
+def _alive(path: Path, holder: Mapping[str, Any]) -> bool:
+    me = _own_identity()
+    if all(holder.get(key, me[key]) == me[key] for key in ("host", "space")) and Path("/proc/self").exists():
+        started = _started(holder["pid"])
+        return started is not None and holder.get("started", started) == started and holder["pid"] != me["pid"]
+    return _silent_s(path) < STALE_S
+
+
+def _silent_s(path: Path) -> float:
+    """Seconds since the lock was touched, by the clock of the file system, whatever the machines' clocks say."""
+    probe = path.with_name(f"clock-{uuid.uuid4().hex[:8]}")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime - path.stat().st_mtime
+    except OSError:
+        return 0.0
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _keep_touching(path: Path, me: Mapping[str, Any], ended: threading.Event) -> None:
+    while not ended.wait(BEAT_S):
+        if _read(path).get("token") == me["token"]:
+            with contextlib.suppress(OSError):
+                os.utime(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) and {"host", "pid"} <= content.keys() else {}

@@ -1,0 +1,52 @@
+"""`shhq-hs retry`: forget the parts that hold chosen rows, so that the next run computes them again.
+
+Parts are rewritten whole; rows that were ok come out the same. What was made from these parts goes too, the deepest
+stage first: killed half way, nothing is left that was made from a row which is computed again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dataprep.errors import StoreError
+from dataprep.store import Store
+from pipelines.current import current_stages, downstream
+from pipelines.errors import choose, losses
+from pipelines.lock import run_lock
+from pipelines.resume import command_of
+
+
+def retry(target: Path, stage: str, status: str, reason: str) -> int:
+    """`target` is the data set's folder. Prints what will run again; returns 1 when no row matches."""
+    if not (target / "index.parquet").exists():
+        raise StoreError(f"{target} holds no data set (no index.parquet); give the folder that --out named")
+    with run_lock(target):
+        rows = forget(Store(target), stage, status, reason)
+    if not rows:
+        print(f"no rows with these statuses and reasons; shhq-hs errors {target} lists what there is")
+        return 1
+    for name, (images, parts) in rows.items():
+        print(f"{name}: {images} image{'s' * (images > 1)} in {parts} part{'s' * (parts > 1)} will be computed again")
+    print(f"now run: {command_of(target)}")
+    return 0
+
+
+def forget(store: Store, stage: str, status: str, reason: str) -> dict[str, tuple[int, int]]:
+    """Remove the parts of chosen rows and what follows from them; returns stage -> (matching rows, parts)."""
+    stages = current_stages(store)
+    doomed: dict[str, set[int]] = {name: set() for name in stages}
+    summary: dict[str, tuple[int, int]] = {}
+    by_stage: dict[str, list[int]] = {}
+    for loss in losses(store, stages, choose(stage, status, reason, stages)):
+        by_stage.setdefault(loss.stage, []).append(loss.part)
+    for name, parts in by_stage.items():
+        summary[name] = (len(parts), len(set(parts)))
+        for affected in downstream(stages, name):
+            doomed[affected] |= set(parts)
+    if summary:
+        for record in (store.root / "stages").glob("*/done.json"):
+            record.unlink()
+    for name in reversed(stages):
+        for part in sorted(doomed[name]):
+            store.remove_part(stages[name].ref, part)
+    return summary

@@ -1,0 +1,180 @@
+"""`shhq-hs verify`: is the data set whole, and is what lies on disk what was written?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataprep.errors import StoreError
+from dataprep.sources import Source
+from dataprep.store import StageRef, Store, file_sha256
+from pipelines.current import current_stages
+from pipelines.errors import STATUSES
+from pipelines.index import read_index
+from pipelines.plan import parts_of
+from pipelines.resume import command_of
+
+_SHOWN = 20
+_POSITION = ("offset", "size", "sha256")
+Report = Callable[[str], None]
+
+
+class _Counts(NamedTuple):
+    parts: int = 0
+    rows: int = 0
+    images_bytes: int = 0
+
+    def plus(self, other: _Counts) -> _Counts:
+        return _Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def verify(out: Path, deep: bool) -> int:
+    """Print every defect and what mends it; returns 1 when there is one. `deep` also reads and hashes every byte."""
+    defects: list[str] = []
+    store, index = Store(out), read_index(out)
+    ids = [source.sample_id for source in index]
+    if len(set(ids)) != len(ids):
+        defects.append(f"index.parquet: {len(ids) - len(set(ids))} ids are not unique")
+    counts = _Counts()
+    for name, stage in current_stages(store).items():
+        if not store.folder(stage.ref).is_dir():
+            defects.append(f"{name}: not built yet")
+            continue
+        counts = counts.plus(_check_stage(store, stage.ref, index, deep, defects.append))
+    _check_outputs(out, deep, defects.append)
+    _check_manifest(out, ids, defects.append)
+    shards = _check_shards(out, deep, defects.append)
+    depth = "read and hashed" if deep else "present; --deep also reads and hashes every byte"
+    print(f"{out}: {len(index)} inputs, {counts.parts} parts with {counts.rows} rows, {shards} shards: {depth}")
+    for defect in defects[:_SHOWN]:
+        print(f"  {defect}")
+    if len(defects) > _SHOWN:
+        print(f"  and {len(defects) - _SHOWN} more")
+    if defects:
+        print(f"{len(defects)} defects; damaged parts and files can be deleted; then run: {command_of(out)}")
+    else:
+        print("whole: every input has its row in every stage, and every file is as it was written")
+    return 1 if defects else 0
+
+
+# --- parts -------------------------------------------------------------------------------------------------------
+
+
+def _check_stage(store: Store, ref: StageRef, index: Sequence[Source], deep: bool, report: Report) -> _Counts:
+    counts, committed = _Counts(), store.committed(ref)
+    for part, sources in parts_of(index).items():
+        if part not in committed:
+            report(f"{ref.name}: part {part} is missing")
+            continue
+        try:
+            counts = counts.plus(_check_part(store, ref, part, [source.sample_id for source in sources], deep, report))
+        except StoreError as error:
+            report(f"{ref.name}: part {part}: {error}")
+    return counts
+
+
+def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bool, report: Report) -> _Counts:
+    path = store.part_path(ref, part)
+    table = _read(path, None if deep else ["sample_id", "status"])
+    if table["sample_id"].to_pylist() != ids:
+        report(f"{path}: its rows are not the {len(ids)} inputs of the part, in their order")
+    if unknown := set(table["status"].to_pylist()) - {"ok", "upstream", *STATUSES}:
+        report(f"{path}: unknown status {', '.join(map(str, unknown))}")
+    metadata = table.schema.metadata or {}
+    if b"tar_bytes" not in metadata:
+        return _Counts(1, len(ids))
+    size = int(metadata[b"tar_bytes"])
+    _check_file(path.with_suffix(".tar"), size, metadata[b"tar_sha256"].decode(), deep, report)
+    if deep:
+        for name in (name for name in table.column_names if name.endswith(":offset")):
+            ends = zip(table[name].to_pylist(), table[name.replace(":offset", ":size")].to_pylist(), strict=True)
+            if any(offset is not None and offset + length > size for offset, length in ends):
+                report(f"{path}: {name.removesuffix(':offset')} lies outside the tar")
+    return _Counts(1, len(ids), size)
+
+
+def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read with the checksums of every page; StoreError when the file is damaged."""
+    try:
+        return pq.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise StoreError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); delete it") from error
+
+
+def _check_file(path: Path, size: int, sha256: str, deep: bool, report: Report) -> None:
+    if not path.exists():
+        report(f"{path} is missing")
+    elif path.stat().st_size != size:
+        report(f"{path} has {path.stat().st_size} bytes, {size} were written")
+    elif deep and file_sha256(path) != sha256:
+        report(f"{path} has other bytes than were written")
+
+
+# --- what users take away ----------------------------------------------------------------------------------------
+
+
+def _check_outputs(out: Path, deep: bool, report: Report) -> None:
+    """Files of the aggregates against the hashes recorded when they were built."""
+    for record in sorted((out / "stages").glob("*/done.json")):
+        for name, sha256 in _json(record).get("sha256", {}).items():
+            path = out / name
+            if not path.exists():
+                report(f"{path} is missing")
+            elif (deep or path.suffix in (".json", ".parquet")) and file_sha256(path) != sha256:
+                report(f"{path} has other bytes than were written")
+
+
+def _check_manifest(out: Path, ids: Sequence[str], report: Report) -> None:
+    path = out / "manifest.parquet"
+    if not path.exists():
+        report("manifest: not built yet")
+        return
+    try:
+        found = _read(path, ["sample_id"])["sample_id"].to_pylist()
+    except StoreError as error:
+        report(str(error))
+        return
+    if found != sorted(ids):
+        report(f"{path}: its {len(found)} rows are not the {len(ids)} inputs, sorted by id")
+
+
+def _check_shards(out: Path, deep: bool, report: Report) -> int:
+    index = _json(out / "shards" / "index.json")
+    for entry in index.get("shards", []):
+        stem = out / "shards" / entry["name"]
+        for suffix in ("tar", "parquet"):
+            _check_file(stem.with_suffix(f".{suffix}"), entry[suffix]["bytes"], entry[suffix]["sha256"], deep, report)
+        if deep and stem.with_suffix(".tar").exists() and stem.with_suffix(".parquet").exists():
+            for defect in _wrong_images(stem):
+                report(defect)
+    return len(index.get("shards", []))
+
+
+def _wrong_images(stem: Path) -> Iterator[str]:
+    """Images of a shard that are not where, or not what, its table says."""
+    try:
+        twin = _read(stem.with_suffix(".parquet"))
+    except StoreError as error:
+        yield str(error)
+        return
+    kinds = [name.removesuffix("_offset") for name in twin.column_names if name.endswith("_offset")]
+    with stem.with_suffix(".tar").open("rb") as tar:
+        for kind in kinds:
+            columns = [twin[name].to_pylist() for name in ("sample_id", *(f"{kind}_{c}" for c in _POSITION))]
+            for sample_id, offset, size, sha256 in zip(*columns, strict=True):
+                tar.seek(offset)
+                if hashlib.sha256(tar.read(size)).digest() != sha256:
+                    yield f"{stem.with_suffix('.tar')}: {kind} of {sample_id} has other bytes than were written"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
