@@ -229,9 +229,9 @@ def plain_hmr() -> Hmr:
     return network.eval()
 
 
-def write_hmr(path: Path) -> Path:
-    """model_checkpoint.pt as SPIN saves it, from parallel training and with optimiser leftovers."""
-    state = {f"module.{key}": value for key, value in plain_hmr().state_dict().items()}
+def write_hmr(path: Path, start: dict[str, torch.Tensor] | None = None) -> Path:
+    """model_checkpoint.pt as SPIN saves it, from parallel training and with optimiser leftovers; `start`: init_*."""
+    state = {f"module.{key}": value for key, value in (plain_hmr().state_dict() | (start or {})).items()}
     torch.save({"model": state, "epoch": 5, "optimizer": {"lr": np.float64(3e-5)}}, path)
     return path
 
@@ -248,8 +248,10 @@ def plain_rnet(angle: tuple[float, float, float] = (0.05, -0.1, 0.02)) -> RNet:
     return network.eval()
 
 
-def write_rnet(path: Path) -> Path:
-    """epoch_20.pth with its optimiser and scheduler."""
+def write_rnet(path: Path, biases: dict[str, torch.Tensor] | None = None) -> Path:
+    """epoch_20.pth with its optimiser and scheduler; `biases`: what the final layers answer on the whole."""
     scheduler = {"last_epoch": 20, "_last_lr": [np.float64(1e-6)]}
-    torch.save({"net_recon": plain_rnet().state_dict(), "opt_00": {"state": {}}, "sched_00": scheduler}, path)
+    torch.save(
+        {"net_recon": plain_rnet().state_dict() | (biases or {}), "opt_00": {"state": {}}, "sched_00": scheduler}, path
+    )
     return path

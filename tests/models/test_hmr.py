@@ -205,8 +205,6 @@ def test_eft_tunes_all_layers_and_puts_them_back(
     assert fit.iterations == 2
     for key, value in network.state_dict().items():
         assert torch.equal(value, tuner.regressor.state_dict()[key]), key
-    again = tuner.fit(exemplar)
-    np.testing.assert_allclose(again.camera_px, fit.camera_px, rtol=1e-5)
     # The camera in source pixels carries the fitted body onto the reported joints.
     posed = points(torch.from_numpy(fit.rotations)[None], torch.from_numpy(fit.betas)[None])
     np.testing.assert_allclose(

@@ -50,7 +50,7 @@ def test_user_errors_end_with_status_2_and_one_line(tmp_path, capsys):
     assert "shhq-hs run SOURCE --out" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "status", "show", "assets", "accuracy", "train-lifter"])
+@pytest.mark.parametrize("verb", ["run", "plan", "status", "show", "assets", "accuracy", "export-eft", "train-lifter"])
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
