@@ -221,7 +221,8 @@ def plain_hmr() -> Hmr:
     torch.manual_seed(0)
     network = Hmr()
     for layer in (network.decpose, network.decshape, network.deccam):
-        torch.nn.init.normal_(layer.weight, std=1e-3)
+        torch.nn.init.normal_(layer.weight, std=1e-4)
+        torch.nn.init.zeros_(layer.bias)
     upright = torch.eye(3).repeat(24, 1, 1)
     upright[0] = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
     network.init_pose.copy_(sixd_from_matrix(upright).reshape(1, -1))
