@@ -1,1 +1,1 @@
-"""Models the stages use: detectors, super-resolution, matting, body and face models. None of them knows about stages."""
+"""Models that the stages use: detection, super-resolution, matting, bodies and faces. None knows about stages."""

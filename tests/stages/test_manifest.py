@@ -1,0 +1,95 @@
+"""The manifest and the shards of a made-up data set: near-duplicates, outliers, split, places, stale files."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dataprep.duplicates import clusters
+from dataprep.schema import rows_from_table
+from dataprep.stages.manifest import Manifest, _robust_distance
+from dataprep.stages.shards import Shards
+from tests.fake_dataset import End, make_dataset, make_photos
+
+
+@pytest.fixture(scope="module")
+def view_and_root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("manifest")
+    make_photos(folder / "photos", 14)
+    view = make_dataset(
+        folder / "photos", folder / "out", {"photo0003.jpg": End("detect"), "photo0005.jpg": End("quality")}
+    )
+    return view, folder / "out"
+
+
+def build(view_and_root, **parameters):
+    view, root = view_and_root
+    counts = replace(Manifest(), **parameters).build(view, root)
+    return counts, rows_from_table(pq.read_table(root / "manifest.parquet"))
+
+
+def test_rows_are_sorted_by_id_and_selected_ones_have_a_place(view_and_root):
+    counts, rows = build(view_and_root, keep_near_duplicates=True, shard_rows=5)
+    ids = [row["sample_id"] for row in rows]
+    assert ids == sorted(ids)
+    assert counts == {"rows": 14, "selected": 12}
+    for split in ("train", "val"):
+        places = [(row["shard"], row["shard_row"]) for row in rows if row["split"] == split]
+        assert places == [divmod(i, 5) for i in range(len(places))]
+    assert all((row["split"] is None) == (not row["selected"]) for row in rows)
+
+
+def test_only_the_representative_of_near_duplicates_is_selected(view_and_root):
+    _, rows = build(view_and_root, near_duplicate_bits=256)  # everything is one cluster
+    judged = [row for row in rows if row["dup_cluster"] is not None]
+    assert len(judged) == 13
+    assert {row["dup_cluster"] for row in judged} == {0}
+    assert sorted(row["dup_rank"] for row in judged) == list(range(13))
+    (selected,) = (row for row in rows if row["selected"])
+    assert selected["dup_rank"] == 0
+    assert sum(row["reason"] == "near_duplicate" for row in rows) == 11
+
+
+def test_the_split_never_separates_a_cluster(view_and_root):
+    _, rows = build(view_and_root, keep_near_duplicates=True, near_duplicate_bits=256, val_fraction=0.5)
+    assert len({row["split"] for row in rows if row["selected"]}) == 1
+
+
+@pytest.mark.parametrize(("fraction", "split"), [(0.0, "train"), (1.0, "val")])
+def test_the_share_of_validation_is_a_parameter(view_and_root, fraction, split):
+    _, rows = build(view_and_root, keep_near_duplicates=True, val_fraction=fraction)
+    assert {row["split"] for row in rows if row["selected"]} == {split}
+
+
+def test_smaller_builds_remove_the_shards_of_larger_ones(view_and_root):
+    view, root = view_and_root
+    build(view_and_root, keep_near_duplicates=True, shard_rows=3)
+    Shards().build(view, root)
+    before = {path.name for path in (root / "shards").iterdir()}
+    (root / "shards" / "notes-of-mine.txt").write_text("keep me")
+    build(view_and_root, keep_near_duplicates=True)
+    Shards().build(view, root)
+    after = {path.name for path in (root / "shards").iterdir()}
+    listed = {entry["name"] for entry in json.loads((root / "shards" / "index.json").read_text())["shards"]}
+    assert after == {f"{name}.{kind}" for name in listed for kind in ("tar", "parquet")} | {
+        "index.json",
+        "notes-of-mine.txt",
+    }
+    assert len(before) > len(after - {"notes-of-mine.txt"})
+
+
+def test_robust_distance_finds_the_outlier_and_ignores_scale():
+    values = np.random.default_rng(0).normal(size=(200, 6)) * [1, 10, 100, 1, 1, 1]
+    values[7] *= 12
+    rows = np.ones(200, bool)
+    distance = _robust_distance(values, rows)
+    assert distance.argmax() == 7
+    assert distance[7] > 8 > np.delete(distance, 7).max()
+    np.testing.assert_allclose(_robust_distance(values * 5 + 3, rows), distance)
+
+
+def test_cluster_numbers_do_not_depend_on_numpys_labels():
+    hashes = np.repeat(np.random.default_rng(0).integers(0, 256, (3, 32), dtype=np.uint8), 2, axis=0)
+    assert clusters(hashes, 0).tolist() == [0, 0, 1, 1, 2, 2]

@@ -1,0 +1,95 @@
+"""Quality scores fall when a portrait gets worse, stay in [0, 1], and decide with a reason."""
+
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from dataprep import geometry
+from dataprep.images import encode_png
+from dataprep.stages.base import Item
+from dataprep.stages.quality import RULES, Quality, quality_scores
+
+SIDE = 250
+MATRIX = geometry.crop_from_source(np.array([224.0, 150.0]), SIDE, 0.0, SIDE)
+FACE = np.column_stack([np.linspace(176, 272, 68), 120 + 60 * np.sin(np.linspace(0, 6.28, 68))])
+ROW = {
+    "landmarks68_px": FACE, "crop_native_from_source": MATRIX, "crop_inside": 1.0, "crop_roll_rad": 0.0,
+    "body_fit_rmse_relative": 0.02, "face_fit_rmse": 3.0, "mesh_agreement": 1.0, "yaw": 0.2,
+    "head_disagreement_before": 0.1,
+}  # fmt: skip
+CROP = geometry.resample(astronaut(), MATRIX, SIDE)
+ALPHA = np.full((512, 512), 255, np.uint8)
+
+
+def scores(crop=CROP, alpha=ALPHA, **row):
+    return quality_scores(crop, alpha, {**ROW, **row})
+
+
+@pytest.fixture(scope="module")
+def good():
+    return scores()
+
+
+def test_there_is_one_score_and_one_threshold_for_every_rule(good):
+    stage = Quality()
+    assert set(good) == {rule.score for rule in RULES}
+    assert all(0 <= getattr(stage, rule.threshold) <= 1 for rule in RULES)
+    assert all(0 <= value <= 1 for value in good.values())
+
+
+def test_blur_lowers_sharpness_step_by_step(good):
+    values = [scores(cv2.GaussianBlur(CROP, (0, 0), sigma))["q_sharpness"] for sigma in (1.0, 2.0, 4.0)]
+    assert good["q_sharpness"] > values[0] > values[1] > values[2]
+    assert values[2] < Quality().min_sharpness < good["q_sharpness"]
+
+
+def test_clipping_and_fog_are_seen(good):
+    clipped = (CROP.astype(int) * 4).clip(0, 255).astype(np.uint8)
+    fog = (200 + CROP // 20).astype(np.uint8)
+    assert scores(clipped)["q_exposure"] < good["q_exposure"]
+    assert scores(fog)["q_contrast"] < Quality().min_contrast
+
+
+@pytest.mark.parametrize(
+    ("score", "worse"),
+    [
+        ("q_inside", {"crop_inside": 0.6}),
+        ("q_body_fit", {"body_fit_rmse_relative": 0.08}),
+        ("q_face_fit", {"face_fit_rmse": 15.0}),
+        ("q_landmarks", {"mesh_agreement": 0.2}),
+        ("q_frontal", {"yaw": -1.3}),
+        ("q_head_agreement", {"head_disagreement_before": 0.9}),
+        ("q_upright", {"crop_roll_rad": -0.4}),
+    ],
+)
+def test_each_score_answers_to_its_own_cause_only(good, score, worse):
+    changed = {name for name, value in scores(**worse).items() if value != good[name]}
+    assert changed == {score}
+    assert scores(**worse)[score] < getattr(Quality(), "min_" + score.removeprefix("q_"))
+
+
+def test_missing_shoulders_are_seen():
+    alpha = ALPHA.copy()
+    alpha[400:] = 0
+    assert scores(alpha=alpha)["q_shoulders"] == 0
+
+
+def item(**row):
+    blobs = {"crop.png": encode_png(CROP), "alpha.png": encode_png(ALPHA), "portrait.png": encode_png(CROP)}
+    return Item("id", {**ROW, **row}, None, blobs.__getitem__)
+
+
+def test_a_rejection_names_the_rule_the_score_and_the_threshold():
+    assert Quality().process_item(item(), None).status == "ok"
+    lost = Quality().process_item(item(face_fit_rmse=15.0), None)
+    assert (lost.status, lost.reason) == ("rejected", "face_fit")
+    assert "q_face_fit 0.27, at least 0.40" in lost.message
+    assert lost.columns["flag_face_fit"]
+    assert len(lost.columns["portrait_dhash"]) == 32
+
+
+def test_a_leaning_person_is_flagged_and_kept():
+    kept = Quality().process_item(item(crop_roll_rad=0.4), None)
+    assert kept.status == "ok"
+    assert kept.columns["flag_upright"]
