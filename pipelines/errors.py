@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,9 @@ def _split(option: str, text: str, known: Collection[str] = ()) -> frozenset[str
     return words
 
 
-def losses(store: Store, stages: dict[str, CurrentStage], choice: Choice) -> Iterator[Loss]:
+def losses(store: Store, index: Sequence[Source], stages: dict[str, CurrentStage], choice: Choice) -> Iterator[Loss]:
     """Chosen rows by stage and part; a row that an earlier stage lost is that stage's."""
-    parts = parts_of(read_index(store.root))
+    parts = parts_of(index)
     for name, stage in stages.items():
         if choice.stages and name not in choice.stages:
             continue
@@ -80,10 +80,10 @@ def losses(store: Store, stages: dict[str, CurrentStage], choice: Choice) -> Ite
 
 def print_errors(out: Path, stage: str, status: str, reason: str, with_tracebacks: bool) -> int:
     """Print the groups, the largest first within a stage, and every image in them. Returns 0."""
-    store = Store(out)
+    store, index = Store(out), read_index(out)
     stages = current_stages(store)
     groups: dict[tuple[str, str, str], list[Loss]] = {}
-    for loss in losses(store, stages, choose(stage, status, reason, stages)):
+    for loss in losses(store, index, stages, choose(stage, status, reason, stages)):
         groups.setdefault((loss.stage, loss.status, loss.reason), []).append(loss)
     tracebacks = _tracebacks(out) if with_tracebacks else {}
     names = list(stages)

@@ -8,26 +8,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataprep.errors import StoreError
 from dataprep.store import Store
 from pipelines.current import current_stages, downstream
 from pipelines.errors import choose, losses
+from pipelines.index import read_index
 from pipelines.lock import run_lock
 from pipelines.resume import command_of
 
 
-def retry(target: Path, stage: str, status: str, reason: str) -> int:
-    """`target` is the data set's folder. Prints what will run again; returns 1 when no row matches."""
-    if not (target / "index.parquet").exists():
-        raise StoreError(f"{target} holds no data set (no index.parquet); give the folder that --out named")
-    with run_lock(target):
-        rows = forget(Store(target), stage, status, reason)
+def retry(out: Path, stage: str, status: str, reason: str) -> int:
+    """Print what will run again; returns 1 when no row matches."""
+    read_index(out)  # before the lock makes a folder where no data set is
+    with run_lock(out):
+        rows = forget(Store(out), stage, status, reason)
     if not rows:
-        print(f"no rows with these statuses and reasons; shhq-hs errors {target} lists what there is")
+        print(f"no rows with these statuses and reasons; shhq-hs errors {out} lists what there is")
         return 1
     for name, (images, parts) in rows.items():
         print(f"{name}: {images} image{'s' * (images > 1)} in {parts} part{'s' * (parts > 1)} will be computed again")
-    print(f"now run: {command_of(target)}")
+    print(f"now run: {command_of(out)}")
     return 0
 
 
@@ -37,7 +36,7 @@ def forget(store: Store, stage: str, status: str, reason: str) -> dict[str, tupl
     doomed: dict[str, set[int]] = {name: set() for name in stages}
     summary: dict[str, tuple[int, int]] = {}
     by_stage: dict[str, list[int]] = {}
-    for loss in losses(store, stages, choose(stage, status, reason, stages)):
+    for loss in losses(store, read_index(store.root), stages, choose(stage, status, reason, stages)):
         by_stage.setdefault(loss.stage, []).append(loss.part)
     for name, parts in by_stage.items():
         summary[name] = (len(parts), len(set(parts)))
