@@ -16,6 +16,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import Rejected
+from dataprep.fits.contour import Contour
 from dataprep.fits.face_frames import (
     CENTRE_PX,
     DISTANCE_DM,
@@ -86,12 +87,13 @@ def fit_face(
     landmarks_px: Float[np.ndarray, "68 2"],
     config: FaceFitConfig,
     offsets_dm: Float[np.ndarray, "3 68 3"] | None = None,
+    contour: Contour | None = None,
 ) -> FaceFit:
     """Fit the model to landmarks in portrait pixels.
 
     `offsets_dm`: where the detector puts its landmarks relative to the model's, in the face frame: a constant, and
-    slopes per radian of pitch and of yaw (`pitch_yaw_of_head`). Raises Rejected (`face_fit_failed`) when the landmarks
-    do not look like a face.
+    slopes per radian of pitch and of yaw (`pitch_yaw_of_head`). `contour` lets the far side's jaw landmarks slide along
+    the visible edge. Raises Rejected (`face_fit_failed`) when the landmarks do not look like a face.
     """
     mean, basis = model.landmark_bases()
     offsets = np.zeros((3, len(mean), 3)) if offsets_dm is None else offsets_dm
@@ -107,9 +109,9 @@ def fit_face(
     iteration = 0
     while iteration < config.iterations:
         iteration += 1
-        detected = mean + landmark_offsets(offsets, rotation)
-        residual, jacobian = _linearise(detected, basis, rotation, trans, coefficients, target)
-        weight = np.repeat(_weights(rotation, config), 2) / config.landmark_sigma_px
+        detected, directions = _detected(mean, basis, offsets, contour, rotation, coefficients)
+        residual, jacobian = _linearise(detected, directions, rotation, trans, coefficients, target)
+        weight = np.repeat(_weights(rotation, config, contour is not None), 2) / config.landmark_sigma_px
         jacobian, residual = jacobian * weight[:, None], residual * weight
         prior = np.concatenate((np.zeros(3), trans, coefficients))
         factor = cho_factor(jacobian.T @ jacobian + np.diag(precision))
@@ -119,7 +121,8 @@ def fit_face(
         if np.abs(step).max() < config.tolerance:
             break
     covariance = cho_solve(factor, np.eye(len(step)))
-    placed = (mean + landmark_offsets(offsets, rotation) + basis @ coefficients) @ rotation.T + trans
+    detected, directions = _detected(mean, basis, offsets, contour, rotation, coefficients)
+    placed = (detected + directions @ coefficients) @ rotation.T + trans
     error = project_224(placed) - target
     return FaceFit(
         identity=coefficients[:ID],
@@ -132,6 +135,16 @@ def fit_face(
         rmse_224_px=float(np.sqrt((error**2).sum(1).mean())),
         iterations=iteration,
     )
+
+
+def _detected(
+    mean: np.ndarray, basis: np.ndarray, offsets_dm: np.ndarray, contour: Contour | None, rotation: np.ndarray,
+    coefficients: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Mean and basis of what the detector reports at this rotation and shape."""
+    if contour is not None:
+        mean, basis = contour.landmarks(mean, basis, rotation, coefficients)
+    return mean + landmark_offsets(offsets_dm, rotation), basis
 
 
 def landmark_offsets(offsets_dm: Float[np.ndarray, "3 68 3"], head_from_face: Rotation3) -> Float[np.ndarray, "68 3"]:
@@ -164,10 +177,12 @@ def _linearise(
     return residual, (by_point @ moved).reshape(2 * len(mean), -1)
 
 
-def _weights(rotation: np.ndarray, config: FaceFitConfig) -> np.ndarray:
-    """Jaw points count less, and those on the far side of a turned head hardly at all."""
+def _weights(rotation: np.ndarray, config: FaceFitConfig, sliding: bool = False) -> np.ndarray:
+    """Jaw points count less, and those on the far side of a turned head hardly at all unless they slide."""
     weights = np.ones(68)
     weights[_JAW] = config.jaw_weight
+    if sliding:
+        return weights
     yaw_deg = np.degrees(pitch_yaw_of_head(rotation)[1])
     low, high = config.far_yaw_deg
     share = np.clip((abs(yaw_deg) - low) / (high - low), 0, 1)

@@ -10,6 +10,7 @@ import numpy as np
 
 from dataprep import geometry
 from dataprep.errors import AssetError, ConfigError, Rejected
+from dataprep.fits.contour import Contour, contour_of
 from dataprep.fits.detector import DETECTOR_PATH, load_detector
 from dataprep.fits.face3dmm import Appearance, FaceFit, FaceFitConfig, fit_appearance, fit_face
 from dataprep.fits.face_frames import Alignment, face_crop_from_portrait
@@ -33,6 +34,7 @@ class FaceTools:
 
     model: FaceModel
     offsets_dm: np.ndarray | None  # the detector's landmark offsets; measured on the shipped face only
+    contour: Contour | None
     rnet: RNet | None
 
 
@@ -76,12 +78,15 @@ class Face(Stage):
     landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px
     model: str = STANDIN  # or a BFM file: a path, or a name in the assets folder
     method: Literal["landmark_map", "rnet"] = "landmark_map"
+    contour: Literal["fixed", "sliding"] = "fixed"  # far jaw landmarks; sliding suits detect.landmarks=fan
     rnet: str = "epoch_20.pth"
     device: str = "auto"  # R-Net only
 
     def __post_init__(self) -> None:
         if self.method not in ("landmark_map", "rnet"):
             raise ConfigError(f"face.method is {self.method!r}, expected landmark_map or rnet")
+        if self.contour not in ("fixed", "sliding"):
+            raise ConfigError(f"face.contour is {self.contour!r}, expected fixed or sliding")
         if self.method == "rnet" and self.model == STANDIN:
             raise ConfigError(
                 "face.method=rnet predicts coefficients of the Basel face model and cannot drive the shipped face; add "
@@ -106,12 +111,14 @@ class Face(Stage):
         model = open_face(self.model)
         offsets = load_detector().landmark_offset_dm if self.model == STANDIN else None
         if self.method == "landmark_map":
-            return FaceTools(model, offsets, None)
+            return FaceTools(model, offsets, contour_of(model) if self.contour == "sliding" else None, None)
         if len(model.mean) != BFM_VERTICES:
             raise AssetError(
                 f"face.method=rnet needs BFM's {BFM_VERTICES} front vertices; {self.model} is another face"
             )
-        return FaceTools(model, None, load_rnet(find_file(self.rnet, "face.rnet")).to(resolve_device(self.device)))
+        return FaceTools(
+            model, None, None, load_rnet(find_file(self.rnet, "face.rnet")).to(resolve_device(self.device))
+        )
 
     def process(self, items: Sequence[Item], tools: FaceTools) -> list[Result]:
         """Landmark fits go image by image; R-Net takes the batch at once."""
@@ -134,7 +141,7 @@ class Face(Stage):
     def process_item(self, item: Item, tools: FaceTools) -> Result:
         portrait, landmarks = decode_rgb(item.blob("portrait.png")), _landmarks(item)
         config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
-        fit = fit_face(tools.model, landmarks, config, tools.offsets_dm)
+        fit = fit_face(tools.model, landmarks, config, tools.offsets_dm, tools.contour)
         return self._result(item, tools, portrait, landmarks, fit, fit_appearance(tools.model, fit, portrait))
 
     def _result(
