@@ -1,5 +1,6 @@
 """HMR: the checkpoint's keys, its forward pass, the picture it sees, and EFT on it."""
 
+import copy
 import logging
 import os
 from pathlib import Path
@@ -231,3 +232,13 @@ def test_compat_follows_the_published_loss(points: BodyPoints, seen: LifterInput
         total, published = stops._loss(estimate, exemplar)
         assert float(published) == pytest.approx(float(loss_49_compat(project(estimate, points), exemplar)))
     assert float(total) > 60 * 5 * float(published)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_gives_the_same_fit(network: Hmr, points: BodyPoints, seen: LifterInput, photograph: np.ndarray) -> None:
+    exemplar, config = image_exemplar(seen, photograph), EftConfig(learning_rate=1e-5, max_steps=1, stop_loss=0.0)
+    fits = [
+        ExemplarTuner(copy.deepcopy(network).to(device), points, config).fit(exemplar) for device in ("cpu", "cuda")
+    ]
+    np.testing.assert_allclose(fits[1].camera_px, fits[0].camera_px, rtol=1e-2)
+    np.testing.assert_allclose(fits[1].rotations, fits[0].rotations, atol=2e-2)

@@ -104,3 +104,12 @@ def test_true_coefficients_read_back_give_the_true_face() -> None:
     wrong = rnet_fit(model, split_257(row * np.where(np.arange(257) < 227, 1, -3)), PLACEMENT, portrait, points)[1]
     assert wrong.residual > 2 * look.residual
     assert fit_appearance(model, fit, portrait).residual < 12
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cuda_gives_the_same_coefficients() -> None:
+    faces = list(np.random.default_rng(0).integers(0, 255, (3, 224, 224, 3)).astype(np.uint8))
+    on_cpu, on_gpu = regress(plain_rnet(), faces), regress(plain_rnet().to("cuda"), faces)
+    for a, b in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_allclose(a.identity, b.identity, atol=1e-2)
+        np.testing.assert_allclose(a.angle_rad, b.angle_rad, atol=1e-2)
