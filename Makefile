@@ -60,6 +60,7 @@ test-all: lint ## The same with the slow tests
 	$(BIN)/python -m pytest -n 2 -m ''
 
 bench: $(SETUP) ## Measure speed: ratios in one run, never a test
+	$(BIN)/python -m pipelines.bench --json build/bench.json
 	$(BIN)/python -m gan.bench
 
 lifter: $(SETUP) ## Train the key-point lifter again (minutes)
