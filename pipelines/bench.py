@@ -2,8 +2,8 @@
 
     python -m pipelines.bench [SOURCE] [--json FILE] [--set stage.param=value ...]
 
-Everything runs in this process on one core, into a temporary folder. The first part of every stage also loads its models
-and is left out. Machines differ and are shared: the shares compare, the seconds only describe this run.
+Everything runs in this process on one core, into a temporary folder. The first part of every stage also loads its
+models and is left out. Machines differ and are shared: the shares compare, the seconds only describe this run.
 """
 
 from __future__ import annotations
