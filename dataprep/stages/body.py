@@ -12,7 +12,7 @@ import torch
 from dataprep.errors import AssetError, ConfigError, Rejected
 from dataprep.fits.body_fit import BodyFit
 from dataprep.fits.camera import chest_rotation
-from dataprep.fits.detector import load_detector
+from dataprep.fits.detector import DETECTOR_PATH, load_detector
 from dataprep.fits.eft import EFT_COMPAT, EftConfig, ExemplarTuner
 from dataprep.fits.head_tie import neck_head_covariance, rest_face_points
 from dataprep.fits.map_body import MapConfig, fit_map
@@ -140,8 +140,12 @@ class Body(Stage):
         model = open_body(self.model)
         body = Weight(model.name, model.sha256, model.licence)
         if self.regressor == "hmr":
-            path = find_file(self.hmr, "body.hmr")
-            return (body, Weight(path.name, file_sha256(path), RESEARCH_ONLY))
+            path, detector = find_file(self.hmr, "body.hmr"), load_detector()
+            return (
+                body,
+                Weight(path.name, file_sha256(path), RESEARCH_ONLY),
+                Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])),
+            )
         return (body, Weight("lifter", open_lifter(model, self.model).sha256, model.licence))
 
     def load(self) -> BodyTools:

@@ -14,7 +14,7 @@ from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.models import fan
 from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbox
-from dataprep.schema import BOOL, FLOAT, UINT16, Column, floats
+from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage, Weight
 
 _PX = {"unit": "px", "frame": "source"}
@@ -59,6 +59,7 @@ class Detect(Stage):
             **_PX,
         ),
         floats("landmarks68_px", (68, 2), "iBUG landmarks", **_PX),
+        Column("landmarks68_method", STRING, "what found them: mesh or fan"),
         floats("face_bbox_px", (4,), "x0 y0 x1 y1 of the face detector", **_PX),
         Column("face_score", FLOAT, "score of the face detector, in [0, 1]"),
         Column("mesh_agreement", FLOAT, "part of the readings of the face that agreed, in (0, 1]", unit="fraction"),
@@ -91,7 +92,8 @@ class Detect(Stage):
             raise Rejected("face_too_small", f"the face covers {side:.0f} px, at least {self.min_face_px:.0f} needed")
         supplied = item.mask()
         mask = found.person_mask if supplied is None else _fitting_mask(decode_mask(supplied), found)
-        columns = _columns(found, mask, item.row.get("openpose")) | {"mask_supplied": supplied is not None}
+        columns = _columns(found, mask, item.row.get("openpose"))
+        columns |= {"mask_supplied": supplied is not None, "landmarks68_method": self.landmarks}
         return Result(columns=columns, blobs={"mask.png": encode_png(mask)})
 
 

@@ -33,8 +33,8 @@ class FaceTools:
     """Loaded models of one process."""
 
     model: FaceModel
-    offsets_dm: np.ndarray | None  # the detector's landmark offsets; measured on the shipped face only
-    contour: Contour | None
+    mesh_offsets_dm: np.ndarray  # where the mesh detector puts the landmarks of this face
+    contour: Contour
     rnet: RNet | None
 
 
@@ -78,15 +78,15 @@ class Face(Stage):
     landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px
     model: str = STANDIN  # or a BFM file: a path, or a name in the assets folder
     method: Literal["landmark_map", "rnet"] = "landmark_map"
-    contour: Literal["fixed", "sliding"] = "fixed"  # far jaw landmarks; sliding suits detect.landmarks=fan
+    contour: Literal["auto", "fixed", "sliding"] = "auto"  # far jaw landmarks; auto: FAN's slide, the mesh's do not
     rnet: str = "epoch_20.pth"
     device: str = "auto"  # R-Net only
 
     def __post_init__(self) -> None:
         if self.method not in ("landmark_map", "rnet"):
             raise ConfigError(f"face.method is {self.method!r}, expected landmark_map or rnet")
-        if self.contour not in ("fixed", "sliding"):
-            raise ConfigError(f"face.contour is {self.contour!r}, expected fixed or sliding")
+        if self.contour not in ("auto", "fixed", "sliding"):
+            raise ConfigError(f"face.contour is {self.contour!r}, expected auto, fixed or sliding")
         if self.method == "rnet" and self.model == STANDIN:
             raise ConfigError(
                 "face.method=rnet predicts coefficients of the Basel face model and cannot drive the shipped face; add "
@@ -100,25 +100,27 @@ class Face(Stage):
     def weights(self) -> tuple[Weight, ...]:
         model = open_face(self.model)
         used = [Weight(model.name, model.sha256, model.licence)]
-        if self.model == STANDIN:
-            used.append(Weight(DETECTOR_PATH.stem, load_detector().sha256, model.licence))
-        if self.method == "rnet":
+        if self.method == "landmark_map":
+            detector = load_detector()
+            used.append(Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])))
+        else:
             path = find_file(self.rnet, "face.rnet")
             used.append(Weight(path.name, file_sha256(path), RESEARCH_ONLY))
         return tuple(used)
 
     def load(self) -> FaceTools:
         model = open_face(self.model)
-        offsets = load_detector().landmark_offset_dm if self.model == STANDIN else None
+        offsets = load_detector().landmark_offset_dm.copy()
+        if self.model != STANDIN:
+            offsets[0] = 0  # constants belong to the shipped face's landmarks; slopes with the pose are the detector's
         if self.method == "landmark_map":
-            return FaceTools(model, offsets, contour_of(model) if self.contour == "sliding" else None, None)
+            return FaceTools(model, offsets, contour_of(model), None)
         if len(model.mean) != BFM_VERTICES:
             raise AssetError(
                 f"face.method=rnet needs BFM's {BFM_VERTICES} front vertices; {self.model} is another face"
             )
-        return FaceTools(
-            model, None, None, load_rnet(find_file(self.rnet, "face.rnet")).to(resolve_device(self.device))
-        )
+        rnet = load_rnet(find_file(self.rnet, "face.rnet")).to(resolve_device(self.device))
+        return FaceTools(model, offsets, contour_of(model), rnet)
 
     def process(self, items: Sequence[Item], tools: FaceTools) -> list[Result]:
         """Landmark fits go image by image; R-Net takes the batch at once."""
@@ -141,7 +143,10 @@ class Face(Stage):
     def process_item(self, item: Item, tools: FaceTools) -> Result:
         portrait, landmarks = decode_rgb(item.blob("portrait.png")), _landmarks(item)
         config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
-        fit = fit_face(tools.model, landmarks, config, tools.offsets_dm, tools.contour)
+        by_mesh = item.row.get("landmarks68_method", "mesh") == "mesh"
+        sliding = self.contour == "sliding" or (self.contour == "auto" and not by_mesh)
+        offsets, contour = tools.mesh_offsets_dm if by_mesh else None, tools.contour if sliding else None
+        fit = fit_face(tools.model, landmarks, config, offsets, contour)
         return self._result(item, tools, portrait, landmarks, fit, fit_appearance(tools.model, fit, portrait))
 
     def _result(
