@@ -19,6 +19,7 @@ from distributed.scheduler import KilledWorker
 
 from dataprep.errors import ClusterLost, ConfigError
 from pipelines import watchdog
+from pipelines.machine import cores
 from pipelines.stopping import ignore_interrupts
 
 WORKER_ENVIRONMENT = {
@@ -26,6 +27,7 @@ WORKER_ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "NUMBA_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
     "GLOG_minloglevel": "2",
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -64,6 +66,8 @@ class Executor(ABC):
 
 def prepare_process() -> None:
     """One torch and one OpenCV thread in this process. Call before the first stage runs."""
+    if all(os.environ.get(name) == value for name, value in WORKER_ENVIRONMENT.items()):
+        return  # a worker is born so, and need not import torch to be told
     import cv2
     import torch
 
@@ -188,7 +192,7 @@ def make_executor(cluster: str, workers: str) -> Executor:
 def worker_count(workers: str) -> int:
     """The number behind --workers; raises ConfigError unless it is "auto" or a positive integer."""
     if workers == "auto":
-        return max(1, len(os.sched_getaffinity(0)))
+        return cores()
     if not workers.isdigit() or int(workers) < 1:
         raise ConfigError(f"--workers {workers!r}: expected auto or a number of at least 1")
     return int(workers)

@@ -2,25 +2,30 @@
 
 A child process works on one item at a time and reports each; when it dies or exceeds the stage's time limit, the item
 in its hands is guilty, and a fresh child goes on with the rest. An innocent part therefore costs one child, and every
-guilty item one more. (spec 3, section 4)
+guilty item one more. An item whose child was killed from outside (SIGKILL) is tried twice. (spec 3, section 4)
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import resource
 import signal
+import threading
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from dataprep.stages.base import Item, Result
 from dataprep.store import Store
+from pipelines.machine import memory_bytes
+from pipelines.stopping import ignore_interrupts
 from pipelines.task import PartReport, PartTask, load_items, load_tools, process_one, run_part_with
 
 _STARTUP_S = 180.0  # a child imports torch and loads its models before the first item counts
 _spawn = multiprocessing.get_context("spawn")
+_KILLED = Result("crash", reason="out_of_memory", message="the process was killed twice, most likely for its memory")
 
 
 def run_part_isolated(task: PartTask) -> PartReport:
@@ -30,10 +35,14 @@ def run_part_isolated(task: PartTask) -> PartReport:
 
 def _process_in_children(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
     results: list[Result] = []
+    doubtful = ""  # the item in whose hands a child was killed from outside, perhaps for another's memory
     while len(results) < len(items):
         with _Child(task) as child:
             for item in items[len(results) :]:
                 result, alive = child.process(item.sample_id, errors)
+                if not alive and result == _KILLED and doubtful != item.sample_id:
+                    doubtful = item.sample_id
+                    break
                 results.append(result)
                 if not alive:
                     break
@@ -87,6 +96,8 @@ class _Child:
 def _serve(task: PartTask, connection: Connection) -> None:
     from pipelines.executors import prepare_process
 
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    ignore_interrupts()
     prepare_process()
     _limit_memory()
     ids, items, _ = load_items(Store(task.store_root), task)
@@ -105,13 +116,20 @@ def _serve(task: PartTask, connection: Connection) -> None:
 
 def _limit_memory() -> None:
     """An image may take at most 85% of the machine's memory: the kernel would otherwise end other processes too."""
-    total = resource.getpagesize() * os.sysconf("SC_PHYS_PAGES")
-    resource.setrlimit(resource.RLIMIT_DATA, (int(0.85 * total), resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_DATA, (int(0.85 * memory_bytes()), resource.RLIM_INFINITY))
+
+
+def _end_with_parent() -> None:
+    """A child whose worker was killed must not stay behind, least of all one that hangs."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _crashed(exitcode: int | None) -> Result:
     if exitcode == -signal.SIGKILL:
-        return Result("crash", reason="out_of_memory", message="the process was killed, most likely for its memory")
+        return _KILLED
     reason = f"signal_{-exitcode}" if exitcode and exitcode < 0 else f"exit_{exitcode}"
     what = reason.replace("_", " ")
     return Result("crash", reason=reason, message=f"the process working on this image died ({what})")

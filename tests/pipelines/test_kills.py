@@ -1,0 +1,58 @@
+"""SIGKILL at any moment, then the same command: the bytes of an undisturbed run. (spec 3, promise 2)"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.executors import SerialExecutor
+from pipelines.run import run
+from tests.pipelines.kills import ROOT, kill_until_done, plan_kills, slow_dag
+from tests.pipelines.test_run import payload
+from tests.pipelines.toy import make_photos
+
+TOY = """
+import sys
+from pathlib import Path
+from tests.pipelines.kills import slow_dag
+from pipelines.executors import DaskExecutor
+from pipelines.run import run
+if __name__ == "__main__":
+    with DaskExecutor("local", 2) as executor:
+        sys.exit(bool(run(Path(sys.argv[1]), Path(sys.argv[2]), slow_dag(), executor, max_error_fraction=1.0).failed))
+"""
+
+
+def parts_in(out):
+    return lambda: len(list(out.glob("stages/*/part-*.parquet")))
+
+
+def test_kills_at_random_end_in_the_same_bytes(tmp_path):
+    make_photos(tmp_path / "photos", 100)
+    with SerialExecutor() as executor:
+        run(tmp_path / "photos", tmp_path / "undisturbed", slow_dag(), executor)
+    (tmp_path / "toy_run.py").write_text(f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{TOY}")
+    out = tmp_path / "out"
+    command = [sys.executable, str(tmp_path / "toy_run.py"), str(tmp_path / "photos"), str(out)]
+    plans = plan_kills(6, seed=int(Path("/proc/sys/kernel/random/uuid").read_text()[:8], 16), most_files=8)
+    hit = kill_until_done(command, parts_in(out), plans, timeout_s=300)
+    assert len(hit) >= 5, f"only {hit} of {plans}"
+    assert payload(out) == payload(tmp_path / "undisturbed"), plans
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_the_sample_build_end_in_the_same_bytes(tmp_path):
+    """The real thing with the small super-resolution network."""
+    photos = tmp_path / "photos"
+    shutil.copytree(ROOT / "samples" / "people", photos)
+    command = [
+        sys.executable, "-m", "pipelines.cli", "run", str(photos), "--workers", "2",
+        "--set", "superres.model=animevideov3", "--set", "superres.precision=float32",
+    ]  # fmt: skip
+    out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
+    assert kill_until_done([*command, "--out", str(undisturbed)], parts_in(undisturbed), [], timeout_s=1800) == []
+    plans = plan_kills(20, seed=0, most_files=6)
+    hit = kill_until_done([*command, "--out", str(out)], parts_in(out), plans, timeout_s=3600)
+    assert len(hit) == 20, hit
+    assert payload(out) == payload(undisturbed)
