@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -83,11 +83,11 @@ class _InertUnpickler(pickle.Unpickler):
         if (module, name) in _NODE_NAMES:
             return _node_class(_NODE_NAMES[module, name])
         if module in ("copy_reg", "copyreg") and name == "_reconstructor":
-            return _reconstructor
+            return _Call(_reconstructor)
         if module in ("__builtin__", "builtins") and name in ("object", "set"):
             return set if name == "set" else _node_class("object")
         if (module, name) == ("_codecs", "encode"):
-            return _encode_latin1
+            return _Call(_encode_latin1)
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
         if (module == "scipy.sparse" or module.startswith("scipy.sparse.")) and name in _SPARSE:
@@ -95,6 +95,18 @@ class _InertUnpickler(pickle.Unpickler):
         if module == "chumpy" or module.startswith("chumpy."):
             return _node_class(f"chumpy {module}.{name}")
         raise _Refused(f"{module}.{name}")
+
+
+class _Call:
+    """A function of ours, in a shell made anew for each use: a pickle may set attributes on what it is given."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
 
 
 def _node_class(kind: str) -> type[_Node]:

@@ -12,6 +12,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError
+from dataprep.models import pickles
 from dataprep.models.body_points import body_points
 from dataprep.models.lifter import POINT_NAMES, POINTS
 from dataprep.models.pickles import read_smpl_pickle
@@ -103,6 +104,17 @@ def test_a_pickle_that_asks_for_code_is_refused_and_nothing_runs(kind: str, tmp_
     with pytest.raises(AssetError, match=r"asks for .*; nothing of it was run"):
         read_smpl_pickle(hostile(mark)[kind], "SMPL_NEUTRAL.pkl")
     assert not mark.exists()
+
+
+def test_a_pickle_cannot_change_the_reader_itself() -> None:
+    """BUILD with a pair as state sets attributes on any object that the file can name."""
+    spoil = b"ccopy_reg\n_reconstructor\n(N(dS'__defaults__'\n(I1\ntstb."
+    with pytest.raises(AssetError):
+        read_smpl_pickle(spoil, "x")
+    assert pickles._reconstructor.__defaults__ is None
+    for target in (b"c__builtin__\nset\n", b"ccollections\nOrderedDict\n", b"c_codecs\nencode\n"):
+        with pytest.raises(AssetError):
+            read_smpl_pickle(target + b"(N(dS'pop'\nI1\nstb.", "x")
 
 
 def test_hostile_files_are_refused_by_the_loader_that_stages_use(tmp_path: Path) -> None:
