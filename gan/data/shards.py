@@ -1,0 +1,221 @@
+"""Random access to the shards of one or several data sets (spec 3, section 7).
+
+A sample is found by the byte offsets of the parquet twin and read with one `pread`: no unpacking, no index in memory
+but a few numbers a sample, and nothing shared between loader processes.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import UInt8
+
+from dataprep.errors import ConfigError, Rejected
+from dataprep.images import decode_mask, decode_rgb
+from dataprep.store import SCHEMA_VERSION
+from gan.checkpoint import Bases
+from gan.data.errors import MixedBases, ShardCorrupt, ShardsMissing
+from gan.data.labels import LABEL_SHAPES, concatenate, labels_from_table
+
+Split = Literal["train", "val"]
+ImageName = Literal["portrait", "face", "alpha"]
+IMAGE_NAMES: tuple[ImageName, ...] = ("portrait", "face", "alpha")
+_BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")
+_POSITIONS = tuple(f"{name}_{what}" for name in IMAGE_NAMES for what in ("offset", "size", "sha256"))
+
+
+class Sample(NamedTuple):
+    """Real images of one person: uint8 RGB (H, W, 3) on white."""
+
+    row: int
+    portrait: np.ndarray
+    face: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Shard:
+    tar: Path
+    first: int  # index of its first sample
+    offset_N3: np.ndarray = field(repr=False)
+    size_N3: np.ndarray = field(repr=False)
+    sha256_N3: list[tuple[bytes, ...]] = field(repr=False)
+
+
+class ShardDataset:
+    """Map-style data set over the shards below one or several output folders.
+
+    `labels` and `bases` are those of all samples. `verify` compares the sha256 of every image that is read. Samples
+    are in the order of the folders given, then of the shards' names, then of the rows. Safe to pickle and to fork.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Path],
+        split: Split = "train",
+        portrait_px: int = 512,
+        face_px: int = 256,
+        verify: bool = False,
+    ) -> None:
+        self.split, self.portrait_px, self.face_px, self.verify = split, portrait_px, face_px, verify
+        self._shards: list[_Shard] = []
+        tables, count = [], 0
+        for tar, table in _twins(roots, split):
+            self._shards.append(_shard(tar, count, table))
+            tables.append((tar, table))
+            count += len(table)
+        if not count:
+            raise ShardsMissing(f"{_listed(roots)}: no samples in the split '{split}'")
+        self.bases = _one_basis(tables)
+        self.labels = concatenate(labels_from_table(table, str(tar)) for tar, table in tables)
+        self.sample_ids: list[str] = [name for _, table in tables for name in table["sample_id"].to_pylist()]
+        self._starts = np.array([shard.first for shard in self._shards])
+        self._descriptors: dict[Path, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.sample_ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(index, self.image(index, "portrait", self.portrait_px), self.image(index, "face", self.face_px))
+
+    def image(self, index: int, name: ImageName, side_px: int | None = None) -> UInt8[np.ndarray, "h w *c"]:
+        """Decode an image, (H, W, 3) or (H, W) for alpha; a smaller `side_px` averages areas, a larger one is refused.
+
+        Area averaging keeps the mean and does not alias; enlarging would train on blur.
+        """
+        content = self.read(index, name)
+        try:
+            image = decode_mask(content) if name == "alpha" else decode_rgb(content)
+        except Rejected as error:
+            raise ShardCorrupt(f"{self._where(index, name)}: {error.message}") from error
+        height, width = image.shape[:2]
+        if side_px is None or side_px == height == width:
+            return image
+        if side_px > min(height, width):
+            raise ConfigError(
+                f"{self._where(index, name)} is {width} x {height} pixels, {side_px} were asked for; "
+                "train at most at the resolution of the data"
+            )
+        return np.asarray(cv2.resize(image, (side_px, side_px), interpolation=cv2.INTER_AREA))
+
+    def read(self, index: int, name: ImageName) -> bytes:
+        """Return the bytes of an image file as they lie in the tar."""
+        shard, row, column = *self._locate(index), IMAGE_NAMES.index(name)
+        size = int(shard.size_N3[row, column])
+        content = os.pread(self._descriptor(shard.tar), size, int(shard.offset_N3[row, column]))
+        if len(content) != size:
+            raise ShardCorrupt(f"{self._where(index, name)}: the tar ends early; build the shards again: shhq-hs run")
+        if self.verify and hashlib.sha256(content).digest() != shard.sha256_N3[row][column]:
+            raise ShardCorrupt(f"{self._where(index, name)}: other bytes than were written; run shhq-hs verify")
+        return content
+
+    def _locate(self, index: int) -> tuple[_Shard, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        shard = self._shards[int(np.searchsorted(self._starts, index, side="right")) - 1]
+        return shard, index - shard.first
+
+    def _where(self, index: int, name: str) -> str:
+        return f"{self._locate(index)[0].tar}: {self.sample_ids[index]}.{name}.png"
+
+    def _descriptor(self, tar: Path) -> int:
+        # `pread` moves no file position, so that a forked child may read through its parent's descriptors.
+        if tar not in self._descriptors:
+            self._descriptors[tar] = os.open(tar, os.O_RDONLY)
+        return self._descriptors[tar]
+
+    def close(self) -> None:
+        """Close this process's files; reading opens them again."""
+        while self._descriptors:
+            os.close(self._descriptors.popitem()[1])
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptors"):
+            self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_descriptors": {}}
+
+
+def _twins(roots: Sequence[Path], split: Split) -> Iterator[tuple[Path, pa.Table]]:
+    """Tar path and parquet twin of every shard, after comparing sizes and row counts with the index."""
+    columns = ["sample_id", *_BASES, *_POSITIONS, *LABEL_SHAPES]
+    for root in roots:
+        folder = root / "shards" if (root / "shards").is_dir() else root
+        for entry in _index(folder)["shards"]:
+            if not entry["name"].startswith(f"{split}-"):
+                continue
+            for suffix in ("tar", "parquet"):
+                _compare_size(folder / f"{entry['name']}.{suffix}", entry[suffix]["bytes"])
+            path = folder / f"{entry['name']}.parquet"
+            table = _read_columns(path, columns)
+            if len(table) != entry["rows"]:
+                raise ShardCorrupt(f"{path} has {len(table)} rows, the index says {entry['rows']}: shhq-hs run")
+            yield path.with_suffix(".tar"), table
+
+
+def _index(folder: Path) -> Any:
+    path = folder / "index.json"
+    try:
+        index = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ShardsMissing(f"{path}: no such file. Build a data set first: shhq-hs run PHOTOS --out OUT") from None
+    except (OSError, ValueError) as error:
+        raise ShardCorrupt(f"{path} cannot be read ({error}); build the shards again: shhq-hs run") from error
+    if index.get("schema_version") != SCHEMA_VERSION:
+        raise ShardCorrupt(f"{path} has schema {index.get('schema_version')}, this version reads {SCHEMA_VERSION}")
+    return index
+
+
+def _compare_size(path: Path, expected: int) -> None:
+    if not path.is_file():
+        raise ShardsMissing(f"{path}: no such file, though index.json names it; build the shards again: shhq-hs run")
+    if path.stat().st_size != expected:
+        raise ShardCorrupt(
+            f"{path} has {path.stat().st_size:,} bytes, index.json says {expected:,}; copy it again or: shhq-hs run"
+        )
+
+
+def _read_columns(path: Path, columns: list[str]) -> pa.Table:
+    try:
+        missing = sorted(set(columns) - set(pq.read_schema(path).names))
+        if missing:
+            raise ShardCorrupt(f"{path} has no column {', '.join(missing)}; build the shards again: shhq-hs run")
+        return pq.read_table(path, columns=columns, partitioning=None)
+    except pa.ArrowException as error:
+        raise ShardCorrupt(f"{path} cannot be read ({error}); build the shards again: shhq-hs run") from error
+
+
+def _shard(tar: Path, first: int, table: pa.Table) -> _Shard:
+    offset, size = (
+        np.stack([table[f"{name}_{what}"].to_numpy() for name in IMAGE_NAMES], axis=1) for what in ("offset", "size")
+    )
+    digests = zip(*(table[f"{name}_sha256"].to_pylist() for name in IMAGE_NAMES), strict=True)
+    return _Shard(tar, first, offset.astype(np.int64), size.astype(np.int64), list(digests))
+
+
+def _one_basis(tables: Sequence[tuple[Path, pa.Table]]) -> Bases:
+    """Return the body and face model all rows agree on."""
+    seen: dict[Bases, Path] = {}
+    for tar, table in tables:
+        for values in sorted(set(zip(*(table[name].to_pylist() for name in _BASES), strict=True)), key=repr):
+            if None in values:
+                raise ShardCorrupt(f"{tar}: a row does not name its body and face model; build the shards again")
+            seen.setdefault(Bases(*values), tar)
+    if len(seen) > 1:
+        said = " but ".join(f"{tar} was made with {bases}" for bases, tar in seen.items())
+        raise MixedBases(
+            f"{said}. Coefficients of different bases never mix: train on one of them, or rebuild all with one"
+        )
+    return next(iter(seen))
+
+
+def _listed(roots: Sequence[Path]) -> str:
+    return ", ".join(str(root) for root in roots) or "no folder given"

@@ -1,0 +1,96 @@
+"""The order of samples depends on the seed and on one integer, and on nothing else."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dataprep.errors import ConfigError
+from gan.data.mirror import Mirror
+from gan.data.sampler import PositionSampler, draw_at
+from gan.data.shards import ShardDataset
+from gan.data.stream import real_batches, to_unit_range
+
+NO_COEFFICIENTS = Mirror(None, None, None)
+
+
+def drawn(count: int, **kwargs: int) -> list:
+    return list(itertools.islice(PositionSampler(7, 5, **kwargs), count))
+
+
+def test_every_epoch_is_another_permutation() -> None:
+    rows = [draw.row for draw in drawn(21)]
+    epochs = [rows[i : i + 7] for i in (0, 7, 14)]
+    assert all(sorted(epoch) == list(range(7)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert rows != [draw.row for draw in itertools.islice(PositionSampler(7, 6), 21)]
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 6])
+def test_a_step_holds_the_same_samples_for_any_number_of_ranks(world: int) -> None:
+    """Global batch 12, two steps, resumed in the middle of an epoch."""
+    for step in range(2):
+        seen = 24 + 12 * step
+        parts = [drawn(12 // world, images_seen=seen, rank=rank, world=world) for rank in range(world)]
+        assert sorted(itertools.chain(*parts)) == drawn(12, images_seen=seen)
+
+
+def test_resuming_continues_exactly() -> None:
+    whole = drawn(40)
+    for seen in (1, 7, 20, 39):
+        assert drawn(40 - seen, images_seen=seen) == whole[seen:]
+    assert draw_at(7, 5, 39) == whole[39]
+
+
+def test_impossible_samplers_are_refused() -> None:
+    for wrong in ({"rank": 2, "world": 2}, {"images_seen": -1}):
+        with pytest.raises(ConfigError):
+            PositionSampler(7, 5, **wrong)
+    with pytest.raises(ConfigError):
+        PositionSampler(0, 5)
+
+
+def batches(dataset: ShardDataset, count: int, **kwargs: int) -> list:
+    options = {"images_seen": 0, "batch": 2} | kwargs
+    return list(itertools.islice(real_batches(dataset, 9, mirror=NO_COEFFICIENTS, **options), count))
+
+
+def test_loader_workers_and_micro_batches_do_not_change_the_stream(built: Path) -> None:
+    dataset = ShardDataset([built], portrait_px=32, face_px=16)
+    plain = batches(dataset, 8)
+    resumed = batches(dataset, 2, images_seen=8, batch=4, workers=2)
+    for name in ("position_B", "portrait_B3HW", "face_B3HW", "camera_B2", "face_camera_B2"):
+        whole = torch.cat([getattr(batch, name) for batch in plain])
+        later = torch.cat([getattr(batch, name) for batch in resumed])
+        assert torch.equal(whole[8:], later)
+    ranks = [batches(dataset, 2, rank=rank, world=2, workers=rank) for rank in range(2)]
+    positions = torch.stack([torch.cat([batch.position_B for batch in rank]) for rank in ranks])
+    assert positions.tolist() == [[0, 2, 4, 6], [1, 3, 5, 7]]
+    portrait = torch.stack([torch.cat([batch.portrait_B3HW for batch in rank]) for rank in ranks], 1).flatten(0, 1)
+    assert torch.equal(portrait, torch.cat([batch.portrait_B3HW for batch in plain[:4]]))
+
+
+def test_mirrored_pictures_carry_mirrored_cameras(built: Path) -> None:
+    """About half of the positions are mirrored, picture and label together."""
+    dataset = ShardDataset([built], portrait_px=32, face_px=16)
+    mirrored = 0
+    for batch in batches(dataset, 16):
+        for position, portrait, face, camera in zip(
+            batch.position_B.tolist(), batch.portrait_B3HW, batch.face_B3HW, batch.camera_B2, strict=True
+        ):
+            sample = dataset[draw_at(len(dataset), 9, position).row]
+            label = dataset.labels.camera_pitch_yaw[sample.row]
+            flipped = not np.array_equal(portrait.permute(1, 2, 0), sample.portrait)
+            mirrored += flipped
+            expected = sample.portrait[:, ::-1] if flipped else sample.portrait
+            np.testing.assert_array_equal(portrait.permute(1, 2, 0), expected)
+            np.testing.assert_array_equal(face.permute(1, 2, 0), sample.face[:, ::-1] if flipped else sample.face)
+            np.testing.assert_allclose(camera, [label[0], np.pi - label[1]] if flipped else label, rtol=1e-6)
+    assert 8 <= mirrored <= 24
+
+
+def test_unit_range() -> None:
+    image = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
+    assert to_unit_range(image)[0, 0, 0].tolist() == [-1.0, 1.0]
