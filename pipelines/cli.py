@@ -11,6 +11,7 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +31,9 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs status build/shhq-hs                       how far it is, and what was lost where
   shhq-hs show build/shhq-hs SAMPLE_ID               one image's whole story
   shhq-hs errors build/shhq-hs                       every image that was lost, and why
+  shhq-hs doctor                                     can this machine build it?
   shhq-hs assets                                     model files: found, missing, where to get them
+  shhq-hs animate --checkpoint FILE --out DIR        people of a trained generator, moving
 """
 _SETTINGS = """\
 parameters (--set stage.param=value, repeatable) are the fields of each stage; `shhq-hs plan --params` lists them.
@@ -38,6 +41,16 @@ examples:
   --set superres.model=animevideov3     a small network: fast previews
   --set superres.precision=bfloat16     two to three times faster where the CPU or GPU has it
   --set body.method=map                 batched fits instead of EFT
+"""
+_MOTION = """\
+what moves (no file: every seed draws its own from --labels):
+  shhq-hs animate --checkpoint FILE --out DIR --labels OUT --seeds 0-3                  eight stills a person
+  shhq-hs animate --checkpoint FILE --out DIR --labels OUT --interpolate --frames 96    a loop through drawn key frames
+  shhq-hs animate --checkpoint FILE --out DIR --orbit --kinds mp4,depth,mesh            a neutral portrait, from around
+  shhq-hs animate --checkpoint FILE --out DIR --keyframes KEYS --interpolate            expression.npy [N,64],
+                                                            pose.npy [N,6,3] rad and camera.npy [N,2] rad in KEYS
+  shhq-hs animate --checkpoint FILE --out DIR --track OUT/manifest.parquet              one row, one frame
+A rerun writes the same bytes. docs/cameras.md says what the two cameras see and what the angles mean.
 """
 
 
@@ -108,6 +121,11 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--deep", action="store_true", help="also read and hash every byte")
     verify.set_defaults(run=_verify)
 
+    doctor = verbs.add_parser("doctor", help="can this machine build the data set? with advice")
+    doctor.add_argument("--out", type=Path, default=Path("build"), metavar="DIR", help="where it would lie (build)")
+    doctor.add_argument("--no-probe", action="store_true", help="do not send a photograph through all stages")
+    doctor.set_defaults(run=_doctor)
+
     assets = verbs.add_parser("assets", help="model files: what each enables, found or missing, where to get it")
     assets.set_defaults(run=_assets)
 
@@ -123,6 +141,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where the JSON goes")
     export.add_argument("--all", action="store_true", help="keep fits that EFT's own exporter would leave out")
     export.set_defaults(run=_export_eft)
+
+    animate = verbs.add_parser(
+        "animate", help="videos, stills and meshes from a generator", epilog=_MOTION, formatter_class=formatter
+    )
+    _add_animation_arguments(animate)
+    animate.set_defaults(run=_animate)
 
     lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
     lifter.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="see: shhq-hs train-lifter -- --help")
@@ -144,6 +168,29 @@ def _add_choice_arguments(parser: argparse.ArgumentParser, statuses: str) -> Non
         "--status", default=statuses, metavar="X[,X]", help=f"of rejected, error, timeout, crash (default: {default})"
     )
     parser.add_argument("--reason", default="", metavar="R[,R]", help="only rows with these reasons")
+
+
+def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--checkpoint", type=Path, metavar="FILE", help="the authors' sshq512.pt, or a file that training wrote")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    add("--seeds", default="0", metavar="S[,S]", help="people, as numbers: 0,3 or 0-7 (default 0)")
+    add("--labels", type=Path, metavar="OUT", help="data set whose label rows people and motions are drawn from")
+    add("--track", type=Path, metavar="FILE", help="parquet with bfm_exp, joints_zyx, camera_pitch_yaw: a row a frame")
+    add("--keyframes", type=Path, metavar="DIR", help="folder with expression.npy, pose.npy, camera.npy")
+    add("--frames", type=int, metavar="N", help="frames a person (default: the track's; 8 stills; 48 when moving)")
+    add("--interpolate", action="store_true", help="take frames for key frames and go smoothly from one to the next")
+    add("--orbit", action="store_true", help="let the camera go around instead of following labels")
+    add("--psi", type=float, default=0.7, help="truncation: 0 the mean person, 1 none (default 0.7)")
+    add("--preview", action="store_true", help="half the image side, a sixteenth of the work")
+    add("--kinds", default="mp4,png", metavar="K[,K]", help="of mp4,gif,png,depth,mesh (default mp4,png)")
+    add("--views", default="portrait,face", metavar="V[,V]", help="cameras: portrait,face (default both)")
+    add("--fps", type=float, default=25.0, help="frames a second of videos (default 25)")
+    add("--body", metavar="FILE", help="body model of the weights (default: known by its hash; SMPL for the authors')")
+    add("--nearest", type=Path, metavar="FILE", help="the authors' valid_smpl_knn_index.npy")
+    add("--precision", default="float32", metavar="P", help="of super-resolution: float32 (default) or bfloat16")
+    add("--device", default="auto", help="auto (default), cpu or cuda")
+    add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
 
 
 def _dag(options: argparse.Namespace) -> Dag:
@@ -210,6 +257,12 @@ def _verify(options: argparse.Namespace) -> int:
     return verify(options.out, options.deep)
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    from pipelines.doctor import doctor
+
+    return doctor(options.out, not options.no_probe)
+
+
 def _assets(options: argparse.Namespace) -> int:
     from pipelines.assets import print_assets
 
@@ -228,6 +281,35 @@ def _export_eft(options: argparse.Namespace) -> int:
     written, left_out = export_eft(options.out, options.output, options.all)
     print(f"{options.output}: {written} fits; {left_out} left out (49-joint loss above 5e-4 or a beta beyond 3)")
     return 0
+
+
+def _animate(options: argparse.Namespace) -> int:
+    import torch
+
+    from gan.animate import Animation, animate
+    from pipelines.progress import Progress
+
+    torch.set_num_threads(max(1, options.threads or len(os.sched_getaffinity(0))))
+    names = [field.name for field in dataclasses.fields(Animation)]
+    given = {name: getattr(options, name) for name in names}
+    given |= {"seeds": _numbers(options.seeds, "--seeds")}
+    given |= {name: tuple(given[name].split(",")) for name in ("kinds", "views")}
+    remarks = animate(Animation(**given), lambda total: Progress(total, workers=1, unit="pieces"))
+    for remark in remarks:
+        print(f"note: {remark}", file=sys.stderr)
+    print(f"{options.out}: {', '.join(given['kinds'])} of seeds {options.seeds}")
+    return 0
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    """0,3 or 0-7 as numbers."""
+    numbers: list[int] = []
+    for word in text.split(","):
+        first, _, last = word.strip().partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise ConfigError(f"{option} {text}: expected numbers and ranges such as 0,3 or 0-7")
+        numbers += range(int(first), int(last or first) + 1)
+    return tuple(numbers)
 
 
 def _train_lifter(options: argparse.Namespace) -> int:

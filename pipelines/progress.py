@@ -26,6 +26,7 @@ class Progress:
 
     total: Mapping[str, int]  # rows to run per stage
     workers: int
+    unit: str = "image-stages"
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     _done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -75,6 +76,6 @@ class Progress:
         eta = self.eta_s()
         rate = done / max(self.elapsed_s, 1e-6)
         left = "done" if done == total else f"ETA {clock(eta)}" if eta is not None else "ETA -"
-        return f"[{bar:<20}] {done}/{total} image-stages  {rate:.1f}/s  {clock(self.elapsed_s)} elapsed  {left}" + (
+        return f"[{bar:<20}] {done}/{total} {self.unit}  {rate:.1f}/s  {clock(self.elapsed_s)} elapsed  {left}" + (
             f"  ({', '.join(busy)})" if busy else ""
         )

@@ -1,0 +1,311 @@
+"""`shhq-hs animate`: people of a checkpoint, moving.
+
+    DIR/seed-0000/portrait.mp4, face.mp4, portrait.gif, face.gif      the same frames through both cameras
+    DIR/seed-0000/portrait-depth.mp4, face-depth.mp4                  bright is near
+    DIR/seed-0000/canonical.ply, canonical.obj                        the neutral portrait as a coloured mesh
+    DIR/portrait.png, face.png                                        a row of frames for every seed
+    DIR/animate.json                                                  what was rendered, and with which models
+
+A rerun writes the same bytes; a seed looks the same whatever other seeds are asked for.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+
+from dataprep.errors import ConfigError
+from dataprep.licensed import file_sha256
+from dataprep.store import write_json
+from gan.animate_labels import Labels, Purpose, draw_motion, draw_person, open_labels, prior_labels, stream
+from gan.animate_setup import open_checkpoint, open_generator
+from gan.animate_views import face_config, render_views
+from gan.checkpoint import Checkpoint
+from gan.config import GeneratorConfig, preview
+from gan.deformed import Search
+from gan.generator import Frames, Generator, Identity, View
+from gan.mesh import canonical_mesh, write_obj, write_ply
+from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
+from gan.truncation import Truncation, mean_modulations
+from gan.video import Gif, Mp4, Pixels, depth_pixels, pixels, whole_file, write_grid
+
+VIEWS: tuple[View, ...] = ("portrait", "face")
+KINDS = ("mp4", "gif", "png", "depth", "mesh")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+STILLS, MOVING = 8, 48  # frames when --frames is left out
+KEY_EVERY = 24  # frames between drawn key frames
+GRID_COLUMNS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Animation:
+    """What to render. Without `track` and `keyframes` every seed draws its own motion; None leaves a choice to us."""
+
+    out: Path
+    checkpoint: Path | None = None
+    seeds: tuple[int, ...] = (0,)
+    labels: Path | None = None
+    track: Path | None = None
+    keyframes: Path | None = None
+    frames: int | None = None
+    interpolate: bool = False
+    orbit: bool = False
+    psi: float = 0.7
+    preview: bool = False
+    kinds: tuple[str, ...] = ("mp4", "png")
+    views: tuple[str, ...] = VIEWS
+    fps: float = 25.0
+    body: str | None = None
+    nearest: Path | None = None
+    precision: str = "float32"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for option, given, known in (("kinds", self.kinds, KINDS), ("views", self.views, VIEWS)):
+            if not given or not set(given) <= set(known):
+                raise ConfigError(f"--{option} {','.join(given)}: expected one or more of {','.join(known)}")
+        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"--seeds {','.join(map(str, self.seeds))}: expected different numbers from 0 on")
+        for option, value, fits, expected in (
+            ("psi", self.psi, 0 <= self.psi <= 1, "a number from 0 (the mean person) to 1 (no truncation)"),
+            ("frames", self.frames, self.frames is None or self.frames >= 1, "a whole number from 1 on"),
+            ("fps", self.fps, 0 < self.fps <= 240, "frames a second, above 0 and at most 240"),
+            ("precision", self.precision, self.precision in PRECISIONS, " or ".join(PRECISIONS)),
+        ):
+            if not fits:
+                raise ConfigError(f"--{option} {value}: expected {expected}")
+        if self.track and self.keyframes:
+            raise ConfigError("--track and --keyframes: expected one of them, both say what moves")
+
+
+@runtime_checkable
+class Meter(Protocol):
+    """Hears of every piece of work done; `pipelines.progress.Progress` is one."""
+
+    def advance(self, stage: str, rows: int, seconds: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) -> list[str]:
+    """Render everything; returns remarks for the user. Raises ShhqError before anything is rendered or written."""
+    checkpoint = open_checkpoint(what.checkpoint)
+    labels = open_labels(what.labels) if what.labels else prior_labels()
+    given = _given_track(what)
+    speaking = [bases for bases in (labels.bases, given.bases if given else None) if bases is not None]
+    generator = open_generator(checkpoint, speaking, what.body, what.nearest).to(_device(what.device))
+    tracks = {seed: _track_of(what, seed, labels, given) for seed in what.seeds}
+
+    total = sum(map(len, tracks.values()))
+    meter = start_meter({"person": len(tracks), "frame": total if _renders(what) else 0})
+    grids: dict[View, list[list[Pixels]]] = {"portrait": [], "face": []}
+    try:
+        truncation = _truncation(what, generator, labels)
+        for seed, track in tracks.items():
+            identity = _identity(what, generator, labels, seed, truncation, meter)
+            _mesh(what, generator, identity, _folder(what, seed))
+            for view, tiles in _render(what, generator, identity, track, _folder(what, seed), meter).items():
+                grids[view].append(tiles)
+    finally:
+        meter.close()
+    for view in _views(what) if "png" in what.kinds else ():
+        write_grid(what.out / f"{view}.png", grids[view])
+    write_json(what.out / "animate.json", _record(what, checkpoint, generator, tracks))
+    return _remarks(what, checkpoint)
+
+
+# -- what moves
+
+
+def _given_track(what: Animation) -> Track | None:
+    if what.track is not None:
+        return read_track(what.track)
+    return read_keyframes(what.keyframes) if what.keyframes is not None else None
+
+
+def _track_of(what: Animation, seed: int, labels: Labels, given: Track | None) -> Track:
+    """Return the frames of a seed: given or drawn key frames, interpolated or as they are, perhaps with an orbit."""
+    if given is None:
+        frames = what.frames or (MOVING if what.interpolate or what.orbit else STILLS)
+        track = neutral_track(frames) if what.orbit and not what.interpolate else _drawn(what, seed, labels, frames)
+    elif what.interpolate:
+        track = interpolate(given, what.frames or (len(given) - 1) * KEY_EVERY + 1)
+    elif (what.frames or 0) > len(given):
+        raise ConfigError(
+            f"--frames {what.frames}: the key frames are {len(given)}; add --interpolate to make more of them"
+        )
+    else:
+        track = given.rows(slice(what.frames))
+    return orbit(track) if what.orbit else track
+
+
+def _drawn(what: Animation, seed: int, labels: Labels, frames: int) -> Track:
+    """Return independent frames, or with --interpolate a way through drawn key frames that ends where it began."""
+    if not what.interpolate:
+        return draw_motion(labels, seed, frames)
+    keys = draw_motion(labels, seed, max(3, round(frames / KEY_EVERY)))
+    return interpolate(keys.rows([*range(len(keys)), 0]), frames + 1).rows(slice(frames))
+
+
+# -- rendering
+
+
+def _truncation(what: Animation, generator: Generator, labels: Labels) -> Truncation | None:
+    if what.psi == 1:
+        return None
+    seed = int(stream(0, Purpose.MEAN).integers(2**31))
+    return mean_modulations(generator, torch.from_numpy(labels.identity_N80), seed, psi=what.psi)
+
+
+def _identity(
+    what: Animation, generator: Generator, labels: Labels, seed: int, truncation: Truncation | None, meter: Meter
+) -> Identity:
+    start, person = time.monotonic(), draw_person(labels, seed)
+    z_id, noise, betas = _tensors(generator, person.identity_1K, person.noise_1K, person.betas_1K)
+    identity = generator.identity(z_id, noise, betas, truncation, PRECISIONS[what.precision])
+    meter.advance("person", 1, time.monotonic() - start)
+    return identity
+
+
+def _render(
+    what: Animation, generator: Generator, identity: Identity, track: Track, folder: Path, meter: Meter
+) -> dict[View, list[Pixels]]:
+    """Render a track into its files and return the frames of the grid."""
+    tiles: dict[View, list[Pixels]] = {view: [] for view in _views(what)}
+    if not _renders(what):
+        return tiles
+    config, search = _quality(what, generator)
+    shown = set(np.linspace(0, len(track) - 1, min(len(track), GRID_COLUMNS)).round().astype(int).tolist())
+    files = _Files(what, folder, config)
+    try:
+        for frame in range(len(track)):
+            start, one = time.monotonic(), track.rows([frame])
+            z_exp, pose, camera = _tensors(generator, one.expression_N64, one.pose_N63, one.camera_N2)
+            views = render_views(generator, identity, z_exp, pose, camera, _views(what), search, config)
+            for view, rendered in views.items():
+                files.add(view, rendered)
+                if frame in shown:
+                    tiles[view].append(pixels(rendered.image_B3HW[0]))
+            meter.advance("frame", 1, time.monotonic() - start)
+        files.close()
+    finally:
+        files.abandon()
+    return tiles
+
+
+class _Files:
+    """The videos of one seed, all growing together."""
+
+    def __init__(self, what: Animation, folder: Path, config: GeneratorConfig) -> None:
+        self._config = config
+        sizes = {"portrait": config.image_size, "face": face_config(config).image_size}
+        self._pictures: dict[View, list[Mp4 | Gif]] = {}
+        self._depths: dict[View, list[Mp4 | Gif]] = {}
+        for view in _views(what):
+            side = sizes[view]
+            mp4 = [Mp4(folder / f"{view}.mp4", what.fps, side, side)] if "mp4" in what.kinds else []
+            gif = [Gif(folder / f"{view}.gif", what.fps)] if "gif" in what.kinds else []
+            depth = [Mp4(folder / f"{view}-depth.mp4", what.fps, side, side)] if "depth" in what.kinds else []
+            self._pictures[view], self._depths[view] = [*mp4, *gif], [*depth]
+
+    def add(self, view: View, frames: Frames) -> None:
+        for file in self._pictures[view]:
+            file.add(pixels(frames.image_B3HW[0]))
+        c = self._config
+        near, far = (c.portrait_near, c.portrait_far) if view == "portrait" else (c.face_near, c.face_far)
+        for file in self._depths[view]:
+            file.add(depth_pixels(frames.depth_BHW[0], frames.opacity_BHW[0], near, far))
+
+    def close(self) -> None:
+        for file in self._all():
+            file.close()
+
+    def abandon(self) -> None:
+        for file in self._all():
+            file.abandon()
+
+    def _all(self) -> list[Mp4 | Gif]:
+        return [file for files in (*self._pictures.values(), *self._depths.values()) for file in files]
+
+
+def _mesh(what: Animation, generator: Generator, identity: Identity, folder: Path) -> None:
+    if "mesh" in what.kinds:
+        mesh = canonical_mesh(generator, identity)
+        for name, write in (("canonical.ply", write_ply), ("canonical.obj", write_obj)):
+            with whole_file(folder / name) as path:
+                write(path, mesh)
+
+
+# -- choices
+
+
+def _views(what: Animation) -> tuple[View, ...]:
+    return tuple(view for view in VIEWS if view in what.views)
+
+
+def _renders(what: Animation) -> bool:
+    return set(what.kinds) != {"mesh"}
+
+
+def _quality(what: Animation, generator: Generator) -> tuple[GeneratorConfig, Search]:
+    return (preview(generator.config), "fast") if what.preview else (generator.config, "exact")
+
+
+def _folder(what: Animation, seed: int) -> Path:
+    return what.out / f"seed-{seed:04d}"
+
+
+def _device(named: str) -> str:
+    if named not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"--device {named}: expected auto, cpu or cuda")
+    if named == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: this torch sees no GPU; use --device cpu, or install a CUDA build of torch")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if named == "auto" else named
+
+
+def _tensors(generator: Generator, *values: np.ndarray) -> list[torch.Tensor]:
+    device = next(generator.parameters()).device
+    return [torch.from_numpy(np.ascontiguousarray(value)).to(device) for value in values]
+
+
+# -- the record
+
+
+def _record(
+    what: Animation, checkpoint: Checkpoint, generator: Generator, tracks: Mapping[int, Track]
+) -> dict[str, Any]:
+    """Return what made these files; no paths, hosts or times."""
+    config, search = _quality(what, generator)
+    choices = ("interpolate", "orbit", "psi", "preview", "kinds", "views", "fps", "precision")
+    return {
+        "checkpoint_sha256": file_sha256(checkpoint.path),
+        "published_weights": checkpoint.published,
+        "bases": dataclasses.asdict(checkpoint.bases) if checkpoint.bases else None,
+        "seeds": {str(seed): {"frames": len(track)} for seed, track in tracks.items()},
+        **{name: getattr(what, name) for name in choices},
+        "labels": "data set" if what.labels else "normal prior",
+        "search": search,
+        "config": dataclasses.asdict(config),
+    }
+
+
+def _remarks(what: Animation, checkpoint: Checkpoint) -> list[str]:
+    remarks = []
+    if what.labels is None:
+        remarks.append(
+            "people were drawn from a plain normal prior; weights know the labels they were trained on: --labels OUT"
+        )
+    if what.keyframes is not None and checkpoint.bases is not None:
+        remarks.append(
+            f"{what.keyframes}: .npy files do not name their models; they were taken for those of {checkpoint.bases}"
+        )
+    if checkpoint.published and what.nearest is None:
+        remarks.append(
+            "nearest vertices: the authors' valid_smpl_knn_index.npy from the assets folder, or chosen by skinning "
+            "weights where it is missing; pictures then differ a little from theirs (--nearest FILE)"
+        )
+    return remarks
