@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,23 +26,52 @@ _POSITION = ("offset", "size", "sha256")
 Report = Callable[[str], None]
 
 
-class _Counts(NamedTuple):
+class Counts(NamedTuple):
+    """What was looked at."""
+
     parts: int = 0
     rows: int = 0
     images_bytes: int = 0
 
-    def plus(self, other: _Counts) -> _Counts:
-        return _Counts(*(a + b for a, b in zip(self, other, strict=True)))
+    def plus(self, other: Counts) -> Counts:
+        return Counts(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`defects` in words, with the file's path where there is one."""
+
+    inputs: int
+    counts: Counts
+    shards: int
+    defects: tuple[str, ...]
 
 
 def verify(out: Path, deep: bool) -> int:
     """Print every defect and what mends it; returns 1 when there is one. `deep` also reads and hashes every byte."""
+    found = defects_of(out, deep)
+    depth = "read and hashed" if deep else "present; --deep also reads and hashes every byte"
+    print(f"{out}: {found.inputs} inputs, {found.counts.parts} parts with {found.counts.rows} rows, "
+          f"{found.counts.images_bytes / 1e6:.1f} MB of images, {found.shards} shards: {depth}")  # fmt: skip
+    for defect in found.defects[:_SHOWN]:
+        print(f"  {defect}")
+    if len(found.defects) > _SHOWN:
+        print(f"  and {len(found.defects) - _SHOWN} more")
+    if found.defects:
+        print(f"{len(found.defects)} defects; delete the damaged files named above, then run: {command_of(out)}")
+    else:
+        print("whole: every input has its row in every stage, and every file is as it was written")
+    return 1 if found.defects else 0
+
+
+def defects_of(out: Path, deep: bool) -> Verdict:
+    """Look at every file of the data set; raises StoreError when there is none."""
     defects: list[str] = []
     store, index = Store(out), read_index(out)
     ids = [source.sample_id for source in index]
     if len(set(ids)) != len(ids):
         defects.append(f"index.parquet: {len(ids) - len(set(ids))} ids are not unique")
-    counts = _Counts()
+    counts = Counts()
     for name, stage in current_stages(store).items():
         if not store.folder(stage.ref).is_dir():
             defects.append(f"{name}: not built yet")
@@ -50,24 +80,14 @@ def verify(out: Path, deep: bool) -> int:
     _check_outputs(out, deep, defects.append)
     _check_manifest(out, ids, defects.append)
     shards = _check_shards(out, deep, defects.append)
-    depth = "read and hashed" if deep else "present; --deep also reads and hashes every byte"
-    print(f"{out}: {len(index)} inputs, {counts.parts} parts with {counts.rows} rows, {shards} shards: {depth}")
-    for defect in defects[:_SHOWN]:
-        print(f"  {defect}")
-    if len(defects) > _SHOWN:
-        print(f"  and {len(defects) - _SHOWN} more")
-    if defects:
-        print(f"{len(defects)} defects; damaged parts and files can be deleted; then run: {command_of(out)}")
-    else:
-        print("whole: every input has its row in every stage, and every file is as it was written")
-    return 1 if defects else 0
+    return Verdict(len(index), counts, shards, tuple(defects))
 
 
 # --- parts -------------------------------------------------------------------------------------------------------
 
 
-def _check_stage(store: Store, ref: StageRef, index: Sequence[Source], deep: bool, report: Report) -> _Counts:
-    counts, committed = _Counts(), store.committed(ref)
+def _check_stage(store: Store, ref: StageRef, index: Sequence[Source], deep: bool, report: Report) -> Counts:
+    counts, committed = Counts(), store.committed(ref)
     for part, sources in parts_of(index).items():
         if part not in committed:
             report(f"{ref.name}: part {part} is missing")
@@ -79,7 +99,7 @@ def _check_stage(store: Store, ref: StageRef, index: Sequence[Source], deep: boo
     return counts
 
 
-def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bool, report: Report) -> _Counts:
+def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bool, report: Report) -> Counts:
     path = store.part_path(ref, part)
     table = _read(path, None if deep else ["sample_id", "status"])
     if table["sample_id"].to_pylist() != ids:
@@ -88,7 +108,7 @@ def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bo
         report(f"{path}: unknown status {', '.join(map(str, unknown))}")
     metadata = table.schema.metadata or {}
     if b"tar_bytes" not in metadata:
-        return _Counts(1, len(ids))
+        return Counts(1, len(ids))
     size = int(metadata[b"tar_bytes"])
     _check_file(path.with_suffix(".tar"), size, metadata[b"tar_sha256"].decode(), deep, report)
     if deep:
@@ -96,7 +116,7 @@ def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bo
             ends = zip(table[name].to_pylist(), table[name.replace(":offset", ":size")].to_pylist(), strict=True)
             if any(offset is not None and offset + length > size for offset, length in ends):
                 report(f"{path}: {name.removesuffix(':offset')} lies outside the tar")
-    return _Counts(1, len(ids), size)
+    return Counts(1, len(ids), size)
 
 
 def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
