@@ -9,6 +9,7 @@ chest, hence the crop and the portrait camera, keeps the first fit. Not in the p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 
 from dataprep.fits.camera import global_rotation, turn_in_picture
 from dataprep.fits.face_frames import CAM_FROM_GL
-from dataprep.models.bfm import FaceModel
-from dataprep.models.smpl import HEAD, NECK, BodyModel
+from dataprep.models.bfm import FaceModel, load_face
+from dataprep.models.smpl import HEAD, NECK, BodyModel, load_body
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,27 +32,44 @@ class HeadTie:
     disagreement_after_rad: float
 
 
-FACE_POINTS = ("nose", "left_eye", "right_eye", "mouth_left", "mouth_right")
-_LANDMARKS = ((30,), (42, 45), (36, 39), (54,), (48,))  # the same points in iBUG's order; "left" is the subject's
+FACE_POINTS = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "mouth_left", "mouth_right")
+_INNER = slice(17, 68)  # iBUG landmarks without the jaw, where models differ most
 
 
-def rest_face_points(body: BodyModel) -> Float[np.ndarray, "5 3"]:
+def rest_face_points(body: BodyModel) -> Float[np.ndarray, "7 3"]:
     """FACE_POINTS of the mean body in T pose, metres."""
     rows = body.keypoint_rows(tuple(f"mediapipe/{name}" for name in FACE_POINTS))
     return np.asarray(rows @ body.v_template.astype(np.float64))
 
 
-def head_offset(face: FaceModel, body_sha256: str, body_points_m: Float[np.ndarray, "5 3"]) -> Float[np.ndarray, "3 3"]:
+def head_offset(face: FaceModel, body_sha256: str, body_points_m: Float[np.ndarray, "7 3"]) -> Float[np.ndarray, "3 3"]:
     """R_offset: 3DMM axes from the axes of SMPL's head joint.
 
-    Known when the face was cut from this body; else the rotation that lays the five rest points of the body onto the
-    mean face's, good to a few degrees of pitch.
+    Known when the face was cut from this body. Else by way of the shipped pair, each step by points that are defined
+    alike on both sides: this body's face points onto the shipped body's, the shipped face's landmarks onto this face's.
     """
     if face.face_from_body is not None and face.meta.get("body_sha256") == body_sha256:
         return _nearest_rotation(np.asarray(face.face_from_body[:, :3], np.float64))
-    points_dm = np.stack([face.mean[face.landmarks[list(rows)]].mean(0) for rows in _LANDMARKS]).astype(np.float64)
-    points_m = np.asarray(body_points_m, np.float64)
-    return _nearest_rotation((points_dm - points_dm.mean(0)).T @ (points_m - points_m.mean(0)))
+    points_m, landmarks_dm, shipped = _shipped_pair()
+    theirs_dm = face.mean[face.landmarks[_INNER]].astype(np.float64)
+    return _laying(theirs_dm, landmarks_dm) @ shipped @ _laying(points_m, np.asarray(body_points_m, np.float64))
+
+
+@cache
+def _shipped_pair() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Face points of the shipped body, inner landmarks of the shipped face, and the rotation between them."""
+    face = load_face()
+    assert face.face_from_body is not None
+    return (
+        rest_face_points(load_body()),
+        face.mean[face.landmarks[_INNER]].astype(np.float64),
+        _nearest_rotation(np.asarray(face.face_from_body[:, :3], np.float64)),
+    )
+
+
+def _laying(target: Float[np.ndarray, "n 3"], points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "3 3"]:
+    """The rotation of the similarity that lays `points` onto `target`."""
+    return _nearest_rotation((target - target.mean(0)).T @ (points - points.mean(0)))
 
 
 def _nearest_rotation(matrix: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3 3"]:

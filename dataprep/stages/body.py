@@ -100,8 +100,8 @@ class Body(Stage):
         ),
         floats(
             "face_points_rest_m",
-            (5, 3),
-            "nose, eyes and mouth corners of the mean body",
+            (7, 3),
+            "nose, eyes, ears and mouth corners of the mean body",
             unit="m",
             frame="T pose",
             released=False,

@@ -1,11 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.fits.camera import global_rotation
-from dataprep.fits.head_tie import head_in_source, neck_head_covariance, tie_head
-from dataprep.models.smpl import CHEST, HEAD, NECK
+from dataprep.fits.head_tie import head_in_source, head_offset, neck_head_covariance, rest_face_points, tie_head
+from dataprep.models.bfm import load_face
+from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 
 FRONTAL = np.diag([1.0, -1.0, -1.0])
 
@@ -70,3 +73,16 @@ def test_3dmm_rotation_reaches_the_source_frame() -> None:
     head = head_in_source(np.eye(3), np.eye(3), np.radians(10))
     up = head @ [0, 1, 0]
     np.testing.assert_allclose(up, [np.sin(np.radians(10)), -np.cos(np.radians(10)), 0], atol=1e-12)
+
+
+def test_head_offset_of_the_shipped_pair_is_exact_and_of_turned_files_is_the_turn() -> None:
+    """A body file whose rest head is pitched, and a face file that is tilted, are undone together."""
+    body, face = load_body(), load_face()
+    points = rest_face_points(body)
+    np.testing.assert_allclose(head_offset(face, body.sha256, points), np.eye(3), atol=1e-6)
+    by_points = head_offset(face, "another body", points)
+    assert np.degrees(Rotation.from_matrix(by_points).magnitude()) < 0.01
+    pitch, tilt = (Rotation.from_euler(*turn, degrees=True).as_matrix() for turn in (("x", 9), ("z", -6)))
+    tilted = dataclasses.replace(face, mean=(face.mean @ tilt.T).astype(np.float32), face_from_body=None)
+    found = head_offset(tilted, "another body", 1.1 * points @ pitch.T + [0, 0.3, 0])
+    np.testing.assert_allclose(found, tilt @ pitch.T, atol=1e-4)
