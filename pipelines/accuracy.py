@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
 from dataprep.errors import ConfigError
-from dataprep.fits.camera import global_rotation, turn_in_picture, view_from_cam
+from dataprep.fits.camera import global_rotation, rotations_from_rotvecs, turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.images import decode_mask
 from dataprep.models.smpl import CHEST, HEAD, NECK
@@ -119,17 +119,16 @@ def _rotation_errors(row: Mapping[str, Any], truth: Truth) -> dict[str, float]:
     upright = turn_in_picture(float(row["crop_roll_rad"]))
     face = upright @ CAM_FROM_GL @ head_from_3dmm(row["bfm_angle"].astype(np.float64))
     true_face = head_view @ CAM_FROM_GL @ truth.array("head_from_3dmm")
-    tied, first = (_chain(row["smpl_global_orient"], row[pose]) for pose in ("smpl_body_pose", "smpl_body_pose_first"))
+    tied, first = (
+        rotations_from_rotvecs(row["smpl_global_orient"], row[pose])
+        for pose in ("smpl_body_pose", "smpl_body_pose_first")
+    )
     return {
         "head_3dmm_deg": _angle_deg(face, true_face),
         "head_smpl_deg": _angle_deg(global_rotation(tied, HEAD), head_view @ rotations[HEAD]),
         "head_smpl_first_deg": _angle_deg(global_rotation(first, HEAD), head_view @ rotations[HEAD]),
         "chest_smpl_deg": _angle_deg(global_rotation(tied, CHEST), chest_view @ rotations[CHEST]),
     }
-
-
-def _chain(global_orient: np.ndarray, body_pose: np.ndarray) -> Float[np.ndarray, "24 3 3"]:
-    return Rotation.from_rotvec(np.concatenate([global_orient[None], body_pose]).astype(np.float64)).as_matrix()
 
 
 def _angle_deg(a: np.ndarray, b: np.ndarray) -> float:

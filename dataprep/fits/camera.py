@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
 from dataprep.models.rotations import matrix_from_zyx, zyx_from_matrix
@@ -74,6 +75,13 @@ def rotations_from_joints_zyx(angles: Float[np.ndarray, "6 3"]) -> Float[np.ndar
 def canonical_rotation(joint: int) -> Rotation3:
     """Local rotation of a joint in the canonical pose."""
     return matrix_from_zyx(torch.tensor(CANONICAL_ZYX.get(joint, (0.0, 0.0, 0.0)), dtype=torch.float64)).numpy()
+
+
+def rotations_from_rotvecs(
+    global_orient: Float[np.ndarray, 3], body_pose: Float[np.ndarray, "23 3"]
+) -> Float[np.ndarray, "24 3 3"]:
+    """Local rotations of all joints from a row's two columns of rotation vectors."""
+    return Rotation.from_rotvec(np.concatenate((global_orient[None], body_pose)).astype(np.float64)).as_matrix()
 
 
 def global_rotation(rotations: Float[np.ndarray, "24 3 3"], joint: int) -> Rotation3:

@@ -15,8 +15,10 @@ from dataprep.fits.camera import (
     intrinsics,
     joints_zyx,
     pitch_yaw,
+    rotations_from_rotvecs,
+    turn_in_picture,
 )
-from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head
+from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head, roll_of
 from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
 from dataprep.models.smpl import CHEST
 from dataprep.schema import BOOL, FLOAT, Column, floats
@@ -34,8 +36,10 @@ class Camera(Stage):
     requires: ClassVar[tuple[str, ...]] = ("body", "crop", "face")
     columns: ClassVar[tuple[Column, ...]] = (
         floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad", frame="parent joint"),
-        floats("smpl_transl", (3,), "brings the posed body's look-at point onto the portrait camera's axis",
-               unit="m", frame="cam"),
+        floats("smpl_global_orient_portrait", (3,), "rotation vector of the pelvis, the crop's roll taken out",
+               unit="rad", frame="portrait camera"),
+        floats("smpl_transl", (3,), "with the orientation before it: where the posed body stands before the portrait's "
+               "12 degree camera (`intrinsics`)", unit="m", frame="portrait camera"),
         floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", frame="chest", **_RAD),
         floats("face_pitch_yaw", (2,), "face camera (3DMM), both pi/2 in front", frame="head", **_RAD),
         floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", frame="parent joint",
@@ -47,7 +51,7 @@ class Camera(Stage):
         Column("roll", FLOAT, "head roll in the portrait, towards image right", frame="portrait", unit="rad"),
         Column("head_disagreement_before", FLOAT, "angle between the SMPL and 3DMM heads before the tie", unit="rad"),
         Column("head_disagreement", FLOAT, "the same after the tie", unit="rad"),
-        Column("head_from_3dmm", BOOL, "whether the head tie was applied"),
+        Column("head_tied", BOOL, "whether the head tie was applied"),
     )  # fmt: skip
 
     tie_head: bool = True
@@ -55,7 +59,7 @@ class Camera(Stage):
 
     def process_item(self, item: Item, tools: None) -> Result:
         row = item.row
-        first = _rotations(row["smpl_global_orient"], row["smpl_body_pose_first"])
+        first = rotations_from_rotvecs(row["smpl_global_orient"], row["smpl_body_pose_first"])
         roll = float(row["crop_roll_rad"])
         head_from_face = head_from_3dmm(row["bfm_angle"].astype(np.float64))
         target = head_in_source(head_from_face, row["head_offset"].astype(np.float64), roll)
@@ -64,18 +68,17 @@ class Camera(Stage):
         return Result(columns=_columns(tied, head_from_face, row, self.tie_head))
 
 
-def _rotations(global_orient: np.ndarray, body_pose: np.ndarray) -> np.ndarray:
-    rotvecs = np.concatenate((global_orient[None], body_pose)).astype(np.float64)
-    return Rotation.from_rotvec(rotvecs).as_matrix()
-
-
 def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool) -> dict[str, Any]:
     chest = global_rotation(tied.rotations, CHEST)
     portrait = pitch_yaw(chest)
+    portrait_from_source = turn_in_picture(-float(row["crop_roll_rad"]))
     look_at = row["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * chest[:, 1]
+    pelvis = np.append((row["smpl_joints_px"][0] - row["body_camera"][1:]) / row["body_camera"][0], 0.0)
+    look_at = portrait_from_source @ (look_at - pelvis) + pelvis  # SMPL's orientation turns the body about its pelvis
     head_pitch, head_yaw = pitch_yaw_of_head(head_from_face)
     return {
         "smpl_body_pose": Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
+        "smpl_global_orient_portrait": Rotation.from_matrix(portrait_from_source @ tied.rotations[0]).as_rotvec(),
         "smpl_transl": np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
         "camera_pitch_yaw": portrait,
         "face_pitch_yaw": pitch_yaw(CAM_FROM_GL @ head_from_face),
@@ -84,8 +87,8 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
         "intrinsics": intrinsics(),
         "yaw": head_yaw,
         "pitch": head_pitch,
-        "roll": float(np.arctan2(head_from_face[0, 1], head_from_face[1, 1])),
+        "roll": roll_of(head_from_face),
         "head_disagreement_before": tied.disagreement_before_rad,
         "head_disagreement": tied.disagreement_after_rad,
-        "head_from_3dmm": applied,
+        "head_tied": applied,
     }

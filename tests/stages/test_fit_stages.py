@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
 from dataprep.errors import ConfigError
-from dataprep.fits.camera import global_rotation, rotations_from_joints_zyx
+from dataprep.fits.camera import global_rotation, rotations_from_joints_zyx, rotations_from_rotvecs
 from dataprep.fits.detector import load_detector
 from dataprep.fits.face3dmm import landmark_offsets
 from dataprep.fits.face_frames import CAM_FROM_GL
@@ -124,8 +124,7 @@ def test_body_columns_agree_with_each_other(story: dict[str, Any]) -> None:
 
 
 def test_face_and_tie_find_the_head(story: dict[str, Any], person: dict[str, Any]) -> None:
-    rotvecs = np.concatenate((story["smpl_global_orient"][None], story["smpl_body_pose"]))
-    tied = Rotation.from_rotvec(rotvecs).as_matrix()
+    tied = rotations_from_rotvecs(story["smpl_global_orient"], story["smpl_body_pose"])
     truth = person["posed"].rotations[0, HEAD].numpy()
     assert degrees(global_rotation(tied, HEAD), truth) < 4
     assert story["head_disagreement"] < story["head_disagreement_before"]
@@ -141,9 +140,22 @@ def test_camera_labels_describe_the_tied_pose(story: dict[str, Any]) -> None:
     yaw_deg = np.degrees(story["camera_pitch_yaw"][1]) - 90
     assert yaw_deg == pytest.approx(20, abs=8)  # turned to their left: the camera stands on their right
     assert np.degrees(story["yaw"]) == pytest.approx(50, abs=6)  # the head faces image right
-    up = story["chest_rotation_cam"][:, 1]
-    look_at = story["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * up + story["smpl_transl"]
+
+
+def test_the_body_stands_where_the_portrait_shows_it(story: dict[str, Any]) -> None:
+    """Orientation, translation and intrinsics of the portrait camera against the fit's joints in the crop."""
+    rotvecs = np.concatenate((story["smpl_global_orient_portrait"][None], story["smpl_body_pose_first"]))
+    rotations = torch.from_numpy(Rotation.from_rotvec(rotvecs).as_matrix()).float()[None]
+    posed = body_points(load_body(), IBUG)(rotations, torch.from_numpy(story["smpl_betas"])[None])
+    up = posed.rotations[0, CHEST].numpy()[:, 1]
+    look_at = posed.joints[0, NECK].numpy() + geometry.LOOKAT_ABOVE_NECK_M * up + story["smpl_transl"]
     np.testing.assert_allclose(look_at, [0, 0, geometry.BODY_UNIT_M], atol=1e-5)
+    assert abs(up[0]) < 1e-5  # upright: the crop took the roll out
+    shoulders = [12, 13, 14, 16, 17]
+    placed = posed.joints[0, shoulders].numpy() + story["smpl_transl"]
+    projected = 512 * (placed @ story["intrinsics"].T)[:, :2] / placed[:, 2:]
+    shown = geometry.transform(story["crop_from_source"].astype(np.float64), story["smpl_joints_px"][shoulders])
+    assert np.abs(projected - shown).max() < 8  # a near camera against the fit's infinitely far one
 
 
 def test_face_crop_holds_the_face_in_its_middle(story: dict[str, Any]) -> None:
@@ -157,7 +169,7 @@ def test_face_crop_holds_the_face_in_its_middle(story: dict[str, Any]) -> None:
 def test_without_the_tie_the_first_fit_stands(story: dict[str, Any]) -> None:
     stored, _ = run(Camera(tie_head=False), story)
     np.testing.assert_allclose(stored["smpl_body_pose"], story["smpl_body_pose_first"], atol=1e-5)
-    assert not stored["head_from_3dmm"]
+    assert not stored["head_tied"]
 
 
 def test_map_method_takes_a_batch_and_keeps_order(person: dict[str, Any]) -> None:
