@@ -21,3 +21,12 @@ def memory_bytes() -> int:
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return total
+
+
+def resident_mib() -> float:
+    """Memory that this process holds now; 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)

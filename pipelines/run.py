@@ -218,7 +218,12 @@ class Schedule:
             return
         self._todo[task.stage.name].discard(task.part)
         self._log.write(
-            "part", stage=outcome.stage, part=outcome.part, counts=outcome.counts, seconds=round(outcome.seconds, 3)
+            "part",
+            stage=outcome.stage,
+            part=outcome.part,
+            counts=outcome.counts,
+            seconds=round(outcome.seconds, 3),
+            memory_mib=round(outcome.memory_mib),
         )
         self._budget.count(outcome.stage, outcome.counts, outcome.faults)
         for sample_id, text in outcome.errors.items():

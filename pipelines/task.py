@@ -18,6 +18,7 @@ from dataprep.stages.base import Item, Result, Stage
 from dataprep.store import StageRef, Store
 from pipelines import watchdog
 from pipelines.budget import FAULTS
+from pipelines.machine import resident_mib
 
 logger = logging.getLogger(__name__)
 _MESSAGE_CHARACTERS = 300
@@ -50,6 +51,7 @@ class PartReport:
     seconds: float
     errors: dict[str, str] = field(default_factory=dict)  # sample_id -> traceback, for the event log
     faults: dict[str, int] = field(default_factory=dict)  # reasons of error, crash and timeout
+    memory_mib: float = 0.0  # what the worker holds afterwards
 
 
 Process = Callable[["PartTask", Sequence[Item], dict[str, str]], list[Result]]
@@ -73,7 +75,7 @@ def run_part_with(process: Process, task: PartTask) -> PartReport:
     counts = Counter(str(result.status) for result in results)
     faults = Counter(result.reason for result in results if result.status in FAULTS)
     seconds = time.perf_counter() - started
-    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults))
+    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), resident_mib())
 
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:

@@ -1,15 +1,23 @@
 """Faults cost the guilty image its row, and nobody else's. (spec 3, section 4 and promise 4)"""
 
+import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from dataprep.store import Store
+from pipelines import config
 from pipelines.executors import DaskExecutor
 from pipelines.index import read_index
 from pipelines.run import run
 from tests.pipelines.poison import poison_dag
 from tests.pipelines.toy import make_photos
+
+ROOT = Path(__file__).parents[2]
+POISONS = {"segfault": "crash", "hang": "timeout", "memory": "crash", "exception": "error"}
 
 
 def end_of_each(out, dag, stage):
@@ -43,3 +51,59 @@ def test_exactly_the_guilty_images_are_lost(photos, tmp_path):
     assert ended["segfault.png"][1] == "signal_11"
     assert ended["memory.png"][1] == "out_of_memory"
     assert len(ended) == 41
+
+
+@pytest.mark.slow
+def test_five_poisons_in_two_thousand_images_cost_five_rows(tmp_path):
+    photos, dag, out = tmp_path / "photos", poison_dag(), tmp_path / "out"
+    make_photos(photos, 2000)
+    (photos / "broken0.jpg").unlink()
+    faults = {f"photo{400 * i + 111:04d}-{fault}.png": fault for i, fault in enumerate(POISONS)}
+    for name, fault in faults.items():
+        shutil.move(photos / name.replace(f"-{fault}", ""), photos / name)
+    cut = photos / "photo1911.png"
+    cut.write_bytes(cut.read_bytes()[:500])
+    with DaskExecutor("local", 2) as executor:
+        summary = run(photos, out, dag, executor)
+    assert not summary.failed
+    assert not summary.stopped, "five in two thousand are within the error budget"
+    first = {path: end for path, end in end_of_each(out, dag, "ingest").items() if end[0] != "ok"}
+    then = {path: status for path, (status, _) in end_of_each(out, dag, "poisonous").items() if status != "ok"}
+    assert first == {"photo1911.png": ("rejected", "undecodable")}
+    assert then == {path: POISONS[fault] for path, fault in faults.items()} | {"photo1911.png": "upstream"}
+    assert len(end_of_each(out, dag, "poisonous")) == 2000
+
+
+@pytest.mark.slow
+def test_a_workers_memory_stays_flat_over_a_thousand_distinct_images(tmp_path):
+    """All stages, small network, one worker."""
+    make_people(tmp_path / "photos", 1000)
+    dag = config.build(["superres.model=animevideov3", "superres.precision=float32"]).until("quality")
+    with DaskExecutor("local", 1) as executor:
+        assert not run(tmp_path / "photos", tmp_path / "out", dag, executor).failed
+    second, last = memory_by_hundred(tmp_path / "out")[1::8]
+    assert last <= 1.05 * second, f"{second:.0f} MiB -> {last:.0f} MiB"
+
+
+def make_people(folder, count):
+    """Samples in other colours and sizes: as many distinct photographs of people as wanted."""
+    folder.mkdir()
+    samples = sorted((ROOT / "samples" / "people").glob("*/p*.jpg"))
+    for i in range(count):
+        rng = np.random.default_rng(i)
+        photo = Image.open(samples[i % len(samples)]).convert("RGB")
+        size = [round(side * rng.uniform(0.5, 0.8)) for side in photo.size]
+        pixels = np.asarray(photo.resize(size)) * rng.uniform(0.8, 1.1, 3)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{i:05d}.jpg", quality=92)
+
+
+def memory_by_hundred(out):
+    """Mean memory of the worker (MiB) while each hundred images went through."""
+    (log,) = out.glob("runs/*/events.jsonl")
+    parts = [event for line in log.read_text().splitlines() if (event := json.loads(line))["event"] == "part"]
+    stages = len({event["stage"] for event in parts})
+    done, hundreds = 0.0, {}
+    for event in parts:
+        hundreds.setdefault(int(done / 100), []).append(event["memory_mib"])
+        done += sum(event["counts"].values()) / stages
+    return [float(np.mean(values)) for _, values in sorted(hundreds.items())]
