@@ -21,6 +21,8 @@ from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2"}
+IMAGE_SUFFIXES |= {".jfif", ".heic", ".heif", ".avif"}  # phones' formats: a row and a reason where Pillow cannot
+DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
 MASK_FOLDERS = ("segments", "segment", "masks", "mask")
 IMAGE_FOLDER = "no_segment"
 PARSING_FOLDERS = ("parsing", "parsings", "SHHQ-1.0_parsing")
@@ -31,7 +33,7 @@ COLUMNS = (
     Column("source_path", STRING, "path of the input file below the source folder, '/' separated (dataprep.filenames)"),
     Column("source_sha256", HASH256, "sha256 of the input file"),
     Column("source_bytes", UINT64, "size of the input file", unit="B"),
-    Column("duplicate_of", STRING, "sample_id of the first input with the same bytes, null for the first"),
+    Column("duplicate_of", STRING, "source_path of the first input with the same bytes, null for the first"),
     Column("mask_path", STRING, "supplied person mask, below the source folder; null when none"),
     Column("mask_sha256", HASH256, "sha256 of the supplied mask"),
     Column("openpose", STRING, "supplied OpenPose BODY_25 key points, 50 numbers as text; null when none"),
@@ -65,7 +67,7 @@ class Source:
 def scan(root: Path) -> list[Source]:
     """All inputs below `root`, sorted by relative path, not yet read.
 
-    Hidden files and folders are passed over; links to folders are not followed. What has an image's name and is no file
+    Hidden files and folders and data sets that this program built are passed over; links to folders are not followed. What has an image's name and is no file
     (a dangling link, a pipe) and a folder that cannot be listed are inputs too, refused ones. Raises ConfigError when
     `root` is no folder or holds no image file.
     """
@@ -83,7 +85,7 @@ def scan(root: Path) -> list[Source]:
             path,
             entry.size,
             mask_path=_mask_of(path, files),
-            openpose=keypoints.get(path.rpartition("/")[2]),
+            openpose=_openpose_of(path, keypoints),
             dataset="shhq" if f"/{IMAGE_FOLDER}/" in f"/{path}" else "folder",
             refused=entry.refused,
         )
@@ -108,7 +110,10 @@ def _walk(root: Path) -> Iterator[tuple[str, _Entry]]:
     while pending:
         prefix = pending.pop()
         try:
-            with os.scandir(os.path.join(root, prefix)) as entries:
+            with os.scandir(os.path.join(root, prefix)) as listing:
+                entries = list(listing)
+                if prefix and {entry.name for entry in entries} >= DATASET_FILES:
+                    continue
                 for entry in entries:
                     name = prefix + entry.name
                     if entry.name.startswith("."):
@@ -164,9 +169,9 @@ def _mask_of(path: str, files: dict[str, int]) -> str | None:
     return None
 
 
-def _openpose_lines(root: Path, files: dict[str, int]) -> dict[str, str]:
-    """SHHQ's key-point text: one line a file, `<file> x0 y0 ... x24 y24`."""
-    lines: dict[str, str] = {}
+def _openpose_lines(root: Path, files: dict[str, int]) -> dict[tuple[str, str], str]:
+    """SHHQ's key-point text, one line a file: `<file> x0 y0 ... x24 y24`; keyed by the text's folder and the name."""
+    lines: dict[tuple[str, str], str] = {}
     for path in sorted(files):
         if not (path.endswith(".txt") and "openpose" in path.lower()):
             continue
@@ -177,8 +182,16 @@ def _openpose_lines(root: Path, files: dict[str, int]) -> dict[str, str]:
         for line in text.splitlines():
             name, *numbers = line.split()
             if len(numbers) == 50:
-                lines[name] = " ".join(numbers)
+                lines[path.rpartition("/")[0], name] = " ".join(numbers)
     return lines
+
+
+def _openpose_of(path: str, lines: dict[tuple[str, str], str]) -> str | None:
+    """The line of the nearest text file in the image's folder or above it; never one of a neighbouring folder."""
+    folder, _, name = path.rpartition("/")
+    while (folder, name) not in lines and folder:
+        folder = folder.rpartition("/")[0]
+    return lines.get((folder, name))
 
 
 FileState = tuple[str, int, int]  # relative path, bytes, modification time in ns
@@ -261,8 +274,8 @@ def arrange(found: list[Source], known: list[Source], part_size: int) -> list[So
     first: dict[bytes, str] = {}
     for i, source in enumerate(arranged):
         if source.sha256 is not None:
-            original = first.setdefault(source.sha256, source.sample_id)
-            if original != source.sample_id:
+            original = first.setdefault(source.sha256, source.path)
+            if original != source.path:
                 arranged[i] = replace(source, duplicate_of=original)
     return arranged
 

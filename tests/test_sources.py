@@ -42,6 +42,22 @@ def test_openpose_text_is_matched_by_file_name(shhq):
     assert [s.openpose for s in sources.scan(shhq)] == [None, numbers, None, None]
 
 
+def test_openpose_text_never_reaches_a_neighbouring_folder(tmp_path):
+    for i, folder in enumerate("ab"):
+        put(tmp_path / folder / "1.png", i)
+        (tmp_path / folder / "openpose.txt").write_text("1.png " + " ".join([str(i)] * 50))
+    put(tmp_path / "c" / "1.png", 7)
+    assert [s.openpose and s.openpose[0] for s in sources.scan(tmp_path)] == ["0", "1", None]
+
+
+def test_a_data_set_of_ours_below_the_source_is_no_input(tmp_path):
+    put(tmp_path / "a.png")
+    put(tmp_path / "out" / "report" / "accepted.png")
+    for name in sources.DATASET_FILES:
+        (tmp_path / "out" / name).write_bytes(b"")
+    assert [s.path for s in sources.scan(tmp_path)] == ["a.png"]
+
+
 def test_ids_depend_on_path_and_bytes_not_on_the_root(shhq, tmp_path_factory):
     first = sources.identify(shhq, sources.scan(shhq))
     moved = tmp_path_factory.mktemp("elsewhere") / "moved"
@@ -74,7 +90,7 @@ def test_exact_duplicates_name_the_first(shhq):
     put(shhq / "z_copy.png", 1)
     arranged = sources.arrange(sources.identify(shhq, sources.scan(shhq)), [], 64)
     by_path = {s.path: s for s in arranged}
-    assert by_path["z_copy.png"].duplicate_of == by_path["no_segment/1.png"].sample_id
+    assert by_path["z_copy.png"].duplicate_of == "no_segment/1.png"
     assert sum(s.duplicate_of is not None for s in arranged) == 1
 
 

@@ -32,7 +32,8 @@ class DetectTools:
 class Detect(Stage):
     """Runs the detectors; a supplied mask replaces the found one. `landmarks=fan` takes the 68 from face-alignment.
 
-    Reasons: no_person, no_face, back_view, face_out_of_frame, multiple_people, face_too_small, mask_mismatch.
+    Reasons: no_person, no_face, back_view, face_out_of_frame, multiple_people, face_too_small, mask_undecodable,
+    mask_mismatch.
     """
 
     name: ClassVar[str] = "detect"
@@ -91,7 +92,7 @@ class Detect(Stage):
         if side < self.min_face_px:
             raise Rejected("face_too_small", f"the face covers {side:.0f} px, at least {self.min_face_px:.0f} needed")
         supplied = item.mask()
-        mask = found.person_mask if supplied is None else _fitting_mask(decode_mask(supplied), found)
+        mask = found.person_mask if supplied is None else _fitting_mask(_decoded_mask(supplied, item), found)
         columns = _columns(found, mask, item.row.get("openpose"))
         columns |= {"mask_supplied": supplied is not None, "landmarks68_method": self.landmarks}
         return Result(columns=columns, blobs={"mask.png": encode_png(mask)})
@@ -101,6 +102,14 @@ def parse_openpose(text: str) -> Float[np.ndarray, "25 3"]:
     """50 numbers x0 y0 .. x24 y24 -> x px, y px, 1 for a found point or 0 for one written as 0 0 (or below)."""
     points = np.array(text.split(), np.float64).reshape(25, 2)
     return np.column_stack([points, (points > 0).any(axis=1)])
+
+
+def _decoded_mask(data: bytes, item: Item) -> UInt8[np.ndarray, "h w"]:
+    try:
+        return decode_mask(data)
+    except Rejected as rejected:
+        message = f"the supplied mask {item.row['mask_path']} cannot be used: {rejected.message}"
+        raise Rejected("mask_undecodable", message) from rejected
 
 
 def _fitting_mask(mask: UInt8[np.ndarray, "h w"], found: Detection) -> UInt8[np.ndarray, "h w"]:

@@ -41,7 +41,7 @@ class Ingest(Stage):
     def _inspect(self, item: Item) -> dict[str, int]:
         height, width = decode_rgb(item.source()).shape[:2]
         if item.row["duplicate_of"]:
-            raise Rejected("duplicate", f"the same bytes as sample {item.row['duplicate_of']}")
+            raise Rejected("duplicate", f"the same bytes as {item.row['duplicate_of']}")
         if min(width, height) < self.min_side_px:
             raise Rejected("too_small", f"the image is {width} x {height} px, at least {self.min_side_px} are needed")
         return {"source_width": width, "source_height": height}
