@@ -78,6 +78,7 @@ def prepare_process() -> None:
 
 def prepare_worker() -> None:
     """`prepare_process` for a process that may be ended when an image takes too long."""
+    logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)  # the driver says what failed, and keeps on
     prepare_process()
     watchdog.enable()
     ignore_interrupts()
@@ -126,6 +127,7 @@ class DaskExecutor(Executor):
 
     def __init__(self, address: str, workers: int) -> None:
         logging.getLogger("distributed").setLevel(logging.ERROR)
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told below
         dask.config.set(
             {
                 "distributed.worker.daemon": False,
@@ -173,9 +175,9 @@ class DaskExecutor(Executor):
             error = future.exception()
             outcome = future.result() if error is None else error
         except (CancelledError, OSError, TimeoutError) as lost:
-            raise ClusterLost(f"the dask scheduler is gone ({type(lost).__name__}); finished parts are whole") from lost
-        if isinstance(outcome, CancelledError):
-            raise ClusterLost("the dask scheduler dropped its tasks: it ended or lost us; finished parts are whole")
+            outcome = lost
+        if isinstance(outcome, CancelledError | OSError) and future.status in ("cancelled", "lost"):
+            raise ClusterLost("the dask scheduler is gone; finished parts are whole")
         yield task, outcome
         future.release()
 
