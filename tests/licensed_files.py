@@ -233,7 +233,8 @@ def plain_hmr() -> Hmr:
 def write_hmr(path: Path, start: dict[str, torch.Tensor] | None = None) -> Path:
     """model_checkpoint.pt as SPIN saves it, from parallel training and with optimiser leftovers; `start`: init_*."""
     state = {f"module.{key}": value for key, value in (plain_hmr().state_dict() | (start or {})).items()}
-    torch.save({"model": state, "epoch": 5, "optimizer": {"lr": np.float64(3e-5)}}, path)
+    content = {"model": state, "epoch": 5, "optimizer": {"lr": np.float64(3e-5)}}
+    torch.save(content, path, _use_new_zipfile_serialization=False)  # SPIN is of torch 1.1's time
     return path
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,12 @@ from torch import Tensor, nn
 from dataprep.errors import AssetError
 
 logger = logging.getLogger(__name__)
+# What a truncated or invented file makes torch raise.
+_BROKEN = (
+    pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError,
+    IndexError, AssertionError, struct.error, zipfile.BadZipFile,
+)  # fmt: skip
+_GLOBAL = re.compile(r"GLOBAL (\S+)")  # in torch's message about a refused name
 _COUNTER = ".num_batches_tracked"  # older torch did not write it, and evaluation does not read it
 
 
@@ -46,15 +54,16 @@ def read_checkpoint(path: Path, entry: str, source: str) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise AssetError(f"weights {path.name}: no such file in {path.parent}; it comes from {source}") from None
-    except pickle.UnpicklingError as refused:
+    except _BROKEN as broken:
+        asked = _GLOBAL.search(str(broken)) if isinstance(broken, pickle.UnpicklingError) else None
+        if asked:
+            raise AssetError(
+                f"weights {path.name}: the checkpoint asks for {asked[1]}, which no weights need, and was not read; "
+                f"fetch it again from {source}"
+            ) from None
+        first_line = (str(broken).strip().splitlines() or [type(broken).__name__])[0]
         raise AssetError(
-            f"weights {path.name}: the checkpoint asks for more than tensors and was not read "
-            f"({_first_line(refused)}); fetch it again from {source}"
-        ) from None
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError, IndexError,
-            AssertionError, zipfile.BadZipFile) as broken:  # fmt: skip
-        raise AssetError(
-            f"weights {path.name}: not a whole torch checkpoint ({_first_line(broken)}); fetch it again from {source}"
+            f"weights {path.name}: not a whole torch checkpoint ({first_line[:120]}); fetch it again from {source}"
         ) from None
     state = content.get(entry, content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
@@ -83,10 +92,3 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], name: str) -> 
     if unknown:
         logger.warning("weights %s: left out %s", name, problems[-1])
     network.load_state_dict({key: value for key, value in state.items() if key in own}, strict=False)
-
-
-def _first_line(error: Exception) -> str:
-    """The part of torch's long messages that names the trouble."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    named = next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), None)
-    return (named or (lines[0] if lines else type(error).__name__))[:160]
