@@ -32,7 +32,6 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs show build/shhq-hs SAMPLE_ID               one image's whole story
   shhq-hs errors build/shhq-hs                       every image that was lost, and why
   shhq-hs doctor                                     can this machine build it?
-  shhq-hs doctor                                     can this machine build it?
   shhq-hs assets                                     model files: found, missing, where to get them
   shhq-hs animate --checkpoint FILE --out DIR        people of a trained generator, moving
 """
@@ -121,11 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     verify.add_argument("--deep", action="store_true", help="also read and hash every byte")
     verify.set_defaults(run=_verify)
-
-    doctor = verbs.add_parser("doctor", help="can this machine build the data set? with advice")
-    doctor.add_argument("--out", type=Path, default=Path("build"), metavar="DIR", help="where it would lie (build)")
-    doctor.add_argument("--no-probe", action="store_true", help="do not send a photograph through all stages")
-    doctor.set_defaults(run=_doctor)
 
     doctor = verbs.add_parser("doctor", help="can this machine build the data set? with advice")
     doctor.add_argument("--out", type=Path, default=Path("build"), metavar="DIR", help="where it would lie (build)")
@@ -261,12 +255,6 @@ def _verify(options: argparse.Namespace) -> int:
     from pipelines.verify import verify
 
     return verify(options.out, options.deep)
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from pipelines.doctor import doctor
-
-    return doctor(options.out, not options.no_probe)
 
 
 def _doctor(options: argparse.Namespace) -> int:
