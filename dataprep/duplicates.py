@@ -19,7 +19,7 @@ def difference_hash(rgb: UInt8[np.ndarray, "h w 3"]) -> bytes:
     return np.packbits(cells[:, :-1] > cells[:, 1:]).tobytes()
 
 
-def clusters(hashes: UInt8[np.ndarray, "n 32"], max_distance: int) -> Int[np.ndarray, n]:
+def clusters(hashes: UInt8[np.ndarray, "n 32"], max_distance: int) -> Int[np.ndarray, "n"]:
     """Cluster number of each hash: hashes at most `max_distance` bits apart are linked, links are transitive.
 
     Exact: two hashes within d bits agree entirely in at least one of d + 1 bands, so only equal bands are compared.

@@ -110,7 +110,7 @@ def _seen_points(row: Mapping[str, Any]) -> dict[str, np.ndarray]:
     }
 
 
-def bbox_of(points_px: Float[np.ndarray, "n 2"]) -> tuple[Float[np.ndarray, 2], float]:
+def bbox_of(points_px: Float[np.ndarray, "n 2"]) -> tuple[Float[np.ndarray, "2"], float]:
     """EFT's square around points: centre in px, and scale = 1.2 times the larger extent / 200."""
     low, high = points_px.min(0), points_px.max(0)
     return (low + high) / 2, float(_MARGIN * (high - low).max() / 200)

@@ -23,7 +23,7 @@ FACE_SIDE_M = 2 * FACE_RADIUS * BODY_UNIT_M * math.tan(FOV_RAD / 2)  # what the 
 Affine = Float[np.ndarray, "2 3"]
 
 
-def crop_from_source(centre_px: Float[np.ndarray, 2], side_px: float, roll_rad: float, size_px: int) -> Affine:
+def crop_from_source(centre_px: Float[np.ndarray, "2"], side_px: float, roll_rad: float, size_px: int) -> Affine:
     """The similarity that cuts a square of `side_px` around `centre_px` and scales it to `size_px`.
 
     `roll_rad` is the clockwise lean (towards image right) of the axis that must point straight up in the crop.

@@ -57,7 +57,7 @@ def landmark_paths() -> list[list[int]]:
     return [[*range(first, last + 1), *([first] if closed else [])] for first, last, closed in LANDMARK_LINES]
 
 
-def square_corners(centre_px: Float[np.ndarray, 2], side_px: float, roll_rad: float) -> Float[np.ndarray, "4 2"]:
+def square_corners(centre_px: Float[np.ndarray, "2"], side_px: float, roll_rad: float) -> Float[np.ndarray, "4 2"]:
     """Corners of the portrait square in the photograph, clockwise from the portrait's top left."""
     up = np.array([np.sin(roll_rad), -np.cos(roll_rad)])
     right = np.array([np.cos(roll_rad), np.sin(roll_rad)])
@@ -102,7 +102,7 @@ def draw_square(rgb: Rgb, corners_px: Float[np.ndarray, "4 2"], width_px: float 
 
 def draw_axes(
     rgb: Rgb,
-    origin_px: Float[np.ndarray, 2],
+    origin_px: Float[np.ndarray, "2"],
     cam_from_subject: Float[np.ndarray, "3 3"],
     length_px: float,
     width_px: float | None = None,

@@ -67,9 +67,9 @@ class Source:
 def scan(root: Path) -> list[Source]:
     """All inputs below `root`, sorted by relative path, not yet read.
 
-    Hidden files and folders and data sets that this program built are passed over; links to folders are not followed. What has an image's name and is no file
-    (a dangling link, a pipe) and a folder that cannot be listed are inputs too, refused ones. Raises ConfigError when
-    `root` is no folder or holds no image file.
+    Hidden files and folders, links to folders, and data sets that this program built are passed over. What has an
+    image's name and is no file (a dangling link, a pipe) and a folder that cannot be listed are inputs too, refused
+    ones. Raises ConfigError when `root` is no folder or holds no image file.
     """
     if not root.is_dir():
         raise ConfigError(f"SOURCE {str(root)!r} is not a folder; give the folder that holds the photographs")

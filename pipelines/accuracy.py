@@ -51,7 +51,7 @@ class Truth:
     content: Mapping[str, Any]
     alpha: np.ndarray | None
 
-    def array(self, key: str) -> Float[np.ndarray, ...]:
+    def array(self, key: str) -> Float[np.ndarray, "..."]:
         return np.asarray(self.content[key], np.float64)
 
 

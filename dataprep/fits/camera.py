@@ -26,20 +26,20 @@ FOCAL_NORMALISED = 0.5 / float(np.tan(geometry.FOV_RAD / 2))
 Rotation3 = Float[np.ndarray, "3 3"]
 
 
-def pitch_yaw(view_from_subject: Rotation3) -> Float[np.ndarray, 2]:
+def pitch_yaw(view_from_subject: Rotation3) -> Float[np.ndarray, "2"]:
     """Camera angles in the subject's frame, radians; a roll of the picture changes neither."""
     towards_camera = view_from_subject.T @ np.array([0.0, 0.0, -1.0])
     pitch = np.arccos(np.clip(towards_camera[1], -1, 1))
     return np.array([pitch, np.arctan2(towards_camera[2], towards_camera[0])])
 
 
-def camera_direction(pitch_yaw_rad: Float[np.ndarray, 2]) -> Float[np.ndarray, 3]:
+def camera_direction(pitch_yaw_rad: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3"]:
     """Unit vector from the look-at point to the camera, subject axes."""
     pitch, yaw = pitch_yaw_rad
     return np.array([np.sin(pitch) * np.cos(yaw), np.cos(pitch), np.sin(pitch) * np.sin(yaw)])
 
 
-def view_from_pitch_yaw(pitch_yaw_rad: Float[np.ndarray, 2]) -> Rotation3:
+def view_from_pitch_yaw(pitch_yaw_rad: Float[np.ndarray, "2"]) -> Rotation3:
     """The generator's camera as a rotation, roll zero: rows are its right, down and forward in subject axes."""
     forward = -camera_direction(pitch_yaw_rad)
     right = np.cross(forward, [0.0, 1.0, 0.0])
@@ -47,7 +47,7 @@ def view_from_pitch_yaw(pitch_yaw_rad: Float[np.ndarray, 2]) -> Rotation3:
     return np.stack((right, np.cross(forward, right), forward))
 
 
-def cam2world(pitch_yaw_rad: Float[np.ndarray, 2], radius: float = PORTRAIT_RADIUS) -> Float[np.ndarray, "4 4"]:
+def cam2world(pitch_yaw_rad: Float[np.ndarray, "2"], radius: float = PORTRAIT_RADIUS) -> Float[np.ndarray, "4 4"]:
     """EG3D's matrix, OpenCV axes: world = subject axes about the look-at point, in face units."""
     out = np.eye(4)
     out[:3, :3] = view_from_pitch_yaw(pitch_yaw_rad).T
@@ -78,7 +78,7 @@ def canonical_rotation(joint: int) -> Rotation3:
 
 
 def rotations_from_rotvecs(
-    global_orient: Float[np.ndarray, 3], body_pose: Float[np.ndarray, "23 3"]
+    global_orient: Float[np.ndarray, "3"], body_pose: Float[np.ndarray, "23 3"]
 ) -> Float[np.ndarray, "24 3 3"]:
     """Local rotations of all joints from a row's two columns of rotation vectors."""
     return Rotation.from_rotvec(np.concatenate((global_orient[None], body_pose)).astype(np.float64)).as_matrix()
@@ -106,7 +106,7 @@ def turn_in_picture(roll_rad: float) -> Rotation3:
     return np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
 
 
-def view_from_cam(ray: Float[np.ndarray, 3]) -> Rotation3:
+def view_from_cam(ray: Float[np.ndarray, "3"]) -> Rotation3:
     """Turn cam axes so that z runs along `ray` (a direction in cam axes), by the smallest rotation.
 
     What a crop shows of a rotation R in the cam axes of a real, wide camera is view_from_cam(ray) @ R: a head far from

@@ -33,7 +33,7 @@ class Contour:
         mean: Float[np.ndarray, "68 3"],
         basis: Float[np.ndarray, "68 3 144"],
         head_from_face: Float[np.ndarray, "3 3"],
-        coefficients: Float[np.ndarray, 144],
+        coefficients: Float[np.ndarray, "144"],
     ) -> tuple[Float[np.ndarray, "68 3"], Float[np.ndarray, "68 3 144"]]:
         """Means and bases with the far side's jaw landmarks moved to the edge seen at this rotation."""
         yaw = pitch_yaw_of_head(head_from_face)[1]

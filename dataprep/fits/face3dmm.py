@@ -54,11 +54,11 @@ class FaceFitConfig:
 class FaceFit:
     """Coefficients in Deep3DFaceRecon's order and units, and how they were obtained."""
 
-    identity: Float[np.ndarray, 80]
-    expression: Float[np.ndarray, 64]
-    angle_rad: Float[np.ndarray, 3]
-    trans_dm: Float[np.ndarray, 3]
-    sigma: Float[np.ndarray, 144]  # posterior standard deviations, identity first
+    identity: Float[np.ndarray, "80"]
+    expression: Float[np.ndarray, "64"]
+    angle_rad: Float[np.ndarray, "3"]
+    trans_dm: Float[np.ndarray, "3"]
+    sigma: Float[np.ndarray, "144"]  # posterior standard deviations, identity first
     rotation_sigma_rad: float
     alignment: Alignment
     rmse_224_px: float
@@ -195,8 +195,8 @@ def _weights(rotation: np.ndarray, config: FaceFitConfig, sliding: bool = False)
 class Appearance:
     """Texture and lighting: low confidence, since one picture cannot tell a dark skin from dim light."""
 
-    tex: Float[np.ndarray, 80]
-    gamma: Float[np.ndarray, 27]
+    tex: Float[np.ndarray, "80"]
+    gamma: Float[np.ndarray, "27"]
     residual: float  # root mean square colour error at visible skin vertices, 0-255
 
 

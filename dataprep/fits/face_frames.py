@@ -31,7 +31,7 @@ class Alignment:
     """portrait -> 224: u = (x - centre_x) * scale + 112, v_up = (centre_y - y) * scale + 112. No rotation."""
 
     scale: float
-    centre_px: Float[np.ndarray, 2]
+    centre_px: Float[np.ndarray, "2"]
 
     def to_224(self, portrait_px: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 2"]:
         return (portrait_px - self.centre_px) * self.scale * [1, -1] + CENTRE_PX
@@ -55,7 +55,7 @@ def align(landmarks68_px: Float[np.ndarray, "68 2"]) -> Alignment:
 
 def weak_pose(
     image_up: Float[np.ndarray, "n 2"], model: Float[np.ndarray, "n 3"]
-) -> tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, 2]]:
+) -> tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, "2"]]:
     """Pose from orthography and scaling (POS): image = scale * (R model)_xy + offset, by linear least squares."""
     design = np.column_stack((model, np.ones(len(model))))
     rows, *_ = np.linalg.lstsq(design, image_up, rcond=None)
@@ -71,13 +71,13 @@ def project_224(points_dm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]
     return FOCAL_PX * points_dm[:, :2] / (DISTANCE_DM - points_dm[:, 2:]) + CENTRE_PX
 
 
-def head_from_3dmm(angle_rad: Float[np.ndarray, 3]) -> Float[np.ndarray, "3 3"]:
+def head_from_3dmm(angle_rad: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     """R_z R_y R_x of Deep3DFaceRecon's `angle` (x, y, z): column points of the face to GL axes."""
     x, y, z = (_turn(axis, a) for axis, a in enumerate(angle_rad))
     return z @ y @ x
 
 
-def angle_from_head(head_from_face: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, 3]:
+def angle_from_head(head_from_face: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3"]:
     """Inverse of `head_from_3dmm`; y in [-pi/2, pi/2]."""
     r = head_from_face
     return np.array([np.arctan2(r[2, 1], r[2, 2]), -np.arcsin(np.clip(r[2, 0], -1, 1)), np.arctan2(r[1, 0], r[0, 0])])
@@ -104,7 +104,7 @@ def roll_of(head_from_face: Float[np.ndarray, "3 3"]) -> float:
 
 
 def face_crop_from_portrait(
-    head_from_face: Float[np.ndarray, "3 3"], trans_dm: Float[np.ndarray, 3], alignment: Alignment, size_px: int
+    head_from_face: Float[np.ndarray, "3 3"], trans_dm: Float[np.ndarray, "3"], alignment: Alignment, size_px: int
 ) -> geometry.Affine:
     """What the generator's face camera sees: 0.2475 m about the 3DMM origin, the head's roll taken out (spec 2)."""
     centre = alignment.to_portrait(project_224(np.asarray(trans_dm)[None]))[0]

@@ -119,7 +119,7 @@ def neck_head_covariance(residual_chol: Float[Tensor, "85 85"]) -> Float[np.ndar
     return (rows @ rows.T).numpy()
 
 
-def _right_jacobian(rotvec: Float[np.ndarray, 3]) -> Float[np.ndarray, "3 3"]:
+def _right_jacobian(rotvec: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     """d log(exp(v)^-1 exp(v + dv)) / dv."""
     angle = float(np.linalg.norm(rotvec))
     x, y, z = rotvec

@@ -54,8 +54,8 @@ class FanLandmarks:
         self.sha256 = verified_sha256(self.path, sha256_prefix)
 
     def __call__(
-        self, rgb: UInt8[np.ndarray, "h w 3"], face_bbox_px: Float[np.ndarray, 4]
-    ) -> tuple[Float[np.ndarray, "68 2"], Float[np.ndarray, 68]]:
+        self, rgb: UInt8[np.ndarray, "h w 3"], face_bbox_px: Float[np.ndarray, "4"]
+    ) -> tuple[Float[np.ndarray, "68 2"], Float[np.ndarray, "68"]]:
         """Landmarks (68, 2) in px of the photograph and their heat-map scores; the box is x0 y0 x1 y1 in px."""
         found, scores, _ = self._aligner.get_landmarks_from_image(
             rgb, detected_faces=[[*face_bbox_px.tolist(), 1.0]], return_landmark_score=True

@@ -56,12 +56,12 @@ class FaceBox:
     right eye, left eye, nose tip, mouth, right ear, left ear; right and left are the person's.
     """
 
-    bbox_px: Float[np.ndarray, 4]
+    bbox_px: Float[np.ndarray, "4"]
     score: float
     points_px: Float[np.ndarray, "6 2"]
 
     @property
-    def centre_px(self) -> Float[np.ndarray, 2]:
+    def centre_px(self) -> Float[np.ndarray, "2"]:
         return (self.bbox_px[:2] + self.bbox_px[2:]) / 2
 
     @property

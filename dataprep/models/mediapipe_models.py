@@ -41,13 +41,13 @@ class Detection:
     person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1].
     """
 
-    person_bbox_px: Float[np.ndarray, 4]
+    person_bbox_px: Float[np.ndarray, "4"]
     keypoints33: Float[np.ndarray, "33 3"]
     keypoints33_world_m: Float[np.ndarray, "33 3"]
     person_mask: UInt8[np.ndarray, "h w"]
     face_mesh478_px: Float[np.ndarray, "478 3"]
     landmarks68_px: Float[np.ndarray, "68 2"]
-    face_bbox_px: Float[np.ndarray, 4]
+    face_bbox_px: Float[np.ndarray, "4"]
     face_score: float
     mesh_agreement: float
     face_boxes_px: Float[np.ndarray, "n 4"]
@@ -263,7 +263,7 @@ class _Square:
         return geometry.resample(rgb, matrix, size_px, fill=_GREY), geometry.invert(matrix)
 
 
-def mask_bbox(mask: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, 4]:
+def mask_bbox(mask: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
     """x0, y0, x1, y1 in px of the pixels above one half; the whole image when there are none."""
     ys, xs = np.nonzero(mask > 127)
     if not len(xs):

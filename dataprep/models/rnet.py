@@ -28,15 +28,15 @@ BFM_VERTICES = 35_709
 class FaceCoefficients:
     """One face's 257 numbers, by meaning: standard deviations, rad, light relative to 0.8, dm."""
 
-    identity: Float[np.ndarray, 80]
-    expression: Float[np.ndarray, 64]
-    tex: Float[np.ndarray, 80]
-    angle_rad: Float[np.ndarray, 3]
-    gamma: Float[np.ndarray, 27]
-    trans_dm: Float[np.ndarray, 3]
+    identity: Float[np.ndarray, "80"]
+    expression: Float[np.ndarray, "64"]
+    tex: Float[np.ndarray, "80"]
+    angle_rad: Float[np.ndarray, "3"]
+    gamma: Float[np.ndarray, "27"]
+    trans_dm: Float[np.ndarray, "3"]
 
 
-def split_257(row: Float[np.ndarray, 257]) -> FaceCoefficients:
+def split_257(row: Float[np.ndarray, "257"]) -> FaceCoefficients:
     """id 0:80, exp 80:144, tex 144:224, angle 224:227, gamma 227:254, trans 254:257."""
     return FaceCoefficients(*np.split(row.astype(np.float64), [80, 144, 224, 227, 254]))
 

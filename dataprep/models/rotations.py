@@ -74,7 +74,7 @@ def _quaternion_from_matrix(rotation: Tensor) -> Tensor:
     return torch.nn.functional.normalize(candidates.gather(-2, best).squeeze(-2), dim=-1)
 
 
-def axis_rotation(axis: str, angle_rad: Float[Tensor, ...]) -> Float[Tensor, "... 3 3"]:
+def axis_rotation(axis: str, angle_rad: Float[Tensor, "..."]) -> Float[Tensor, "... 3 3"]:
     """Rotation by `angle_rad` about the x, y or z axis."""
     direction = torch.zeros(3, dtype=angle_rad.dtype, device=angle_rad.device)
     direction["xyz".index(axis)] = 1
@@ -95,7 +95,7 @@ def zyx_from_matrix(rotation: Float[Tensor, "... 3 3"]) -> Float[Tensor, "... 3"
     return torch.stack((z, y, x), dim=-1)
 
 
-def angle_between_rad(a: Float[Tensor, "... 3 3"], b: Float[Tensor, "... 3 3"]) -> Float[Tensor, ...]:
+def angle_between_rad(a: Float[Tensor, "... 3 3"], b: Float[Tensor, "... 3 3"]) -> Float[Tensor, "..."]:
     """Geodesic angle between two rotations, accurate near zero."""
     chord = (a - b).flatten(-2).norm(dim=-1) / (2 * 2**0.5)
     return 2 * torch.asin(chord.clamp(max=1))

@@ -16,23 +16,22 @@ from jaxtyping import Float
 from dataprep import geometry
 from dataprep.errors import Rejected
 from dataprep.images import decode_rgb, encode_png
+from dataprep.limits import require
 from dataprep.schema import FLOAT, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage
-
-CHEST, NECK = 9, 12
 
 
 @dataclass(frozen=True)
 class PortraitSquare:
     """Where the portrait lies in the photograph: centre and side in px, clockwise lean of the chest in rad."""
 
-    centre_px: Float[np.ndarray, 2]
+    centre_px: Float[np.ndarray, "2"]
     side_px: float
     roll_rad: float
 
 
 def portrait_square(
-    neck_cam_m: Float[np.ndarray, 3], chest_from_body: Float[np.ndarray, "3 3"], body_camera: Float[np.ndarray, 3]
+    neck_cam_m: Float[np.ndarray, "3"], chest_from_body: Float[np.ndarray, "3 3"], body_camera: Float[np.ndarray, "3"]
 ) -> PortraitSquare:
     """The square of one fit.
 
@@ -80,6 +79,11 @@ class Crop(Stage):
     min_side_px: float = 96.0
     max_size_px: int = 512
     min_inside: float = 0.5
+
+    def __post_init__(self) -> None:
+        require("crop.min_side_px", self.min_side_px, 0)
+        require("crop.max_size_px", self.max_size_px, 16, 4096)
+        require("crop.min_inside", self.min_inside, 0, 1)
 
     def process_item(self, item: Item, tools: None) -> Result:
         square = portrait_square(item.row["neck_cam_m"], item.row["chest_rotation_cam"], item.row["body_camera"])

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from dataprep import sources
 from dataprep.errors import Rejected
 from dataprep.images import decode_rgb
+from dataprep.limits import require
 from dataprep.schema import UINT32, Column
 from dataprep.stages.base import Item, Result, Stage
 
@@ -29,6 +30,9 @@ class Ingest(Stage):
 
     min_side_px: int = 128
     license: str = "unspecified"
+
+    def __post_init__(self) -> None:
+        require("ingest.min_side_px", self.min_side_px, 1)
 
     def process_item(self, item: Item, tools: None) -> Result:
         row: dict[str, Any] = {**item.row, "license": self.license, "person_index": 0}

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
 from dataprep.duplicates import HASH_BYTES, clusters
+from dataprep.limits import require
 from dataprep.schema import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.store import ROW_COLUMNS, SCHEMA_VERSION, blob_position_columns, write_table
@@ -31,13 +32,13 @@ OWN_COLUMNS = (
     Column("reason", DICT, "short code of why; null when accepted"),
     Column("message", STRING, "one sentence of why; null when accepted"),
     Column("selected", BOOL, "the sample is in the shards"),
-    Column("split", DICT, "train or val, from a hash of the near-duplicate cluster; null unless selected"),
+    Column("split", DICT, "train or val, from a hash of the cluster's first input; null unless selected"),
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
-    Column("dup_rank", UINT16, "0: the cluster's representative, the only one that is selected"),
+    Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),
     Column("flag_label_outlier", BOOL, "camera, joints, expression or shape lie outlier_mads robust deviations out"),
     Column("shard", UINT16, "number of the shard of its split that holds the sample; null unless selected"),
     Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
-    Column("models", DICT, "JSON: the models behind the row, per stage: name, sha256, licence class"),
+    Column("models", DICT, "JSON: per stage that the row reached, its models: name, sha256, licence class"),
 )
 OUTLIER_LABELS = ("camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_betas")
 
@@ -64,18 +65,24 @@ class Manifest(Aggregate):
     outlier_mads: float = 8.0
     shard_rows: int = 1024
 
+    def __post_init__(self) -> None:
+        require("manifest.near_duplicate_bits", self.near_duplicate_bits, 0, 256)
+        require("manifest.val_fraction", self.val_fraction, 0, 1)
+        require("manifest.shard_rows", self.shard_rows, 1, 65_535)
+        require("manifest.outlier_mads", self.outlier_mads, 0)
+
     def build(self, view: DatasetView, root: Path) -> dict[str, int]:
         tables = {name: view.table(name) for name in self.requires}
         order = np.argsort(tables["ingest"]["sample_id"].to_numpy(zero_copy_only=False))
         tables = {name: _in_order(table, tables["ingest"], order) for name, table in tables.items()}
         verdict = _verdict(tables)
         outlier = self._label_outliers(tables, verdict.accepted)
-        cluster, rank = self._clusters(tables["quality"], verdict.judged, verdict.accepted)
+        cluster, rank = self._clusters(tables["quality"], verdict.judged, verdict.accepted, order)
         if not self.keep_near_duplicates:
             verdict.reject(
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
-        rows = self._rows(tables, verdict, outlier, cluster, rank, _models(view))
+        rows = self._rows(tables, verdict, outlier, cluster, rank, _models(view), order)
         table = _join(table_from_rows(self.columns, rows), tables, view)
         fingerprints = {name: view.refs[name].fingerprint for name in self.requires}
         metadata = {
@@ -86,7 +93,7 @@ class Manifest(Aggregate):
         write_table(root / "manifest.parquet", table.replace_schema_metadata(metadata))
         return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
 
-    def _label_outliers(self, tables: Mapping[str, pa.Table], accepted: Bool[np.ndarray, n]) -> Bool[np.ndarray, n]:
+    def _label_outliers(self, tables: Mapping[str, pa.Table], accepted: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
         outlier = np.zeros(len(accepted), bool)
         labels = [
             _matrix(table[name]) for table in tables.values() for name in OUTLIER_LABELS if name in table.column_names
@@ -96,16 +103,24 @@ class Manifest(Aggregate):
         return outlier & accepted
 
     def _clusters(
-        self, quality: pa.Table, judged: Bool[np.ndarray, n], accepted: Bool[np.ndarray, n]
-    ) -> tuple[Int[np.ndarray, n], Int[np.ndarray, n]]:
-        """Cluster and rank of every row that reached quality, -1 elsewhere; accepted members rank first."""
+        self,
+        quality: pa.Table,
+        judged: Bool[np.ndarray, "n"],
+        accepted: Bool[np.ndarray, "n"],
+        order: Int[np.ndarray, "n"],
+    ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+        """Cluster and rank of every row that reached quality, -1 elsewhere.
+
+        Accepted members rank first, then earlier inputs (`order` is a row's place in the index), so that images which
+        are added later do not take the place of published ones.
+        """
         cluster = np.full(len(judged), -1)
         rank = np.full(len(judged), -1)
         hashes = quality["portrait_dhash"].filter(pa.array(judged)).to_pylist()
         packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
         cluster[judged] = clusters(packed, self.near_duplicate_bits)
         members = np.flatnonzero(judged)
-        members = members[np.lexsort((members, ~accepted[members], cluster[members]))]
+        members = members[np.lexsort((order[members], ~accepted[members], cluster[members]))]
         first = np.flatnonzero(np.diff(cluster[members], prepend=-1))
         for group in np.split(members, first[1:]):
             rank[group] = np.arange(len(group))
@@ -115,13 +130,14 @@ class Manifest(Aggregate):
         self,
         tables: Mapping[str, pa.Table],
         verdict: _Verdict,
-        outlier: Bool[np.ndarray, n],
-        cluster: Int[np.ndarray, n],
-        rank: Int[np.ndarray, n],
-        models: str,
+        outlier: Bool[np.ndarray, "n"],
+        cluster: Int[np.ndarray, "n"],
+        rank: Int[np.ndarray, "n"],
+        models: Mapping[str | None, str],
+        order: Int[np.ndarray, "n"],
     ) -> list[dict[str, Any]]:
         ids = tables["ingest"]["sample_id"].to_pylist()
-        first_of_cluster = {c: ids[i] for i, c in reversed(list(enumerate(cluster))) if c >= 0}
+        first_of_cluster = {cluster[i]: ids[i] for i in np.argsort(-order) if cluster[i] >= 0}
         placed = {"train": 0, "val": 0}
         rows = []
         for i, sample_id in enumerate(ids):
@@ -133,7 +149,7 @@ class Manifest(Aggregate):
                 "message": verdict.message[i],
                 "selected": bool(verdict.accepted[i]),
                 "flag_label_outlier": bool(outlier[i]),
-                "models": models,
+                "models": models[verdict.stage[i] if verdict.stage[i] in models else None],
             }
             if cluster[i] >= 0:
                 row |= {"dup_cluster": int(cluster[i]), "dup_rank": int(rank[i])}
@@ -154,10 +170,10 @@ class _Verdict:
     stage: list[str | None]
     reason: list[str | None]
     message: list[str | None]
-    accepted: Bool[np.ndarray, n]
-    judged: Bool[np.ndarray, n]  # reached quality with a portrait
+    accepted: Bool[np.ndarray, "n"]
+    judged: Bool[np.ndarray, "n"]  # reached quality with a portrait
 
-    def reject(self, rows: Bool[np.ndarray, n], stage: str, reason: str, message: str) -> None:
+    def reject(self, rows: Bool[np.ndarray, "n"], stage: str, reason: str, message: str) -> None:
         for i in np.flatnonzero(rows):
             self.status[i], self.stage[i], self.reason[i], self.message[i] = "rejected", stage, reason, message
         self.accepted = self.accepted & ~rows
@@ -177,7 +193,7 @@ def _verdict(tables: Mapping[str, pa.Table]) -> _Verdict:
     return verdict
 
 
-def _in_order(table: pa.Table, ingest: pa.Table, order: Int[np.ndarray, n]) -> pa.Table:
+def _in_order(table: pa.Table, ingest: pa.Table, order: Int[np.ndarray, "n"]) -> pa.Table:
     if not table["sample_id"].equals(ingest["sample_id"]):
         raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
     return table.take(pa.array(order))
@@ -198,13 +214,15 @@ def _join(own: pa.Table, tables: Mapping[str, pa.Table], view: DatasetView) -> p
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _models(view: DatasetView) -> str:
-    models = {
-        name: [{"name": w.name, "sha256": w.sha256, "licence": w.licence} for w in stage.weights()]
-        for name, stage in view.stages.items()
-        if stage.weights()
-    }
-    return json.dumps(models, sort_keys=True)
+def _models(view: DatasetView) -> dict[str | None, str]:
+    """The models behind a row, by the stage it ended in; None: it went through all."""
+    found: dict[str | None, str] = {}
+    models: dict[str, list[dict[str, str]]] = {}
+    for name, stage in view.stages.items():
+        if stage.weights():
+            models[name] = [{"name": w.name, "sha256": w.sha256, "licence": w.licence} for w in stage.weights()]
+        found[name] = found[None] = json.dumps(models, sort_keys=True)
+    return found
 
 
 def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
@@ -216,7 +234,7 @@ def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
     )
 
 
-def _robust_distance(values: Float[np.ndarray, "n k"], rows: Bool[np.ndarray, n]) -> Float[np.ndarray, n]:
+def _robust_distance(values: Float[np.ndarray, "n k"], rows: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     """Root mean square over the dimensions of (value - median) / (1.4826 MAD), statistics over `rows`."""
     if not rows.any():
         return np.zeros(len(values))

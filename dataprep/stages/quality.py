@@ -18,6 +18,7 @@ from skimage.measure import blur_effect
 from dataprep import geometry
 from dataprep.duplicates import HASH_BYTES, difference_hash
 from dataprep.images import decode_mask, decode_rgb
+from dataprep.limits import require
 from dataprep.schema import BOOL, FLOAT, Column
 from dataprep.stages.base import Item, Result, Stage
 
@@ -91,6 +92,10 @@ class Quality(Stage):
     min_frontal: float = 0.3
     min_head_agreement: float = 0.4
     min_upright: float = 0.667
+
+    def __post_init__(self) -> None:
+        for rule in RULES:
+            require(f"quality.{rule.threshold}", getattr(self, rule.threshold), 0, 1)
 
     def process_item(self, item: Item, tools: None) -> Result:
         scores = quality_scores(decode_rgb(item.blob("crop.png")), decode_mask(item.blob("alpha.png")), item.row)

@@ -38,10 +38,12 @@ def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
 
 POSITION_COLUMNS = tuple(column for name, member in MEMBERS.items() for column in _position_columns(name, member))
 LABELS = (
-    *("camera_pitch_yaw", "joints_zyx", "cam2world", "intrinsics", "crop_from_source", "landmarks68"),
+    *("camera_pitch_yaw", "face_pitch_yaw", "joints_zyx", "cam2world", "intrinsics"),
+    *("crop_from_source", "face_from_portrait", "landmarks68"),
     *("bfm_id", "bfm_exp", "bfm_tex", "bfm_angle", "bfm_gamma", "bfm_trans"),
-    *("smpl_betas", "smpl_global_orient", "smpl_body_pose"),
+    *("smpl_betas", "smpl_global_orient_portrait", "smpl_body_pose", "smpl_transl"),
 )
+BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")  # what the coefficients belong to
 STATISTICS = ("camera_pitch_yaw", "joints_zyx", "bfm_id", "bfm_exp", "smpl_betas")
 _SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
 
@@ -115,12 +117,12 @@ def _write_tar(
 
 
 def _labels_json(sample: Mapping[str, Any]) -> bytes:
-    labels = {name: sample[name] for name in LABELS if sample.get(name) is not None}
     content = {
         "sample_id": sample["sample_id"],
         "source_path": sample["source_path"],
         "license": sample["license"],
-        **{name: np.asarray(value, np.float64).round(7).ravel().tolist() for name, value in labels.items()},
+        **{name: sample[name] for name in BASES},
+        **{name: np.asarray(sample[name], np.float64).round(7).ravel().tolist() for name in LABELS},
     }
     return json.dumps(content, separators=(",", ":")).encode()
 
