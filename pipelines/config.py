@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, get_type_hints
@@ -82,7 +83,10 @@ def _convert(setting: str, text: str, kind: Any) -> Any:
         return text.lower() in ("true", "1", "yes")
     if kind in (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
-            raise ConfigError(f"--set {setting!r}: expected {kind.__name__}, got {text!r}") from None
+            value = math.nan
+        if not math.isfinite(value):
+            raise ConfigError(f"--set {setting!r}: expected a finite {kind.__name__}, got {text!r}")
+        return value
     return text

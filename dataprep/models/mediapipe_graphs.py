@@ -125,7 +125,7 @@ class Graphs:
 
 def check_models() -> None:
     """Raise AssetError unless every model file of the installed mediapipe has its known hash."""
-    root = _package_folder() / "modules"
+    root = package_folder() / "modules"
     for name, expected in MODEL_SHA256.items():
         path = root / name
         found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "nothing"
@@ -133,7 +133,7 @@ def check_models() -> None:
             raise AssetError(f"mediapipe {name}: sha256 {found[:12]}, expected {expected[:12]}; run: {INSTALL_COMMAND}")
 
 
-def _package_folder() -> Path:
+def package_folder() -> Path:
     spec = importlib.util.find_spec("mediapipe")
     if spec is None or spec.origin is None:
         raise AssetError(f"mediapipe is not installed; run: {INSTALL_COMMAND}")

@@ -53,7 +53,7 @@ class Report(Aggregate):
         _write(folder / "rejected.png", encode_png(rejected_sheet(photographs)))
         write_json(folder / "report.json", as_json(numbers))
         _write(folder / "index.html", page)
-        return {"rows": numbers.inputs, "page_bytes": len(page)}
+        return {"rows": numbers.inputs}
 
 
 def _write(path: Path, data: bytes) -> None:
