@@ -1,0 +1,164 @@
+"""Training presets, one line an entry; `python -m gan.presets paper-stage1` prints one with the source of every value.
+
+paper      stated in the paper            released   read off the authors' inference code
+assumed    not published anywhere         ours       changed by a preset that is not the paper's
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from dataprep.errors import ConfigError
+from gan.config import GeneratorConfig
+from gan.discriminators import CriticConfig
+from gan.losses import AdversarialWeights
+
+Source = Literal["paper", "released", "assumed", "ours"]
+
+
+_PAPER, _RELEASED = {"source": "paper"}, {"source": "released"}
+
+
+@dataclass(frozen=True)
+class DeformationWeights:
+    """Weights of Eqs. 10-13 in squared face units, and how they start; none is published."""
+
+    imitation: float = 1e3
+    pose_smooth: float = 1.0
+    expression_smooth: float = 1e3
+    minimal: float = 1e1
+    nearby_spread: float = 0.005  # face units (6 mm): delta of Eq. 12
+    points: int = 10_000  # neutral-pose samples a picture that Eqs. 10, 12 and 13 look at (AniFaceGAN's number)
+    warmup_images: int = 10_000  # images over which the weights rise from zero
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Everything training depends on but the data; without metadata a value is assumed."""
+
+    stage: int = field(default=1, metadata=_PAPER)  # 1: everything but U; 2: U alone
+    portrait_px: int = field(default=128, metadata=_PAPER)
+    face_px: int = field(default=128, metadata=_PAPER)
+    generator: GeneratorConfig = field(default=GeneratorConfig(image_size=128), metadata=_RELEASED)
+    adversarial: AdversarialWeights = field(default=AdversarialWeights(), metadata=_PAPER)
+    with_face: bool = field(default=True, metadata=_PAPER)
+    with_torso: bool = field(default=True, metadata=_PAPER)
+    critic: CriticConfig = field(default=CriticConfig())
+    patch_width: int = 0  # of the patch critic; 0: none
+    deformation: DeformationWeights = field(default=DeformationWeights())
+    generator_lr: float = 2e-5
+    critic_lr: float = 2e-4
+    adam_betas: tuple[float, float] = (0.0, 0.9)
+    r1_gamma: float = 1.0
+    clip_norm: float = 0.3
+    ema: float = 0.999  # a step
+    consistency: float = 0.0  # LR-HR, stage 2
+    batch: int = 32  # images a step over all devices
+    images: int = 5_000_000
+    mirror: bool = True
+
+    def __post_init__(self) -> None:
+        if self.stage not in (1, 2):
+            raise ConfigError(f"stage is {self.stage}, expected 1 or 2")
+        if self.portrait_px % 4:
+            raise ConfigError(f"portrait_px is {self.portrait_px}, expected a multiple of 4: D_torso sees a quarter")
+        wanted = self.generator.ray_size if self.stage == 1 else self.generator.image_size
+        if self.portrait_px != wanted:
+            what = "ray_size" if self.stage == 1 else "image_size"
+            raise ConfigError(
+                f"portrait_px {self.portrait_px} must be the generator's {what}, {wanted}, in stage 1 and 2"
+            )
+        if self.stage == 1 and self.face_px != self.portrait_px:
+            raise ConfigError(
+                f"face_px {self.face_px} must be portrait_px {self.portrait_px} in stage 1: both are rays"
+            )
+        if self.batch < 1 or self.images < 1:
+            raise ConfigError(f"batch {self.batch} and images {self.images} must be positive")
+
+
+_PAPER2 = Preset(
+    stage=2, portrait_px=512, face_px=256, generator=GeneratorConfig(), patch_width=64,
+    generator_lr=2e-4, r1_gamma=5.0, consistency=3.0, batch=16, images=2_000_000,
+)  # fmt: skip
+_SMALL_NETS = GeneratorConfig(
+    image_size=64, ray_size=64, map_size=64, coarse_samples=32, fine_samples=128, map_samples=64, levels=24,
+    deform_width=64, manifold_width=64, radiance_width=128, features=16, sr_width=32, sr_growth=16, sr_blocks=2,
+)  # fmt: skip
+_TINY_NETS = GeneratorConfig(
+    image_size=32, ray_size=32, map_size=32, coarse_samples=16, fine_samples=48, map_samples=32, levels=12,
+    deform_width=32, manifold_width=64, radiance_width=64, features=8, sr_width=16, sr_growth=8, sr_blocks=1,
+)  # fmt: skip
+_SMALL = Preset(
+    portrait_px=64, face_px=64, generator=_SMALL_NETS, critic=CriticConfig(max_width=256),
+    generator_lr=1e-4, batch=16, images=500_000,
+)  # fmt: skip
+_TINY = Preset(
+    portrait_px=32, face_px=32, generator=_TINY_NETS, critic=CriticConfig(max_width=64, width_at_128=16),
+    deformation=DeformationWeights(points=500, warmup_images=200), generator_lr=1e-3, critic_lr=1e-3, clip_norm=5.0,
+    ema=0.98, batch=4, images=600,
+)  # fmt: skip
+
+PRESETS: dict[str, Preset] = {
+    "paper-stage1": Preset(),
+    "paper-stage2": _PAPER2,
+    "small": _SMALL,
+    "small-stage2": replace(
+        _SMALL, stage=2, portrait_px=256, face_px=128, generator=replace(_SMALL_NETS, image_size=256), patch_width=32,
+        generator_lr=2e-4, r1_gamma=3.0, consistency=3.0, images=200_000,
+    ),
+    "tiny": _TINY,
+    "tiny-stage2": replace(
+        _TINY, stage=2, portrait_px=128, face_px=64, generator=replace(_TINY_NETS, image_size=128), patch_width=8,
+        consistency=3.0, images=200,
+    ),
+    # of Table 2, at 128 pixels
+    "ablation-whole-only": Preset(with_face=False, with_torso=False),
+    "ablation-no-torso": Preset(with_torso=False),
+}  # fmt: skip
+
+
+def preset(name: str, **changes: Any) -> Preset:
+    """Return a named preset with top-level fields changed; unknown names and fields raise ConfigError."""
+    if name not in PRESETS:
+        raise ConfigError(f"no preset '{name}'; there are {', '.join(PRESETS)}")
+    known = {field.name for field in dataclasses.fields(Preset)}
+    if unknown := sorted(set(changes) - known):
+        raise ConfigError(f"a preset has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
+    return replace(PRESETS[name], **changes)
+
+
+def describe(chosen: Preset) -> str:
+    """Return one line a value: name, value and where it comes from."""
+    reference = PRESETS["paper-stage1" if chosen.stage == 1 else "paper-stage2"]
+    rows = [
+        (name, value, source if value == before else "ours")
+        for (name, value, source), (_, before, _) in zip(_flat(chosen), _flat(reference), strict=True)
+    ]
+    width = max(len(name) for name, _, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value!s:<22}  {source}" for name, value, source in rows)
+
+
+# Fields inside a nested group whose source is not the group's.
+_EXCEPTIONS: dict[str, Source] = {"adversarial.patch": "assumed", "generator.outside_weight_max": "assumed"}
+
+
+def _flat(record: Any, prefix: str = "", source: str | None = None) -> Iterator[tuple[str, Any, str]]:
+    for item in dataclasses.fields(record):
+        name, value = prefix + item.name, getattr(record, item.name)
+        where = _EXCEPTIONS.get(name) or source or item.metadata.get("source", "assumed")
+        if dataclasses.is_dataclass(value):
+            yield from _flat(value, name + ".", where)
+        else:
+            yield name, value, where
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m gan.presets", description="Print a training preset.")
+    parser.add_argument("name", choices=sorted(PRESETS))
+    print(describe(PRESETS[parser.parse_args(arguments).name]))
+
+
+if __name__ == "__main__":
+    main()
