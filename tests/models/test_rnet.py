@@ -97,7 +97,7 @@ def test_true_coefficients_read_back_give_the_true_face() -> None:
     for (x, y), colour in zip(PLACEMENT.to_portrait(project_224(placed[order])), colours[order], strict=True):
         portrait[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = np.clip(colour, 0, 255)
     fit, look = rnet_fit(model, found, PLACEMENT, portrait, points)
-    assert fit.rmse_224_px < 1e-6
+    assert fit.rmse_224_px < 1e-4
     assert np.isnan(fit.sigma).all()
     np.testing.assert_allclose(fit.head_from_face, rotation)
     assert look.residual < 12
