@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dataprep.errors import StoreError
 from dataprep.sources import FileState, Source
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
 
+_KEEP_EVERY_S = 30.0
 _INDEX_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -34,15 +37,17 @@ _CACHE_SCHEMA = pa.schema(
 )
 
 
-def refresh(source_root: Path, out: Path, progress: Callable[[int], None] | None = None) -> list[Source]:
+def refresh(source_root: Path, out: Path, stopped: Callable[[], bool] = lambda: False) -> list[Source]:
     """Scan and hash the source folder, place new inputs into parts, and write the index when it changed.
 
-    Raises StoreError when `out` holds a data set of other photographs.
+    Raises StoreError when `out` holds a data set of other photographs, KeyboardInterrupt once `stopped` says so; what
+    has been hashed by then is kept.
     """
     known, part_size = _known(out)
     cache = _read_cache(out)
     before = len(cache)
-    found = sources.identify(source_root, sources.scan(source_root), cache, progress)
+    inputs = sources.scan(source_root)
+    found = sources.identify(source_root, inputs, cache, _keeper(out, cache, len(inputs), stopped))
     part_size = part_size or sources.part_size_for(len(found))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(
@@ -87,6 +92,23 @@ def _known(out: Path) -> tuple[list[Source], int]:
     return [Source(**row) for row in rows], settings["part_size"]
 
 
+def _keeper(out: Path, cache: dict[FileState, bytes], total: int, stopped: Callable[[], bool]) -> Callable[[int], None]:
+    """Hashing takes long where there is much: now and then say how far it is, and keep what is known."""
+    last_s = time.monotonic()
+
+    def tick(done: int) -> None:
+        nonlocal last_s
+        stop = stopped()
+        if stop or time.monotonic() - last_s > _KEEP_EVERY_S:
+            last_s = time.monotonic()
+            _write_cache(out, dict(cache))
+            print(f"reading the inputs: {done}/{total}", file=sys.stderr, flush=True)
+        if stop:
+            raise KeyboardInterrupt
+
+    return tick
+
+
 def _read_cache(out: Path) -> dict[FileState, bytes]:
     path = out / "runs" / "hashes.parquet"
     if not path.exists():
@@ -97,6 +119,8 @@ def _read_cache(out: Path) -> dict[FileState, bytes]:
 
 
 def _write_cache(out: Path, cache: dict[FileState, bytes]) -> None:
+    if not cache:
+        return
     paths, sizes, times = zip(*cache, strict=True)
     table = pa.Table.from_arrays(
         [

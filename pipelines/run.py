@@ -94,7 +94,7 @@ def run(
     with run_lock(out), stop_request() as stop:
         store = Store(out)
         sweep(out)
-        index = refresh(source_root, out)
+        index = refresh(source_root, out, lambda: stop.requested)
         plan = make_plan(store, dag, index)
         log = EventLog(out)
         write_json(out / "runs" / "source.json", {"source": escape(str(source_root.resolve()))})

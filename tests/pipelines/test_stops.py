@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import StoreError, Unreadable, Unwritable
@@ -19,6 +20,7 @@ from dataprep.store import write_json
 from pipelines import lock, resume
 from pipelines.cli import main
 from pipelines.executors import SerialExecutor
+from pipelines.index import refresh
 from pipelines.lock import run_lock
 from pipelines.run import run
 from pipelines.sweep import sweep
@@ -136,6 +138,7 @@ def test_a_second_interrupt_abandons_what_is_in_flight(photos, tmp_path):
     process = start_slow(photos, tmp_path, item_s=2.0)
     while not list(tmp_path.glob("stages/ingest-*/part-*.parquet")):
         time.sleep(0.01)
+    time.sleep(1.0)  # the next part has begun
     process.send_signal(signal.SIGTERM)
     time.sleep(0.3)
     process.send_signal(signal.SIGTERM)
@@ -146,6 +149,14 @@ def test_a_second_interrupt_abandons_what_is_in_flight(photos, tmp_path):
     assert f"to resume, when mended: shhq-hs run {photos}" in stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "runs/lock.json").exists()
+
+
+def test_an_interrupt_while_inputs_are_read_keeps_what_is_known(photos, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        refresh(photos, tmp_path, lambda: True)
+    known = pq.read_table(tmp_path / "runs/hashes.parquet").num_rows
+    assert known == len(list(photos.iterdir()))
+    assert not (tmp_path / "index.parquet").exists()
 
 
 # --- disks -------------------------------------------------------------------------------------------------------
