@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
 from dataprep.errors import ConfigError
+from dataprep.filenames import unescape
 from dataprep.fits.camera import global_rotation, rotations_from_rotvecs, turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.images import decode_mask
@@ -70,6 +71,8 @@ def report(out: Path, truth_folder: Path, json_path: Path | None, csv_path: Path
         return 1
     frame = pd.DataFrame(errors).set_index("source_path")
     numbers = {name: _spread(frame[name].dropna()) for name in _METRICS if name in frame}
+    with_truth = _inputs_with_truth(out, truth_folder)
+    numbers["accepted"] = {"n": len(frame), "of": with_truth}
     numbers["expression_corr"] = _expression_correlation(expressions)
     _print(numbers, frame)
     if json_path:
@@ -156,19 +159,36 @@ def _pairs(out: Path, truth_folder: Path) -> Iterator[tuple[dict[str, Any], Trut
         raise ConfigError(f"--truth {truth_folder}: no such folder")
     for twin in twins:
         for row in rows_from_table(pq.read_table(twin, partitioning=None)):
-            path = truth_folder / (row["source_path"] + ".json")
+            path = _truth_path(truth_folder, row["source_path"])
             if path.exists():
                 yield row, read_truth(path)
 
 
+def _truth_path(truth_folder: Path, source_path: str) -> Path:
+    return truth_folder / (unescape(source_path) + ".json")
+
+
+def _inputs_with_truth(out: Path, truth_folder: Path) -> int:
+    """How many inputs, accepted or not, have a truth file: a strict gate must not look like good labels."""
+    paths = pq.read_table(out / "manifest.parquet", columns=["source_path"], partitioning=None)[
+        "source_path"
+    ].to_pylist()
+    return sum(_truth_path(truth_folder, path).exists() for path in paths)
+
+
 def read_truth(path: Path) -> Truth:
     """Read a truth file and its alpha; raises ConfigError when it is not of schema 1."""
-    content = json.loads(path.read_text())
+    try:
+        content = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON ({error}); docs/truth.md says what a truth file holds") from error
     if content.get("schema") != 1:
         raise ConfigError(f"{path}: truth schema {content.get('schema')!r}, expected 1 (docs/truth.md)")
     if missing := _REQUIRED - content.keys():
         raise ConfigError(f"{path}: no {', '.join(sorted(missing))}; docs/truth.md lists what a truth file holds")
     alpha = path.parent / Path(content["alpha"]).name if content.get("alpha") else None
+    if alpha and not alpha.is_file():
+        raise ConfigError(f"{path}: names the alpha {alpha.name}, and there is no such file beside it")
     return Truth(content, decode_mask(alpha.read_bytes()) if alpha else None)
 
 
@@ -179,8 +199,9 @@ def _print(numbers: Mapping[str, Mapping[str, float]], frame: pd.DataFrame) -> N
         if name in _METRICS
     ]
     print(table(("metric", "median", "90%", "n", "worst"), rows))
-    expression = numbers["expression_corr"]
+    expression, accepted = numbers["expression_corr"], numbers["accepted"]
     print(
         "  expression coefficients, Pearson correlation: "
-        f"{expression['pearson_strongest10']:.2f} of the ten strongest, {expression['pearson']:.2f} of all 64"
+        f"{expression['pearson_strongest10']:.2f} of the ten strongest, {expression['pearson']:.2f} of all 64\n"
+        f"  over the {accepted['n']} accepted of {accepted['of']} images that have truth"
     )
