@@ -36,7 +36,7 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs animate --checkpoint FILE --out DIR        people of a trained generator, moving
 """
 _SETTINGS = """\
-parameters (--set stage.param=value, repeatable) are the fields of each stage; `shhq-hs plan --params` lists them.
+parameters (--set stage.param=value, repeatable) are the fields of each stage; `shhq-hs params` lists them.
 examples:
   --set superres.model=animevideov3     a small network: fast previews
   --set superres.precision=bfloat16     two to three times faster where the CPU or GPU has it
@@ -64,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ShhqError as error:
         print(f"shhq-hs: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nshhq-hs: stopped; finished parts are kept", file=sys.stderr)
         return 130
@@ -77,10 +80,6 @@ def _parser() -> argparse.ArgumentParser:
 
     run = verbs.add_parser("run", help="build or bring up to date", epilog=_SETTINGS, formatter_class=formatter)
     _add_dataset_arguments(run)
-    run.add_argument("--workers", default="auto", help="worker processes: a number, or auto = one per core (default)")
-    run.add_argument(
-        "--cluster", default="local", help="local (default), serial (no dask, for debugging), or tcp://host:port"
-    )
     run.add_argument(
         "--max-error-fraction",
         type=float,
@@ -92,8 +91,12 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = verbs.add_parser("plan", help="what would run, and why", epilog=_SETTINGS, formatter_class=formatter)
     _add_dataset_arguments(plan)
-    plan.add_argument("--params", action="store_true", help="also list every stage's parameters and their values")
     plan.set_defaults(run=_plan)
+
+    params = verbs.add_parser("params", help="every stage's parameters and their values", epilog=_SETTINGS,
+                              formatter_class=formatter)  # fmt: skip
+    _add_set_argument(params)
+    params.set_defaults(run=_params)
 
     status = verbs.add_parser("status", help="how far a data set is, and what was lost where")
     status.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
@@ -158,7 +161,29 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of photographs; read only, any layout")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set")
     parser.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    parser.add_argument(
+        "--workers", default="auto", help="worker processes: a number, or auto = one per core (default)"
+    )
+    parser.add_argument(
+        "--cluster", default="local", help="local (default), serial (no dask, for debugging), or tcp://host:port"
+    )
+    _add_set_argument(parser)
+
+
+def _add_set_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change a parameter")
+
+
+def _paths(options: argparse.Namespace) -> tuple[Path, Path]:
+    """SOURCE and OUT as absolute paths (workers may start elsewhere), checked before anything starts."""
+    source, out = options.source.resolve(), options.out.resolve()
+    if not source.is_dir():
+        raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {str(options.out)!r} is a file; give a folder, new or of an earlier run")
+    if out == source:
+        raise ConfigError(f"--out {str(options.out)!r} is the folder of the photographs; give another one")
+    return source, out
 
 
 def _add_choice_arguments(parser: argparse.ArgumentParser, statuses: str) -> None:
@@ -208,9 +233,10 @@ def _run(options: argparse.Namespace) -> int:
     if not 0 <= options.max_error_fraction <= 1:
         raise ConfigError(f"--max-error-fraction {options.max_error_fraction}: expected a number from 0 to 1")
     dag = _dag(options)
+    source, out = _paths(options)
     command = resume.command_line(options.arguments)
     with resume.hint(command), make_executor(options.cluster, options.workers) as executor:
-        outcome = run(options.source, options.out, dag, executor, options.max_error_fraction, command)
+        outcome = run(source, out, dag, executor, options.max_error_fraction, command)
     if outcome.stopped:
         return resume.print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
     return summary.after_run(options.out, dag, outcome)
@@ -223,8 +249,14 @@ def _plan(options: argparse.Namespace) -> int:
     from pipelines.plan import make_plan
 
     dag = _dag(options)
-    plan = make_plan(Store(options.out), dag, preview(options.source, options.out))
-    return summary.print_plan(dag, plan, options.params)
+    source, out = _paths(options)
+    return summary.print_plan(make_plan(Store(out), dag, preview(source, out)))
+
+
+def _params(options: argparse.Namespace) -> int:
+    from pipelines import config, summary
+
+    return summary.print_parameters(config.build(options.set))
 
 
 def _status(options: argparse.Namespace) -> int:

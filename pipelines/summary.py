@@ -36,19 +36,21 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join([line(header), *map(line, cells)])
 
 
-def print_plan(dag: Dag, plan: Plan, params: bool) -> int:
+def print_plan(plan: Plan) -> int:
     """Per stage: parts, how many must run, and why."""
     rows: list[Sequence[object]] = [
-        (stage.name, stage.parts, len(stage.todo), stage.rows_todo, stage.reason or "up to date")
-        for stage in plan.stages
+        (s.name, s.parts, len(s.todo), s.rows_todo, s.reason or "up to date") for s in plan.stages
     ]
     rows += [(name, 1, int(bool(reason)), "-", reason or "up to date") for name, reason in plan.aggregates.items()]
     print(table(("stage", "parts", "to run", "images", "why"), rows))
-    if params:
-        print("\nparameters (--set stage.param=value):")
-        for step in dag.steps:
-            for parameter in dataclasses.fields(step):
-                print(f"  {step.name}.{parameter.name} = {getattr(step, parameter.name)!r}")
+    return 0
+
+
+def print_parameters(dag: Dag) -> int:
+    """Every parameter with its value, as `--set` takes it."""
+    for step in dag.steps:
+        for parameter in dataclasses.fields(step):
+            print(f"{step.name}.{parameter.name}={getattr(step, parameter.name)}")
     return 0
 
 

@@ -49,11 +49,19 @@ def test_until_cuts_the_dag():
 def test_user_errors_end_with_status_2_and_one_line(tmp_path, capsys):
     assert main(["run", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"), "--cluster", "serial"]) == 2
     assert capsys.readouterr().err.startswith("shhq-hs: SOURCE")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    assert main(["run", str(tmp_path), "--out", str(tmp_path / "file")]) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert main(["run", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "folder of the photographs" in capsys.readouterr().err
     assert main(["status", str(tmp_path)]) == 2
     assert "shhq-hs run SOURCE --out" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", ["run", "plan", "status", "show", "assets", "accuracy", "export-eft", "train-lifter"])
+@pytest.mark.parametrize(
+    "verb", ["run", "plan", "params", "status", "show", "assets", "accuracy", "export-eft", "train-lifter"]
+)
 def test_every_verb_has_help(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         main([verb, "--help"])
@@ -67,3 +75,10 @@ def test_assets_lists_what_is_there_and_what_is_not(capsys):
     for name in ("body_anny.npz", "face_anny.npz", "lifter_anny.npz", "REALESRGAN_X4PLUS_UP4X.bin", "SMPL_NEUTRAL.npz"):
         assert name in text
     assert "corrupt" not in text
+
+
+def test_params_lists_what_set_takes(capsys):
+    assert main(["params", "--set", "crop.min_side_px=64"]) == 0
+    lines = capsys.readouterr().out.split()
+    assert "crop.min_side_px=64.0" in lines
+    assert "superres.model=x4plus" in lines
