@@ -43,6 +43,7 @@ def forget(store: Store, stage: str, status: str, reason: str) -> dict[str, tupl
         for affected in downstream(stages, name):
             doomed[affected] |= set(parts)
     if summary:
+        (store.root / "runs" / "hashes.parquet").unlink(missing_ok=True)  # a file may have changed behind its date
         for record in (store.root / "stages").glob("*/done.json"):
             record.unlink()
     for name in reversed(stages):
