@@ -78,6 +78,19 @@ def camera_loss(regressed_B2: Float[Tensor, "b 2"], camera_B2: Float[Tensor, "b 
     return CAMERA_WEIGHT * F.mse_loss(regressed_B2, camera_B2)
 
 
+def regression_loss(
+    said: Verdicts, camera_B2: Float[Tensor, "b 2"], face_camera_B2: Float[Tensor, "b 2"]
+) -> Float[Tensor, ""]:
+    """Sum of `camera_loss` over the critics that regress a camera: each is asked for the one it looked through."""
+    seen = ((said.whole, camera_B2), (said.torso, camera_B2), (said.face, face_camera_B2))
+    errors = [
+        camera_loss(verdict.camera_B2, truth)
+        for verdict, truth in seen
+        if verdict is not None and verdict.camera_B2 is not None
+    ]
+    return torch.stack(errors).sum() if errors else camera_B2.new_zeros(())
+
+
 def _logits(verdicts: Verdicts, weights: AdversarialWeights) -> list[tuple[str, float, Tensor]]:
     out = [("whole", weights.whole, verdicts.whole.logit_B)]
     if verdicts.face is not None:

@@ -68,7 +68,7 @@ class Preset:
         if self.portrait_px != wanted:
             what = "ray_size" if self.stage == 1 else "image_size"
             raise ConfigError(
-                f"portrait_px {self.portrait_px} must be the generator's {what}, {wanted}, in stage 1 and 2"
+                f"portrait_px {self.portrait_px} must be the generator's {what}, {wanted}, in stage {self.stage}"
             )
         if self.stage == 1 and self.face_px != self.portrait_px:
             raise ConfigError(

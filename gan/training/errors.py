@@ -1,0 +1,17 @@
+"""What can end a training run.
+
+ShhqError
++-- ConfigError
+|   +-- RunMismatch     the folder holds a run of other data, models, preset or seed
++-- Diverged            a loss or a gradient is not finite
+"""
+
+from dataprep.errors import ConfigError, ShhqError
+
+
+class RunMismatch(ConfigError):
+    """A run is continued only with what it was begun with."""
+
+
+class Diverged(ShhqError):
+    """A loss or gradient became infinite or NaN; the last checkpoint is from before."""

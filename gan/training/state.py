@@ -1,0 +1,150 @@
+"""The whole state of a run, in one file that appears at once."""
+
+import copy
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dataprep.errors import AssetError
+from gan.body import BodyArrays
+from gan.checkpoint import Bases, save_checkpoint
+from gan.discriminators import Critics, CriticSizes
+from gan.generator import Generator
+from gan.presets import Preset
+from gan.training.errors import RunMismatch
+
+FORMAT = "shhq-hs training 1"
+STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """What a run is of; `data` is the sha256 of the shard indexes, `begun_from` that of a stage-1 state."""
+
+    preset: Preset
+    seed: int
+    bases: Bases
+    data: str
+    begun_from: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(eq=False)
+class TrainState:
+    """Networks, their running average, optimisers, and how many real images training has seen."""
+
+    key: RunKey
+    generator: Generator
+    average: Generator
+    critics: Critics
+    generator_optimiser: torch.optim.Adam
+    critic_optimiser: torch.optim.Adam
+    images_seen: int = 0
+
+    @property
+    def trained(self) -> list[torch.nn.Parameter]:
+        """Parameters of the generator that this stage trains."""
+        return [parameter for parameter in self.generator.parameters() if parameter.requires_grad]
+
+    @torch.no_grad()
+    def update_average(self) -> None:
+        for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+            mean.lerp_(value, 1 - self.key.preset.ema)
+
+
+def new_state(key: RunKey, body: BodyArrays, device: str) -> TrainState:
+    """Initialise networks from the seed. Stage 1 trains everything but U, stage 2 U alone (paper section 6)."""
+    preset = key.preset
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(key.seed)
+        generator = Generator(body, preset.generator)
+        critics = Critics(
+            CriticSizes(preset.portrait_px, preset.face_px),
+            preset.critic,
+            preset.with_face,
+            preset.with_torso,
+            preset.patch_width,
+        )
+    generator, critics = generator.to(device), critics.to(device)
+    for name, parameter in generator.named_parameters():
+        parameter.requires_grad_(name.startswith("sr_net.") == (preset.stage == 2))
+    average = copy.deepcopy(generator).requires_grad_(False)
+    trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
+    return TrainState(
+        key,
+        generator,
+        average,
+        critics,
+        torch.optim.Adam(trained, preset.generator_lr, betas=preset.adam_betas),
+        torch.optim.Adam(critics.parameters(), preset.critic_lr, betas=preset.adam_betas),
+    )
+
+
+def begin_from(state: TrainState, folder: Path) -> None:
+    """Take generator and average of an earlier stage, the critics stay fresh (paper section 6)."""
+    content = read_state(folder / STATE_FILE)
+    if content["key"]["bases"] != state.key.as_dict()["bases"]:
+        raise RunMismatch(f"{folder} was trained with other body or face models: {content['key']['bases']}")
+    try:
+        # Stage 2 begins from the average: its geometry is frozen from now on.
+        state.generator.load_state_dict(content["average"])
+        state.average.load_state_dict(content["average"])
+    except RuntimeError as error:
+        raise RunMismatch(f"{folder} holds networks of other sizes than this preset's ({error})") from error
+
+
+def save_state(state: TrainState, folder: Path) -> None:
+    """Write the state, then the averaged generator for `animate`; each file replaces its predecessor at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "format": FORMAT,
+        "key": state.key.as_dict(),
+        "images_seen": state.images_seen,
+        **{name: getattr(state, name).state_dict() for name in _STATEFUL},
+    }
+    temporary = folder / (STATE_FILE + ".partial")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / STATE_FILE)
+    save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
+
+
+_STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser")
+
+
+def resume(state: TrainState, folder: Path) -> None:
+    """Continue the run in `folder`; RunMismatch names what differs. The planned number of images may change."""
+    content = read_state(folder / STATE_FILE)
+    before, now = dict(_flat(content["key"])), dict(_flat(state.key.as_dict()))
+    differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if differing := [name for name in differing if name != "preset.images"]:
+        said = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in differing[:4])
+        raise RunMismatch(f"{folder} holds another run: {said}. Choose another --out, or the run's own settings")
+    for name in _STATEFUL:
+        getattr(state, name).load_state_dict(content[name])
+    state.images_seen = content["images_seen"]
+
+
+def read_state(path: Path) -> Any:
+    """Read a state on the CPU without unpickling any code."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise AssetError(f"{path}: no training state that can be read safely ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise AssetError(f"{path}: not a training state of this version ('{FORMAT}')")
+    return content
+
+
+def _flat(tree: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(tree, dict):
+        return [row for name, value in tree.items() for row in _flat(value, f"{prefix}.{name}" if prefix else name)]
+    return [(prefix, list(tree) if isinstance(tree, tuple) else tree)]

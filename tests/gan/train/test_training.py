@@ -1,0 +1,190 @@
+"""Training steps and runs, at sizes that take no time."""
+
+import copy
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from dataprep.errors import ConfigError
+from dataprep.models.bfm import FaceModel, load_face
+from dataprep.models.smpl import BodyModel, load_body
+from gan.checkpoint import load_into, read_checkpoint
+from gan.config import GeneratorConfig
+from gan.discriminators import CriticConfig
+from gan.errors import BasisError
+from gan.presets import DeformationWeights, Preset
+from gan.training.errors import Diverged, RunMismatch
+from gan.training.loop import RunOptions, train
+from gan.training.state import STATE_FILE, TrainState, read_state
+from gan.training.steps import micro_batches, warm_up
+from tests.gan.train.shard_tools import set_column
+
+NETS = GeneratorConfig(
+    image_size=16, ray_size=16, map_size=12, coarse_samples=8, fine_samples=24, map_samples=16, levels=4,
+    deform_width=8, manifold_width=32, radiance_width=16, features=4, sr_width=4, sr_growth=4, sr_blocks=1,
+)  # fmt: skip
+ONE = Preset(
+    portrait_px=16, face_px=16, generator=NETS, critic=CriticConfig(max_width=8, width_at_128=2, regress_camera=True),
+    deformation=DeformationWeights(points=50, warmup_images=4), generator_lr=1e-3, critic_lr=1e-3, batch=2, images=8,
+)  # fmt: skip
+TWO = replace(
+    ONE, stage=2, portrait_px=64, face_px=32, generator=replace(NETS, image_size=64), patch_width=4, consistency=3.0,
+    images=2,
+)  # fmt: skip
+EVERY = RunOptions(micro=2, checkpoint_images=4, snapshot_images=8)
+PLAIN = replace(EVERY, snapshot_images=0)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[BodyModel, FaceModel]:
+    return load_body(), load_face()
+
+
+@pytest.fixture(scope="module")
+def data(built: Path, tmp_path_factory: pytest.TempPathFactory, models: tuple[BodyModel, FaceModel]) -> Path:
+    """The small data set, with labels of the shipped models."""
+    folder = tmp_path_factory.mktemp("standins") / "shards"
+    shutil.copytree(built / "shards", folder)
+    for kind, model in zip(("body", "face"), models, strict=True):
+        set_column(folder, "train-00000", f"{kind}_model", model.name)
+        set_column(folder, "train-00000", f"{kind}_model_sha256", model.sha256)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, models: tuple[BodyModel, FaceModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stage-1 run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole")
+    train([data], ONE, out, *models, options=EVERY)
+    return out
+
+
+def same(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
+
+
+def test_a_killed_run_ends_as_the_undisturbed_one(
+    whole: Path, data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path
+) -> None:
+    """Weights, average, optimisers and every logged loss, bit for bit; the checkpoint lies at 4 of 8 images."""
+
+    def on_step(images_seen: int, losses: dict[str, float]) -> None:
+        if images_seen == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train([data], ONE, tmp_path, *models, options=EVERY, on_step=on_step)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"images_se')  # half a line, and half a checkpoint
+    (tmp_path / (STATE_FILE + ".partial")).write_bytes(b"PK")
+    seen: list[int] = []
+    train([data], ONE, tmp_path, *models, options=replace(EVERY, workers=1), on_step=lambda n, _: seen.append(n))
+    assert seen == [6, 8]
+    assert same(read_state(tmp_path / STATE_FILE), read_state(whole / STATE_FILE))
+    assert (tmp_path / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
+    snapshot = "snapshot-000000008.png"
+    assert (tmp_path / snapshot).read_bytes() == (whole / snapshot).read_bytes()
+
+
+def test_a_finished_run_does_nothing(whole: Path, data: Path, models: tuple[BodyModel, FaceModel]) -> None:
+    before = (whole / STATE_FILE).stat().st_mtime_ns
+    state = train([data], ONE, whole, *models, options=PLAIN, on_step=lambda *_: pytest.fail("a step was made"))
+    assert state.images_seen == 8
+    assert (whole / STATE_FILE).stat().st_mtime_ns == before
+
+
+def test_another_run_is_not_continued(whole: Path, data: Path, models: tuple[BodyModel, FaceModel]) -> None:
+    with pytest.raises(RunMismatch, match=r"preset\.r1_gamma was 1\.0, is 7\.0"):
+        train([data], replace(ONE, r1_gamma=7.0), whole, *models, options=PLAIN)
+    with pytest.raises(RunMismatch, match="seed was 0, is 1"):
+        train([data], ONE, whole, *models, seed=1, options=PLAIN)
+
+
+def test_models_must_be_those_of_the_labels(
+    built: Path, data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path
+) -> None:
+    with pytest.raises(BasisError, match="body_x"):
+        train([built], ONE, tmp_path, *models, options=PLAIN)
+    with pytest.raises(ConfigError, match="--from"):
+        train([data], TWO, tmp_path, *models, options=PLAIN)
+
+
+def test_stage_1_trains_everything_but_u(whole: Path) -> None:
+    content = read_state(whole / STATE_FILE)
+    rows = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    assert [row["images_seen"] for row in rows] == [2, 4, 6, 8]
+    for name in ("imitation", "pose_smooth", "expression_smooth", "minimal", "r1_torso", "generator_camera"):
+        assert all(name in row for row in rows)
+    assert rows[0]["minimal"] == 0  # D_e starts as the identity ...
+    assert rows[-1]["minimal"] > 0  # ... and is trained
+    moved = {
+        name
+        for name, value in content["generator"].items()
+        if not torch.equal(value, content["average"][name])  # the average trails behind whatever moves
+    }
+    for net in ("radiance_net", "sample_net", "deform_net", "smoother"):
+        assert any(name.startswith(net) for name in moved)
+    assert not any(name.startswith("sr_net") for name in moved)
+
+
+def test_stage_2_trains_u_alone(whole: Path, data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path) -> None:
+    state = train([data], TWO, tmp_path, *models, begun_from=whole, options=PLAIN)
+    before = read_state(whole / STATE_FILE)["average"]
+    for name, value in state.generator.state_dict().items():
+        assert torch.equal(value, before[name]) != (name in _moving(state)), name
+    checkpoint = read_checkpoint(tmp_path / "generator.pt")
+    twin = copy.deepcopy(state.generator)
+    load_into(twin, checkpoint, state.key.bases)  # `animate` can read it
+    assert same(twin.state_dict(), state.average.state_dict())
+
+
+def _moving(state: TrainState) -> set[str]:
+    """All of U; at least its biases and weights get gradients."""
+    return {name for name, _ in state.generator.named_parameters() if name.startswith("sr_net.")}
+
+
+def test_micro_batches_add_up(data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path) -> None:
+    """Losses and gradients of one step do not depend on how the batch is cut."""
+    short = replace(ONE, images=2, mirror=False)
+    runs = [
+        train([data], short, tmp_path / str(micro), *models, options=replace(PLAIN, micro=micro)) for micro in (1, 2)
+    ]
+    logs = [json.loads((tmp_path / name / "log.jsonl").read_text()) for name in ("1", "2")]
+    for name, value in logs[0].items():
+        assert value == pytest.approx(logs[1][name], rel=2e-3, abs=1e-6), name
+    for one, other in zip(runs[0].trained, runs[1].trained, strict=True):
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad, rtol=2e-2, atol=1e-5)
+
+
+def test_warm_up_rises_to_one(whole: Path, data: Path, models: tuple[BodyModel, FaceModel]) -> None:
+    assert [warm_up(ONE, n) for n in (0, 2, 4, 100)] == [0, 0.5, 1, 1]
+    state = train([data], ONE, whole, *models, options=PLAIN)
+    assert micro_batches(state, 1) == [range(8, 9), range(9, 10)]
+
+
+def test_a_diverged_run_keeps_its_last_checkpoint(
+    data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path
+) -> None:
+    train([data], replace(ONE, images=2), tmp_path, *models, options=PLAIN)
+    content = read_state(tmp_path / STATE_FILE)
+    content["critics"]["whole.last.bias"][0] = float("nan")
+    torch.save(content, tmp_path / STATE_FILE)
+    before = (tmp_path / STATE_FILE).read_bytes()
+    with pytest.raises(Diverged, match="after 2 images the critic's"):
+        train([data], ONE, tmp_path, *models, options=PLAIN)
+    assert (tmp_path / STATE_FILE).read_bytes() == before
