@@ -7,6 +7,9 @@ Where to look:
     body, cameras, skinning, nearest                                   geometry: SMPL, rays, inverse skinning
     levelset, deformed, maps, compositing, truncation, mesh            rendering
     checkpoint.py   loading and saving                bench.py        `python -m gan.bench`
+    discriminators, losses, face_space                                 the other half: critics, Eqs. 9-13, the 3DMM
+    data/           shards and label priors           presets.py      every number of training, and its source
+    training/       `python -m gan.training`
 
 Tensor names end in their axes: B batch, H W image, D depth (half-resolution samples), R rays, S samples of a ray,
 N points, L level sets, J joints, V vertices, K values of a code, C channels; digits are literal sizes (`points_NS3`).
