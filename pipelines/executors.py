@@ -19,7 +19,7 @@ from distributed.scheduler import KilledWorker
 
 from dataprep.errors import ClusterLost, ConfigError
 from pipelines import watchdog
-from pipelines.machine import cores
+from pipelines.machine import WORKER_BYTES, cores, memory_bytes
 from pipelines.stopping import ignore_interrupts
 
 WORKER_ENVIRONMENT = {
@@ -125,7 +125,9 @@ class _PrepareWorker(WorkerPlugin):
 class DaskExecutor(Executor):
     """A dask.distributed cluster: local worker processes, or a running scheduler by its address."""
 
-    def __init__(self, address: str, workers: int) -> None:
+    def __init__(self, address: str, workers: int, worker_bytes: int | None = None) -> None:
+        """`worker_bytes`: memory that each local worker may take (default: 85% of the machine's, shared evenly)."""
+        worker_bytes = worker_bytes or int(0.85 * memory_bytes() / workers)
         logging.getLogger("distributed").setLevel(logging.ERROR)
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told below
         dask.config.set(
@@ -135,7 +137,7 @@ class DaskExecutor(Executor):
                 "distributed.worker.memory.spill": False,
                 "distributed.worker.memory.pause": False,
                 "distributed.scheduler.allowed-failures": 0,
-                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT | {WORKER_BYTES: str(worker_bytes)},
             }
         )
         self._cluster: Any = None
@@ -144,7 +146,7 @@ class DaskExecutor(Executor):
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
-                memory_limit="auto",
+                memory_limit=worker_bytes,
                 dashboard_address="127.0.0.1:0",
             )
             self._client = Client(self._cluster)

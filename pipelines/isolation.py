@@ -13,16 +13,18 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 from dataprep.stages.base import Item, Result
 from dataprep.store import Store
-from pipelines.machine import memory_bytes
+from pipelines.machine import memory_bytes, resident_bytes, worker_bytes
 from pipelines.stopping import ignore_interrupts
-from pipelines.task import PartReport, PartTask, load_items, load_tools, process_one, run_part_with
+from pipelines.task import TOO_MUCH_MEMORY, PartReport, PartTask, load_items, load_tools, process_one, run_part_with
 
+_LOOK_EVERY_S = 0.05
 _STARTUP_S = 180.0  # a child imports torch and loads its models before the first item counts
 _spawn = multiprocessing.get_context("spawn")
 _KILLED = Result("crash", reason="out_of_memory", message="the process was killed twice, most likely for its memory")
@@ -75,14 +77,24 @@ class _Child:
         """The item's result, and whether the child lives on."""
         try:
             self._connection.send(sample_id)
-            if not self._connection.poll(self._timeout_s):
-                return Result("timeout", reason="timeout", message=f"not done after {self._timeout_s:.0f} s"), False
+            if stopped := self._await_result():
+                return stopped, False
             result, found = self._connection.recv()
         except (EOFError, ConnectionError):
             self._process.join()
             return _crashed(self._process.exitcode), False
         errors |= found
         return result, True
+
+    def _await_result(self) -> Result | None:
+        """None when the child has something to say; else why it is given up."""
+        deadline_s = time.monotonic() + self._timeout_s
+        while not self._connection.poll(_LOOK_EVERY_S):
+            if time.monotonic() > deadline_s:
+                return Result("timeout", reason="timeout", message=f"not done after {self._timeout_s:.0f} s")
+            if resident_bytes(self._process.pid) > worker_bytes():
+                return TOO_MUCH_MEMORY
+        return None
 
     def __enter__(self) -> _Child:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+WORKER_BYTES = "SHHQ_HS_WORKER_BYTES"  # environment of a worker: the memory it may take
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -23,10 +24,15 @@ def memory_bytes() -> int:
     return total
 
 
-def resident_mib() -> float:
-    """Memory that this process holds now; 0 where the system does not say."""
+def worker_bytes() -> int:
+    """Memory that a worker process may take: its share, or all there is where nobody said."""
+    return int(os.environ.get(WORKER_BYTES, memory_bytes()))
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """Memory that a process (default: this one) holds now; 0 where the system does not say."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -18,12 +18,12 @@ from dataprep.stages.base import Item, Result, Stage
 from dataprep.store import StageRef, Store
 from pipelines import watchdog
 from pipelines.budget import FAULTS
-from pipelines.machine import resident_mib
+from pipelines.machine import resident_bytes
 
 logger = logging.getLogger(__name__)
 _MESSAGE_CHARACTERS = 300
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Insufficient memory")  # torch, CUDA, OpenCV
-_TOO_MUCH_MEMORY = Result("crash", reason="out_of_memory", message="the image needs more memory than a worker may take")
+TOO_MUCH_MEMORY = Result("crash", reason="out_of_memory", message="the image needs more memory than a worker may take")
 _tools: dict[str, Any] = {}  # what stages loaded in this process, by fingerprint
 
 
@@ -75,7 +75,8 @@ def run_part_with(process: Process, task: PartTask) -> PartReport:
     counts = Counter(str(result.status) for result in results)
     faults = Counter(result.reason for result in results if result.status in FAULTS)
     seconds = time.perf_counter() - started
-    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), resident_mib())
+    memory_mib = resident_bytes() / (1 << 20)
+    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), memory_mib)
 
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
@@ -95,11 +96,11 @@ def process_one(stage: Stage, item: Item, tools: Any, errors: dict[str, str]) ->
         with watchdog.limit(stage.timeout_s):
             (result,) = stage.process([item], tools)
     except MemoryError:
-        return _TOO_MUCH_MEMORY
+        return TOO_MUCH_MEMORY
     except Exception as error:
         errors[item.sample_id] = traceback.format_exc()
         if any(words in str(error) for words in _OUT_OF_MEMORY):
-            return _TOO_MUCH_MEMORY
+            return TOO_MUCH_MEMORY
         reason = error.reason if isinstance(error, Unreadable) else type(error).__name__
         return Result("error", reason=reason, message=_portable(str(error), item))
     return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -24,7 +25,7 @@ class Poisonous(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("ingest",)
     columns: ClassVar[tuple[Column, ...]] = (Column("mean", FLOAT, "mean grey level"),)
-    timeout_s: ClassVar[float] = 6.0
+    timeout_s: ClassVar[float] = 4.0
 
     def process_item(self, item: Item, tools: None) -> Result:
         name = item.row["source_path"]
@@ -34,9 +35,18 @@ class Poisonous(Stage):
             time.sleep(3600)
         if "memory" in name:
             return Result(columns={"mean": np.zeros(1 << 44).mean()})  # more than any machine has
+        if "glutton" in name:
+            return Result(columns={"mean": float(sum(chunk.mean() for chunk in list(_chunks())))})
         if "exception" in name:
             raise RuntimeError("an honest exception")
         return Result(columns={"mean": float(decode_rgb(item.source()).mean())})
+
+
+def _chunks() -> Iterator[np.ndarray]:
+    """More and more memory, really used, until somebody ends it: at most 8 GB."""
+    for _ in range(400):
+        time.sleep(0.01)
+        yield np.ones(20_000_000, np.uint8)
 
 
 def poison_dag() -> Dag:

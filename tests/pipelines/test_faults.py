@@ -39,18 +39,22 @@ def photos(tmp_path):
 
 def test_exactly_the_guilty_images_are_lost(photos, tmp_path):
     dag, out = poison_dag(), tmp_path / "out"
-    with DaskExecutor("local", 2) as executor:
+    shutil.copy(photos / "photo0002.png", photos / "glutton.png")
+    with (photos / "glutton.png").open("ab") as file:
+        file.write(b"no duplicate")
+    with DaskExecutor("local", 2, worker_bytes=600 << 20) as executor:
         summary = run(photos, out, dag, executor)
     assert not summary.failed
     ended = end_of_each(out, dag, "poisonous")
     lost = {path: status for path, (status, _) in ended.items() if status != "ok"}
     assert lost == {
         "segfault.png": "crash", "hang.png": "timeout", "memory.png": "crash", "exception.png": "error",
+        "glutton.png": "crash",
         "truncated.jpg": "upstream",
     }  # fmt: skip
     assert ended["segfault.png"][1] == "signal_11"
-    assert ended["memory.png"][1] == "out_of_memory"
-    assert len(ended) == 41
+    assert ended["memory.png"][1] == ended["glutton.png"][1] == "out_of_memory"
+    assert len(ended) == 42
 
 
 @pytest.mark.slow
