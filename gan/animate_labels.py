@@ -16,7 +16,7 @@ from dataprep.errors import ConfigError
 from gan.body import BETAS
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
-from gan.tracks import COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
+from gan.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 
 PRIOR_ROWS = 1000
 # Without labels, assumed: coefficients in standard deviations, angles in radians (pitch, yaw).
@@ -73,7 +73,7 @@ def open_labels(folder: Path) -> Labels:
             f"--labels {folder}: neither manifest.parquet nor shards there; expected a data set: "
             f"shhq-hs run SOURCE --out {folder}"
         )
-    columns = (*COLUMNS.values(), "bfm_id", "smpl_betas")
+    columns = (*COLUMNS.values(), "bfm_id", "smpl_betas", *BASIS_COLUMNS)
     tables = [read_labels(path, f"--labels {path}", columns) for path in files]
     table = pa.concat_tables(tables, promote_options="permissive")
     if "flag_label_outlier" in table.column_names:

@@ -120,7 +120,7 @@ def read_labels(path: Path, what: str, columns: Iterable[str]) -> pa.Table:
                 f"{what}: no column {', '.join(missing)}; expected {', '.join(wanted)}, as `shhq-hs run` writes them"
             )
         optional = [n for n in ("frame", "selected", "flag_label_outlier", *BASIS_COLUMNS) if n in names]
-        table = pq.read_table(path, columns=[*wanted, *optional], partitioning=None)
+        table = pq.read_table(path, columns=list(dict.fromkeys([*wanted, *optional])), partitioning=None)
     except (OSError, pa.ArrowInvalid) as error:
         raise ConfigError(f"{what}: not a parquet file that can be read ({error})") from error
     return table.filter(table["selected"]) if "selected" in names else table

@@ -282,6 +282,9 @@ def test_shards_without_their_manifest_hold_labels_too_and_outliers_stay_out(dat
     (dataset / "manifest.parquet").unlink()
     assert np.array_equal(open_labels(dataset).identity_N80, whole.identity_N80[[0, 2, 3]])
     assert prior_labels().bases is None
+    pq.write_table(table.drop_columns("body_model"), dataset / "shards/train-00000.parquet")
+    with pytest.raises(ConfigError, match="no column body_model"):  # an old data set: nobody knows what its labels mean
+        open_labels(dataset)
 
 
 # -- cameras
