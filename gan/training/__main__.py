@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _report(images_seen: int, losses: dict[str, float]) -> None:
-    shown = "  ".join(f"{name} {value:.4g}" for name, value in losses.items() if not name.startswith("r1"))
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in losses.items() if value and not name.startswith("r1"))
     print(f"{images_seen:>9,}  {shown}", flush=True)
 
 

@@ -35,6 +35,7 @@ from gan.losses import (
     nearby_points,
     pose_smooth_loss,
     r1_penalty,
+    regression_loss,
 )
 from gan.smoothing import PoseSmoothing
 
@@ -213,3 +214,19 @@ def test_consistency_looks_at_the_same_rays() -> None:
     maps = torch.rand(3, 4, 4, 4, generator=torch.Generator().manual_seed(0))
     assert map_consistency_loss(maps.repeat_interleave(4, 2).repeat_interleave(4, 3), maps).item() < 1e-12
     assert map_consistency_loss(torch.zeros(1, 4, 8, 8), torch.full((1, 4, 2, 2), 0.5)).item() == pytest.approx(0.25)
+
+
+def test_each_critic_is_asked_for_the_camera_it_looked_through() -> None:
+    """Whole and torso regress (1, 2), face (0, 0): off by 0.2 in one angle, right, off by 0.4 in one angle."""
+    portrait_camera, face_camera = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 0.4]])
+    logit = torch.zeros(1)
+    said = Verdicts(
+        Verdict(logit, torch.tensor([[1.2, 2.0]])),
+        Verdict(logit, torch.tensor([[0.0, 0.0]])),
+        Verdict(logit, torch.tensor([[1.0, 2.0]])),
+        None,
+    )
+    by_hand = 15 * (0.04 / 2 + 0.16 / 2)
+    assert regression_loss(said, portrait_camera, face_camera).item() == pytest.approx(by_hand, rel=1e-5)
+    silent = Verdicts(Verdict(logit, None), None, None, None)
+    assert regression_loss(silent, portrait_camera, face_camera).item() == 0
