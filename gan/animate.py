@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from dataprep.errors import ConfigError
-from dataprep.licensed import file_sha256
+from dataprep.licensed import assets_folder, file_sha256
 from dataprep.store import write_json
 from gan.animate_labels import Labels, Purpose, draw_motion, draw_person, open_labels, prior_labels, stream
-from gan.animate_setup import open_checkpoint, open_generator
+from gan.animate_setup import NEAREST_FILE, open_checkpoint, open_generator
 from gan.animate_views import face_config, render_views
 from gan.checkpoint import Checkpoint
 from gan.config import GeneratorConfig, preview
@@ -303,9 +303,9 @@ def _remarks(what: Animation, checkpoint: Checkpoint) -> list[str]:
         remarks.append(
             f"{what.keyframes}: .npy files do not name their models; they were taken for those of {checkpoint.bases}"
         )
-    if checkpoint.published and what.nearest is None:
+    if checkpoint.published and what.nearest is None and not (assets_folder() / NEAREST_FILE).is_file():
         remarks.append(
-            "nearest vertices: the authors' valid_smpl_knn_index.npy from the assets folder, or chosen by skinning "
-            "weights where it is missing; pictures then differ a little from theirs (--nearest FILE)"
+            f"nearest vertices were chosen by skinning weights; the authors' list makes pictures the same as theirs: "
+            f"put {NEAREST_FILE} into {assets_folder()}, or --nearest FILE"
         )
     return remarks
