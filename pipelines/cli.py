@@ -207,7 +207,7 @@ def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--interpolate", action="store_true", help="take frames for key frames and go smoothly from one to the next")
     add("--orbit", action="store_true", help="let the camera go around instead of following labels")
     add("--psi", type=float, default=0.7, help="truncation: 0 the mean person, 1 none (default 0.7)")
-    add("--preview", action="store_true", help="half the image side, a sixteenth of the work")
+    add("--preview", action="store_true", help="half the image side, about a tenth of the work")
     add("--kinds", default="mp4,png", metavar="K[,K]", help="of mp4,gif,png,depth,mesh (default mp4,png)")
     add("--views", default="portrait,face", metavar="V[,V]", help="cameras: portrait,face (default both)")
     add("--fps", type=float, default=25.0, help="frames a second of videos (default 25)")
