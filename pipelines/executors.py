@@ -31,6 +31,7 @@ WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GLOG_minloglevel": "2",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # crops have hundreds of sizes; torch would keep kernels for 1,024
     "MALLOC_TRIM_THRESHOLD_": "65536",  # dask's own default, which this table replaces: give freed memory back
 }
 
