@@ -6,7 +6,6 @@ the assets folder: `$SHHQ_HS_ASSETS`, by default the platform's user-data folder
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 
 from dataprep.licensed import LICENSED, assets_folder
+from dataprep.store import file_sha256
 
 _MODELS = Path(__file__).parent / "models" / "data"
 # fmt: off
@@ -84,6 +84,5 @@ def state_of(asset: Asset) -> str:
     """found, missing, or corrupt (another hash than the published one)."""
     if not asset.path.is_file():
         return "missing"
-    with asset.path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha256(asset.path)
     return "found" if found.startswith(asset.sha256) else f"corrupt (sha256 {found[:12]}..)"

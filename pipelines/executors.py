@@ -32,7 +32,7 @@ WORKER_ENVIRONMENT = {
     "GLOG_minloglevel": "2",
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # crops have hundreds of sizes; torch would keep kernels for 1,024
-    # Keep freed memory: a network frees and asks for gigabytes an image, and page faults cost a tenth of its time.
+    # Keep freed memory: a network frees and asks for gigabytes an image, and page faults cost 8% of its time.
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
 }

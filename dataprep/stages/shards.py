@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from dataprep.schema import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
+from dataprep.store import SCHEMA_VERSION, add_tar_member, atomic_file, file_sha256, write_json, write_table
 
 IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
 MEMBERS = {"portrait": "portrait.png", "face": "face.png", "alpha": "alpha.png", "json": "json"}
@@ -137,8 +137,7 @@ def _entry(folder: Path, name: str, rows: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": name, "rows": rows}
     for suffix in ("tar", "parquet"):
         path = folder / f"{name}.{suffix}"
-        with path.open("rb") as file:
-            entry[suffix] = {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        entry[suffix] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
     return entry
 
 

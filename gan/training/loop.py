@@ -10,7 +10,7 @@ from typing import Any
 from dataprep.errors import ConfigError
 from dataprep.models.bfm import FaceModel
 from dataprep.models.smpl import BodyModel
-from dataprep.store import atomic_file
+from dataprep.store import atomic_file, file_sha256
 from gan.animate_setup import body_arrays
 from gan.checkpoint import Bases
 from gan.data.mirror import mirror_of_models
@@ -131,8 +131,7 @@ def _begun_digest(preset: Preset, begun_from: Path | None) -> str:
     path = (begun_from or Path()) / STATE_FILE
     if begun_from is None or not path.is_file():
         raise ConfigError(f"stage 2 trains U on a frozen stage 1: pass its run folder with --from (no {path})")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def _require_models(bases: Bases, body: BodyModel, face: FaceModel) -> None:
