@@ -23,8 +23,9 @@ _PAPER, _RELEASED = {"source": "paper"}, {"source": "released"}
 
 @dataclass(frozen=True)
 class DeformationWeights:
-    """Weights of Eqs. 10-13 in squared face units, and how they start; none is published."""
+    """Weights of Eqs. 9-13 in squared face units, and how they start; none is published."""
 
+    landmark: float = 1e4  # Eq. 9: 3 mm of every landmark count 0.065; without an estimator it does not count
     imitation: float = 1e3
     pose_smooth: float = 1.0
     expression_smooth: float = 1e3
@@ -32,6 +33,7 @@ class DeformationWeights:
     nearby_spread: float = 0.005  # face units (6 mm): delta of Eq. 12
     points: int = 10_000  # neutral-pose samples a picture that Eqs. 10, 12 and 13 look at (AniFaceGAN's number)
     warmup_images: int = 10_000  # images over which the weights rise from zero
+    landmark_after_images: int = 10_000  # Eq. 9 rises from here on: an estimator says nothing about noise
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from dataprep.models.smpl import BodyModel
 from dataprep.store import atomic_file, file_sha256
 from gan.animate_setup import body_arrays
 from gan.checkpoint import Bases
+from gan.coefficients import FaceEstimator
 from gan.data.mirror import mirror_of_models
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
@@ -48,12 +49,18 @@ def train(
     begun_from: Path | None = None,
     options: RunOptions | None = None,
     on_step: Callable[[int, dict[str, float]], None] | None = None,
+    estimator: FaceEstimator | None = None,
 ) -> TrainState:
-    """Train until `preset.images`; continues what lies in `out`. Stage 2 begins from the stage-1 run `begun_from`."""
+    """Train until `preset.images`; continues what lies in `out`. Stage 2 begins from the stage-1 run `begun_from`.
+
+    Without an `estimator` Eq. 9 is left out.
+    """
     options = options or RunOptions()
     dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px)
     _require_models(dataset.bases, body, face)
-    key = RunKey(preset, seed, dataset.bases, _digest(roots), _begun_digest(preset, begun_from))
+    estimator = _prepared(estimator, face, preset, options.device)
+    reader = estimator.weights_sha256 if estimator else ""
+    key = RunKey(preset, seed, dataset.bases, _digest(roots), _begun_digest(preset, begun_from), reader)
     arrays = body_arrays(body)
     state = new_state(key, arrays, options.device)
     if (out / STATE_FILE).is_file():
@@ -67,7 +74,7 @@ def train(
     transform = nominal_face_from_3dmm()
     if face.body_vertex is not None:
         transform = shared_vertices_face_from_3dmm(face, arrays)
-    sources = Sources(prior, FaceSpace(face, transform).to(options.device), options.device)
+    sources = Sources(prior, FaceSpace(face, transform).to(options.device), options.device, estimator)
 
     out.mkdir(parents=True, exist_ok=True)
     (out / "preset.txt").write_text(describe(preset) + "\n")
@@ -132,6 +139,18 @@ def _begun_digest(preset: Preset, begun_from: Path | None) -> str:
     if begun_from is None or not path.is_file():
         raise ConfigError(f"stage 2 trains U on a frozen stage 1: pass its run folder with --from (no {path})")
     return file_sha256(path)
+
+
+def _prepared(estimator: FaceEstimator | None, face: FaceModel, preset: Preset, device: str) -> FaceEstimator | None:
+    """Freeze the estimator; None where the preset gives Eq. 9 no weight. BasisError if it speaks of another face."""
+    if estimator is None or preset.stage == 2 or not preset.deformation.landmark:
+        return None
+    if estimator.face_sha256 != face.sha256:
+        raise BasisError(
+            f"{estimator.name} reads coefficients of the face model {estimator.face_sha256[:12]}, the labels are of "
+            f"{face.name} ({face.sha256[:12]}); use an estimator of that model"
+        )
+    return estimator.to(device).eval().requires_grad_(False)
 
 
 def _require_models(bases: Bases, body: BodyModel, face: FaceModel) -> None:

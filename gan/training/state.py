@@ -17,19 +17,23 @@ from gan.generator import Generator
 from gan.presets import Preset
 from gan.training.errors import RunMismatch
 
-FORMAT = "shhq-hs training 1"
+FORMAT = "shhq-hs training 2"
 STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
 
 
 @dataclass(frozen=True)
 class RunKey:
-    """What a run is of; `data` is the sha256 of the shard indexes, `begun_from` that of a stage-1 state."""
+    """What a run is of: `data` is the sha256 of the shard indexes, `begun_from` that of a stage-1 state.
+
+    `estimator` is the sha256 of the weights that Eq. 9 reads faces with, empty without any.
+    """
 
     preset: Preset
     seed: int
     bases: Bases
     data: str
     begun_from: str = ""
+    estimator: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gan.coefficients import FaceEstimator
 from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.data.stream import RealBatch, to_unit_range
 from gan.face_space import FaceSpace
-from gan.losses import adversarial_loss, critics_loss, regression_loss
+from gan.losses import adversarial_loss, critics_loss, landmark_loss, regression_loss
 from gan.presets import Preset
 from gan.training.errors import Diverged
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
@@ -24,11 +25,12 @@ _POINTS = 5  # seeds of points and offsets, apart from the purposes of `gan.data
 
 
 class Sources(NamedTuple):
-    """Where codes come from, and the 3DMM in the face frame."""
+    """Where codes come from, the 3DMM in the face frame, and who reads faces for Eq. 9 (None: the term is left out)."""
 
     prior: LabelPrior
     space: FaceSpace
     device: str
+    estimator: FaceEstimator | None = None
 
 
 def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], micro: int) -> dict[str, float]:
@@ -88,7 +90,7 @@ def critic_losses(state: TrainState, sources: Sources, batch: RealBatch) -> tupl
 
 
 def generator_losses(state: TrainState, sources: Sources, positions: range) -> tuple[Tensor, dict[str, Tensor]]:
-    """Adversarial, deformation (stage 1) and consistency (stage 2) losses on one micro-batch."""
+    """Adversarial, landmark and deformation (stage 1) and consistency (stage 2) losses on one micro-batch."""
     preset = state.key.preset
     codes = _codes(sources, list(positions), Purpose.GENERATOR)
     fake: Pictures = make_pictures(state.generator, codes, preset)
@@ -104,12 +106,25 @@ def generator_losses(state: TrainState, sources: Sources, positions: range) -> t
     terms = deformation_losses(state.generator, sources.space, codes, weights, seeds)
     parts |= terms._asdict()
     rising = warm_up(preset, state.images_seen)
-    return loss + rising * sum(getattr(weights, name) * value for name, value in terms._asdict().items()), parts
+    loss = loss + rising * sum(getattr(weights, name) * value for name, value in terms._asdict().items())
+    if sources.estimator is not None:
+        parts["landmark"] = _landmark_term(sources.estimator, sources.space, fake.face_B3HW, codes)
+        rising = warm_up(preset, state.images_seen - weights.landmark_after_images)
+        loss = loss + rising * weights.landmark * parts["landmark"]
+    return loss, parts
 
 
-def warm_up(preset: Preset, images_seen: int) -> float:
-    """Return how much of the deformation losses counts: from 0 to 1 over the first images [assumed]."""
-    return min(1.0, images_seen / preset.deformation.warmup_images) if preset.deformation.warmup_images else 1.0
+def _landmark_term(estimator: FaceEstimator, space: FaceSpace, face_B3HW: Tensor, codes: Codes) -> Tensor:
+    """Eq. 9 on renders of the face camera."""
+    said = estimator(face_B3HW)
+    commanded_BL3 = space.landmarks(codes.z_id_BK, codes.z_exp_BK)
+    return landmark_loss(commanded_BL3, space.landmarks(said.z_id_BK, said.z_exp_BK))
+
+
+def warm_up(preset: Preset, images: int) -> float:
+    """Return how much of a term counts after so many images of it: from 0 to 1 over the first ones [assumed]."""
+    over = preset.deformation.warmup_images
+    return min(1.0, max(0.0, images / over)) if over else float(images >= 0)
 
 
 def micro_batches(state: TrainState, micro: int) -> list[range]:
