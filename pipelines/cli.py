@@ -165,7 +165,7 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", default="auto", help="worker processes: a number, or auto = one per core (default)"
     )
     parser.add_argument(
-        "--cluster", default="local", help="local (default), serial (no dask, for debugging), or tcp://host:port"
+        "--cluster", default="local", help="local (default), serial (no dask), tcp://host:port, file:scheduler.json"
     )
     _add_set_argument(parser)
 

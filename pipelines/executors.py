@@ -1,4 +1,4 @@
-"""Executors: where tasks run. The only module that imports dask; the serial one runs the very same code.
+"""Executors: where tasks run. The serial one runs the very same code as the dask one (pipelines/dask_executor.py).
 
 Both take (function, task) pairs and yield (task, result) as they finish. Parallelism is processes with one thread
 each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image along, not its neighbours.
@@ -10,16 +10,11 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
 from typing import Any, Self
 
-import dask
-from distributed import Client, LocalCluster, WorkerPlugin, as_completed
-from distributed.scheduler import KilledWorker
-
-from dataprep.errors import ClusterLost, ConfigError
+from dataprep.errors import ConfigError
 from pipelines import watchdog
-from pipelines.machine import WORKER_BYTES, cores, memory_bytes
+from pipelines.machine import cores
 from pipelines.stopping import ignore_interrupts
 
 WORKER_ENVIRONMENT = {
@@ -51,7 +46,7 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
-        """Start `function(task)` somewhere; `key` names it, `resources` is what the worker must have."""
+        """Start `function(task)`; `key` names it. `resources`: what the worker must have, if any worker has it."""
 
     @abstractmethod
     def completed(self) -> Iterator[tuple[Any, Any]]:
@@ -87,9 +82,8 @@ def prepare_worker() -> None:
     ignore_interrupts()
 
 
-def worker_died(outcome: object) -> bool:
-    """Whether a task's outcome says that its worker process ended under it."""
-    return isinstance(outcome, KilledWorker)
+class WorkerDied(Exception):
+    """The outcome of a task whose worker process ended under it."""
 
 
 class SerialExecutor(Executor):
@@ -116,88 +110,14 @@ class SerialExecutor(Executor):
         self._queue.clear()
 
 
-class _PrepareWorker(WorkerPlugin):
-    """Runs `prepare_worker` in every worker process, also in those that replace a dead one."""
-
-    name = "shhq-hs"
-
-    def setup(self, worker: Any) -> None:
-        prepare_worker()
-
-
-class DaskExecutor(Executor):
-    """A dask.distributed cluster: local worker processes, or a running scheduler by its address."""
-
-    def __init__(self, address: str, workers: int, worker_bytes: int | None = None) -> None:
-        """`worker_bytes`: memory that each local worker may take (default: 85% of the machine's, shared evenly)."""
-        worker_bytes = worker_bytes or int(0.85 * memory_bytes() / workers)
-        logging.getLogger("distributed").setLevel(logging.ERROR)
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told below
-        dask.config.set(
-            {
-                "distributed.worker.daemon": False,
-                "distributed.worker.memory.target": False,
-                "distributed.worker.memory.spill": False,
-                "distributed.worker.memory.pause": False,
-                "distributed.scheduler.allowed-failures": 0,
-                "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT | {WORKER_BYTES: str(worker_bytes)},
-            }
-        )
-        self._cluster: Any = None
-        if address == "local":
-            self._cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=worker_bytes,
-                dashboard_address="127.0.0.1:0",
-            )
-            self._client = Client(self._cluster)
-        else:
-            try:
-                self._client = Client(address, timeout="10s")
-            except (OSError, TimeoutError) as error:
-                raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error})") from error
-        self._client.register_plugin(_PrepareWorker())
-        self.workers = max(1, sum(self._client.nthreads().values()))
-        self.capacity = max(8, 3 * self.workers)
-        self._tasks: dict[Any, Any] = {}
-        self._finished = as_completed()
-
-    @property
-    def pending(self) -> int:
-        return len(self._tasks)
-
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
-        future = self._client.submit(function, task, key=key, pure=False, retries=0, resources=resources or None)
-        self._tasks[future.key] = task
-        self._finished.add(future)
-
-    def completed(self) -> Iterator[tuple[Any, Any]]:
-        future = next(self._finished)
-        task = self._tasks.pop(future.key)
-        try:
-            error = future.exception()
-            outcome = future.result() if error is None else error
-        except (CancelledError, OSError, TimeoutError) as lost:
-            outcome = lost
-        if isinstance(outcome, CancelledError | OSError) and future.status in ("cancelled", "lost"):
-            raise ClusterLost("the dask scheduler is gone; finished parts are whole")
-        yield task, outcome
-        future.release()
-
-    def close(self) -> None:
-        self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
-
-
 def make_executor(cluster: str, workers: str) -> Executor:
-    """`cluster`: local, serial, tcp://host:port. `workers`: a number or "auto" (one per core, memory permitting)."""
+    """`cluster`: local, serial, tcp://host:port or file:PATH (a scheduler file). `workers`: a number or "auto"."""
     if cluster == "serial":
         return SerialExecutor()
-    if cluster != "local" and not cluster.startswith(("tcp://", "tls://", "ucx://")):
-        raise ConfigError(f"--cluster {cluster!r}: expected local, serial or tcp://host:port")
+    if cluster != "local" and not cluster.startswith(("tcp://", "tls://", "ucx://", "file:")):
+        raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tcp://host:port or file:scheduler.json")
+    from pipelines.dask_executor import DaskExecutor
+
     return DaskExecutor(cluster, worker_count(workers))
 
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipelines import config
-from pipelines.executors import DaskExecutor
+from pipelines.dask_executor import DaskExecutor
 from pipelines.run import run
 from pipelines.verify import defects_of
 

@@ -21,7 +21,7 @@ from dataprep.store import Store, file_sha256, unwritable, write_json
 from pipelines import current, resume
 from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.dag import Dag, describe
-from pipelines.executors import Executor, worker_died
+from pipelines.executors import Executor, WorkerDied
 from pipelines.index import refresh
 from pipelines.isolation import run_part_isolated
 from pipelines.lock import run_lock
@@ -205,7 +205,7 @@ class Schedule:
     def _finish(self, task: PartTask, outcome: PartReport | BaseException) -> None:
         if isinstance(outcome, ShhqError):
             raise outcome
-        if worker_died(outcome) and self._attempts[task.ref.folder, task.part] < _ISOLATION_ATTEMPTS:
+        if isinstance(outcome, WorkerDied) and self._attempts[task.ref.folder, task.part] < _ISOLATION_ATTEMPTS:
             self._attempts[task.ref.folder, task.part] += 1
             self._suspect.append(task)
             self._log.write("suspect", stage=task.stage.name, part=task.part)

@@ -118,7 +118,7 @@ class Stage(Step):
         return False
 
     def resources(self) -> Mapping[str, float]:
-        """Worker resources one task needs, for example {"GPU": 1}."""
+        """Worker resources one task asks for, for example {"GPU": 1}, where the cluster offers them."""
         return {}
 
     def load(self) -> Any:

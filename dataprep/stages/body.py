@@ -21,7 +21,7 @@ from dataprep.images import decode_rgb
 from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.models.body_files import STANDIN, open_body, open_lifter
 from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.devices import resolve_device
+from dataprep.models.devices import gpu_wish, resolve_device
 from dataprep.models.hmr import image_exemplar, load_hmr
 from dataprep.models.lifter import POINT_NAMES, Lifter, LifterInput, from_mediapipe
 from dataprep.models.rotations import axis_angle_from_matrix
@@ -147,6 +147,9 @@ class Body(Stage):
                 Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])),
             )
         return (body, Weight("lifter", open_lifter(model, self.model).sha256, model.licence))
+
+    def resources(self) -> dict[str, float]:
+        return gpu_wish(self.device) if self.regressor == "hmr" else {}
 
     def load(self) -> BodyTools:
         model = open_body(self.model)

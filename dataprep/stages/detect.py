@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from dataprep.errors import Rejected
 from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.models import fan
+from dataprep.models.devices import gpu_wish, resolve_device
 from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbox
 from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
@@ -71,6 +72,7 @@ class Detect(Stage):
 
     min_face_px: float = 24.0
     landmarks: Literal["mesh", "fan"] = "mesh"
+    device: str = "auto"  # FAN only
 
     def weights(self) -> tuple[Weight, ...]:
         ours = tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))
@@ -78,8 +80,13 @@ class Detect(Stage):
             return ours
         return (*ours, Weight("face-alignment/2DFAN-4", fan.verified_sha256(fan.default_path()), fan.LICENCE))
 
+    def resources(self) -> dict[str, float]:
+        return gpu_wish(self.device) if self.landmarks == "fan" else {}
+
     def load(self) -> DetectTools:
-        return DetectTools(PersonDetector(), fan.FanLandmarks() if self.landmarks == "fan" else None)
+        if self.landmarks == "mesh":
+            return DetectTools(PersonDetector(), None)
+        return DetectTools(PersonDetector(), fan.FanLandmarks(device=resolve_device(self.device).type))
 
     def process_item(self, item: Item, tools: DetectTools) -> Result:
         rgb = decode_rgb(item.source())

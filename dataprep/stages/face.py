@@ -19,7 +19,7 @@ from dataprep.fits.head_tie import head_offset
 from dataprep.images import decode_rgb, encode_png
 from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.models.bfm import FaceModel
-from dataprep.models.devices import resolve_device
+from dataprep.models.devices import gpu_wish, resolve_device
 from dataprep.models.face_files import STANDIN, open_face
 from dataprep.models.rnet import BFM_VERTICES, RNet, load_rnet, regress
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
@@ -107,6 +107,9 @@ class Face(Stage):
             path = find_file(self.rnet, "face.rnet")
             used.append(Weight(path.name, file_sha256(path), RESEARCH_ONLY))
         return tuple(used)
+
+    def resources(self) -> dict[str, float]:
+        return gpu_wish(self.device) if self.method == "rnet" else {}
 
     def load(self) -> FaceTools:
         model = open_face(self.model)

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 
 from dataprep import geometry
 from dataprep.images import decode_rgb, encode_png
+from dataprep.models.devices import gpu_wish
 from dataprep.models.superres import Engine, Precision, Upscaler, model_file
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage, Weight
@@ -55,6 +56,9 @@ class SuperRes(Stage):
     def weights(self) -> tuple[Weight, ...]:
         file = model_file(self.model)
         return (Weight(file.name, file.sha256, file.licence),)
+
+    def resources(self) -> dict[str, float]:
+        return gpu_wish(self.device)
 
     def load(self) -> Upscaler:
         return Upscaler(

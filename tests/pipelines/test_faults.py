@@ -10,7 +10,7 @@ from PIL import Image
 
 from dataprep.store import Store
 from pipelines import config
-from pipelines.executors import DaskExecutor
+from pipelines.dask_executor import DaskExecutor
 from pipelines.index import read_index
 from pipelines.run import run
 from tests.pipelines.poison import poison_dag

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dataprep.errors import ConfigError, StoreError
+from dataprep.errors import StoreError
 from dataprep.store import Store
-from pipelines.executors import DaskExecutor, SerialExecutor, make_executor
+from pipelines.dask_executor import DaskExecutor
+from pipelines.executors import SerialExecutor
 from pipelines.index import read_index
 from pipelines.plan import make_plan
 from pipelines.run import run
@@ -193,9 +194,3 @@ def test_parquet_says_what_its_columns_mean(built):
     path = next(built.glob("stages/brightness-*/part-000000.parquet"))
     field = pq.read_schema(path).field("corners")
     assert field.metadata == {b"unit": b"-", b"frame": b"-", b"shape": b"2x2", b"desc": b"grey levels of the corners"}
-
-
-@pytest.mark.parametrize(("cluster", "workers"), [("dsk", "1"), ("local", "0"), ("local", "many")])
-def test_impossible_executors_are_the_users_error(cluster, workers):
-    with pytest.raises(ConfigError):
-        make_executor(cluster, workers)

@@ -1,0 +1,90 @@
+"""Where tasks go: GPU resources, scheduler files, clusters that lose their workers."""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pandas as pd
+import pytest
+from distributed import get_worker
+
+from dataprep.errors import ClusterLost, ConfigError
+from dataprep.models.devices import gpu_wish
+from dataprep.schema import STRING, Column
+from dataprep.stages.base import Result
+from dataprep.stages.ingest import Ingest
+from pipelines.dag import Dag, assemble
+from pipelines.dask_executor import DaskExecutor
+from pipelines.executors import make_executor
+from pipelines.run import run
+from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    make_photos(folder, 200)
+    return folder
+
+
+@dataclass(frozen=True)
+class Shaded(Inverted):
+    """The stage that wishes for a GPU; every row says which worker made it and which devices that saw."""
+
+    columns: ClassVar[tuple[Column, ...]] = (
+        *Inverted.columns,
+        Column("worker", STRING, "the worker's name"),
+        Column("visible", STRING, "CUDA_VISIBLE_DEVICES of the worker"),
+    )
+
+    def resources(self) -> dict[str, float]:
+        return gpu_wish("auto")
+
+    def process_item(self, item, tools):
+        made = super().process_item(item, tools).columns
+        return Result(columns=made | {"worker": str(get_worker().name), "visible": os.environ["CUDA_VISIBLE_DEVICES"]})
+
+
+def gpu_dag() -> Dag:
+    return assemble((Ingest(min_side_px=16), Brightness(), Shaded()), (Listing(),))
+
+
+def test_stages_that_wish_for_a_gpu_run_where_one_is_offered(photos, tmp_path):
+    with DaskExecutor("local", 2, gpus=1) as executor:
+        assert not run(photos, tmp_path, gpu_dag(), executor).failed
+    assert places(tmp_path) == {("0", "0")}
+
+
+def test_a_scheduler_file_leads_to_the_cluster_and_no_offer_drops_the_wish(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    file = tmp_path / "scheduler.json"
+    with DaskExecutor("local", 1, gpus=0) as host:
+        file.write_text(json.dumps(host._client.scheduler_info()))
+        with make_executor(f"file:{file}", "auto") as executor:
+            assert not run(photos, tmp_path / "out", gpu_dag(), executor).failed
+    assert places(tmp_path / "out") == {("0", "")}
+
+
+def places(out):
+    """Which workers ran the stage, and the devices they saw."""
+    rows = pd.concat(pd.read_parquet(path) for path in out.glob("stages/inverted-*/part-*.parquet"))
+    return set(zip(rows["worker"].dropna(), rows["visible"].dropna(), strict=True))
+
+
+def test_a_cluster_left_by_its_workers_ends_the_run(photos, tmp_path):
+    with (
+        DaskExecutor("local", 1, no_worker_s=1.0) as host,
+        DaskExecutor(host._client.scheduler_info()["address"], 1, no_worker_s=1.0) as executor,
+    ):
+        host._cluster.scale(0)
+        with pytest.raises(ClusterLost, match="workers"):
+            run(photos, tmp_path / "out", toy_dag(), executor)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "workers"), [("dsk", "1"), ("file:/nowhere.json", "1"), ("local", "0"), ("local", "many")]
+)
+def test_impossible_executors_are_the_users_error(cluster, workers):
+    with pytest.raises(ConfigError):
+        make_executor(cluster, workers)
