@@ -8,7 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dataprep.stages.base import Item, Result, Stage
 from dataprep.store import StageRef, Store
 from pipelines import watchdog
 from pipelines.budget import FAULTS
-from pipelines.machine import resident_bytes
+from pipelines.machine import release_freed_memory, resident_bytes
 
 logger = logging.getLogger(__name__)
 _MESSAGE_CHARACTERS = 300
@@ -64,6 +64,12 @@ def run_part(task: PartTask) -> PartReport:
 
 def run_part_with(process: Process, task: PartTask) -> PartReport:
     """`run_part` with another way of turning items into results."""
+    report = _make_part(process, task)
+    release_freed_memory()  # workers keep what they free within a part (executors.py), not beyond it
+    return replace(report, memory_mib=resident_bytes() / (1 << 20))
+
+
+def _make_part(process: Process, task: PartTask) -> PartReport:
     started = time.perf_counter()
     store = Store(task.store_root)
     ids, items, blocked = load_items(store, task)
@@ -75,8 +81,7 @@ def run_part_with(process: Process, task: PartTask) -> PartReport:
     counts = Counter(str(result.status) for result in results)
     faults = Counter(result.reason for result in results if result.status in FAULTS)
     seconds = time.perf_counter() - started
-    memory_mib = resident_bytes() / (1 << 20)
-    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), memory_mib)
+    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults))
 
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
