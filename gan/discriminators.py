@@ -38,6 +38,10 @@ class Verdict(NamedTuple):
     logit_B: Tensor
     camera_B2: Tensor | None
 
+    def to(self, like: Tensor) -> "Verdict":
+        """Return the same in the type of `like`."""
+        return Verdict(self.logit_B.to(like), None if self.camera_B2 is None else self.camera_B2.to(like))
+
 
 def torso_rows(portrait_BCHW: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c quarter w"]:
     """Return exactly the last H / 4 rows, what D_torso sees (paper section 4)."""

@@ -43,15 +43,24 @@ def generator_loss(fake_logit: Float[Tensor, "*n"]) -> Float[Tensor, ""]:
 
 
 def r1_penalty(
-    real_logit: Float[Tensor, "b *n"], real_image: Float[Tensor, "b c h w"], gamma: float
+    real_logit: Float[Tensor, "b *n"], real_image: Float[Tensor, "b c h w"], gamma: float, scale: float = 1.0
 ) -> Float[Tensor, ""]:
-    """gamma / 2 E |grad_image D(image)|^2; patch logits are summed over a picture first. The image needs gradients."""
-    (gradient,) = torch.autograd.grad(real_logit.sum(), real_image, create_graph=True)
-    return gamma / 2 * gradient.square().sum((1, 2, 3)).mean()
+    """gamma / 2 E |grad_image D(image)|^2; patch logits are summed over a picture first. The image needs gradients.
+
+    `scale` multiplies what flows back through D and is divided out again, so that float16 does not lose it.
+    """
+    (gradient,) = torch.autograd.grad(real_logit.sum() * scale, real_image, create_graph=True)
+    return gamma / 2 * (gradient / scale).square().sum((1, 2, 3)).mean()
 
 
 def critics_loss(
-    real: Verdicts, fake: Verdicts, portrait: Tensor, face: Tensor, weights: AdversarialWeights, gamma: float
+    real: Verdicts,
+    fake: Verdicts,
+    portrait: Tensor,
+    face: Tensor,
+    weights: AdversarialWeights,
+    gamma: float,
+    r1_scale: float = 1.0,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Weighted sum over the critics of loss and R1, each on the real pictures it saw; the parts are for the log.
 
@@ -61,7 +70,7 @@ def critics_loss(
     total = portrait.new_zeros(())
     for name, weight, real_logit, fake_logit, image in _pairs(real, fake, portrait, face, weights):
         parts[f"critic_{name}"] = critic_loss(real_logit, fake_logit)
-        parts[f"r1_{name}"] = r1_penalty(real_logit, image, gamma)
+        parts[f"r1_{name}"] = r1_penalty(real_logit, image, gamma, r1_scale)
         total = total + weight * (parts[f"critic_{name}"] + parts[f"r1_{name}"])
     return total, parts
 

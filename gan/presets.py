@@ -1,10 +1,9 @@
-"""Training presets, one line an entry; `python -m gan.presets paper-stage1` prints one with the source of every value.
+"""Training presets, one line an entry; `shhq-hs train --preset paper-stage1 --print` says where every value is from.
 
 paper      stated in the paper            released   read off the authors' inference code
 assumed    not published anywhere         ours       changed by a preset that is not the paper's
 """
 
-import argparse
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -47,6 +46,8 @@ class Preset:
     adversarial: AdversarialWeights = field(default=AdversarialWeights(), metadata=_PAPER)
     with_face: bool = field(default=True, metadata=_PAPER)
     with_torso: bool = field(default=True, metadata=_PAPER)
+    cropped_face: bool = field(default=False, metadata=_PAPER)  # D_face sees a crop of the portrait (an ablation)
+    with_pose_smoothing: bool = field(default=True, metadata=_PAPER)  # D_p
     critic: CriticConfig = field(default=CriticConfig())
     patch_width: int = 0  # of the patch critic; 0: none
     deformation: DeformationWeights = field(default=DeformationWeights())
@@ -115,9 +116,12 @@ PRESETS: dict[str, Preset] = {
         _TINY, stage=2, portrait_px=128, face_px=64, generator=replace(_TINY_NETS, image_size=128), patch_width=8,
         consistency=3.0, images=200,
     ),
-    # of Table 2, at 128 pixels
+    # of Table 2, at 128 pixels; at other sizes: --preset small --set with_torso=false
     "ablation-whole-only": Preset(with_face=False, with_torso=False),
+    "ablation-no-face": Preset(with_face=False),
     "ablation-no-torso": Preset(with_torso=False),
+    "ablation-cropped-face": Preset(cropped_face=True),
+    "ablation-no-dp": Preset(with_pose_smoothing=False),
 }  # fmt: skip
 
 
@@ -136,7 +140,7 @@ def describe(chosen: Preset) -> str:
     reference = PRESETS["paper-stage1" if chosen.stage == 1 else "paper-stage2"]
     rows = [
         (name, value, source if value == before else "ours")
-        for (name, value, source), (_, before, _) in zip(_flat(chosen), _flat(reference), strict=True)
+        for (name, value, source), (_, before, _) in zip(flat(chosen), flat(reference), strict=True)
     ]
     width = max(len(name) for name, _, _ in rows)
     return "\n".join(f"{name:<{width}}  {value!s:<22}  {source}" for name, value, source in rows)
@@ -146,21 +150,12 @@ def describe(chosen: Preset) -> str:
 _EXCEPTIONS: dict[str, Source] = {"adversarial.patch": "assumed", "generator.outside_weight_max": "assumed"}
 
 
-def _flat(record: Any, prefix: str = "", source: str | None = None) -> Iterator[tuple[str, Any, str]]:
+def flat(record: Any, prefix: str = "", source: str | None = None) -> Iterator[tuple[str, Any, str]]:
+    """Yield name, value and source of every entry, nested ones with dots."""
     for item in dataclasses.fields(record):
         name, value = prefix + item.name, getattr(record, item.name)
         where = _EXCEPTIONS.get(name) or source or item.metadata.get("source", "assumed")
         if dataclasses.is_dataclass(value):
-            yield from _flat(value, name + ".", where)
+            yield from flat(value, name + ".", where)
         else:
             yield name, value, where
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m gan.presets", description="Print a training preset.")
-    parser.add_argument("name", choices=sorted(PRESETS))
-    print(describe(PRESETS[parser.parse_args(arguments).name]))
-
-
-if __name__ == "__main__":
-    main()

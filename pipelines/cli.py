@@ -33,6 +33,7 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs errors build/shhq-hs                       every image that was lost, and why
   shhq-hs doctor                                     can this machine build it?
   shhq-hs assets                                     model files: found, missing, where to get them
+  shhq-hs train --data OUT --preset tiny --out RUN   train the generator on it
   shhq-hs animate --checkpoint FILE --out DIR        people of a trained generator, moving
 """
 _SETTINGS = """\
@@ -51,6 +52,15 @@ what moves (no file: every seed draws its own from --labels):
                                                             pose.npy [N,6,3] rad and camera.npy [N,2] rad in KEYS
   shhq-hs animate --checkpoint FILE --out DIR --track OUT/manifest.parquet              one row, one frame
 A rerun writes the same bytes. docs/cameras.md says what the two cameras see and what the angles mean.
+"""
+
+_TRAINING = """\
+examples (docs/training.md has the rest):
+  shhq-hs train --preset paper-stage1 --print                            every value and where it comes from
+  shhq-hs train --data OUT --preset small --out RUN1                     stage 1
+  shhq-hs train --data OUT --preset small-stage2 --from RUN1 --out RUN2  stage 2: super-resolution on a frozen stage 1
+  torchrun --nproc-per-node 4 --no-python shhq-hs train ...              the same run on four GPUs
+To resume, run the same command again.
 """
 
 
@@ -151,6 +161,12 @@ def _parser() -> argparse.ArgumentParser:
     _add_animation_arguments(animate)
     animate.set_defaults(run=_animate)
 
+    training = verbs.add_parser(
+        "train", help="train the generator on a data set", epilog=_TRAINING, formatter_class=formatter
+    )
+    _add_training_arguments(training)
+    training.set_defaults(run=_train)
+
     lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
     lifter.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="see: shhq-hs train-lifter -- --help")
     lifter.set_defaults(run=_train_lifter)
@@ -214,6 +230,26 @@ def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--body", metavar="FILE", help="body model of the weights (default: known by its hash; SMPL for the authors')")
     add("--nearest", type=Path, metavar="FILE", help="the authors' valid_smpl_knn_index.npy")
     add("--precision", default="float32", metavar="P", help="of super-resolution: float32 (default) or bfloat16")
+    add("--device", default="auto", help="auto (default), cpu or cuda")
+    add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
+
+
+def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--preset", required=True, metavar="NAME", help="paper-stage1, paper-stage2, small, tiny, ... (a wrong name "
+        "lists all)")  # fmt: skip
+    add("--data", nargs="+", type=Path, metavar="OUT", help="folders of data sets, all of one body and face model")
+    add("--out", type=Path, metavar="RUN", help="folder of the run")
+    add("--from", dest="begun_from", type=Path, metavar="RUN1", help="run to begin from: stage 2 needs one of stage 1")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change an entry of the preset (repeatable)")
+    add("--print", action="store_true", help="print the preset and where each value comes from; train nothing")
+    add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
+    add("--precision", default="float32", metavar="P", help="of critics and U: float32 (default), bfloat16 or float16")
+    add("--micro", type=int, default=4, metavar="N", help="most pictures in memory at a time (default 4)")
+    add("--workers", type=int, default=0, metavar="N", help="loader processes (default 0: none but this one)")
+    add("--every", type=int, metavar="N", help="images between checkpoints and snapshots (default: a twentieth)")
+    add("--body", metavar="FILE", help="body model of the labels (default: the shipped one)")
+    add("--face", metavar="FILE", help="face model of the labels (default: the shipped one)")
     add("--device", default="auto", help="auto (default), cpu or cuda")
     add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
 
@@ -342,6 +378,12 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
             raise ConfigError(f"{option} {text}: expected numbers and ranges such as 0,3 or 0-7")
         numbers += range(int(first), int(last or first) + 1)
     return tuple(numbers)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from pipelines.train import run
+
+    return run(options)
 
 
 def _train_lifter(options: argparse.Namespace) -> int:

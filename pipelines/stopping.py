@@ -10,25 +10,32 @@ from contextlib import contextmanager
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SAID = "stopping: parts in flight are being finished; once more abandons them"
 
 
 class StopRequest:
     """Whether somebody asked the run to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, said: str, patient: bool) -> None:
         self.requested = False
+        self._said, self._patient = said, patient
 
     def _handle(self, number: int, frame: Any) -> None:
-        if self.requested:
+        if self.requested and not self._patient:
             raise KeyboardInterrupt
+        if not self.requested:
+            print(f"\n{self._said}", file=sys.stderr, flush=True)
         self.requested = True
-        print("\nstopping: parts in flight are being finished; once more abandons them", file=sys.stderr, flush=True)
 
 
 @contextmanager
-def stop_request() -> Iterator[StopRequest]:
-    """Listen to the signals inside the block. Outside the main thread there is nothing to listen to."""
-    request = StopRequest()
+def stop_request(said: str = _SAID, patient: bool = False) -> Iterator[StopRequest]:
+    """Listen to the signals inside the block. Outside the main thread there is nothing to listen to.
+
+    `patient` takes repeated signals for one: whoever starts several processes passes an interrupt on to each of them,
+    and the terminal has sent it before.
+    """
+    request = StopRequest(said, patient)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from gan.cameras import ray_samples
-from gan.config import GeneratorConfig
 from gan.data.priors import Codes
 from gan.face_space import FaceSpace
 from gan.generator import Generator, Identity
@@ -27,6 +26,7 @@ from gan.losses import (
 from gan.presets import DeformationWeights, Preset
 from gan.skinning import apply_field, carry_with_head, transform_field
 from gan.smoothing import PoseSmoothing
+from gan.training.face_crop import crop_face
 
 
 class Pictures(NamedTuple):
@@ -37,18 +37,26 @@ class Pictures(NamedTuple):
     consistency: Tensor
 
 
-def make_pictures(generator: Generator, codes: Codes, preset: Preset) -> Pictures:
-    """Render every code with both cameras, one identity after another."""
+def make_pictures(
+    generator: Generator,
+    codes: Codes,
+    preset: Preset,
+    dtype: torch.dtype = torch.float32,
+    reads_faces: bool = False,
+) -> Pictures:
+    """Render every code with both cameras, one identity after another; U works in `dtype`.
+
+    Where nobody looks at faces (no D_face, and not `reads_faces`) the portrait stands in for them unseen.
+    """
     high = preset.stage == 2
-    face_config = dataclasses.replace(generator.config, image_size=preset.face_px)
     portraits, faces, consistency = [], [], []
     for one in split(codes):
-        maps = generator.radiance_maps(one.z_id_BK, one.noise_BK, high=high)
+        maps = generator.radiance_maps(one.z_id_BK, one.noise_BK, None, dtype, high)
         identity = Identity(one.z_id_BK, one.betas_BK, maps)
         portrait = generator.render(identity, one.z_exp_BK, one.pose_BP3, one.camera_B2)
-        face = _face(generator, identity, one, face_config) if preset.with_face else portrait.image_B3HW
         portraits.append(portrait.image_B3HW)
-        faces.append(face)
+        seen = preset.with_face or reads_faces
+        faces.append(_face(generator, identity, one, preset, portrait.image_B3HW) if seen else portrait.image_B3HW)
         if maps.high_L4HW is not None:
             same_maps = map_consistency_loss(maps.high_L4HW, maps.low_L4HW)
             consistency.append(same_maps + image_consistency_loss(portrait.image_B3HW, portrait.image_low_B3HW))
@@ -56,8 +64,13 @@ def make_pictures(generator: Generator, codes: Codes, preset: Preset) -> Picture
     return Pictures(torch.cat(portraits), torch.cat(faces), total)
 
 
-def _face(generator: Generator, identity: Identity, one: Codes, config: GeneratorConfig) -> Tensor:
-    """Render with the face camera, never crop (paper section 4)."""
+def _face(generator: Generator, identity: Identity, one: Codes, preset: Preset, portrait_13HW: Tensor) -> Tensor:
+    """Render with the face camera, never crop (paper section 4); `cropped_face` asks what that is good for."""
+    if preset.cropped_face:
+        head_B34 = generator.body(one.betas_BK, one.pose_BP3).posed_from_canonical_head_B34
+        cameras = generator.cameras
+        return crop_face(portrait_13HW, one.camera_B2, head_B34, cameras["portrait"], cameras["face"], preset.face_px)
+    config = dataclasses.replace(generator.config, image_size=preset.face_px)
     return generator.render(identity, one.z_exp_BK, one.pose_BP3, one.face_camera_B2, "face", config=config).image_B3HW
 
 
@@ -78,7 +91,7 @@ def deformation_losses(
     D_e's displacement is compared with dx_ref in the units in which a hit uses it, face units [assumed; see
     gan.deform.search_coordinates]. Eqs. 10, 12 and 13 train D_e alone, so the points carry no gradient.
     """
-    fixed = average_pool().to(codes.z_id_BK.device)
+    fixed = average_pool().to(codes.z_id_BK)
     rows = []
     for one, seed in zip(split(codes), seeds, strict=True):
         random = torch.Generator().manual_seed(seed)

@@ -15,7 +15,9 @@ from gan.checkpoint import Bases, save_checkpoint
 from gan.discriminators import Critics, CriticSizes
 from gan.generator import Generator
 from gan.presets import Preset
+from gan.smoothing import KERNEL_DHW, PoseSmoothing
 from gan.training.errors import RunMismatch
+from gan.training.execution import Execution
 
 FORMAT = "shhq-hs training 2"
 STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
@@ -49,6 +51,7 @@ class TrainState:
     critics: Critics
     generator_optimiser: torch.optim.Adam
     critic_optimiser: torch.optim.Adam
+    scaler: torch.amp.GradScaler
     images_seen: int = 0
 
     @property
@@ -62,7 +65,7 @@ class TrainState:
             mean.lerp_(value, 1 - self.key.preset.ema)
 
 
-def new_state(key: RunKey, body: BodyArrays, device: str) -> TrainState:
+def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState:
     """Initialise networks from the seed. Stage 1 trains everything but U, stage 2 U alone (paper section 6)."""
     preset = key.preset
     with torch.random.fork_rng(devices=[]):
@@ -75,9 +78,11 @@ def new_state(key: RunKey, body: BodyArrays, device: str) -> TrainState:
             preset.with_torso,
             preset.patch_width,
         )
-    generator, critics = generator.to(device), critics.to(device)
+    if not preset.with_pose_smoothing:
+        leave_transforms_as_they_are(generator.smoother)
+    generator, critics = generator.to(execution.where), critics.to(execution.where)
     for name, parameter in generator.named_parameters():
-        parameter.requires_grad_(name.startswith("sr_net.") == (preset.stage == 2))
+        parameter.requires_grad_(trains(name, preset))
     average = copy.deepcopy(generator).requires_grad_(False)
     trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
     return TrainState(
@@ -87,25 +92,54 @@ def new_state(key: RunKey, body: BodyArrays, device: str) -> TrainState:
         critics,
         torch.optim.Adam(trained, preset.generator_lr, betas=preset.adam_betas),
         torch.optim.Adam(critics.parameters(), preset.critic_lr, betas=preset.adam_betas),
+        execution.scaler(),
     )
 
 
+def trains(parameter: str, preset: Preset) -> bool:
+    """Whether a stage trains a parameter of the generator, by name."""
+    if preset.stage == 2:
+        return parameter.startswith("sr_net.")
+    return not parameter.startswith("sr_net." if preset.with_pose_smoothing else ("sr_net.", "smoother."))
+
+
+@torch.no_grad()
+def leave_transforms_as_they_are(smoother: PoseSmoothing) -> None:
+    """Turn D_p's kernels into single ones: what is left of it doubles the resolution and smooths nothing."""
+    for block in (smoother.conv_block1, smoother.conv_block2):
+        block.weight.zero_()
+        depth, height, width = (side // 2 for side in KERNEL_DHW)
+        block.weight[:, 0, depth, height, width] = 1
+
+
 def begin_from(state: TrainState, folder: Path) -> None:
-    """Take generator and average of an earlier stage, the critics stay fresh (paper section 6)."""
+    """Take over the networks of another run; optimisers and the number of images begin anew.
+
+    Stage 2 takes the average of stage 1, as its geometry is frozen from now on, and has fresh critics (paper section
+    6). A run of the same stage is gone on with, with other settings: its generator, average and critics.
+    """
     content = read_state(folder / STATE_FILE)
     if content["key"]["bases"] != state.key.as_dict()["bases"]:
         raise RunMismatch(f"{folder} was trained with other body or face models: {content['key']['bases']}")
+    stage, wanted = content["key"]["preset"]["stage"], state.key.preset.stage
+    if stage > wanted:
+        raise RunMismatch(f"{folder} is a run of stage {stage}; stage {wanted} begins from nothing or from stage 1")
     try:
-        # Stage 2 begins from the average: its geometry is frozen from now on.
-        state.generator.load_state_dict(content["average"])
         state.average.load_state_dict(content["average"])
+        state.generator.load_state_dict(content["generator" if stage == wanted else "average"])
+        if stage == wanted:
+            state.critics.load_state_dict(content["critics"])
     except RuntimeError as error:
         raise RunMismatch(f"{folder} holds networks of other sizes than this preset's ({error})") from error
 
 
 def save_state(state: TrainState, folder: Path) -> None:
-    """Write the state, then the averaged generator for `animate`; each file replaces its predecessor at once."""
+    """Write the averaged generator for `animate`, then the state; each file replaces its predecessor at once.
+
+    The state comes last: a run that is killed in between does the same steps again and writes both.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
     content = {
         "format": FORMAT,
         "key": state.key.as_dict(),
@@ -118,10 +152,9 @@ def save_state(state: TrainState, folder: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(folder / STATE_FILE)
-    save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
 
 
-_STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser")
+_STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser", "scaler")
 
 
 def resume(state: TrainState, folder: Path) -> None:
@@ -133,7 +166,8 @@ def resume(state: TrainState, folder: Path) -> None:
         said = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in differing[:4])
         raise RunMismatch(f"{folder} holds another run: {said}. Choose another --out, or the run's own settings")
     for name in _STATEFUL:
-        getattr(state, name).load_state_dict(content[name])
+        if content[name] or name != "scaler":  # without float16 there is no scale to go on with
+            getattr(state, name).load_state_dict(content[name])
     state.images_seen = content["images_seen"]
 
 

@@ -1,10 +1,11 @@
 """One optimiser step: the critics on real and generated pictures, then the generator.
 
-A step is one global batch, worked off in micro-batches whose gradients add up to those of the whole: every loss is a
-mean over pictures, so a micro-batch counts by its share of the batch.
+A step is one global batch. Every rank takes its share of it and works it off in micro-batches. Every loss is a mean
+over pictures and no network mixes them, so a micro-batch counts by its part of the global batch and gradients add up,
+over micro-batches and over ranks, to those of the whole.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 from gan.coefficients import FaceEstimator
 from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.data.stream import RealBatch, to_unit_range
+from gan.discriminators import Critics, Verdicts
 from gan.face_space import FaceSpace
 from gan.losses import adversarial_loss, critics_loss, landmark_loss, regression_loss
 from gan.presets import Preset
 from gan.training.errors import Diverged
+from gan.training.execution import Execution
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.state import TrainState
 
@@ -29,59 +32,70 @@ class Sources(NamedTuple):
 
     prior: LabelPrior
     space: FaceSpace
-    device: str
     estimator: FaceEstimator | None = None
 
 
-def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], micro: int) -> dict[str, float]:
+def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, float]:
     """Do one step and return its losses; raises Diverged, with the state spoiled, where one is not finite."""
-    preset, start = state.key.preset, state.images_seen
-    log = critic_step(state, sources, real, micro) | generator_step(state, sources, micro)
-    state.images_seen = start + preset.batch
+    log = critic_gradients(state, sources, real, execution)
+    _optimise(state.critic_optimiser, list(state.critics.parameters()), "critic", state, log)
+    told = generator_gradients(state, sources, execution)
+    _optimise(state.generator_optimiser, state.trained, "generator", state, told)
+    state.scaler.update()
+    state.images_seen += state.key.preset.batch
     state.update_average()
-    return log
+    return log | told
 
 
-def critic_step(state: TrainState, sources: Sources, real: Iterator[RealBatch], micro: int) -> dict[str, float]:
-    """Train the critics on the next global batch of `real`."""
+def critic_gradients(
+    state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
+) -> dict[str, float]:
+    """Leave the gradients of the critics' losses on the next global batch of `real`; returns the losses."""
     state.critic_optimiser.zero_grad(set_to_none=True)
     log: dict[str, float] = {}
-    for positions in micro_batches(state, micro):
-        batch = next(real)
-        if batch.position_B.tolist() != list(positions):
-            raise RuntimeError(f"real images of positions {batch.position_B.tolist()}, expected {list(positions)}")
-        loss, parts = critic_losses(state, sources, batch)
-        _accumulate(loss, parts, len(positions) / state.key.preset.batch, log)
-    _optimise(state.critic_optimiser, state.critics.parameters(), "critic", state, log)
-    return log
+    batch = state.key.preset.batch
+    for positions in execution.positions(state.images_seen, batch):
+        pictures = next(real)
+        if pictures.position_B.tolist() != list(positions):
+            raise RuntimeError(f"real images of positions {pictures.position_B.tolist()}, expected {list(positions)}")
+        loss, parts = critic_losses(state, sources, pictures, execution)
+        _accumulate(state.scaler.scale(loss), parts, len(positions) / batch, log)
+    execution.ranks.add_gradients(state.critics.parameters())
+    return execution.ranks.add_values(log, execution.where)
 
 
-def generator_step(state: TrainState, sources: Sources, micro: int) -> dict[str, float]:
-    """Train the generator (U alone in stage 2) against the critics as they are now."""
+def generator_gradients(state: TrainState, sources: Sources, execution: Execution) -> dict[str, float]:
+    """Leave the gradients of the generator's losses (U's in stage 2) against the critics as they are now."""
     state.generator_optimiser.zero_grad(set_to_none=True)
     log: dict[str, float] = {}
+    batch = state.key.preset.batch
     state.critics.requires_grad_(False)
-    for positions in micro_batches(state, micro):
-        loss, parts = generator_losses(state, sources, positions)
-        _accumulate(loss, parts, len(positions) / state.key.preset.batch, log)
+    for positions in execution.positions(state.images_seen, batch):
+        loss, parts = generator_losses(state, sources, positions, execution)
+        _accumulate(state.scaler.scale(loss), parts, len(positions) / batch, log)
     state.critics.requires_grad_(True)
-    _optimise(state.generator_optimiser, state.trained, "generator", state, log)
-    return log
+    execution.ranks.add_gradients(state.trained)
+    return execution.ranks.add_values(log, execution.where)
 
 
-def critic_losses(state: TrainState, sources: Sources, batch: RealBatch) -> tuple[Tensor, dict[str, Tensor]]:
+def critic_losses(
+    state: TrainState, sources: Sources, batch: RealBatch, execution: Execution
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted critic losses and R1 on one micro-batch."""
     preset = state.key.preset
-    codes = _codes(sources, batch.position_B.tolist(), Purpose.DISCRIMINATOR)
+    codes = _codes(state, sources, batch.position_B.tolist(), Purpose.DISCRIMINATOR)
     with torch.no_grad():
-        fake = make_pictures(state.generator, codes, preset)
-    portrait = to_unit_range(batch.portrait_B3HW.to(sources.device)).requires_grad_()
-    face = to_unit_range(batch.face_B3HW.to(sources.device)).requires_grad_()
-    real_said = state.critics(portrait, face)
-    fake_said = state.critics(fake.portrait_B3HW, fake.face_B3HW)
-    loss, parts = critics_loss(real_said, fake_said, portrait, face, preset.adversarial, preset.r1_gamma)
+        fake = make_pictures(state.generator, codes, preset, execution.dtype)
+    like = codes.camera_B2
+    portrait = to_unit_range(batch.portrait_B3HW.to(like.device)).to(like.dtype).requires_grad_()
+    face = to_unit_range(batch.face_B3HW.to(like.device)).to(like.dtype).requires_grad_()
+    real_said = _judge(state.critics, portrait, face, execution)
+    fake_said = _judge(state.critics, fake.portrait_B3HW, fake.face_B3HW, execution)
+    loss, parts = critics_loss(
+        real_said, fake_said, portrait, face, preset.adversarial, preset.r1_gamma, state.scaler.get_scale()
+    )
     for kind, said, camera, face_camera in (
-        ("real", real_said, batch.camera_B2.to(sources.device), batch.face_camera_B2.to(sources.device)),
+        ("real", real_said, batch.camera_B2.to(like), batch.face_camera_B2.to(like)),
         ("fake", fake_said, codes.camera_B2, codes.face_camera_B2),
     ):
         parts[f"critic_camera_{kind}"] = regression_loss(said, camera, face_camera)
@@ -89,12 +103,15 @@ def critic_losses(state: TrainState, sources: Sources, batch: RealBatch) -> tupl
     return loss, parts
 
 
-def generator_losses(state: TrainState, sources: Sources, positions: range) -> tuple[Tensor, dict[str, Tensor]]:
+def generator_losses(
+    state: TrainState, sources: Sources, positions: range, execution: Execution
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Adversarial, landmark and deformation (stage 1) and consistency (stage 2) losses on one micro-batch."""
     preset = state.key.preset
-    codes = _codes(sources, list(positions), Purpose.GENERATOR)
-    fake: Pictures = make_pictures(state.generator, codes, preset)
-    said = state.critics(fake.portrait_B3HW, fake.face_B3HW)
+    codes = _codes(state, sources, list(positions), Purpose.GENERATOR)
+    reads_faces = sources.estimator is not None and preset.stage == 1
+    fake: Pictures = make_pictures(state.generator, codes, preset, execution.dtype, reads_faces)
+    said = _judge(state.critics, fake.portrait_B3HW, fake.face_B3HW, execution)
     loss, parts = adversarial_loss(said, preset.adversarial)
     parts["generator_camera"] = regression_loss(said, codes.camera_B2, codes.face_camera_B2)
     loss = loss + parts["generator_camera"]
@@ -108,14 +125,14 @@ def generator_losses(state: TrainState, sources: Sources, positions: range) -> t
     rising = warm_up(preset, state.images_seen)
     loss = loss + rising * sum(getattr(weights, name) * value for name, value in terms._asdict().items())
     if sources.estimator is not None:
-        parts["landmark"] = _landmark_term(sources.estimator, sources.space, fake.face_B3HW, codes)
+        parts["landmark"] = landmark_term(sources.estimator, sources.space, fake.face_B3HW, codes)
         rising = warm_up(preset, state.images_seen - weights.landmark_after_images)
         loss = loss + rising * weights.landmark * parts["landmark"]
     return loss, parts
 
 
-def _landmark_term(estimator: FaceEstimator, space: FaceSpace, face_B3HW: Tensor, codes: Codes) -> Tensor:
-    """Eq. 9 on renders of the face camera."""
+def landmark_term(estimator: FaceEstimator, space: FaceSpace, face_B3HW: Tensor, codes: Codes) -> Tensor:
+    """Eq. 9 on renders of the face camera, in squared face units."""
     said = estimator(face_B3HW)
     commanded_BL3 = space.landmarks(codes.z_id_BK, codes.z_exp_BK)
     return landmark_loss(commanded_BL3, space.landmarks(said.z_id_BK, said.z_exp_BK))
@@ -127,14 +144,18 @@ def warm_up(preset: Preset, images: int) -> float:
     return min(1.0, max(0.0, images / over)) if over else float(images >= 0)
 
 
-def micro_batches(state: TrainState, micro: int) -> list[range]:
-    """Return the positions of the step that is due, `micro` at a time."""
-    start, end = state.images_seen, state.images_seen + state.key.preset.batch
-    return [range(first, min(first + micro, end)) for first in range(start, end, micro)]
+def _judge(critics: Critics, portrait_B3HW: Tensor, face_B3HW: Tensor, execution: Execution) -> Verdicts:
+    """Ask the critics, in reduced precision where that is wanted; losses are taken of float32 verdicts."""
+    with execution.autocast():
+        said = critics(portrait_B3HW, face_B3HW)
+    like, patch = portrait_B3HW, said.patch_BPQ
+    face, torso = (verdict and verdict.to(like) for verdict in (said.face, said.torso))
+    return Verdicts(said.whole.to(like), face, torso, None if patch is None else patch.to(like))
 
 
-def _codes(sources: Sources, positions: list[int], purpose: Purpose) -> Codes:
-    return Codes(*(values.to(sources.device) for values in sources.prior.draw(positions, purpose)))
+def _codes(state: TrainState, sources: Sources, positions: list[int], purpose: Purpose) -> Codes:
+    like = next(state.critics.parameters())
+    return Codes(*(values.to(like) for values in sources.prior.draw(positions, purpose)))
 
 
 def _seed(seed: int, position: int) -> int:
@@ -149,17 +170,21 @@ def _accumulate(loss: Tensor, parts: dict[str, Tensor], share: float, log: dict[
 
 def _optimise(
     optimiser: torch.optim.Adam,
-    parameters: Iterable[nn.Parameter],
+    parameters: list[nn.Parameter],
     who: str,
     state: TrainState,
-    log: dict[str, float],
+    losses: dict[str, float],
 ) -> None:
-    norm = nn.utils.clip_grad_norm_(list(parameters), state.key.preset.clip_norm)
-    bad = [name for name, value in log.items() if not np.isfinite(value)]
-    if bad or not torch.isfinite(norm):
+    """Clip and apply the gradients and log their norm. In float16 a step that overflows is left out, and logged so."""
+    state.scaler.unscale_(optimiser)
+    norm = float(nn.utils.clip_grad_norm_(parameters, state.key.preset.clip_norm))
+    bad = [name for name, value in [*losses.items(), ("gradient", norm)] if not np.isfinite(value)]
+    if bad and (not state.scaler.is_enabled() or state.scaler.get_scale() <= 1):
         raise Diverged(
-            f"after {state.images_seen:,} images the {who}'s {', '.join(bad) or 'gradient'} is not finite. The last "
-            "checkpoint is from before: train again with a lower learning rate in a new folder"
+            f"after {state.images_seen:,} images the {who}'s {', '.join(bad)} is not finite. The last checkpoint is "
+            f"from before: go on from it in a new folder with a lower learning rate (--from, --set {who}_lr=...)"
         )
-    log[f"{who}_gradient"] = float(norm)
-    optimiser.step()
+    state.scaler.step(optimiser)
+    for name in bad:
+        losses.pop(name, None)
+    losses |= {f"{who}_skipped": 1.0} if bad else {f"{who}_gradient": norm}

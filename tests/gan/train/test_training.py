@@ -10,17 +10,19 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.smpl import BodyModel, load_body
+from dataprep.models.bfm import load_face
+from dataprep.models.smpl import load_body
 from gan.checkpoint import load_into, read_checkpoint
 from gan.config import GeneratorConfig
 from gan.discriminators import CriticConfig
 from gan.errors import BasisError
 from gan.presets import DeformationWeights, Preset
 from gan.training.errors import Diverged, RunMismatch
-from gan.training.loop import RunOptions, train
+from gan.training.execution import Execution
+from gan.training.loop import RunOptions, Watcher, train
+from gan.training.setup import Models
 from gan.training.state import STATE_FILE, TrainState, read_state
-from gan.training.steps import micro_batches, warm_up
+from gan.training.steps import warm_up
 from tests.gan.train.shard_tools import set_column
 
 NETS = GeneratorConfig(
@@ -35,7 +37,7 @@ TWO = replace(
     ONE, stage=2, portrait_px=64, face_px=32, generator=replace(NETS, image_size=64), patch_width=4, consistency=3.0,
     images=2,
 )  # fmt: skip
-EVERY = RunOptions(micro=2, checkpoint_images=4, snapshot_images=8)
+EVERY = RunOptions(Execution(micro=2), checkpoint_images=4, snapshot_images=8)
 PLAIN = replace(EVERY, snapshot_images=0)
 
 
@@ -43,27 +45,43 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-@pytest.fixture(scope="module")
-def models() -> tuple[BodyModel, FaceModel]:
-    return load_body(), load_face()
+class Steps(Watcher):
+    """Notes the steps; dies or stops after a number of images."""
+
+    def __init__(self, dies_at: int = -1, stops_at: int = -1) -> None:
+        self.dies_at, self.stops_at = dies_at, stops_at
+        self.seen: list[int] = []
+
+    def did_step(self, images_seen: int, losses: dict[str, float]) -> None:
+        self.seen.append(images_seen)
+        if images_seen == self.dies_at:
+            raise Killed
+
+    def stops(self) -> bool:
+        return self.seen[-1] == self.stops_at
 
 
 @pytest.fixture(scope="module")
-def data(built: Path, tmp_path_factory: pytest.TempPathFactory, models: tuple[BodyModel, FaceModel]) -> Path:
+def models() -> Models:
+    return Models(load_body(), load_face())
+
+
+@pytest.fixture(scope="module")
+def data(built: Path, tmp_path_factory: pytest.TempPathFactory, models: Models) -> Path:
     """The small data set, with labels of the shipped models."""
     folder = tmp_path_factory.mktemp("standins") / "shards"
     shutil.copytree(built / "shards", folder)
-    for kind, model in zip(("body", "face"), models, strict=True):
+    for kind, model in (("body", models.body), ("face", models.face)):
         set_column(folder, "train-00000", f"{kind}_model", model.name)
         set_column(folder, "train-00000", f"{kind}_model_sha256", model.sha256)
     return folder
 
 
 @pytest.fixture(scope="module")
-def whole(data: Path, models: tuple[BodyModel, FaceModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(data: Path, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stage-1 run that nothing disturbed."""
     out = tmp_path_factory.mktemp("whole")
-    train([data], ONE, out, *models, options=EVERY)
+    train([data], ONE, out, models, options=EVERY)
     return out
 
 
@@ -77,50 +95,59 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-def test_a_killed_run_ends_as_the_undisturbed_one(
-    whole: Path, data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path
-) -> None:
+def test_a_killed_run_ends_as_the_undisturbed_one(whole: Path, data: Path, models: Models, tmp_path: Path) -> None:
     """Weights, average, optimisers and every logged loss, bit for bit; the checkpoint lies at 4 of 8 images."""
 
-    def on_step(images_seen: int, losses: dict[str, float]) -> None:
-        if images_seen == 6:
-            raise Killed
-
     with pytest.raises(Killed):
-        train([data], ONE, tmp_path, *models, options=EVERY, on_step=on_step)
+        train([data], ONE, tmp_path, models, options=EVERY, watcher=Steps(dies_at=6))
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"images_se')  # half a line, and half a checkpoint
     (tmp_path / (STATE_FILE + ".partial")).write_bytes(b"PK")
-    seen: list[int] = []
-    train([data], ONE, tmp_path, *models, options=replace(EVERY, workers=1), on_step=lambda n, _: seen.append(n))
-    assert seen == [6, 8]
-    assert same(read_state(tmp_path / STATE_FILE), read_state(whole / STATE_FILE))
-    assert (tmp_path / "log.jsonl").read_text() == (whole / "log.jsonl").read_text()
-    snapshot = "snapshot-000000008.png"
-    assert (tmp_path / snapshot).read_bytes() == (whole / snapshot).read_bytes()
+    steps = Steps()
+    train([data], ONE, tmp_path, models, options=replace(EVERY, workers=1), watcher=steps)
+    assert steps.seen == [6, 8]
+    assert_same_run(tmp_path, whole)
 
 
-def test_a_finished_run_does_nothing(whole: Path, data: Path, models: tuple[BodyModel, FaceModel]) -> None:
+def assert_same_run(one: Path, other: Path) -> None:
+    """Everything that two folders of runs hold is the same to the last bit."""
+    names = sorted(path.name for path in other.iterdir())
+    assert sorted(path.name for path in one.iterdir() if path.suffix != ".partial") == names
+    for name in names:
+        if name.endswith(".pt"):
+            assert same(torch.load(one / name, weights_only=True), torch.load(other / name, weights_only=True)), name
+        else:
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def test_a_stopped_run_leaves_a_checkpoint(whole: Path, data: Path, models: Models, tmp_path: Path) -> None:
+    """A clean stop after 2 of 8 images; the checkpoint was not due before 4."""
+    state = train([data], ONE, tmp_path, models, options=EVERY, watcher=Steps(stops_at=2))
+    assert state.images_seen == read_state(tmp_path / STATE_FILE)["images_seen"] == 2
+    train([data], ONE, tmp_path, models, options=EVERY)
+    assert_same_run(tmp_path, whole)
+
+
+def test_a_finished_run_does_nothing(whole: Path, data: Path, models: Models) -> None:
     before = (whole / STATE_FILE).stat().st_mtime_ns
-    state = train([data], ONE, whole, *models, options=PLAIN, on_step=lambda *_: pytest.fail("a step was made"))
+    state = train([data], ONE, whole, models, options=PLAIN, watcher=(steps := Steps()))
+    assert not steps.seen
     assert state.images_seen == 8
     assert (whole / STATE_FILE).stat().st_mtime_ns == before
 
 
-def test_another_run_is_not_continued(whole: Path, data: Path, models: tuple[BodyModel, FaceModel]) -> None:
+def test_another_run_is_not_continued(whole: Path, data: Path, models: Models) -> None:
     with pytest.raises(RunMismatch, match=r"preset\.r1_gamma was 1\.0, is 7\.0"):
-        train([data], replace(ONE, r1_gamma=7.0), whole, *models, options=PLAIN)
+        train([data], replace(ONE, r1_gamma=7.0), whole, models, options=PLAIN)
     with pytest.raises(RunMismatch, match="seed was 0, is 1"):
-        train([data], ONE, whole, *models, seed=1, options=PLAIN)
+        train([data], ONE, whole, models, seed=1, options=PLAIN)
 
 
-def test_models_must_be_those_of_the_labels(
-    built: Path, data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path
-) -> None:
+def test_models_must_be_those_of_the_labels(built: Path, data: Path, models: Models, tmp_path: Path) -> None:
     with pytest.raises(BasisError, match="body_x"):
-        train([built], ONE, tmp_path, *models, options=PLAIN)
+        train([built], ONE, tmp_path, models, options=PLAIN)
     with pytest.raises(ConfigError, match="--from"):
-        train([data], TWO, tmp_path, *models, options=PLAIN)
+        train([data], TWO, tmp_path, models, options=PLAIN)
 
 
 def test_stage_1_trains_everything_but_u(whole: Path) -> None:
@@ -141,8 +168,8 @@ def test_stage_1_trains_everything_but_u(whole: Path) -> None:
     assert not any(name.startswith("sr_net") for name in moved)
 
 
-def test_stage_2_trains_u_alone(whole: Path, data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path) -> None:
-    state = train([data], TWO, tmp_path, *models, begun_from=whole, options=PLAIN)
+def test_stage_2_trains_u_alone(whole: Path, data: Path, models: Models, tmp_path: Path) -> None:
+    state = train([data], TWO, tmp_path, models, begun_from=whole, options=PLAIN)
     before = read_state(whole / STATE_FILE)["average"]
     for name, value in state.generator.state_dict().items():
         assert torch.equal(value, before[name]) != (name in _moving(state)), name
@@ -157,11 +184,12 @@ def _moving(state: TrainState) -> set[str]:
     return {name for name, _ in state.generator.named_parameters() if name.startswith("sr_net.")}
 
 
-def test_micro_batches_add_up(data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path) -> None:
+def test_micro_batches_add_up(data: Path, models: Models, tmp_path: Path) -> None:
     """Losses and gradients of one step do not depend on how the batch is cut."""
     short = replace(ONE, images=2, mirror=False)
     runs = [
-        train([data], short, tmp_path / str(micro), *models, options=replace(PLAIN, micro=micro)) for micro in (1, 2)
+        train([data], short, tmp_path / str(micro), models, options=replace(PLAIN, execution=Execution(micro=micro)))
+        for micro in (1, 2)
     ]
     logs = [json.loads((tmp_path / name / "log.jsonl").read_text()) for name in ("1", "2")]
     for name, value in logs[0].items():
@@ -171,20 +199,16 @@ def test_micro_batches_add_up(data: Path, models: tuple[BodyModel, FaceModel], t
             torch.testing.assert_close(one.grad, other.grad, rtol=2e-2, atol=1e-5)
 
 
-def test_warm_up_rises_to_one(whole: Path, data: Path, models: tuple[BodyModel, FaceModel]) -> None:
-    assert [warm_up(ONE, n) for n in (0, 2, 4, 100)] == [0, 0.5, 1, 1]
-    state = train([data], ONE, whole, *models, options=PLAIN)
-    assert micro_batches(state, 1) == [range(8, 9), range(9, 10)]
+def test_warm_up_rises_to_one() -> None:
+    assert [warm_up(ONE, n) for n in (-3, 0, 2, 4, 100)] == [0, 0, 0.5, 1, 1]
 
 
-def test_a_diverged_run_keeps_its_last_checkpoint(
-    data: Path, models: tuple[BodyModel, FaceModel], tmp_path: Path
-) -> None:
-    train([data], replace(ONE, images=2), tmp_path, *models, options=PLAIN)
+def test_a_diverged_run_keeps_its_last_checkpoint(data: Path, models: Models, tmp_path: Path) -> None:
+    train([data], replace(ONE, images=2), tmp_path, models, options=PLAIN)
     content = read_state(tmp_path / STATE_FILE)
     content["critics"]["whole.last.bias"][0] = float("nan")
     torch.save(content, tmp_path / STATE_FILE)
     before = (tmp_path / STATE_FILE).read_bytes()
     with pytest.raises(Diverged, match="after 2 images the critic's"):
-        train([data], ONE, tmp_path, *models, options=PLAIN)
+        train([data], ONE, tmp_path, models, options=PLAIN)
     assert (tmp_path / STATE_FILE).read_bytes() == before

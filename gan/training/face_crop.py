@@ -1,0 +1,54 @@
+"""The face cut out of the portrait: Table 2's ablation of the face camera, and only that (paper section 4).
+
+Suffixes: B batch, H W pixels.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from gan.body import apply_affine
+from gan.cameras import Camera, camera_origin, world_from_camera
+
+_UP = 0.01  # face units: far enough from the centre to give a direction
+
+
+def crop_face(
+    portrait_B3HW: Float[Tensor, "b 3 h w"],
+    camera_B2: Float[Tensor, "b 2"],
+    posed_from_canonical_head_B34: Float[Tensor, "b 3 4"],
+    portrait: Camera,
+    face: Camera,
+    side_px: int,
+) -> Float[Tensor, "b 3 f f"]:
+    """Cut the window that the face camera sees at the head's centre, upright with the head, and resample it.
+
+    How the paper cut is not published: this frames as `face.png` is framed [assumed]. The portrait's rim goes on.
+    """
+    canonical_23 = portrait_B3HW.new_tensor([[0.0, 0.0, 0.0], [0.0, _UP, 0.0]])
+    head_B234 = posed_from_canonical_head_B34[:, None].expand(-1, 2, -1, -1)
+    at_B22, depth_B2 = project(
+        apply_affine(head_B234, canonical_23.expand(len(camera_B2), -1, -1)), camera_B2, portrait
+    )
+    centre_B2, up_B2 = at_B22[:, 0], F.normalize(at_B22[:, 1] - at_B22[:, 0], dim=-1)
+    right_B2 = torch.stack([-up_B2[:, 1], up_B2[:, 0]], -1)
+    half_B1 = face.radius / depth_B2[:, :1]  # both cameras have one field of view
+
+    across = torch.linspace(-1, 1, side_px).to(portrait_B3HW)
+    v, u = torch.meshgrid(across, across, indexing="ij")
+    offset_BHW2 = torch.einsum("hw,bc->bhwc", u, half_B1 * right_B2) - torch.einsum("hw,bc->bhwc", v, half_B1 * up_B2)
+    grid_BHW2 = centre_B2[:, None, None] + offset_BHW2
+    return F.grid_sample(portrait_B3HW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def project(
+    points_BN3: Float[Tensor, "b n 3"], camera_B2: Float[Tensor, "b 2"], camera: Camera
+) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
+    """Return where points of the face frame lie in a picture (x rightwards, y downwards, rims at -1, 1), and depths."""
+    origin_B3 = camera_origin(camera_B2, camera.radius)
+    stand_B3 = origin_B3 + origin_B3.new_tensor(camera.offset)
+    local_BN3 = (points_BN3 - stand_B3[:, None]) @ world_from_camera(origin_B3)
+    depth_BN = -local_BN3[..., 2]
+    scale_BN = 1 / (depth_BN * torch.tan(depth_BN.new_tensor(camera.fov_rad / 2)))
+    return torch.stack([local_BN3[..., 0] * scale_BN, -local_BN3[..., 1] * scale_BN], -1), depth_BN

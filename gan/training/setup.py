@@ -1,0 +1,127 @@
+"""What a run needs before its first step: data, label prior, face space, and networks, new or resumed."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataprep.errors import ConfigError
+from dataprep.models.bfm import FaceModel
+from dataprep.models.smpl import BodyModel
+from dataprep.store import file_sha256
+from gan.animate_setup import body_arrays
+from gan.body import BodyArrays
+from gan.checkpoint import Bases
+from gan.coefficients import FaceEstimator
+from gan.data.mirror import Mirror, mirror_of_models
+from gan.data.priors import LabelPrior
+from gan.data.shards import ShardDataset
+from gan.errors import BasisError
+from gan.face_space import FaceSpace, nominal_face_from_3dmm, shared_vertices_face_from_3dmm
+from gan.presets import Preset
+from gan.training.execution import Execution
+from gan.training.state import STATE_FILE, RunKey, TrainState, begin_from, new_state, resume
+from gan.training.steps import Sources
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models whose coefficients the labels are; the estimator, for Eq. 9, is optional."""
+
+    body: BodyModel
+    face: FaceModel
+    estimator: FaceEstimator | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run as it stands."""
+
+    dataset: ShardDataset
+    mirror: Mirror | None
+    sources: Sources
+    state: TrainState
+
+
+def open_run(
+    roots: Sequence[Path],
+    preset: Preset,
+    out: Path,
+    models: Models,
+    seed: int,
+    begun_from: Path | None,
+    execution: Execution,
+) -> Run:
+    """Continue the run in `out`, else begin one, stage 2 from the stage-1 run `begun_from`."""
+    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px)
+    _require_models(dataset.bases, models)
+    estimator = _prepared(models, preset, execution)
+    key = RunKey(
+        preset,
+        seed,
+        dataset.bases,
+        _digest(roots),
+        _begun_digest(preset, begun_from),
+        estimator.weights_sha256 if estimator else "",
+    )
+    arrays = body_arrays(models.body)
+    state = new_state(key, arrays, execution)
+    if (out / STATE_FILE).is_file():
+        resume(state, out)
+    elif begun_from is not None:
+        begin_from(state, begun_from)
+    execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
+    mirror = _mirror(models) if preset.mirror else None
+    prior = LabelPrior(dataset.labels, seed, mirror)
+    space = _face_space(models.face, arrays).to(execution.where)
+    return Run(dataset, mirror, Sources(prior, space, estimator), state)
+
+
+def _mirror(models: Models) -> Mirror:
+    face, body = models.face, models.body
+    return mirror_of_models(face.mean, face.id_base, face.exp_base, body.v_template, body.shapedirs)
+
+
+def _face_space(face: FaceModel, arrays: BodyArrays) -> FaceSpace:
+    shares = face.body_vertex is not None
+    return FaceSpace(face, shared_vertices_face_from_3dmm(face, arrays) if shares else nominal_face_from_3dmm())
+
+
+def _digest(roots: Sequence[Path]) -> str:
+    """sha256 over the shard indexes, which hold the hashes of all shards."""
+    digest = hashlib.sha256()
+    for root in roots:
+        folder = root / "shards" if (root / "shards").is_dir() else root
+        digest.update(hashlib.sha256((folder / "index.json").read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _begun_digest(preset: Preset, begun_from: Path | None) -> str:
+    if begun_from is None:
+        if preset.stage == 2:
+            raise ConfigError("stage 2 trains U on a frozen stage 1: pass the folder of that run with --from")
+        return ""
+    path = begun_from / STATE_FILE
+    if not path.is_file():
+        raise ConfigError(f"--from {begun_from}: no {STATE_FILE} there; pass the folder of a run of shhq-hs train")
+    return file_sha256(path)
+
+
+def _prepared(models: Models, preset: Preset, execution: Execution) -> FaceEstimator | None:
+    """Freeze the estimator; None where Eq. 9 has no part. BasisError if it speaks of another face."""
+    estimator, face = models.estimator, models.face
+    if estimator is None or preset.stage == 2 or not preset.deformation.landmark:
+        return None
+    if estimator.face_sha256 != face.sha256:
+        raise BasisError(
+            f"{estimator.name} reads coefficients of the face model {estimator.face_sha256[:12]}, the labels are of "
+            f"{face.name} ({face.sha256[:12]}); use an estimator of that model"
+        )
+    return estimator.to(execution.where).eval().requires_grad_(False)
+
+
+def _require_models(bases: Bases, models: Models) -> None:
+    body, face = models.body, models.face
+    if (bases.body_sha256, bases.face_sha256) != (body.sha256, face.sha256):
+        given = Bases(body.name, body.sha256, face.name, face.sha256)
+        raise BasisError(f"the labels speak of {bases}, the models given are {given}; pass the models of the labels")
