@@ -17,6 +17,7 @@ from gan.deform import ExpressionDeformation, search_coordinates
 from gan.film import FilmStyle
 from gan.levelset import at_crossings, find_crossings
 from gan.manifold import ManifoldPredictor, levels
+from gan.sparse_gradients import evaluate_for_search
 
 Search = Literal["exact", "fast"]
 STRIDE = 4  # fine samples between knots
@@ -56,8 +57,7 @@ def hit_manifolds(
     points_RS3 = resample(neutral_RQ3, every, config.fine_samples)
     levels_L = levels(config.levels, config.level_first, config.level_last, neutral_RQ3)
     if search == "exact":
-        s_N, shift_N3 = field(points_RS3.flatten(0, 1))
-        s_RS, shift_RS3 = s_N.view(points_RS3.shape[:2]), shift_N3.view(points_RS3.shape)
+        s_RS, shift_RS3 = evaluate_for_search(field, points_RS3, levels_L, falling_only=True)
     else:
         s_RS, shift_RS3 = _search_knots_first(points_RS3, field, levels_L)
     crossings = find_crossings(s_RS, levels_L, config.guard, falling_only=True)

@@ -16,6 +16,7 @@ from gan.film import FilmStyle
 from gan.levelset import Crossings, at_crossings, find_crossings
 from gan.manifold import ManifoldPredictor, levels
 from gan.radiance import RadianceGenerator
+from gan.sparse_gradients import evaluate_for_search
 from gan.superres import ManifoldSuperResolution
 
 
@@ -47,8 +48,9 @@ def map_hits(field: ManifoldPredictor, config: GeneratorConfig, like: Tensor, ch
     with record_function("maps: M and intersections"):
         # Scaled here and scaled again inside M: see gan.deform.search_coordinates.
         rays_RS3 = map_rays(config, like) * COORDINATE_SCALE
-        s_RS = torch.cat([field(part) for part in rays_RS3.flatten(0, 1).split(chunk)]).view(rays_RS3.shape[:2])
-        levels_L = levels(config.levels, config.level_first, config.level_last, s_RS)
+        levels_L = levels(config.levels, config.level_first, config.level_last, rays_RS3)
+        in_chunks = lambda points_N3: (torch.cat([field(part) for part in points_N3.split(chunk)]),)  # noqa: E731
+        (s_RS,) = evaluate_for_search(in_chunks, rays_RS3, levels_L, falling_only=False)
         crossings = find_crossings(s_RS, levels_L, config.guard, falling_only=False)
         points_RL3 = at_crossings(rays_RS3, crossings) / COORDINATE_SCALE
         return MapHits(points_RL3, rays_RS3[:, -1] / COORDINATE_SCALE, crossings)

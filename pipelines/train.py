@@ -41,16 +41,14 @@ def run(options: argparse.Namespace) -> int:
     torch.set_num_threads(max(1, options.threads or _cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
     command = command_line(options.arguments)
-    try:
-        with open_ranks(device) as (ranks, place), stop_request(_STOPPING, patient=ranks.world > 1) as stop:
-            execution = Execution(place, options.micro, options.precision, ranks)
-            watcher = _Watcher(chosen, stop, talks=ranks.is_first)
-            state = _train(options, chosen, execution, watcher)
-    except Diverged:
-        raise
-    except BaseException:
-        print(f"\nto resume: {command}", file=sys.stderr)
-        raise
+    with open_ranks(device) as (ranks, place), stop_request(_STOPPING, patient=ranks.world > 1) as stop:
+        watcher = _Watcher(chosen, stop, talks=ranks.is_first)
+        try:
+            state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), watcher)
+        except BaseException as error:
+            if watcher.began and not isinstance(error, Diverged):
+                print(f"\nto resume, run the same command again: {command}", file=sys.stderr)
+            raise
     return _after(options, state, command) if ranks.is_first else 0
 
 
@@ -86,11 +84,12 @@ class _Watcher(Watcher):
 
     def __init__(self, chosen: Preset, stop: StopRequest, talks: bool) -> None:
         self._preset, self._stop, self._talks = chosen, stop, talks
-        self._began = self._said = time.monotonic()
-        self._first: int | None = None
+        self.began = False
+        self._since = self._said = time.monotonic()
+        self._first = 0
 
     def begins(self, run: Run) -> None:
-        self._began, self._first = time.monotonic(), run.state.images_seen
+        self.began, self._since, self._first = True, time.monotonic(), run.state.images_seen
         if not self._talks:
             return
         trimmed = ", ".join(f"{count} by {kind}" for kind, count in run.sources.prior.trimmed.items() if count)
@@ -106,7 +105,7 @@ class _Watcher(Watcher):
         if not self._talks or (now - self._said < _SAY_EVERY_S and images_seen < whole):
             return
         self._said = now
-        rate = (images_seen - (self._first or 0)) / max(now - self._began, 1e-6)
+        rate = (images_seen - self._first) / max(now - self._since, 1e-6)
         parts = [f"{who} {losses[who]:.3g}" for who in ("critic_whole", "generator_whole") if who in losses]
         if torch.cuda.is_available():
             parts.append(f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB")

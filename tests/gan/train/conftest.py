@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gan.data.labels import LABEL_SHAPES, Labels
+from gan.training.loop import train
+from gan.training.setup import Models
 from tests.fake_dataset import make_dataset, make_photos
+from tests.gan.train.runs import EVERY, ONE, shipped_models
 from tests.gan.train.shard_tools import set_column
 
 MODELS = {"body_model": "body_x", "body_model_sha256": "b" * 64, "face_model": "face_x", "face_model_sha256": "f" * 64}
@@ -40,3 +44,29 @@ def labels() -> Labels:
     arrays["camera_pitch_yaw"] += np.float32(np.pi / 2)
     arrays["face_pitch_yaw"] += np.float32(np.pi / 2)
     return Labels(**arrays)
+
+
+@pytest.fixture(scope="session")
+def models() -> Models:
+    """The shipped body and face."""
+    return shipped_models()
+
+
+@pytest.fixture(scope="session")
+def data(built: Path, tmp_path_factory: pytest.TempPathFactory, models: Models) -> Path:
+    """The small data set, with labels of the shipped models."""
+    folder = tmp_path_factory.mktemp("standins") / "shards"
+    shutil.copytree(built / "shards", folder)
+    for kind, model in (("body", models.body), ("face", models.face)):
+        set_column(folder, "train-00000", f"{kind}_model", model.name)
+        set_column(folder, "train-00000", f"{kind}_model_sha256", model.sha256)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whole(data: Path, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stage-1 run that nothing disturbed; nobody may change it."""
+    out = tmp_path_factory.mktemp("whole")
+    torch.set_num_threads(1)
+    train([data], ONE, out, models, options=EVERY)
+    return out

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,35 +9,15 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
-from dataprep.models.bfm import load_face
-from dataprep.models.smpl import load_body
 from gan.checkpoint import load_into, read_checkpoint
-from gan.config import GeneratorConfig
-from gan.discriminators import CriticConfig
 from gan.errors import BasisError
-from gan.presets import DeformationWeights, Preset
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution
-from gan.training.loop import RunOptions, Watcher, train
+from gan.training.loop import Watcher, train
 from gan.training.setup import Models
 from gan.training.state import STATE_FILE, TrainState, read_state
 from gan.training.steps import warm_up
-from tests.gan.train.shard_tools import set_column
-
-NETS = GeneratorConfig(
-    image_size=16, ray_size=16, map_size=12, coarse_samples=8, fine_samples=24, map_samples=16, levels=4,
-    deform_width=8, manifold_width=32, radiance_width=16, features=4, sr_width=4, sr_growth=4, sr_blocks=1,
-)  # fmt: skip
-ONE = Preset(
-    portrait_px=16, face_px=16, generator=NETS, critic=CriticConfig(max_width=8, width_at_128=2, regress_camera=True),
-    deformation=DeformationWeights(points=50, warmup_images=4), generator_lr=1e-3, critic_lr=1e-3, batch=2, images=8,
-)  # fmt: skip
-TWO = replace(
-    ONE, stage=2, portrait_px=64, face_px=32, generator=replace(NETS, image_size=64), patch_width=4, consistency=3.0,
-    images=2,
-)  # fmt: skip
-EVERY = RunOptions(Execution(micro=2), checkpoint_images=4, snapshot_images=8)
-PLAIN = replace(EVERY, snapshot_images=0)
+from tests.gan.train.runs import EVERY, ONE, PLAIN, TWO
 
 
 class Killed(Exception):
@@ -59,30 +38,6 @@ class Steps(Watcher):
 
     def stops(self) -> bool:
         return self.seen[-1] == self.stops_at
-
-
-@pytest.fixture(scope="module")
-def models() -> Models:
-    return Models(load_body(), load_face())
-
-
-@pytest.fixture(scope="module")
-def data(built: Path, tmp_path_factory: pytest.TempPathFactory, models: Models) -> Path:
-    """The small data set, with labels of the shipped models."""
-    folder = tmp_path_factory.mktemp("standins") / "shards"
-    shutil.copytree(built / "shards", folder)
-    for kind, model in (("body", models.body), ("face", models.face)):
-        set_column(folder, "train-00000", f"{kind}_model", model.name)
-        set_column(folder, "train-00000", f"{kind}_model_sha256", model.sha256)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def whole(data: Path, models: Models, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stage-1 run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("whole")
-    train([data], ONE, out, models, options=EVERY)
-    return out
 
 
 def same(one: object, other: object) -> bool:
