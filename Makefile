@@ -5,6 +5,7 @@ SOURCE ?= samples/people
 OUT ?= build/shhq-hs
 WORKERS ?= auto
 ARGS ?=
+TINY ?= build/train-tiny
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,7 +19,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy test test-all lint format bench lifter clean
+.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench lifter clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -48,6 +49,11 @@ dataset: $(SETUP) ## Build the data set: SOURCE (default: the shipped samples) -
 
 accuracy: dataset ## Compare the labels of the sample build with the samples' ground truth
 	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --json build/accuracy.json
+
+train-tiny: $(SETUP) ## Train the tiny generator on the shipped samples, both stages (minutes on two cores)
+	$(SHHQ) run samples/people --out '$(TINY)/data' --workers $(WORKERS) --set superres.model=animevideov3
+	$(SHHQ) train --data '$(TINY)/data' --preset tiny --out '$(TINY)/stage1'
+	$(SHHQ) train --data '$(TINY)/data' --preset tiny-stage2 --from '$(TINY)/stage1' --out '$(TINY)/stage2'
 
 lint: $(SETUP) ## Ruff and mypy
 	$(BIN)/ruff check .

@@ -31,8 +31,8 @@ def open_checkpoint(named: Path | None) -> Checkpoint:
     asked = "no --checkpoint given" if named is None else f"--checkpoint {named}: no such file"
     raise CheckpointError(
         f"{asked}. Get the authors' sshq512.pt (github.com/kathrinawu/AniPortraitGAN, under their terms; it needs "
-        f"SMPL_NEUTRAL.pkl too) and put it into {assets_folder()}, or train a generator on a data set that "
-        "`shhq-hs run` made and pass the checkpoint that training wrote"
+        f"SMPL_NEUTRAL.pkl too) and put it into {assets_folder()}, or train a generator of your own: `shhq-hs train "
+        "--data OUT --preset small --out RUN` (`make train-tiny` in minutes) and pass RUN/generator.pt"
     )
 
 
