@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     DISCRIMINATOR = 1
     GENERATOR = 2
     SNAPSHOT = 3
+    EVALUATION = 5  # 4 is the mirror coin of `gan.data.stream`
 
 
 class Codes(NamedTuple):

@@ -116,6 +116,11 @@ class ShardDataset:
             raise ShardCorrupt(f"{self._where(index, name)}: other bytes than were written; run shhq-hs verify")
         return content
 
+    def digest(self, index: int, name: ImageName) -> bytes:
+        """Return the sha256 of an image file as the parquet twin has it."""
+        shard, row = self._locate(index)
+        return shard.sha256_N3[row][IMAGE_NAMES.index(name)]
+
     def _locate(self, index: int) -> tuple[_Shard, int]:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")

@@ -1,0 +1,113 @@
+"""What a picture shows, in the terms of the codes: 3DMM coefficients, head rotation, shoulders.
+
+The face render gives identity and expression (a face estimator where there is one, else landmarks and a fit), the
+portrait gives head and shoulders. Both are enlarged first where they are small: MediaPipe sees no face of 40 pixels.
+Suffixes: N pictures, H W pixels.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from dataprep import geometry
+from dataprep.errors import Rejected
+from dataprep.fits.expression_units import units_of
+from dataprep.fits.face3dmm import FaceFit, FaceFitConfig, FaceFitter
+from dataprep.fits.landmark_errors import load_landmark_errors
+from dataprep.models.bfm import FaceModel
+from dataprep.models.landmarks68 import landmarks68_from_mesh
+from dataprep.models.mediapipe_graphs import Graphs
+from gan.coefficients import FaceEstimator
+from gan.evaluation.control import Control
+from gan.evaluation.fakes import Pictures
+
+READ_PX, MARGIN = 512, 0.15  # what graphs see; white around a face that fills its picture, as a part of its side
+SHOULDERS = (11, 12)  # MediaPipe's left and right
+SHOULDER_VISIBILITY = 0.5
+SQUARES = (1.7, 2.1)  # sides in face boxes
+CODE_SIZES = (80, 64)
+
+Rgb = UInt8[np.ndarray, "h w 3"]
+
+
+@dataclass(eq=False)
+class Reader:
+    """Reads pictures one by one, without memory of earlier ones."""
+
+    face: FaceModel
+    estimator: FaceEstimator | None = None
+
+    def __post_init__(self) -> None:
+        self._graphs = Graphs()
+        errors = load_landmark_errors()
+        errors = errors if errors.meta["face_sha256"] == self.face.sha256 else errors.for_another_face()
+        self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, None, units_of(self.face))
+
+    @property
+    def name(self) -> str:
+        fit = f"MediaPipe landmarks and a fit of {self.face.name}"
+        return f"{self.estimator.name} for identity and expression, {fit} for the head" if self.estimator else fit
+
+    def __call__(self, pictures: Pictures) -> Control:
+        fits = [self._fit(portrait) for portrait in pictures.portrait_NHW3]
+        heads = [fit.head_from_face if fit else np.full((3, 3), np.nan) for fit in fits]
+        shoulders = [self._shoulders(portrait) for portrait in pictures.portrait_NHW3]
+        return Control(*self.codes(pictures.face_NHW3), np.stack(heads), np.stack(shoulders))
+
+    def codes(self, face_NHW3: UInt8[np.ndarray, "n h w 3"]) -> tuple[np.ndarray, np.ndarray]:
+        """Return identity and expression of face renders."""
+        if self.estimator is not None:
+            with torch.inference_mode():
+                said = self.estimator(torch.from_numpy(face_NHW3).permute(0, 3, 1, 2).float() / 127.5 - 1)
+            return said.z_id_BK.double().numpy(), said.z_exp_BK.double().numpy()
+        fits = [self._fit(face) for face in face_NHW3]
+        nothing = [np.full(size, np.nan) for size in CODE_SIZES]
+        rows = [(fit.identity, fit.expression) if fit else nothing for fit in fits]
+        identity, expression = (np.stack(values) for values in zip(*rows, strict=True))
+        return identity, expression
+
+    def _fit(self, rgb: Rgb) -> FaceFit | None:
+        landmarks = self.landmarks_px(rgb)
+        if landmarks is None:
+            return None
+        (fit,) = self._fitter(landmarks[None])
+        return None if isinstance(fit, Rejected) else fit
+
+    def landmarks_px(self, rgb: Rgb) -> Float[np.ndarray, "68 2"] | None:
+        """Return the 68 landmarks of the one face of a picture, the mean of two readings; None where there is none."""
+        shown, source_from_shown = _enlarged(rgb)
+        boxes = self._graphs.faces(shown)
+        if not boxes:
+            return None
+        readings = []
+        for sides in SQUARES:
+            matrix = geometry.crop_from_source(boxes[0].centre_px, sides * boxes[0].side_px, 0.0, READ_PX)
+            mesh = self._graphs.mesh(geometry.resample(shown, matrix, READ_PX))
+            if mesh is not None:
+                readings.append(geometry.transform(geometry.invert(matrix), landmarks68_from_mesh(mesh)))
+        return geometry.transform(source_from_shown, np.mean(readings, axis=0)) if readings else None
+
+    def _shoulders(self, portrait: Rgb) -> Float[np.ndarray, "2 2"]:
+        side = portrait.shape[0]
+        pose = self._graphs.pose(cv2.resize(portrait, (READ_PX, READ_PX), interpolation=_filter(side, READ_PX)))
+        if pose is None or pose.points[list(SHOULDERS), 2].min() < SHOULDER_VISIBILITY:
+            return np.full((2, 2), np.nan)
+        return pose.points[list(SHOULDERS), :2] / READ_PX
+
+
+def _enlarged(rgb: Rgb) -> tuple[Rgb, geometry.Affine]:
+    """Bring a picture to READ_PX with white around it; and the way back to its own pixels."""
+    side = rgb.shape[0]
+    inner = round(READ_PX * (1 - 2 * MARGIN))
+    rim = (READ_PX - inner) // 2
+    shown = np.full((READ_PX, READ_PX, 3), 255, np.uint8)
+    shown[rim : rim + inner, rim : rim + inner] = cv2.resize(rgb, (inner, inner), interpolation=_filter(side, inner))
+    scale = side / inner
+    return shown, np.array([[scale, 0, -rim * scale], [0, scale, -rim * scale]])
+
+
+def _filter(before: int, after: int) -> int:
+    return cv2.INTER_AREA if after < before else cv2.INTER_CUBIC
