@@ -6,31 +6,28 @@ ray, and a crop around that head shows it from there. Truth is turned by that ra
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
 from dataprep.errors import ConfigError
-from dataprep.filenames import unescape
 from dataprep.fits.camera import global_rotation, rotations_from_rotvecs, turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.images import decode_mask
 from dataprep.models.smpl import CHEST, HEAD, NECK
 from dataprep.schema import rows_from_table
 from dataprep.store import write_json
+from pipelines.body_accuracy import body_fits
 from pipelines.summary import table
+from pipelines.truth import Truth, read_truth, truth_path
 
 _EYE_CORNERS = (36, 45)
-_REQUIRED = {"joints_cam_m", "joints_px", "rotations_cam", "landmarks68_px", "head_from_3dmm", "bfm_exp", "crop"}
 _METRICS = {
     "landmarks68_pct": "68 landmarks, % of the outer eye-corner distance",
     "head_3dmm_deg": "head rotation of the 3DMM, degrees",
@@ -45,21 +42,11 @@ _METRICS = {
 }
 
 
-@dataclass(frozen=True)
-class Truth:
-    """One truth file; see docs/truth.md. `alpha` is None when the file names none."""
-
-    content: Mapping[str, Any]
-    alpha: np.ndarray | None
-
-    def array(self, key: str) -> Float[np.ndarray, "..."]:
-        return np.asarray(self.content[key], np.float64)
-
-
-def report(out: Path, truth_folder: Path, json_path: Path | None, csv_path: Path | None) -> int:
+def report(out: Path, truth_folder: Path, json_path: Path | None, csv_path: Path | None, people: int) -> int:
     """Print median and 90% of every metric; returns 1 when no accepted sample has truth.
 
-    `json_path` gets the numbers, `csv_path` every error of every sample.
+    `json_path` gets the numbers, `csv_path` every error of every sample. `people` made-up ones serve the comparison of
+    body fits; none leaves it out.
     """
     errors: list[dict[str, Any]] = []
     expressions: list[tuple[np.ndarray, np.ndarray]] = []
@@ -70,11 +57,13 @@ def report(out: Path, truth_folder: Path, json_path: Path | None, csv_path: Path
         print(f"no accepted sample of {out} has a truth file in {truth_folder}")
         return 1
     frame = pd.DataFrame(errors).set_index("source_path")
-    numbers = {name: _spread(frame[name].dropna()) for name in _METRICS if name in frame}
+    numbers: dict[str, Any] = {name: _spread(frame[name].dropna()) for name in _METRICS if name in frame}
     with_truth = _inputs_with_truth(out, truth_folder)
     numbers["accepted"] = {"n": len(frame), "of": with_truth}
     numbers["expression_corr"] = _expression_correlation(expressions)
     _print(numbers, frame)
+    if people:
+        numbers["body_fits"] = body_fits(out, truth_folder, people)
     if json_path:
         write_json(json_path, numbers)
     if csv_path:
@@ -159,13 +148,9 @@ def _pairs(out: Path, truth_folder: Path) -> Iterator[tuple[dict[str, Any], Trut
         raise ConfigError(f"--truth {truth_folder}: no such folder")
     for twin in twins:
         for row in rows_from_table(pq.read_table(twin, partitioning=None)):
-            path = _truth_path(truth_folder, row["source_path"])
+            path = truth_path(truth_folder, row["source_path"])
             if path.exists():
                 yield row, read_truth(path)
-
-
-def _truth_path(truth_folder: Path, source_path: str) -> Path:
-    return truth_folder / (unescape(source_path) + ".json")
 
 
 def _inputs_with_truth(out: Path, truth_folder: Path) -> int:
@@ -173,23 +158,7 @@ def _inputs_with_truth(out: Path, truth_folder: Path) -> int:
     paths = pq.read_table(out / "manifest.parquet", columns=["source_path"], partitioning=None)[
         "source_path"
     ].to_pylist()
-    return sum(_truth_path(truth_folder, path).exists() for path in paths)
-
-
-def read_truth(path: Path) -> Truth:
-    """Read a truth file and its alpha; raises ConfigError when it is not of schema 1."""
-    try:
-        content = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigError(f"{path}: not JSON ({error}); docs/truth.md says what a truth file holds") from error
-    if content.get("schema") != 1:
-        raise ConfigError(f"{path}: truth schema {content.get('schema')!r}, expected 1 (docs/truth.md)")
-    if missing := _REQUIRED - content.keys():
-        raise ConfigError(f"{path}: no {', '.join(sorted(missing))}; docs/truth.md lists what a truth file holds")
-    alpha = path.parent / Path(content["alpha"]).name if content.get("alpha") else None
-    if alpha and not alpha.is_file():
-        raise ConfigError(f"{path}: names the alpha {alpha.name}, and there is no such file beside it")
-    return Truth(content, decode_mask(alpha.read_bytes()) if alpha else None)
+    return sum(truth_path(truth_folder, path).exists() for path in paths)
 
 
 def _print(numbers: Mapping[str, Mapping[str, float]], frame: pd.DataFrame) -> None:

@@ -147,6 +147,8 @@ def _parser() -> argparse.ArgumentParser:
     accuracy.add_argument("--truth", type=Path, required=True, help="folder of truth files (docs/truth.md)")
     accuracy.add_argument("--json", type=Path, help="also write the numbers here")
     accuracy.add_argument("--csv", type=Path, help="also write every error of every sample here")
+    accuracy.add_argument("--people", type=int, default=500, metavar="N", help="made-up people on which body fits are "
+                          "compared (default 500, a few minutes; 0 leaves that out)")  # fmt: skip
     accuracy.set_defaults(run=_accuracy)
 
     export = verbs.add_parser("export-eft", help="body fits as JSON in the layout of EFT's published files")
@@ -340,7 +342,7 @@ def _assets(options: argparse.Namespace) -> int:
 def _accuracy(options: argparse.Namespace) -> int:
     from pipelines.accuracy import report
 
-    return report(options.out, options.truth, options.json, options.csv)
+    return report(options.out, options.truth, options.json, options.csv, options.people)
 
 
 def _export_eft(options: argparse.Namespace) -> int:

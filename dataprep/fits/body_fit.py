@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataprep.fits.reprojection import loss_2d, loss_49, project, rmse_px
+from dataprep.fits.reprojection import Target, loss_2d, loss_49, project, rmse_px
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import BodyEstimate, LifterInput
 
@@ -37,6 +37,7 @@ def finish(
     method: str,
     estimate: BodyEstimate,
     inputs: LifterInput,
+    target: Target,
     body: BodyPoints,
     iterations: int,
     loss_before: Tensor,
@@ -48,7 +49,7 @@ def finish(
         joints = body(estimate.rotations, estimate.betas).joints[..., :2]
         scale = estimate.camera[:, :1] * inputs.scale_px[:, None]
         offset = inputs.centre_px + inputs.scale_px[:, None] * estimate.camera[:, 1:]
-        columns = (loss_2d(projected, inputs), loss_49(projected, inputs), rmse_px(projected, inputs))
+        columns = (loss_2d(projected, target), loss_49(projected, target), rmse_px(projected, inputs))
         joints_px = scale[:, None] * joints + offset[:, None]
         camera = torch.cat((scale, offset), 1)
     return [

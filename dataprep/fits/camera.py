@@ -20,6 +20,7 @@ from dataprep.models.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, 
 POSED_JOINTS = (NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)  # 12 13 14 15 16 17
 # Canonical "mean pose", radians, order z, y, x (spec 2, section 1).
 CANONICAL_ZYX = {HEAD: (0.0, 0.0, 0.15536945), LEFT_SHOULDER: (-1.05, 0.0, 0.13), RIGHT_SHOULDER: (1.05, 0.0, 0.13)}
+SPIN_FOCAL_PX, SPIN_SIZE_PX = 5000.0, 224  # SPIN's distant perspective camera
 PORTRAIT_RADIUS = 1 / geometry.FACE_RADIUS  # face units from the look-at point to the portrait camera
 FOCAL_NORMALISED = 0.5 / float(np.tan(geometry.FOV_RAD / 2))
 
@@ -58,6 +59,31 @@ def cam2world(pitch_yaw_rad: Float[np.ndarray, "2"], radius: float = PORTRAIT_RA
 def intrinsics() -> Float[np.ndarray, "3 3"]:
     """The 12 degree camera, normalised by the image size."""
     return np.array([[FOCAL_NORMALISED, 0, 0.5], [0, FOCAL_NORMALISED, 0.5], [0, 0, 1]])
+
+
+def generator_pixels(
+    offsets_m: Float[np.ndarray, "n 3"],
+    chest: Rotation3,
+    camera_from_chest_pose: Float[np.ndarray, "4 4"],
+    size_px: int,
+) -> Float[np.ndarray, "n 2"]:
+    """Points as the generator's camera shows them, from nothing but its labels.
+
+    `offsets_m`: from the look-at point, in the view axes of the chest's rotation `chest`; the third argument is
+    `cam2world`'s matrix.
+    """
+    points = offsets_m @ chest / (geometry.BODY_UNIT_M * geometry.FACE_RADIUS)  # chest axes, face units
+    seen = (points - camera_from_chest_pose[:3, 3]) @ camera_from_chest_pose[:3, :3]
+    return size_px * (seen @ intrinsics().T)[:, :2] / seen[:, 2:]
+
+
+def perspective_translation(crop_camera: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3"]:
+    """SPIN's perspective form of a weak-perspective camera (s, tx, ty) in crop units, p = s X + t.
+
+    A body moved by it (metres) stands before a camera of 5000 px focal length and 224 px, 10 to 60 m away.
+    """
+    scale, tx, ty = crop_camera
+    return np.array([tx / scale, ty / scale, 2 * SPIN_FOCAL_PX / (SPIN_SIZE_PX * scale)])
 
 
 def joints_zyx(rotations: Float[np.ndarray, "24 3 3"]) -> Float[np.ndarray, "6 3"]:

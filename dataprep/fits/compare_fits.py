@@ -1,95 +1,136 @@
-"""Compare the body fits on made-up people: `python -m dataprep.fits.compare_fits`; medians and 90 % quantiles.
+"""The body fits side by side: lifter alone, EFT and MAP, with and without world landmarks and the head tie.
 
-The people are drawn as in training but from a stream of their own, seen through the measured detector. Heads are tied
-to the truth turned by 3 degrees, as a 3DMM would report it.
+Errors are against the truth, not against the noisy points that were fitted. Lengths in pictures are pixels of a crop of
+224 px; rotations and joints are in the view frame (models.lifter).
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
+from jaxtyping import Float
+from torch import Tensor
 
 from dataprep.fits.body_fit import BodyFit, finish
-from dataprep.fits.detector import Exemplars, ExtraNoise, load_detector, observe
 from dataprep.fits.eft import EftConfig, ExemplarTuner
 from dataprep.fits.head_tie import neck_head_covariance, tie_head
 from dataprep.fits.map_body import MapConfig, fit_map
-from dataprep.fits.people import People, sample_people
-from dataprep.geometry import PORTRAIT_SIDE_M
+from dataprep.fits.reprojection import target_of
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import LifterInput, TrainedLifter, load_lifter
+from dataprep.models.lifter import POINTS, LifterInput, TrainedLifter, normalise
 from dataprep.models.rotations import angle_between_rad
-from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 
-_HEAD_NOISE_DEG = 3.0
-
-
-def errors(fits: list[BodyFit], people: People, seen: Exemplars, body: BodyPoints) -> dict[str, np.ndarray]:
-    """Per person: head and chest (deg); neck joint and key points (% of the portrait's side); scale (%)."""
-    rotations = torch.from_numpy(np.stack([fit.rotations for fit in fits])).float()
-    posed = body(rotations, torch.from_numpy(np.stack([fit.betas for fit in fits])))
-    angle = torch.rad2deg(angle_between_rad(posed.rotations, people.posed.rotations))
-    camera = torch.from_numpy(np.stack([fit.camera_px for fit in fits]))
-    true_scale = seen.scale * seen.inputs.scale_px
-    side = PORTRAIT_SIDE_M * true_scale
-    true_neck = seen.inputs.centre_px + seen.inputs.scale_px[:, None] * seen.neck
-    neck = camera[:, :1] * posed.joints[:, NECK, :2] + camera[:, 1:] - true_neck
-    return {
-        "head": angle[:, HEAD].numpy(),
-        "chest": angle[:, CHEST].numpy(),
-        "neck": (100 * neck.norm(dim=-1) / side).numpy(),
-        "scale": (100 * (camera[:, 0] / true_scale - 1).abs()).numpy(),
-        "points": 100 * np.array([fit.rmse_px for fit in fits]) / side.numpy(),
-    }
+METHODS = ("lifter", "eft", "map")
+METRICS = {
+    "truth_px": "projected points against true ones, px of 224",
+    "points_px": "projected points against detected ones, px of 224",
+    "upper_mm": "upper-body joints from the neck, mm",
+    "head_deg": "head, degrees",
+    "chest_deg": "chest, degrees",
+}
+_TRUNK = (CHEST, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)
+_ARMS = {18: "left_elbow", 19: "right_elbow", 20: "left_wrist", 21: "right_wrist"}  # count where they are seen
+_UPPER = (*_TRUNK, *_ARMS)
+_HEAD_SIGMA_DEG = 3.0  # the camera stage's
 
 
-def tied_head_deg(fits: list[BodyFit], people: People, lifter: TrainedLifter, rng: np.random.Generator) -> np.ndarray:
-    """Head error after the tie to a noisy measurement of the true head."""
-    out, covariance = [], neck_head_covariance(lifter.residual_chol)
-    for fit, truth in zip(fits, people.posed.rotations[:, HEAD].double().numpy(), strict=True):
-        noise = Rotation.from_rotvec(np.radians(_HEAD_NOISE_DEG) * rng.normal(size=3)).as_matrix()
-        tie = tie_head(fit.rotations.astype(np.float64), truth @ noise, covariance, np.radians(_HEAD_NOISE_DEG))
-        tied = torch.from_numpy(tie.rotations).float()[None]
-        posed = lifter.network.body(tied, torch.from_numpy(fit.betas)[None])
-        out.append(Rotation.from_matrix(posed.rotations[0, HEAD].double().numpy().T @ truth).magnitude())
-    return np.degrees(out)
+class Scene(NamedTuple):
+    """People with detected points and the truth about them; pixels are those of `inputs`."""
+
+    inputs: LifterInput
+    points_px: Float[Tensor, "b 23 2"]  # where a faultless detector puts the points
+    crop_px: Float[Tensor, " b"]  # pixels of a 224 px crop in one pixel
+    joints_m: Float[Tensor, "b 24 3"]  # from the neck
+    head: Float[Tensor, "b 3 3"]  # global rotations
+    chest: Float[Tensor, "b 3 3"]
+    measured_head: Float[np.ndarray, "b 3 3"]  # what the head is tied to
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=99)
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(options.seed)
-    lifter = load_lifter(load_body())
-    body = lifter.network.body
-    people = sample_people(rng, options.count, body)
-    seen = observe(rng, people, body, load_detector(), ExtraNoise())
+@dataclass(frozen=True)
+class Comparison:
+    """One line of the table; `errors` has an array over people for every metric."""
+
+    method: str
+    world: bool
+    tied: bool
+    errors: Mapping[str, Float[np.ndarray, " b"]]
+
+
+def compare(
+    scene: Scene, lifter: TrainedLifter, config: EftConfig, advance: Callable[[int], None] = lambda fits: None
+) -> list[Comparison]:
+    """Twelve lines: every method, with and without world landmarks, with and without the head tie.
+
+    `advance` is told the number of fits as they finish.
+    """
+    lines = []
+    for world in (True, False):
+        inputs = scene.inputs if world else without_world(scene.inputs)
+        chol = lifter.residual_chol if world else lifter.worldless_chol
+        for method, fits in _fits(inputs, lifter, chol, config, advance).items():
+            for tied in (False, True):
+                rotations = _tied(fits, scene, chol) if tied else np.stack([fit.rotations for fit in fits])
+                lines.append(Comparison(method, world, tied, _errors(fits, rotations, scene, lifter.network.body)))
+    return lines
+
+
+def without_world(inputs: LifterInput) -> LifterInput:
+    """The same points as a detector reports them that knows pictures only."""
+    points_px = inputs.centre_px[:, None] + inputs.scale_px[:, None, None] * inputs.points
+    return normalise(points_px, torch.zeros_like(inputs.world), inputs.visible)
+
+
+def _fits(
+    inputs: LifterInput, lifter: TrainedLifter, chol: Tensor, config: EftConfig, advance: Callable[[int], None]
+) -> dict[str, list[BodyFit]]:
+    body, count = lifter.network.body, len(inputs.points)
     with torch.no_grad():
-        start = lifter.network(seen.inputs)
-    nothing = torch.zeros(options.count)
-    tuner = ExemplarTuner(lifter.network, body, EftConfig())
-    exemplars = [LifterInput(*(tensor[i : i + 1] for tensor in seen.inputs)) for i in range(options.count)]
-    methods = {
-        "lifter": lambda: finish("lifter", start, seen.inputs, body, 0, nothing, nothing > 0),
-        "eft": lambda: [tuner.fit(exemplar) for exemplar in exemplars],
-        "map": lambda: fit_map(start, seen.inputs, body, lifter.residual_chol, MapConfig()),
+        start = lifter.network(inputs)
+    nothing = torch.zeros(count)
+    fits = {"lifter": finish("lifter", start, inputs, target_of(inputs), body, 0, nothing, nothing > 0), "eft": []}
+    tuner = ExemplarTuner(lifter.network, body, config)
+    for i in range(count):
+        fits["eft"].append(tuner.fit(LifterInput(*(tensor[i : i + 1] for tensor in inputs))))
+        advance(1)
+    return fits | {"map": fit_map(start, inputs, body, chol, MapConfig())}
+
+
+def _tied(fits: list[BodyFit], scene: Scene, chol: Tensor) -> Float[np.ndarray, "b 24 3 3"]:
+    covariance, sigma = neck_head_covariance(chol), np.radians(_HEAD_SIGMA_DEG)
+    return np.stack(
+        [
+            tie_head(fit.rotations.astype(np.float64), head, covariance, sigma).rotations
+            for fit, head in zip(fits, scene.measured_head, strict=True)
+        ]
+    )
+
+
+def _errors(
+    fits: list[BodyFit], rotations: Float[np.ndarray, "b 24 3 3"], scene: Scene, body: BodyPoints
+) -> dict[str, Float[np.ndarray, " b"]]:
+    posed = body(torch.from_numpy(rotations).float(), torch.from_numpy(np.stack([fit.betas for fit in fits])))
+    camera = torch.from_numpy(np.stack([fit.camera_px for fit in fits]))
+    projected = camera[:, :1, None] * posed.points[..., :2] + camera[:, None, 1:]
+    inputs = scene.inputs
+    detected = inputs.centre_px[:, None] + inputs.scale_px[:, None, None] * inputs.points
+    joints = (posed.joints - posed.joints[:, NECK, None] - scene.joints_m)[:, _UPPER].norm(dim=-1)
+    counted = torch.ones_like(joints, dtype=torch.bool)
+    counted[:, len(_TRUNK) :] = inputs.visible[:, [POINTS.index(name) for name in _ARMS.values()]]
+    errors = {
+        "truth_px": scene.crop_px * _mean((projected - scene.points_px).norm(dim=-1), inputs.visible),
+        "points_px": scene.crop_px * _mean((projected - detected).norm(dim=-1), inputs.visible),
+        "upper_mm": 1000 * _mean(joints, counted),
+        "trunk_mm": 1000 * joints[:, : len(_TRUNK)].mean(1),
+        "head_deg": torch.rad2deg(angle_between_rad(posed.rotations[:, HEAD], scene.head)),
+        "chest_deg": torch.rad2deg(angle_between_rad(posed.rotations[:, CHEST], scene.chest)),
     }
-    for name, method in methods.items():
-        started = time.process_time()
-        fits = method()
-        cost_ms = 1000 * (time.process_time() - started) / options.count
-        table = {**errors(fits, people, seen, body), "tied head": tied_head_deg(fits, people, lifter, rng)}
-        cells = [f"{key} {np.median(value):.2f} / {np.quantile(value, 0.9):.2f}" for key, value in table.items()]
-        print(f"{name:7s}" + "   ".join(cells) + f"   {cost_ms:.0f} cpu ms")
-    return 0
+    return {name: value.double().numpy() for name, value in errors.items()}
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _mean(values: Tensor, counted: Tensor) -> Tensor:
+    return (values * counted).sum(1) / counted.sum(1)

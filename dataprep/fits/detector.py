@@ -31,8 +31,11 @@ from dataprep.models.rotations import matrix_from_axis_angle
 from dataprep.models.smpl import NECK
 
 DETECTOR_PATH = Path(__file__).parents[1] / "models" / "data" / "mediapipe_anny.npz"
+PORTRAIT_CENTRE_M = np.array([0.0, -0.17])  # of a head-and-shoulders picture, from the neck joint
 _P = len(POINTS)
 _FACE_POINTS = 7
+# Errors of a detector that nobody measured, one point's telling nothing of another's: image x y, then world x y z.
+_INDEPENDENT_M = np.array([*[0.010] * (2 * _P), *[0.0175, 0.0175, 0.0325] * _P])
 _ALWAYS_SEEN = np.array([name in ("nose", "left_shoulder", "right_shoulder") for name in POINTS])
 
 
@@ -53,11 +56,14 @@ class ExtraNoise:
     """Spread beyond what was measured, since real photographs vary more than rendered ones; standard deviations."""
 
     severity: float = 0.3  # log of an image's factor on the residuals
+    independent: float = 0.0  # part of the images whose residuals are `_INDEPENDENT_M` instead of the measured ones
     definition_m: float = 0.005
     world_turn_deg: float = 3.0
     world_depth: float = 0.06
     proportion: float = 0.04
     missing: float = 0.04
+    portraits: float = 0.0  # part of the pictures that are squares around head and shoulders
+    worldless: float = 0.0  # part of the people without world points
 
 
 class Exemplars(NamedTuple):
@@ -112,14 +118,18 @@ def observe(
     """Photograph `people` and detect their points; `body` is the one they were posed with, image offsets included."""
     count = len(people.betas)
     factor = np.exp(extra.severity * rng.normal(size=(count, 1)))
-    residual = torch.from_numpy(factor * rng.normal(size=(count, 5 * _P)) @ model.residual_chol.T).float()
-    project, scale, neck = _camera(rng, people)
+    normal = rng.normal(size=(count, 5 * _P))
+    plain = rng.random((count, 1)) < extra.independent
+    errors = np.where(plain, normal * _INDEPENDENT_M, normal @ model.residual_chol.T)
+    residual = torch.from_numpy(factor * errors).float()
+    project, scale, neck = camera_of(rng, people)
     clean = project(people.posed.points)
-    moved = people.posed.points + _in_parts(people, body, extra.definition_m * rng.normal(size=(count, _P, 3)))
+    moved = people.posed.points + in_parts(people, body, extra.definition_m * rng.normal(size=(count, _P, 3)))
     image = project(moved) + scale[:, None, None] * residual[:, : 2 * _P].unflatten(1, (_P, 2))
-    world = moved + _in_parts(people, body, np.broadcast_to(model.world_offset_m, (count, _P, 3)))
+    world = moved + in_parts(people, body, np.broadcast_to(model.world_offset_m, (count, _P, 3)))
     world = _distort(rng, world, extra) + residual[:, 2 * _P :].unflatten(1, (_P, 3))
-    inputs = normalise(image, world, _visibility(rng, image.numpy(), extra.missing))
+    world[torch.from_numpy(rng.random(count) < extra.worldless)] = 0
+    inputs = normalise(image, world, _visibility(rng, image.numpy(), neck.numpy(), extra))
     centre, unit = inputs.centre_px, inputs.scale_px
     return Exemplars(
         inputs,
@@ -129,11 +139,13 @@ def observe(
     )
 
 
-def _camera(rng: np.random.Generator, people: People) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
+def camera_of(
+    rng: np.random.Generator, people: People, distance_m: tuple[float, float] = (4, 10)
+) -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor]:
     """A projector of view-frame points, pixels (focal length = distance) per metre at the neck, the neck's pixel."""
     count = len(people.betas)
     neck = people.posed.joints[:, NECK]
-    distance = torch.from_numpy(rng.uniform(4, 10, count)).float()
+    distance = torch.from_numpy(rng.uniform(*distance_m, count)).float()
     up, aside = np.radians(rng.uniform(-3, 11, count)), np.radians(rng.normal(0, 2.5, count))
     vector = torch.from_numpy(np.stack((up, aside, np.zeros(count)), -1)).float()
     cam_from_view = matrix_from_axis_angle(vector)  # turning +z about x by a positive angle lifts it (y is down)
@@ -148,7 +160,7 @@ def _camera(rng: np.random.Generator, people: People) -> tuple[Callable[[Tensor]
     return project, distance / depth, project(neck[:, None])[:, 0]
 
 
-def _in_parts(people: People, body: BodyPoints, offset_m: np.ndarray) -> Tensor:
+def in_parts(people: People, body: BodyPoints, offset_m: np.ndarray) -> Tensor:
     """Offsets (B, P, 3) of the T pose, turned with the joint that moves each point most."""
     carrier = people.posed.rotations[:, body.mass_KJ.argmax(1)]
     return (carrier @ torch.from_numpy(np.array(offset_m)).float()[..., None])[..., 0]
@@ -167,11 +179,16 @@ def _distort(rng: np.random.Generator, points: Tensor, extra: ExtraNoise) -> Ten
     return world * torch.stack((torch.ones(count), torch.ones(count), depth), -1)[:, None]
 
 
-def _visibility(rng: np.random.Generator, image: np.ndarray, missing: float) -> Bool[Tensor, "b 23"]:
-    """Full bodies, pictures cut somewhere between chest and ankles, and single misses."""
+def _visibility(
+    rng: np.random.Generator, image: np.ndarray, neck: np.ndarray, extra: ExtraNoise
+) -> Bool[Tensor, "b 23"]:
+    """Full bodies, pictures cut somewhere between chest and ankles, portraits of 0.8 to 1 m, and single misses."""
     count = len(image)
     shoulders, feet = image[:, [LEFT_SHOULDER, RIGHT_SHOULDER], 1].mean(1), image[:, 17:19, 1].max(1)
     cut = shoulders + rng.uniform(0.12, 0.95, count) * (feet - shoulders)
     cut = np.where(rng.random(count) < 0.35, cut, np.inf)
-    visible = (image[..., 1] < cut[:, None]) & (rng.random(image.shape[:2]) >= missing)
+    middle = neck + PORTRAIT_CENTRE_M + rng.normal(0, 0.03, (count, 2))
+    half_m = np.where(rng.random(count) < extra.portraits, rng.uniform(0.4, 0.5, count), np.inf)
+    framed = (np.abs(image - middle[:, None]) < half_m[:, None, None]).all(-1)
+    visible = framed & (image[..., 1] < cut[:, None]) & (rng.random(image.shape[:2]) >= extra.missing)
     return torch.from_numpy(visible | _ALWAYS_SEEN)

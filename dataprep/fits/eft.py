@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from dataprep.fits.body_fit import BodyFit, finish
-from dataprep.fits.reprojection import half_crop, leg_loss, loss_2d, loss_49_compat, project
+from dataprep.fits.reprojection import Target, leg_loss, loss_2d, loss_49_compat, project, target_of
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import BodyEstimate, LifterInput
+from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput
 
 
 class Regressor(Protocol):
@@ -33,18 +33,24 @@ class Regressor(Protocol):
 class EftConfig:
     """Constants of the reference, at a learning rate that suits the lifter.
 
-    `stop_loss` is per valid coordinate in crop units: 2e-5 of the published 49-joint mean, re-normalised to 23 valid
-    points. It is also where MediaPipe's measured errors lie; fitting below it makes shape and scale worse.
+    `stop_loss` is in the published unit, the mean over 49 joints that are all seen. Our loss is a mean over the points
+    that are seen, 23 at most, so it stops at `stop_loss` x 49 / 23: 0.7 px in a crop of 224, however many are hidden
+    (the published mean counts hidden joints as met, and so stops the sooner the less there is to see).
     """
 
     learning_rate: float = 1e-5
     max_steps: int = 20
-    stop_loss: float = 4e-5
+    stop_loss: float = 2e-5
     gain: float = 60.0
     weight_2d: float = 5.0
     weight_betas: float = 0.001
     weight_leg: float = 0.005
     compat: bool = False  # the published 49-joint mean without hips and ankles, in the loss and in the stop
+
+    @property
+    def stop(self) -> float:
+        """`stop_loss` in the unit of the loss that is minimised."""
+        return self.stop_loss if self.compat else self.stop_loss * 49 / len(POINTS)
 
 
 EFT_COMPAT = EftConfig(learning_rate=5e-6, max_steps=20, stop_loss=1e-4, compat=True)
@@ -71,21 +77,22 @@ class ExemplarTuner:
 
         `fallback` is set when no pass after the first was better.
         """
-        optimiser = torch.optim.Adam(self._tuned, lr=self.config.learning_rate)
+        optimiser = torch.optim.Adam(self._tuned, lr=self.config.learning_rate, fused=True)
+        target = target_of(exemplar)
         best: BodyEstimate | None = None
         best_loss = first_loss = float("inf")
         best_step = step = 0
         try:
             for step in range(self.config.max_steps + 1):
                 estimate = self.regressor(exemplar)
-                total, l2d = self._loss(estimate, exemplar)
+                total, l2d, projected = self._loss(estimate, target)
                 value = l2d.item()
                 if step == 0:
-                    first_loss = loss_2d(project(estimate, self.body), exemplar).item()
+                    first_loss = loss_2d(projected.detach(), target).item()
                 if best is None or value < best_loss:
                     best = BodyEstimate(*(tensor.detach().clone() for tensor in estimate))
                     best_loss, best_step = value, step
-                if step == self.config.max_steps or value < self.config.stop_loss:
+                if step == self.config.max_steps or value < self.config.stop:
                     break
                 optimiser.zero_grad(set_to_none=True)
                 total.backward()
@@ -94,18 +101,18 @@ class ExemplarTuner:
             self.restore()
         assert best is not None
         fallback = torch.tensor([step > 0 and best_step == 0])
-        return finish("eft", best, exemplar, self.body, step, torch.tensor([first_loss]), fallback)[0]
+        return finish("eft", best, exemplar, target, self.body, step, torch.tensor([first_loss]), fallback)[0]
 
-    def _loss(self, estimate: BodyEstimate, exemplar: LifterInput) -> tuple[Tensor, Tensor]:
-        """The reference's bracket, and its 2D part alone, which the stop is tested on."""
+    def _loss(self, estimate: BodyEstimate, target: Target) -> tuple[Tensor, Tensor, Tensor]:
+        """The reference's bracket, its 2D part alone, which the stop is tested on, and the projected points."""
         config = self.config
         projected = project(estimate, self.body)
-        l2d = (loss_49_compat if config.compat else loss_2d)(projected, exemplar).mean()
-        crop_scale = estimate.camera[:, 0] / half_crop(exemplar)
+        l2d = (loss_49_compat if config.compat else loss_2d)(projected, target).mean()
+        crop_scale = estimate.camera[:, :1] / target.half_crop[..., 0]
         bracket = (
             config.weight_2d * l2d
             + config.weight_betas * estimate.betas.square().mean()
             + torch.exp(-10 * crop_scale).square().mean()
-            + config.weight_leg * leg_loss(projected, exemplar).mean()
+            + config.weight_leg * leg_loss(projected, target).mean()
         )
-        return config.gain * bracket, l2d
+        return config.gain * bracket, l2d, projected

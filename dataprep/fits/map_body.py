@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.fits.body_fit import BodyFit, finish
-from dataprep.fits.reprojection import POINT_SPREAD, loss_2d, project
+from dataprep.fits.reprojection import POINT_SPREAD, loss_2d, project, target_of
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import BodyEstimate, LifterInput
 from dataprep.models.rotations import matrix_from_axis_angle
@@ -47,14 +47,15 @@ def fit_map(
         schedule.step()
     with torch.no_grad():
         fitted = apply_residual(start, z @ residual_chol.T, body)
-        before, after = (loss_2d(project(estimate, body), inputs) for estimate in (start, fitted))
+        target = target_of(inputs)
+        before, after = (loss_2d(project(estimate, body), target) for estimate in (start, fitted))
         worse = ~(after <= before)
         kept = BodyEstimate(
             torch.where(worse[:, None, None, None], start.rotations, fitted.rotations),
             torch.where(worse[:, None], start.betas, fitted.betas),
             torch.where(worse[:, None], start.camera, fitted.camera),
         )
-    return finish("map", kept, inputs, body, config.steps, before, worse)
+    return finish("map", kept, inputs, target, body, config.steps, before, worse)
 
 
 def apply_residual(start: BodyEstimate, residual: Float[Tensor, "b 85"], body: BodyPoints) -> BodyEstimate:

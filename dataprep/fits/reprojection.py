@@ -6,6 +6,8 @@ Shape suffixes: B batch, P = 23 points.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,6 +29,46 @@ _LEGS = tuple((POINTS.index(f"{side}_knee"), POINTS.index(f"{side}_ankle")) for 
 _SHORTEST_SHIN = 1 / 112  # crop units; a shorter one has no direction
 
 
+class Target(NamedTuple):
+    """What a fit compares its projection with: the same for every step, so made once (`target_of`)."""
+
+    points: Float[Tensor, "b 23 2"]  # normalised units
+    half_crop: Float[Tensor, "b 1 1"]  # half the side of EFT's crop square, normalised units
+    weight: Float[Tensor, "b 23"]  # confidence of each seen point, sum 1
+    seen_49: Float[Tensor, "b 23"]  # 1 where the published 49-joint mean has the point
+    compat_49: Float[Tensor, "b 23"]  # the same without hips and ankles
+    shins: tuple[Shin, ...]
+
+
+class Shin(NamedTuple):
+    """A leg that some exemplar of the batch shows below the knee."""
+
+    knee: int
+    ankle: int
+    direction: Float[Tensor, "b 2"]
+    known: Float[Tensor, " b"]  # 1 where knee and ankle are seen and apart
+
+
+def target_of(inputs: LifterInput) -> Target:
+    """The constants of a fit to `inputs`."""
+    weight = _CONFIDENCE * inputs.visible
+    half = half_crop(inputs)
+    return Target(
+        inputs.points,
+        half[:, None, None],
+        weight / weight.sum(1, keepdim=True),
+        (inputs.visible & _IN_COCO).float(),
+        (inputs.visible & _COMPAT).float(),
+        tuple(shin for knee, ankle in _LEGS if (shin := _shin(inputs, half, knee, ankle)).known.any()),
+    )
+
+
+def _shin(inputs: LifterInput, half: Tensor, knee: int, ankle: int) -> Shin:
+    direction = inputs.points[:, ankle] - inputs.points[:, knee]
+    known = inputs.visible[:, knee] & inputs.visible[:, ankle] & (direction.norm(dim=-1) > _SHORTEST_SHIN * half)
+    return Shin(knee, ankle, direction, known.float())
+
+
 def project(estimate: BodyEstimate, body: BodyPoints) -> Float[Tensor, "b 23 2"]:
     """Weak-perspective projection of the key points, normalised units."""
     points = body(estimate.rotations, estimate.betas).points
@@ -41,34 +83,31 @@ def half_crop(inputs: LifterInput) -> Float[Tensor, " b"]:
     return _CROP_MARGIN / 2 * (high - low).amax(1)
 
 
-def loss_2d(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+def loss_2d(projected: Float[Tensor, "b 23 2"], target: Target) -> Float[Tensor, " b"]:
     """Confidence-weighted mean squared error per valid coordinate, crop units."""
-    weight = _CONFIDENCE * inputs.visible
-    squared = ((projected - inputs.points) / half_crop(inputs)[:, None, None]).square().sum(-1)
-    return (weight * squared).sum(1) / (2 * weight.sum(1))
+    return 0.5 * (target.weight * _squared(projected, target)).sum(1)
 
 
-def loss_49(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+def loss_49(projected: Float[Tensor, "b 23 2"], target: Target) -> Float[Tensor, " b"]:
     """The published form: plain mean over 49 x 2 coordinates, absent joints counting as zero error."""
-    squared = ((projected - inputs.points) / half_crop(inputs)[:, None, None]).square().sum(-1)
-    return (squared * (inputs.visible & _IN_COCO)).sum(1) / (49 * 2)
+    return (target.seen_49 * _squared(projected, target)).sum(1) / (49 * 2)
 
 
-def loss_49_compat(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+def loss_49_compat(projected: Float[Tensor, "b 23 2"], target: Target) -> Float[Tensor, " b"]:
     """What EFT's own code minimises: the 49-joint mean with hips and ankles left out."""
-    squared = ((projected - inputs.points) / half_crop(inputs)[:, None, None]).square().sum(-1)
-    return (squared * (inputs.visible & _COMPAT)).sum(1) / (49 * 2)
+    return (target.compat_49 * _squared(projected, target)).sum(1) / (49 * 2)
 
 
-def leg_loss(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, " b"]:
+def _squared(projected: Tensor, target: Target) -> Tensor:
+    return ((projected - target.points) / target.half_crop).square().sum(-1)
+
+
+def leg_loss(projected: Float[Tensor, "b 23 2"], target: Target) -> Float[Tensor, " b"]:
     """1 - cosine between fitted and seen shin directions, summed over legs whose knee and ankle are seen."""
     total = torch.zeros(len(projected))
-    for knee, ankle in _LEGS:
-        seen = inputs.points[:, ankle] - inputs.points[:, knee]
-        fitted = projected[:, ankle] - projected[:, knee]
-        known = inputs.visible[:, knee] & inputs.visible[:, ankle]
-        known = known & (seen.norm(dim=-1) > _SHORTEST_SHIN * half_crop(inputs))
-        total = total + known * (1 - torch.cosine_similarity(fitted, seen, dim=-1))
+    for shin in target.shins:
+        fitted = projected[:, shin.ankle] - projected[:, shin.knee]
+        total = total + shin.known * (1 - torch.cosine_similarity(fitted, shin.direction, dim=-1))
     return total
 
 
@@ -76,11 +115,6 @@ def rmse_px(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Te
     """Root mean squared distance of visible points in source pixels."""
     squared = (projected - inputs.points).square().sum(-1)
     return ((squared * inputs.visible).sum(1) / inputs.visible.sum(1)).sqrt() * inputs.scale_px
-
-
-def estimated_points_px(projected: Float[Tensor, "b 23 2"], inputs: LifterInput) -> Float[Tensor, "b 23 2"]:
-    """Projected points in source pixels."""
-    return inputs.centre_px[:, None] + inputs.scale_px[:, None, None] * projected
 
 
 assert int(_IN_COCO.sum()) == _COCO_LIMBS_AND_FACE

@@ -49,53 +49,56 @@ class BodyPoints:
 
     def rest_joints(self, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b 24 3"]:
         """Joints of the shaped body in T pose, metres."""
-        return self.joints_J3 + torch.einsum("jcs,bs->bjc", self.joint_dirs, betas)
+        return self.joints_J3 + (betas @ self.joint_dirs.flatten(0, 1).T).unflatten(1, self.joints_J3.shape)
 
     def joint_position(
         self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"], joint: int
     ) -> Float[Tensor, "b 3"]:
-        """Posed position of one joint, metres: walks only the chain that carries it."""
-        rest = self.rest_joints(betas)
-        chain = [joint]
-        while PARENTS[chain[-1]] >= 0:
-            chain.append(PARENTS[chain[-1]])
-        chain.reverse()
-        turned, position = rotations[:, 0], rest[:, 0]
-        for parent, child in itertools.pairwise(chain):
-            position = position + (turned @ (rest[:, child] - rest[:, parent])[..., None])[..., 0]
-            turned = turned @ rotations[:, child]
-        return position
+        """Posed position of one joint, metres: walks only the chain that carries it, from its end."""
+        chain = _chain_to(joint)
+        bones = _bones(self.rest_joints(betas))
+        position = bones[:, joint, :, None]
+        for above in reversed(chain[:-1]):
+            position = torch.baddbmm(bones[:, above, :, None], rotations[:, above], position)
+        return position[..., 0]
 
     def __call__(self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]) -> PosedPoints:
         """Pose the body; `rotations` are local, the root's first."""
         rest = self.rest_joints(betas)
         global_rotations, joints = forward_kinematics(rotations, rest)
-        offset = joints - (global_rotations @ rest[..., None])[..., 0]
-        moment = self.moment_KJ3 + torch.einsum("kjcs,bs->bkjc", self.moment_dirs, betas)
+        offset = joints - (global_rotations * rest[..., None, :]).sum(-1)
+        moment = self.moment_KJ3 + (betas @ self.moment_dirs.flatten(0, 2).T).unflatten(1, self.moment_KJ3.shape)
         if self.moment_pose is not None:
             eye = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
             feature = (rotations[:, 1:] - eye).flatten(1)
             moment = moment + torch.einsum("kjcp,bp->bkjc", self.moment_pose, feature)
-        points = torch.einsum("bjac,bkjc->bka", global_rotations, moment) + self.mass_KJ @ offset
+        points = (global_rotations.transpose(1, 2).flatten(2) @ moment.flatten(2).mT).mT + self.mass_KJ @ offset
         return PosedPoints(joints, global_rotations, points)
 
 
 def forward_kinematics(
     rotations: Float[Tensor, "b 24 3 3"], rest_joints: Float[Tensor, "b 24 3"]
 ) -> tuple[Float[Tensor, "b 24 3 3"], Float[Tensor, "b 24 3"]]:
-    """Global rotations and posed joints, one batched product per level of the tree."""
-    global_by_joint: list[Tensor] = [rotations[:, 0]] * len(PARENTS)
-    joint_by_joint: list[Tensor] = [rest_joints[:, 0]] * len(PARENTS)
-    for level in _LEVELS:
-        parents = [PARENTS[j] for j in level]
-        parent_rotation = torch.stack([global_by_joint[p] for p in parents], 1)
-        bone = rest_joints[:, level] - rest_joints[:, parents]
-        moved = torch.stack([joint_by_joint[p] for p in parents], 1) + (parent_rotation @ bone[..., None])[..., 0]
-        turned = parent_rotation @ rotations[:, level]
-        for position, joint in enumerate(level):
-            global_by_joint[joint] = turned[:, position]
-            joint_by_joint[joint] = moved[:, position]
-    return torch.stack(global_by_joint, 1), torch.stack(joint_by_joint, 1)
+    """Global rotations and posed joints, one batched product of 4 x 4 transforms per level of the tree.
+
+    Few and large steps: inside a fit, with gradients, the number of tensor operations is what costs.
+    """
+    device = rotations.device
+    last_row = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=rotations.dtype, device=device)
+    upper = torch.cat((rotations, _bones(rest_joints)[..., None]), -1)
+    parent_from_joint = torch.cat((upper, last_row.expand(len(rotations), len(PARENTS), 1, 4)), -2)
+    levels = parent_from_joint.index_select(1, _BY_LEVEL.to(device)).split(_LEVEL_SIZES, 1)
+    posed = [levels[0]]
+    for level, above in zip(levels[1:], _PLACE_OF_PARENT, strict=True):
+        posed.append(posed[-1].index_select(1, above.to(device)) @ level)
+    frame_from_joint = torch.cat(posed, 1).index_select(1, _PLACE_BY_LEVEL.to(device))
+    return frame_from_joint[..., :3, :3], frame_from_joint[..., :3, 3]
+
+
+def _bones(rest_joints: Tensor) -> Tensor:
+    """From each joint's parent to it (the root: from the origin), at rest."""
+    parents = rest_joints.index_select(1, _PARENTS_BELOW_ROOT.to(rest_joints.device))
+    return rest_joints - torch.nn.functional.pad(parents, (0, 0, 1, 0))
 
 
 def body_points(model: BodyModel, names: tuple[str, ...]) -> BodyPoints:
@@ -124,11 +127,24 @@ def _tensor(array: np.ndarray) -> Tensor:
     return torch.as_tensor(array, dtype=torch.float32)
 
 
+def _chain_to(joint: int) -> list[int]:
+    """Joints from the root to `joint`."""
+    chain = [joint]
+    while PARENTS[chain[-1]] >= 0:
+        chain.append(PARENTS[chain[-1]])
+    return chain[::-1]
+
+
 def _levels() -> list[list[int]]:
-    depth = [0] * len(PARENTS)
-    for joint, parent in enumerate(PARENTS):
-        depth[joint] = depth[parent] + 1 if parent >= 0 else 0
-    return [[j for j, d in enumerate(depth) if d == level] for level in range(1, max(depth) + 1)]
+    depths = [len(_chain_to(joint)) for joint in range(len(PARENTS))]
+    return [[j for j, d in enumerate(depths) if d == level] for level in range(1, max(depths) + 1)]
 
 
-_LEVELS = _levels()
+_LEVELS = _levels()  # the root, its children, theirs
+_LEVEL_SIZES = [len(level) for level in _LEVELS]
+_PARENTS_BELOW_ROOT = torch.tensor(PARENTS[1:])
+_BY_LEVEL = torch.tensor([j for level in _LEVELS for j in level])
+_PLACE_BY_LEVEL = _BY_LEVEL.argsort()
+_PLACE_OF_PARENT = [
+    torch.tensor([above.index(PARENTS[j]) for j in level]) for above, level in itertools.pairwise(_LEVELS)
+]

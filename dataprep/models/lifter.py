@@ -4,7 +4,8 @@ It plays the part that HMR plays in EFT: a feed-forward regressor whose weights 
 holds no evidence beyond its key points, and it belongs to one body model (its sha256 is in the weights file).
 
 Normalised units: 2D points and world points are divided by one body-size measure taken from the world points, so that
-both are "about metres"; the origin is the midpoint of the shoulders. Rotations are in the *view frame*: cam axes
+both are "about metres"; the origin is the midpoint of the shoulders. World points may be absent (zeros): the size is
+then the same measure in the picture, and the regressor's errors grow. Rotations are in the *view frame*: cam axes
 (x right, y down, z forward) turned so that z runs along the ray to the neck, which is all that a photograph of
 unknown focal length can tell, and what a portrait camera that looks at the subject needs.
 Shape suffixes: B batch, P = 23 points.
@@ -73,20 +74,27 @@ def normalise(
 ) -> LifterInput:
     """Centre on the shoulders and scale by the body; pixels per unit come from matching 2D to world x, y.
 
-    Only visible points take part in the match; the shoulders are used for the centre in any case.
+    Only visible points take part in the match; the shoulders are used for the centre in any case. World points that
+    are all zero count as absent.
     """
+    centre = points_px[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(1)
+    known = world_m.abs().amax((1, 2)) > 0
     world = world_m - world_m[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(1, keepdim=True)
-    ears = world[:, [LEFT_EAR, RIGHT_EAR]].mean(1)
-    width = (world[:, LEFT_SHOULDER] - world[:, RIGHT_SHOULDER]).norm(dim=-1)
-    world = world * (_BODY_SIZE_M / (width + ears.norm(dim=-1)).clamp_min(1e-6))[:, None, None]
+    world = world * (_BODY_SIZE_M / _body_size(world))[:, None, None]
     weight = visible.to(points_px.dtype)[..., None]
     total = weight.sum(1, keepdim=True).clamp_min(1)
     flat = world[..., :2] - (weight * world[..., :2]).sum(1, keepdim=True) / total
     image = points_px - (weight * points_px).sum(1, keepdim=True) / total
     scale = (weight * flat * image).sum((1, 2)) / (weight * flat * flat).sum((1, 2)).clamp_min(1e-9)
-    scale = scale.clamp_min(1e-6)
-    centre = points_px[:, [LEFT_SHOULDER, RIGHT_SHOULDER]].mean(1)
+    scale = torch.where(known, scale, _body_size(points_px - centre[:, None]) / _BODY_SIZE_M).clamp_min(1e-6)
     return LifterInput((points_px - centre[:, None]) / scale[:, None, None], world, visible, centre, scale)
+
+
+def _body_size(points: Float[Tensor, "b 23 d"]) -> Float[Tensor, " b"]:
+    """Shoulder width plus shoulder-to-ear distance of points about the middle of the shoulders."""
+    ears = points[:, [LEFT_EAR, RIGHT_EAR]].mean(1)
+    width = (points[:, LEFT_SHOULDER] - points[:, RIGHT_SHOULDER]).norm(dim=-1)
+    return (width + ears.norm(dim=-1)).clamp_min(1e-6)
 
 
 def from_mediapipe(
@@ -157,7 +165,8 @@ class TrainedLifter:
     """Weights plus what a fit needs to know about them.
 
     `residual_chol` (85, 85): Cholesky factor of the covariance of what the lifter leaves unexplained on held-out
-    people, over (24 local rotation vectors, 10 betas, log scale, neck x, neck y in normalised units).
+    people, over (24 local rotation vectors, 10 betas, log scale, neck x, neck y in normalised units);
+    `worldless_chol` is the same for people without world points.
     `point_offsets_m` (23, 3): where MediaPipe puts its points relative to the body model's regressors, in T pose.
     """
 
@@ -165,15 +174,22 @@ class TrainedLifter:
     sha256: str
     meta: Mapping[str, Any]
     residual_chol: Tensor
+    worldless_chol: Tensor
     point_offsets_m: np.ndarray
 
 
 def save_lifter(
-    path: Path, network: Lifter, residual_chol: Tensor, offsets_m: np.ndarray, meta: dict[str, Any]
+    path: Path,
+    network: Lifter,
+    residual_chol: Tensor,
+    worldless_chol: Tensor,
+    offsets_m: np.ndarray,
+    meta: dict[str, Any],
 ) -> None:
     """Write plain arrays: weights as float16, the rest as float32, and `meta` as JSON."""
     arrays = {f"net/{key}": value.numpy().astype(np.float16) for key, value in network.state_dict().items()}
     arrays["residual_chol"] = residual_chol.numpy().astype(np.float32)
+    arrays["worldless_chol"] = worldless_chol.numpy().astype(np.float32)
     arrays["point_offsets_m"] = np.asarray(offsets_m, np.float32)
     arrays["meta"] = np.array(json.dumps(meta, sort_keys=True))
     np.savez_compressed(path, **arrays)
@@ -188,7 +204,7 @@ def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:
             arrays = {key: archive[key] for key in archive.files}
         meta = json.loads(str(arrays["meta"]))
         state = {k[4:]: torch.from_numpy(v.astype(np.float32)) for k, v in arrays.items() if k.startswith("net/")}
-        chol, offsets = torch.from_numpy(arrays["residual_chol"]), arrays["point_offsets_m"]
+        chol, worldless, offsets = (arrays[key] for key in ("residual_chol", "worldless_chol", "point_offsets_m"))
     except FileNotFoundError as missing:
         raise AssetError(f"lifter {path.name}: no such file in {path.parent}; {command}") from missing
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as broken:
@@ -201,4 +217,5 @@ def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:
     network = Lifter(body_points(body, POINT_NAMES).with_offsets(offsets), meta["hidden"], state["mean_sixd"])
     network.load_state_dict(state)
     network.eval()
-    return TrainedLifter(network, hashlib.sha256(data).hexdigest(), meta, chol, offsets)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return TrainedLifter(network, sha256, meta, torch.from_numpy(chol), torch.from_numpy(worldless), offsets)

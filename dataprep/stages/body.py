@@ -64,7 +64,7 @@ class Body(Stage):
     """
 
     name: ClassVar[str] = "body"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect")
     columns: ClassVar[tuple[Column, ...]] = (
         floats("smpl_betas", (10,), "body shape coefficients of the named body model", unit="standard deviation"),
@@ -78,6 +78,14 @@ class Body(Stage):
         ),
         floats("body_camera", (3,), "s px/m, ox px, oy px: u = s X + ox, v = s Y + oy", frame="source"),
         floats("smpl_joints_px", (24, 2), "projected SMPL joints of the first fit", unit="px", frame="source"),
+        floats(
+            "smpl_joints_cam_m",
+            (24, 3),
+            "posed SMPL joints of the first fit, translation zero",
+            unit="m",
+            frame="cam",
+            released=False,
+        ),
         floats("neck_cam_m", (3,), "posed neck joint, translation zero", unit="m", frame="cam"),
         floats("chest_rotation_cam", (3, 3), "global rotation of joint 9; columns are the chest's axes", frame="cam"),
         Column("body_fit_rmse", FLOAT, "root mean square distance of visible key points", unit="px", frame="source"),
@@ -220,14 +228,15 @@ def body_columns(fit: BodyFit, inputs: LifterInput, tools: BodyTools) -> dict[st
     """The stage's columns from one fit."""
     rotvecs = axis_angle_from_matrix(torch.from_numpy(fit.rotations)).numpy()
     rotations, betas = torch.from_numpy(fit.rotations)[None], torch.from_numpy(fit.betas)[None]
-    neck = tools.points.joint_position(rotations, betas, NECK)[0]
+    joints = tools.points(rotations, betas).joints[0].numpy()
     return tools.constants | {
         "smpl_betas": fit.betas,
         "smpl_global_orient": rotvecs[0],
         "smpl_body_pose_first": rotvecs[1:],
         "body_camera": fit.camera_px,
         "smpl_joints_px": fit.joints_px,
-        "neck_cam_m": neck.numpy(),
+        "smpl_joints_cam_m": joints,
+        "neck_cam_m": joints[NECK],
         "chest_rotation_cam": chest_rotation(fit.rotations.astype(np.float64)),
         "body_fit_rmse": fit.rmse_px,
         "body_fit_rmse_relative": fit.rmse_px / (float(fit.camera_px[0]) * PORTRAIT_SIDE_M),

@@ -10,7 +10,9 @@ from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
 from dataprep.fits.camera import (
+    POSED_JOINTS,
     cam2world,
+    generator_pixels,
     global_rotation,
     intrinsics,
     joints_zyx,
@@ -25,6 +27,7 @@ from dataprep.schema import BOOL, FLOAT, Column, floats
 from dataprep.stages.base import Item, Result, Stage
 
 _RAD = {"unit": "rad"}
+_SIZE_PX = 512  # of the portrait
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Camera(Stage):
     """Adds the tied pose, both cameras, the six joint angles and EG3D's 25 numbers."""
 
     name: ClassVar[str] = "camera"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("body", "crop", "face")
     columns: ClassVar[tuple[Column, ...]] = (
         floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad", frame="parent joint"),
@@ -46,6 +49,10 @@ class Camera(Stage):
                **_RAD),
         floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit", frame="chest, about the look-at"),
         floats("intrinsics", (3, 3), "normalised by the image size", unit="image size", frame="portrait"),
+        Column("generator_camera_rms", FLOAT, "joints 12-17 as the generator's camera (12 degrees, 2.23 m) shows them "
+               "by labels alone, against the fitted camera: root mean square distance", unit="px", frame="portrait"),
+        floats("generator_camera_shift", (2,), "mean of those displacements, what a translation would take away; the "
+               "rest is perspective", unit="px", frame="portrait"),
         Column("yaw", FLOAT, "head yaw in the portrait, positive towards image right", frame="portrait", unit="rad"),
         Column("pitch", FLOAT, "head pitch in the portrait, positive = looking up", frame="portrait", unit="rad"),
         Column("roll", FLOAT, "head roll in the portrait, towards image right", frame="portrait", unit="rad"),
@@ -68,11 +75,23 @@ class Camera(Stage):
         return Result(columns=_columns(tied, head_from_face, row, self.tie_head))
 
 
+def _generator_residual(row: Any, chest: np.ndarray, look_at: np.ndarray, portrait: np.ndarray) -> np.ndarray:
+    """Displacements (6, 2) of joints 12-17 from the fitted camera's place to the generator's, px of 512."""
+    joints = row["smpl_joints_cam_m"][list(POSED_JOINTS)].astype(np.float64)
+    shown = generator_pixels(joints - look_at, chest, cam2world(portrait), _SIZE_PX)
+    scale, *offset = row["body_camera"].astype(np.float64)
+    portrait_from_source = geometry.crop_from_source(
+        row["crop_centre_px"].astype(np.float64), float(row["crop_side_px"]), float(row["crop_roll_rad"]), _SIZE_PX
+    )
+    return shown - geometry.transform(portrait_from_source, scale * joints[:, :2] + offset)
+
+
 def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool) -> dict[str, Any]:
     chest = global_rotation(tied.rotations, CHEST)
     portrait = pitch_yaw(chest)
     portrait_from_source = turn_in_picture(-float(row["crop_roll_rad"]))
     look_at = row["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * chest[:, 1]
+    residual = _generator_residual(row, chest, look_at, portrait)
     pelvis = np.append((row["smpl_joints_px"][0] - row["body_camera"][1:]) / row["body_camera"][0], 0.0)
     look_at = portrait_from_source @ (look_at - pelvis) + pelvis  # SMPL's orientation turns the body about its pelvis
     head_pitch, head_yaw = pitch_yaw_of_head(head_from_face)
@@ -85,6 +104,8 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
         "joints_zyx": joints_zyx(tied.rotations),
         "cam2world": cam2world(portrait),
         "intrinsics": intrinsics(),
+        "generator_camera_rms": np.sqrt(np.square(residual).sum(1).mean()),
+        "generator_camera_shift": residual.mean(0),
         "yaw": head_yaw,
         "pitch": head_pitch,
         "roll": roll_of(head_from_face),

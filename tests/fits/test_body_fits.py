@@ -7,10 +7,10 @@ from dataprep.fits.detector import DetectorModel, Exemplars, ExtraNoise, load_de
 from dataprep.fits.eft import EftConfig, ExemplarTuner
 from dataprep.fits.map_body import MapConfig, apply_residual, fit_map
 from dataprep.fits.people import People, sample_people
-from dataprep.fits.reprojection import half_crop, loss_2d, loss_49, project
+from dataprep.fits.reprojection import half_crop, leg_loss, loss_2d, loss_49, loss_49_compat, project, target_of
 from dataprep.fits.train_lifter import TrainConfig, residual_cholesky, train, training_loss
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
+from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput, TrainedLifter, load_lifter
 from dataprep.models.rotations import angle_between_rad
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 
@@ -69,8 +69,29 @@ def test_crop_units_by_hand() -> None:
     off = points.clone()
     off[0, 0, 1] = 0.06
     off[0, 5] = 9.0  # unseen: does not count
-    assert float(loss_2d(off, inputs)) == pytest.approx(0.01 / 4)
-    assert float(loss_49(off, inputs)) == pytest.approx(0.01 / 98)
+    assert float(loss_2d(off, target_of(inputs))) == pytest.approx(0.01 / 4)
+    assert float(loss_49(off, target_of(inputs))) == pytest.approx(0.01 / 98)
+
+
+def test_hips_and_shins_count_where_they_are_seen() -> None:
+    """EFT leaves hips out; we use them when they are seen, at a limb's confidence. A shin is a direction."""
+    visible = torch.zeros(1, 23, dtype=torch.bool)
+    nose, hip, knee, ankle = (POINTS.index(n) for n in ("nose", "left_hip", "left_knee", "left_ankle"))
+    visible[0, [nose, hip, knee, ankle]] = True
+    points = torch.zeros(1, 23, 2)
+    points[0, [hip, knee, ankle], 1] = torch.tensor([0.5, 0.75, 1.0])
+    inputs = LifterInput(points, torch.zeros(1, 23, 3), visible, torch.zeros(1, 2), torch.ones(1))
+    off = points.clone()
+    off[0, hip, 0] = 0.06  # a tenth of half the crop, which is 0.6
+    share = (0.5 / 1.4) ** 2 / (1 + 3 * (0.5 / 1.4) ** 2)
+    assert float(loss_2d(off, target_of(inputs))) == pytest.approx(0.01 / 2 * share)
+    assert float(loss_49_compat(off, target_of(inputs))) == 0
+    turned = points.clone()
+    turned[0, ankle] = turned[0, knee] + torch.tensor([0.25, 0.0])  # a right angle
+    assert float(leg_loss(turned, target_of(inputs))) == pytest.approx(1)
+    visible[0, hip] = visible[0, ankle] = False
+    assert float(loss_2d(off, target_of(inputs))) == 0
+    assert float(leg_loss(turned, target_of(inputs))) == 0
 
 
 def test_eft_restores_weights_bit_for_bit_and_ignores_history(
@@ -106,7 +127,8 @@ def test_eft_lowers_the_loss_and_stops_at_the_noise_level(
     assert free.loss_after < free.loss_before
     assert free.iterations == 4
     assert not free.fallback
-    easy = ExemplarTuner(lifter.network, points, EftConfig(stop_loss=free.loss_before * 1.01)).fit(exemplar)
+    reached = EftConfig(stop_loss=free.loss_before * 1.01 * 23 / 49)  # in the published unit
+    easy = ExemplarTuner(lifter.network, points, reached).fit(exemplar)
     assert easy.iterations == 0
     assert easy.loss_after == pytest.approx(easy.loss_before)
 
@@ -185,6 +207,9 @@ def test_residual_covariance_is_that_of_the_residuals(
 ) -> None:
     """Full rank, and of plausible size for head and scale."""
     factor = residual_cholesky(lifter.network, points, detector, TrainConfig(), 256)
+    blind = residual_cholesky(lifter.network, points, detector, TrainConfig(), 256, worldless=True)
+    arms = slice(3 * 16, 3 * 20)  # shoulders and elbows: their depth is in the world points alone
+    assert float((blind[arms] ** 2).sum()) > 1.2 * float((factor[arms] ** 2).sum())
     head = float((factor[3 * HEAD : 3 * HEAD + 3] ** 2).sum().sqrt())
     assert 0.02 < head < 0.5  # radians
     assert (torch.diagonal(factor) > 0).all()

@@ -6,19 +6,24 @@ from dataprep import geometry
 from dataprep.fits.camera import (
     CANONICAL_ZYX,
     PORTRAIT_RADIUS,
+    POSED_JOINTS,
     cam2world,
     camera_direction,
     canonical_rotation,
+    generator_pixels,
     global_rotation,
     intrinsics,
     joints_zyx,
+    perspective_translation,
     pitch_yaw,
     rotations_from_joints_zyx,
     turn_in_picture,
     view_from_cam,
     view_from_pitch_yaw,
 )
-from dataprep.models.smpl import CHEST, HEAD
+from dataprep.fits.people import sample_people
+from dataprep.models.body_points import body_points
+from dataprep.models.smpl import CHEST, HEAD, load_body
 from dataprep.stages.crop import portrait_square
 
 FRONTAL = np.diag([1.0, -1.0, -1.0])
@@ -67,6 +72,33 @@ def test_cam2world_looks_at_the_origin_with_the_portrait_field_of_view() -> None
     corner = intrinsics() @ (world_to_cam @ [*(half_side * matrix[:3, 0]), 1])[:3]
     np.testing.assert_allclose(corner[:2] / corner[2], [1.0, 0.5], atol=1e-9)  # image right edge
     assert matrix[1, 1] < 0  # y of the camera points down
+
+
+def test_the_generators_camera_by_hand() -> None:
+    """A point 0.1 m to a frontal person's left and a tenth of the distance nearer than the look-at point."""
+    matrix = cam2world(pitch_yaw(FRONTAL))
+    offsets = np.array([[0.0, 0, 0], [0.1, -0.05, -0.1 * geometry.BODY_UNIT_M]])  # view axes: x right, y down, z away
+    focal_px = 512 / (2 * np.tan(np.radians(6)))
+    scale = focal_px / (0.9 * geometry.BODY_UNIT_M)
+    expected = [[256, 256], [256 + 0.1 * scale, 256 - 0.05 * scale]]
+    np.testing.assert_allclose(generator_pixels(offsets, FRONTAL, matrix, 512), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [0.9, 2.2])  # crops of a whole body, and of head and shoulders
+def test_the_distant_camera_equals_weak_perspective_within_half_a_pixel(scale: float) -> None:
+    """On the joints of standing people whose depth is told from their middle."""
+    body = body_points(load_body(), ("mediapipe/nose",))
+    people = sample_people(np.random.default_rng(8), 50, body)
+    shown = list(POSED_JOINTS) if scale > 1 else list(range(24))
+    joints = people.posed.joints.double().numpy()[:, shown]
+    joints = joints - joints.mean(1, keepdims=True)
+    crop_camera = np.array([scale, 0.03, -0.1])
+    weak = 112 + 112 * (scale * joints[..., :2] + crop_camera[1:])
+    placed = joints + perspective_translation(crop_camera)
+    far = 112 + 5000 * placed[..., :2] / placed[..., 2:]
+    error = np.linalg.norm(far - weak, axis=-1)
+    assert error.max() > 1e-3
+    assert np.sqrt((error**2).mean(1)).max() < 0.5
 
 
 def test_t_pose_against_the_canonical_pose() -> None:

@@ -21,7 +21,7 @@ from dataprep.models.lifter import (
     normalise,
     save_lifter,
 )
-from dataprep.models.rotations import sixd_from_matrix
+from dataprep.models.rotations import angle_between_rad, sixd_from_matrix
 from dataprep.models.smpl import NECK, BodyModel, load_body
 
 
@@ -59,6 +59,21 @@ def test_input_ignores_place_and_size_of_picture_and_body_units(body: BodyModel)
     torch.testing.assert_close(moved.world, base.world, atol=1e-4, rtol=0)
     torch.testing.assert_close(moved.scale_px, 3 * base.scale_px)
     torch.testing.assert_close(moved.centre_px, 3 * base.centre_px + 50)
+
+
+def test_without_world_points_the_picture_gives_the_size(trained: TrainedLifter, body: BodyModel) -> None:
+    """Frontal, the size in the picture is the size in the world, so the estimate hardly changes."""
+    base = t_pose_input(body)
+    pixels = base.points * base.scale_px[:, None, None] + base.centre_px[:, None]
+    alone = normalise(pixels, torch.zeros_like(base.world), base.visible)
+    assert not alone.world.any()
+    torch.testing.assert_close(alone.scale_px, base.scale_px, rtol=0.1, atol=0)
+    with torch.no_grad():
+        estimates = [trained.network(inputs) for inputs in (base, alone)]
+    scales = [float(e.camera[0, 0] * i.scale_px[0]) for e, i in zip(estimates, (base, alone), strict=True)]
+    assert scales[1] == pytest.approx(scales[0], rel=0.08)
+    chests = [trained.network.body(e.rotations, e.betas).rotations[0, 9] for e in estimates]
+    assert float(torch.rad2deg(angle_between_rad(*chests))) < 15
 
 
 def test_points_outside_the_picture_or_faint_are_unseen() -> None:
@@ -102,12 +117,13 @@ def test_the_shipped_lifter_reads_a_t_pose(trained: TrainedLifter, body: BodyMod
 
 def test_files_round_trip_and_are_tied_to_the_body(trained: TrainedLifter, body: BodyModel, tmp_path: Path) -> None:
     path = tmp_path / "lifter.npz"
-    save_lifter(path, trained.network, trained.residual_chol, trained.point_offsets_m, dict(trained.meta))
+    arrays = (trained.residual_chol, trained.worldless_chol, trained.point_offsets_m)
+    save_lifter(path, trained.network, *arrays, dict(trained.meta))
     again = load_lifter(body, path)
     for key, value in trained.network.state_dict().items():
         assert torch.equal(value, again.network.state_dict()[key])
-    save_lifter(path, trained.network, trained.residual_chol, trained.point_offsets_m,
-                {**trained.meta, "body_sha256": "0" * 64})  # fmt: skip
+    torch.testing.assert_close(again.worldless_chol, trained.worldless_chol)
+    save_lifter(path, trained.network, *arrays, {**trained.meta, "body_sha256": "0" * 64})
     with pytest.raises(AssetError, match="trained on body model"):
         load_lifter(body, path)
     with pytest.raises(AssetError, match="no such file"):

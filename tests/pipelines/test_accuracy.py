@@ -11,7 +11,8 @@ from dataprep import geometry
 from dataprep.errors import ConfigError
 from dataprep.fits.camera import turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL, angle_from_head
-from pipelines.accuracy import read_truth, sample_errors
+from pipelines.accuracy import sample_errors
+from pipelines.truth import read_truth
 
 TRUTH = sorted((Path(__file__).parents[2] / "samples" / "truth").rglob("*.jpg.json"))
 

@@ -11,7 +11,13 @@ from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
 from dataprep.errors import ConfigError
-from dataprep.fits.camera import global_rotation, rotations_from_joints_zyx, rotations_from_rotvecs
+from dataprep.fits.camera import (
+    POSED_JOINTS,
+    global_rotation,
+    rotations_from_joints_zyx,
+    rotations_from_rotvecs,
+    turn_in_picture,
+)
 from dataprep.fits.detector import load_detector
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.fits.landmark_errors import load_landmark_errors
@@ -92,7 +98,7 @@ def story(person: dict[str, Any]) -> dict[str, Any]:
     row = dict(person["row"])
     row |= run(Body(max_steps=3), row)[0]
     square = portrait_square(row["neck_cam_m"], row["chest_rotation_cam"], row["body_camera"])
-    row["crop_roll_rad"] = square.roll_rad
+    row |= {"crop_roll_rad": square.roll_rad, "crop_centre_px": square.centre_px, "crop_side_px": square.side_px}
     row["crop_from_source"] = geometry.crop_from_source(square.centre_px, square.side_px, square.roll_rad, 512).astype(
         np.float32
     )
@@ -156,6 +162,37 @@ def test_the_body_stands_where_the_portrait_shows_it(story: dict[str, Any]) -> N
     projected = 512 * (placed @ story["intrinsics"].T)[:, :2] / placed[:, 2:]
     shown = geometry.transform(story["crop_from_source"].astype(np.float64), story["smpl_joints_px"][shoulders])
     assert np.abs(projected - shown).max() < 8  # a near camera against the fit's infinitely far one
+
+
+def test_the_generators_camera_is_near_the_fitted_one(story: dict[str, Any]) -> None:
+    """What is left is perspective: it goes with the joints' depth, and the portrait's own matrix measures the same."""
+    joints = list(POSED_JOINTS)
+    shown = geometry.transform(story["crop_from_source"].astype(np.float64), story["smpl_joints_px"][joints])
+    placed = story["smpl_joints_cam_m"][joints] - story["smpl_joints_cam_m"][0]
+    pelvis = (story["smpl_joints_px"][0] - story["body_camera"][1:]) / story["body_camera"][0]
+    upright = placed @ turn_in_picture(-story["crop_roll_rad"]).T + [*pelvis, 0] + story["smpl_transl"]
+    upright[:, 2] += story["smpl_joints_cam_m"][0, 2]
+    seen = 512 * (upright @ story["intrinsics"].T)[:, :2] / upright[:, 2:]
+    displaced = seen - shown
+    assert story["generator_camera_rms"] == pytest.approx(np.sqrt((displaced**2).sum(1).mean()), abs=0.05)
+    np.testing.assert_allclose(story["generator_camera_shift"], displaced.mean(0), atol=0.05)
+    assert 0.1 < story["generator_camera_rms"] < 12
+
+
+def test_a_person_without_depth_looks_the_same_to_both_cameras(story: dict[str, Any]) -> None:
+    """Joints in the plane through the look-at point, across the camera's axis: both cameras agree to a hundredth."""
+    row = dict(story)
+    chest = global_rotation(rotations_from_rotvecs(row["smpl_global_orient"], row["smpl_body_pose_first"]), CHEST)
+    row["smpl_joints_cam_m"] = row["smpl_joints_cam_m"].copy()
+    row["smpl_joints_cam_m"][:, 2] = (row["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * chest[:, 1])[2]
+    stored, _ = run(Camera(), row)
+    assert stored["generator_camera_rms"] < 0.01
+    row["body_camera"] = row["body_camera"] + np.array([0, 12.0, 0], np.float32)
+    moved, _ = run(Camera(), row)
+    shift_px = 12.0 * 512 / row["crop_side_px"]
+    turn = turn_in_picture(-row["crop_roll_rad"])[:2, :2]
+    np.testing.assert_allclose(moved["generator_camera_shift"], turn @ [-shift_px, 0], atol=0.02)
+    assert moved["generator_camera_rms"] == pytest.approx(shift_px, abs=0.02)
 
 
 def test_face_crop_holds_the_face_in_its_middle(story: dict[str, Any]) -> None:
