@@ -31,7 +31,7 @@ from gan.superres import ManifoldSuperResolution
 from gan.truncation import Truncation
 
 View = Literal["portrait", "face"]
-CPU_CHUNK_POINTS = 1 << 13  # activations of 128-256 channels stay in the second-level cache
+CPU_CHUNK_POINTS = 1 << 10  # a thread: activations of 128-256 channels stay in its second-level cache
 CUDA_CHUNK_POINTS = 1 << 20
 
 
@@ -131,7 +131,7 @@ class Generator(nn.Module):
         low_L4HW = maps_LCHW[:, :4].contiguous()
         if sr_style_1K is None:
             return RadianceMaps(low_L4HW, None)
-        at_once = 2 if maps_LCHW.device.type == "cpu" else self.config.levels
+        at_once = 1 if maps_LCHW.device.type == "cpu" else self.config.levels
         return RadianceMaps(low_L4HW, super_resolve(self.sr_net, maps_LCHW, sr_style_1K[0], dtype, at_once))
 
     # -- frames
@@ -217,4 +217,4 @@ class Generator(nn.Module):
 
     def chunk_points(self) -> int:
         cpu = next(self.parameters()).device.type == "cpu"
-        return CPU_CHUNK_POINTS if cpu else CUDA_CHUNK_POINTS
+        return CPU_CHUNK_POINTS * torch.get_num_threads() if cpu else CUDA_CHUNK_POINTS

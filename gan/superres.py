@@ -10,41 +10,9 @@ from torch import Tensor, nn
 
 from gan.config import ID_CODE, NOISE_CODE
 from gan.film import MappingNet
+from gan.trunk import ResidualBlock, TiledTrunk, activate
 
-SLOPE = 0.2
-RESIDUAL = 0.2
 DEMODULATION_EPSILON = 1e-8
-
-
-def _activate(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, SLOPE, inplace=not torch.is_grad_enabled())
-
-
-class _DenseBlock(nn.Module):
-    def __init__(self, width: int, growth: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, growth, 3, padding=1)
-        self.conv2 = nn.Conv2d(width + growth, growth, 3, padding=1)
-        self.conv3 = nn.Conv2d(width + 2 * growth, growth, 3, padding=1)
-        self.conv4 = nn.Conv2d(width + 3 * growth, growth, 3, padding=1)
-        self.conv5 = nn.Conv2d(width + 4 * growth, width, 3, padding=1)
-
-    def forward(self, x_MCHW: Tensor) -> Tensor:
-        dense = [x_MCHW]
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            dense.append(_activate(conv(torch.cat(dense, 1))))
-        return torch.add(x_MCHW, self.conv5(torch.cat(dense, 1)), alpha=RESIDUAL)
-
-
-class _ResidualBlock(nn.Module):
-    def __init__(self, width: int, growth: int) -> None:
-        super().__init__()
-        self.RDB1 = _DenseBlock(width, growth)
-        self.RDB2 = _DenseBlock(width, growth)
-        self.RDB3 = _DenseBlock(width, growth)
-
-    def forward(self, x_MCHW: Tensor) -> Tensor:
-        return torch.add(x_MCHW, self.RDB3(self.RDB2(self.RDB1(x_MCHW))), alpha=RESIDUAL)
 
 
 class _ModulatedConv(nn.Module):
@@ -68,7 +36,7 @@ class ManifoldSuperResolution(nn.Module):
         super().__init__()
         half = width // 2
         self.conv_first = nn.Conv2d(4 + features, width, 3, padding=1)
-        self.RRDB_trunk = nn.Sequential(*[_ResidualBlock(width, growth) for _ in range(blocks)])
+        self.RRDB_trunk = nn.Sequential(*[ResidualBlock(width, growth) for _ in range(blocks)])
         self.trunk_conv = nn.Conv2d(width, width, 3, padding=1)
         self.upconvs = nn.ModuleList([_ModulatedConv(width, 4 * width, 3), _ModulatedConv(width, 4 * half, 3)])
         self.HRconv = _ModulatedConv(half, half, 3)
@@ -76,12 +44,21 @@ class ManifoldSuperResolution(nn.Module):
         self.style_sizes = (width, width, half, half)
         self.mapping_network = MappingNet(ID_CODE + NOISE_CODE, code_width, sum(self.style_sizes))
 
-    def forward(self, maps_MCHW: Float[Tensor, "m c h w"], style_K: Float[Tensor, " k"]) -> Float[Tensor, "m 4 h4 w4"]:
+    def tiled_trunk(self, maps_MCHW: Float[Tensor, "m c h w"]) -> TiledTrunk | None:
+        """Return a faster trunk for maps like these where there is one; it keeps today's weights."""
+        return TiledTrunk(self.RRDB_trunk, self.trunk_conv, maps_MCHW) if TiledTrunk.fits(maps_MCHW) else None
+
+    def forward(
+        self,
+        maps_MCHW: Float[Tensor, "m c h w"],
+        style_K: Float[Tensor, " k"],
+        trunk: TiledTrunk | None = None,
+    ) -> Float[Tensor, "m 4 h4 w4"]:
         """Return RGB and alpha before the sigmoid, four times larger."""
         styles = style_K.split(self.style_sizes)
         first = self.conv_first(maps_MCHW)
-        x = first + self.trunk_conv(self.RRDB_trunk(first))
+        x = first + (trunk(first) if trunk else self.trunk_conv(self.RRDB_trunk(first)))
         for conv, style in zip(self.upconvs, styles, strict=False):
-            x = _activate(F.pixel_shuffle(conv(x, style), 2))
-        x = _activate(self.HRconv(x, styles[2]))
+            x = activate(F.pixel_shuffle(conv(x, style), 2))
+        x = activate(self.HRconv(x, styles[2]))
         return self.conv_last(x, styles[3])
