@@ -1,6 +1,7 @@
 """The user's own files through the pipeline: found by name, used, named in every row, and never replaced in silence."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError, ConfigError
 from dataprep.licensed import file_sha256
+from dataprep.models.bfm09 import bfm09_sha256
 from dataprep.models.hmr import image_exemplar
 from dataprep.models.lifter import from_mediapipe
 from dataprep.models.rotations import sixd_from_matrix
@@ -20,7 +22,7 @@ from dataprep.schema import rows_from_table
 from dataprep.stages.body import Body
 from dataprep.stages.face import Face
 from pipelines.cli import main
-from tests.licensed_files import write_bfm_front, write_hmr, write_rnet, write_smpl_pickle
+from tests.licensed_files import write_bfm09, write_bfm_front, write_hmr, write_rnet, write_smpl_pickle
 
 PHOTO = Path(__file__).parents[2] / "samples" / "people" / "no_segment" / "p001.jpg"
 SMPL = ("--set", "body.model=SMPL_NEUTRAL.pkl")
@@ -130,6 +132,28 @@ def test_the_head_offset_of_a_foreign_pair_is_nearly_none(built: Path) -> None:
     (row,) = stage_rows(built, "face")
     angle = np.degrees(np.arccos(np.clip((np.trace(row["head_offset"]) - 1) / 2, -1, 1)))
     assert angle < 2
+
+
+def test_bfm_2009_raw_runs_through_the_pipeline(built: Path, photos: Path, assets: Path, tmp_path: Path) -> None:
+    """The six raw files hold the same face as the front model, so the labels agree; the row names the raw ones."""
+    write_bfm09(assets)
+    out = tmp_path / "out"
+    shutil.copytree(built, out)  # all that lies before the face is there already
+    arguments = ["run", str(photos), "--out", str(out), *FAST, *SMPL, "--set", "body.method=map"]
+    ended = main([*arguments, "--set", "face.model=01_MorphableModel.mat"])
+    (row,) = rows_from_table(pq.read_table(out / "manifest.parquet"))
+    assert (ended, row["status"]) == (0, "ok"), (row["stage"], row["reason"], row["message"])
+    assert (row["face_model"], row["face_model_sha256"]) == ("BFM09", bfm09_sha256(assets))
+    (front,) = stage_rows(built, "face")
+    raw = next(row for row in _face_rows(out) if row["face_model"] == "BFM09")
+    for name in ("bfm_id", "bfm_exp", "bfm_angle", "bfm_trans"):
+        np.testing.assert_allclose(raw[name], front[name], atol=2e-3, err_msg=name)
+    assert json.loads(row["models"])["face"][0]["licence"] == "research-only"
+
+
+def _face_rows(out: Path) -> list[dict[str, Any]]:
+    parts = (out / "stages").glob("face-*/part-*.parquet")
+    return [row for part in parts for row in rows_from_table(pq.read_table(part))]
 
 
 def mean_parameters_of(built: Path) -> dict[str, torch.Tensor]:
