@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from contextlib import nullcontext
 
 import torch
 
@@ -22,6 +23,7 @@ from gan.training.loop import RunOptions, Watcher, train
 from gan.training.ranks import open_ranks
 from gan.training.setup import Models, Run
 from gan.training.state import GENERATOR_FILE, TrainState
+from pipelines.lock import run_lock
 from pipelines.progress import clock
 from pipelines.resume import command_line
 from pipelines.stopping import StopRequest, stop_request
@@ -44,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     with open_ranks(device) as (ranks, place), stop_request(_STOPPING, patient=ranks.world > 1) as stop:
         watcher = _Watcher(chosen, stop, talks=ranks.is_first)
         try:
-            state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), watcher)
+            with run_lock(options.out) if ranks.is_first else nullcontext():
+                state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), watcher)
         except BaseException as error:
             if watcher.began and not isinstance(error, Diverged):
                 print(f"\nto resume, run the same command again: {command}", file=sys.stderr)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dataprep.store import atomic_file
+from dataprep.store import atomic_file, unwritable
 from gan.training import events
 
 LOG_FILE = "log.jsonl"
@@ -26,10 +26,13 @@ class Log:
 
     def add(self, row: dict[str, Any]) -> None:
         """Append a step; `images_seen` says which."""
-        with self._lines.open("a") as lines:
-            lines.write(json.dumps(row) + "\n")
-        with self._events.open("ab") as file:
-            file.write(_event(row))
+        try:
+            with self._lines.open("a") as lines:
+                lines.write(json.dumps(row) + "\n")
+            with self._events.open("ab") as file:
+                file.write(_event(row))
+        except OSError as error:
+            raise unwritable(self._lines, error) from error
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from dataprep.errors import AssetError
+from dataprep.store import unwritable
 from gan.body import BodyArrays
 from gan.checkpoint import Bases, save_checkpoint
 from gan.discriminators import Critics, CriticSizes
@@ -138,8 +139,6 @@ def save_state(state: TrainState, folder: Path) -> None:
 
     The state comes last: a run that is killed in between does the same steps again and writes both.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
     content = {
         "format": FORMAT,
         "key": state.key.as_dict(),
@@ -147,11 +146,16 @@ def save_state(state: TrainState, folder: Path) -> None:
         **{name: getattr(state, name).state_dict() for name in _STATEFUL},
     }
     temporary = folder / (STATE_FILE + ".partial")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / STATE_FILE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(folder / STATE_FILE)
+    except OSError as error:
+        raise unwritable(folder / STATE_FILE, error) from error
 
 
 _STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser", "scaler")

@@ -24,7 +24,7 @@ from gan.training.execution import Execution
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.state import TrainState
 
-_POINTS = 5  # seeds of points and offsets, apart from the purposes of `gan.data.priors` and the mirror's coin
+_POINTS = 6  # seeds of points and offsets; 1-5 are taken by `gan.data.priors` and `gan.data.stream`
 
 
 class Sources(NamedTuple):
