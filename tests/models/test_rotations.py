@@ -1,5 +1,7 @@
 import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from dataprep.models.rotations import (
@@ -45,6 +47,26 @@ def test_zyx_means_rz_ry_rx() -> None:
     expected = Rotation.from_euler("ZYX", angles.numpy()).as_matrix()
     np.testing.assert_allclose(matrix_from_zyx(angles).numpy(), expected, atol=1e-9)
     torch.testing.assert_close(zyx_from_matrix(matrix_from_zyx(angles)), angles)
+
+
+@given(st.lists(st.floats(-1.7, 1.7), min_size=3, max_size=3))
+def test_axis_angle_survives_zyx(vector: list[float]) -> None:
+    """Rotation vectors up to 2.9 rad, through the Euler angles of the labels and back; gimbal lock included."""
+    given_vector = torch.tensor([vector], dtype=torch.float64)
+    matrix = matrix_from_axis_angle(given_vector)
+    again = matrix_from_zyx(zyx_from_matrix(matrix))
+    torch.testing.assert_close(again, matrix, atol=1e-6, rtol=0)
+    torch.testing.assert_close(axis_angle_from_matrix(again), given_vector, atol=1e-5, rtol=0)
+
+
+@given(st.floats(-3, 3), st.floats(-1.5, 1.5), st.floats(-3, 3))
+def test_zyx_survives_axis_angle_and_a_mirror_turns_z_and_y(z: float, y: float, x: float) -> None:
+    angles = torch.tensor([[z, y, x]], dtype=torch.float64)
+    vector = axis_angle_from_matrix(matrix_from_zyx(angles))
+    torch.testing.assert_close(zyx_from_matrix(matrix_from_axis_angle(vector)), angles, atol=1e-5, rtol=0)
+    flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0], dtype=torch.float64))
+    signs = torch.tensor([-1.0, -1.0, 1.0], dtype=torch.float64)
+    torch.testing.assert_close(zyx_from_matrix(flip @ matrix_from_zyx(angles) @ flip), signs * angles)
 
 
 def test_angle_between() -> None:
