@@ -27,12 +27,14 @@ _EXPRESSION = ("bfm_exp",)
 
 
 class Purpose(IntEnum):
-    """What codes are drawn for; each purpose has random numbers of its own."""
+    """What is drawn at a position of the stream; each purpose has random numbers of its own."""
 
     DISCRIMINATOR = 1
     GENERATOR = 2
     SNAPSHOT = 3
-    EVALUATION = 5  # 4 is the mirror coin of `gan.data.stream`
+    MIRROR = 4  # the coin of `gan.data.stream`
+    EVALUATION = 5
+    POINTS = 6  # of the deformation losses
 
 
 class Codes(NamedTuple):

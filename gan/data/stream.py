@@ -16,10 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from gan.data.labels import Labels
 from gan.data.mirror import Mirror, mirror_image
+from gan.data.priors import Purpose
 from gan.data.sampler import Draw, PositionSampler
 from gan.data.shards import ShardDataset
-
-_COIN = 4  # apart from the purposes of `gan.data.priors`
 
 
 class RealItem(NamedTuple):
@@ -64,7 +63,7 @@ class RealImages(Dataset[RealItem]):
 
 def mirror_coin(seed: int, position: int) -> bool:
     """Whether the sample at a position is seen in the mirror."""
-    return bool(np.random.default_rng(np.random.SeedSequence((seed, _COIN, position))).integers(2))
+    return bool(np.random.default_rng(np.random.SeedSequence((seed, int(Purpose.MIRROR), position))).integers(2))
 
 
 def real_batches(

@@ -24,8 +24,6 @@ from gan.training.execution import Execution
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.state import TrainState
 
-_POINTS = 6  # seeds of points and offsets; 1-5 are taken by `gan.data.priors` and `gan.data.stream`
-
 
 class Sources(NamedTuple):
     """Where codes come from, the 3DMM in the face frame, and who reads faces for Eq. 9 (None: the term is left out)."""
@@ -159,7 +157,7 @@ def _codes(state: TrainState, sources: Sources, positions: list[int], purpose: P
 
 
 def _seed(seed: int, position: int) -> int:
-    return int(np.random.SeedSequence((seed, _POINTS, position)).generate_state(1)[0])
+    return int(np.random.SeedSequence((seed, int(Purpose.POINTS), position)).generate_state(1)[0])
 
 
 def _accumulate(loss: Tensor, parts: dict[str, Tensor], share: float, log: dict[str, float]) -> None:
