@@ -25,10 +25,10 @@ from pipelines import config
 from pipelines.dag import describe
 from pipelines.index import refresh
 from pipelines.plan import parts_of
+from tests.label_rows import consistent_labels
 
 FACE_PX = np.array([224.0, 120.0])  # the astronaut's face, and the square around head and shoulders
 SQUARE = PortraitSquare(np.array([224.0, 150.0]), 250.0, 0.05)
-_FACE_OVAL = np.array([[48.0, 62.0]])
 
 
 @dataclass(frozen=True)
@@ -128,10 +128,7 @@ def _value(column: Any, rng: np.random.Generator) -> Any:
 
 
 def _known(source: Any, part: int, pictures: _Pictures, rng: np.random.Generator) -> dict[str, Any]:
-    around = np.stack([np.cos(np.linspace(0, 6.2, 68)), np.sin(np.linspace(0, 6.2, 68))], axis=1)
-    landmarks = FACE_PX + around * _FACE_OVAL
-    joints = np.array([224.0, 430.0]) + rng.normal(0, 60, (24, 2))
-    joints[[12, 15, 16, 17]] = [[226, 205], [226, 160], [310, 260], [115, 240]]
+    labels = consistent_labels(SQUARE, FACE_PX, np.random.default_rng(int(source.sample_id[8:16], 16)))
     width = height = 512 if source.path.endswith(".jpg") else None
     return {
         "source_path": source.path,
@@ -141,19 +138,14 @@ def _known(source: Any, part: int, pictures: _Pictures, rng: np.random.Generator
         "part": part,
         "source_width": width,
         "source_height": height,
-        "landmarks68_px": landmarks,
-        "landmarks68": geometry.transform(pictures.portrait_from_source, landmarks),
+        **labels,
+        "landmarks68": geometry.transform(pictures.portrait_from_source, labels["landmarks68_px"]),
         "keypoints33": np.column_stack([rng.uniform(60, 450, (33, 2)), rng.uniform(0, 1, 33)]),
-        "smpl_joints_px": joints,
         "crop_native_from_source": pictures.crop_from_source,
         "crop_from_source": pictures.portrait_from_source,
         "crop_centre_px": SQUARE.centre_px,
         "crop_side_px": SQUARE.side_px,
         "crop_roll_rad": SQUARE.roll_rad,
-        "camera_pitch_yaw": np.pi / 2 + rng.normal(0, 0.15, 2),
-        "yaw": rng.normal(0, 0.4),
-        "pitch": rng.normal(0, 0.15),
-        "roll": rng.normal(0, 0.1),
         "face_alignment": np.array([0.9, 260.0, 200.0]),
         "bfm_trans": np.array([0.0, 0.0, 0.1]),
     }

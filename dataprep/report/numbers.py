@@ -11,23 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dataprep.errors import StoreError
+from dataprep.report.census import Census
+from dataprep.report.checks import Finding, run_checks
+from dataprep.report.coverage import HeatMap, Ranges, SizeHistogram, heat_maps, label_ranges, size_histograms
+from dataprep.report.differences import Difference, difference
 from dataprep.report.headroom import REJECTING, headroom
-from dataprep.schema import rows_from_table
+from dataprep.report.health import ColumnHealth, health
+from dataprep.report.prior import Prior, prior
+from dataprep.report.similar import Similar, similar
 from dataprep.stages.base import Stage
 from dataprep.stages.quality import RULES, Quality
 
 BINS = 20  # of a score's histogram over [0, 1]
-CELL_DEG = 10.0  # side of a cell of the coverage maps
-_SCALARS = (
-    *("sample_id", "status", "stage", "reason", "message", "selected", "split", "dup_cluster", "dup_rank"),
-    *("flag_label_outlier", "source_path", "license", "source_dataset", "yaw", "pitch", "roll", "camera_pitch_yaw"),
-    *("crop_side_px", "upsampling", "alpha_softness", "body_fit_rmse_relative", "face_fit_rmse"),
-    *("head_disagreement_before", "head_disagreement"),
-)
 
 
 @dataclass(frozen=True)
@@ -47,6 +44,7 @@ MEASURES = (
     Measure("face_fit_rmse", "landmark error of the face fit", "px of 512"),
     Measure("head_disagreement_before", "body's head against face's head, before the tie", "°", 180 / np.pi),
     Measure("head_disagreement", "the same after the tie", "°", 180 / np.pi),
+    Measure("generator_camera_rms", "joints by the generator's camera against the fitted one", "px of 512"),
     Measure("yaw", "head yaw, positive towards the picture's right", "°", 180 / np.pi),
     Measure("pitch", "head pitch, positive upwards", "°", 180 / np.pi),
     Measure("roll", "head roll, positive towards the picture's right", "°", 180 / np.pi),
@@ -88,18 +86,8 @@ class Histogram:
     judged: int
     below: int
     median: float | None
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """Accepted portraits by two angles; `counts[row][column]`, rows from the highest pitch down."""
-
-    title: str
-    caption: str
-    yaw_edges_deg: tuple[float, ...]
-    pitch_edges_deg: tuple[float, ...]
-    counts: tuple[tuple[int, ...], ...]
-    outside: int
+    just_below: tuple[str, ...]  # the portraits nearest to the threshold on its either side, nearest first
+    just_above: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -159,8 +147,15 @@ class Numbers:
     label_outliers: int
     funnel: tuple[StageCount, ...]
     histograms: tuple[Histogram, ...]
+    checks: tuple[Finding, ...]
     coverage: tuple[HeatMap, ...]
+    ranges: tuple[Ranges, ...]
+    sizes: tuple[SizeHistogram, ...]
     spreads: tuple[Spread, ...]
+    prior: Prior | None
+    similar: Similar
+    health: tuple[ColumnHealth, ...]
+    difference: Difference | None
     strongest: tuple[Ranked, ...]
     weakest: tuple[Ranked, ...]
     near_misses: tuple[Ranked, ...]
@@ -173,49 +168,26 @@ class Numbers:
 class Limits:
     """Pictures on the page, so that its size does not grow with the data set."""
 
-    accepted: int
-    rejected: int
-    per_reason: int
-    ranked: int
+    accepted: int = 360
+    rejected: int = 180
+    per_reason: int = 6
+    ranked: int = 12
+    strip: int = 5  # beside a threshold, on either side
+    failed: int = 12  # of a check
+    clusters: int = 10
+    members: int = 4  # of a cluster
+    draws: int = 8
+    left_out: int = 10
 
 
-class Census:
-    """The manifest's scalar columns, in the order of the ids (which are hashes: any prefix is a random sample)."""
-
-    def __init__(self, root: Path) -> None:
-        self._path = root / "manifest.parquet"
-        schema = pq.read_schema(self._path)
-        present = set(schema.names)
-        names = [name for name in (*_SCALARS, *(rule.score for rule in RULES)) if name in present]
-        self._table = pq.read_table(self._path, columns=names, partitioning=None)
-        self.metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-        self.ids: list[str] = self.column("sample_id")
-        self.statuses: list[str] = self.column("status")
-        self.ok = np.array([status == "ok" for status in self.statuses], bool)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def column(self, name: str) -> list[Any]:
-        """Values in id order; all None when the manifest has no such column."""
-        return self._table[name].to_pylist() if name in self._table.column_names else [None] * len(self._table)
-
-    def floats(self, name: str) -> np.ndarray:
-        """(n,) float64, NaN where null."""
-        return np.array([np.nan if value is None else value for value in self.column(name)], np.float64)
-
-    def samples(self, ids: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Full rows of a few samples, arrays in their shape, by id."""
-        present = set(pq.read_schema(self._path).names)
-        names = ["sample_id", *(name for name in columns if name in present and name != "sample_id")]
-        wanted = set(ids)
-        mask = pa.array([sample_id in wanted for sample_id in self.ids])
-        table = pq.read_table(self._path, columns=names, partitioning=None).filter(mask)
-        return {row["sample_id"]: row for row in rows_from_table(table)}
-
-
-def count(census: Census, stages: Mapping[str, Stage], limits: Limits) -> Numbers:
-    """All numbers; `stages` are the map stages of the data set in their order."""
+def count(
+    census: Census,
+    stages: Mapping[str, Stage],
+    limits: Limits,
+    near_duplicate_bits: int = 10,
+    earlier: Path | None = None,
+) -> Numbers:
+    """All numbers; `stages` are the map stages of the data set in their order, `earlier` another version of it."""
     if not len(census):
         raise StoreError("manifest.parquet has no rows; run: shhq-hs run SOURCE --out DIR")
     quality = stages.get("quality")
@@ -233,9 +205,16 @@ def count(census: Census, stages: Mapping[str, Stage], limits: Limits) -> Number
         near_duplicates=sum(bool(rank) for rank in census.column("dup_rank")),
         label_outliers=sum(bool(flag) for flag in census.column("flag_label_outlier")),
         funnel=_funnel(census, [*stages, "manifest"], limits.per_reason),
-        histograms=tuple(_histogram(census, rule, getattr(thresholds, rule.threshold)) for rule in RULES),
-        coverage=_coverage(census),
+        histograms=tuple(_histogram(census, rule, getattr(thresholds, rule.threshold), limits.strip) for rule in RULES),
+        checks=run_checks(census, limits.failed),
+        coverage=heat_maps(census),
+        ranges=label_ranges(census),
+        sizes=size_histograms(census),
         spreads=tuple(spread for measure in MEASURES if (spread := _spread(census, measure))),
+        prior=prior(census, limits.draws, limits.left_out),
+        similar=similar(census, near_duplicate_bits, limits.clusters, limits.members),
+        health=health(census),
+        difference=difference(earlier, census) if earlier else None,
         strongest=strongest,
         weakest=weakest,
         near_misses=misses,
@@ -275,34 +254,16 @@ def _funnel(census: Census, names: Sequence[str], per_reason: int) -> tuple[Stag
     return tuple(counts)
 
 
-def _histogram(census: Census, rule: Any, threshold: float) -> Histogram:
-    values = census.floats(rule.score)
-    values = values[~np.isnan(values)]
+def _histogram(census: Census, rule: Any, threshold: float, strip: int) -> Histogram:
+    every = census.floats(rule.score)
+    values = every[~np.isnan(every)]
     counts, _ = np.histogram(values, bins=BINS, range=(0.0, 1.0))
     median = round(float(np.median(values)), 6) if len(values) else None
-    below = int((values < threshold).sum())
-    return Histogram(rule.score, rule.desc, threshold, rule.rejects, tuple(counts.tolist()), len(values), below, median)
-
-
-def _coverage(census: Census) -> tuple[HeatMap, ...]:
-    head = np.degrees(np.stack([census.floats("yaw"), census.floats("pitch")]))[:, census.ok]
-    cameras = [value for value, ok in zip(census.column("camera_pitch_yaw"), census.ok, strict=True) if ok and value]
-    # pi/2 is straight in front; smaller angles are the subject's left and above (dataprep.fits.camera)
-    chest = 90 - np.degrees(np.array(cameras, np.float64).reshape(-1, 2)).T
-    return (
-        _heat_map("Head", "yaw towards the picture's right, pitch upwards (3DMM)", head[0], head[1]),
-        _heat_map("Camera around the chest", "yaw to the person's left, pitch from above (SMPL)", chest[1], chest[0]),
-    )
-
-
-def _heat_map(title: str, caption: str, yaw_deg: np.ndarray, pitch_deg: np.ndarray) -> HeatMap:
-    yaw_edges, pitch_edges = np.arange(-90, 91, CELL_DEG), np.arange(-50, 51, CELL_DEG)
-    known = ~(np.isnan(yaw_deg) | np.isnan(pitch_deg))
-    counts, _ = np.histogramdd((pitch_deg[known], yaw_deg[known]), bins=[pitch_edges, yaw_edges])
-    grid = counts[::-1].astype(int)
-    return HeatMap(
-        title, caption, tuple(yaw_edges.tolist()), tuple(pitch_edges.tolist()),
-        tuple(map(tuple, grid.tolist())), int(known.sum() - grid.sum()),
+    low, high = np.flatnonzero(every < threshold), np.flatnonzero(every >= threshold)
+    beside = [rows[np.argsort(abs(every[rows] - threshold), kind="stable")][:strip] for rows in (low, high)]
+    return Histogram(
+        rule.score, rule.desc, threshold, rule.rejects, tuple(counts.tolist()), len(values), len(low), median,
+        *(tuple(census.ids[i] for i in rows) for rows in beside),
     )  # fmt: skip
 
 

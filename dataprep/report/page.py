@@ -2,104 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from dataprep.report import svg
-from dataprep.report.numbers import Census, Numbers, Ranked, StageRecord
-from dataprep.report.pictures import Picture, Pictures, shrunk
-from dataprep.stages.quality import RULES
+from dataprep.report import charts
+from dataprep.report.census import Census
+from dataprep.report.health import OPTIONAL
+from dataprep.report.numbers import Numbers, Ranked, StageRecord
+from dataprep.report.shelf import Shelf, minus
+from dataprep.report.snippets import SNIPPETS
+from dataprep.report.timing import StageTime
 
-PORTRAIT_PX, PHOTO_PX, STRIP_PX = 256, 400, 160  # longest sides of the thumbnails
-CARD_COLUMNS = (
-    *("sample_id", "status", "stage", "reason", "message", "source_path", "source_sha256", "part", "split"),
-    *("source_width", "source_height", "keypoints33", "smpl_joints_px", "landmarks68", "crop_from_source"),
-    *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll"),
-    *("body_fit_rmse_relative", "face_fit_rmse", "upsampling", "dup_cluster", "dup_rank"),
-    *(rule.score for rule in RULES),
-)
+THUMBS_A_CHUNK = 48
 _TEMPLATES = Path(__file__).parent / "templates"
-Row = Mapping[str, Any]
+_WITH_PHOTOGRAPH = 48  # accepted pictures whose photograph is on the page too
+# Overlays that are on from the start beside a finding, so that the fault is seen.
+_CHECK_LAYERS = {
+    "crop_follows_neck": "body skeleton", "crop_matrix": "skeleton", "landmarks_follow_crop": "landmarks",
+    "angles_follow_face": "landmarks cameras", "side_of_face": "landmarks cameras", "face_camera": "cameras",
+    "portrait_camera": "cameras body", "camera_matrix": "cameras", "heads_agree": "face body",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Card:
-    """One picture with its overlay, caption and the facts shown when it is opened."""
+class Shot:
+    """One picture in a section: a sample's number, which of its pictures, and what is said below it."""
 
+    place: int
     kind: str  # portrait or photograph
-    name: str
-    uri: str  # "" when there is no picture to show
+    thumb: int  # -1: no picture
     width: int
     height: int
-    overlay: Markup
-    caption: str
-    note: str = ""
-    facts: tuple[tuple[str, str], ...] = ()
+    name: str
+    caption: str = ""
+    layers: str = ""  # overlays that are always on
 
 
 @dataclass(frozen=True)
 class Sheets:
-    """The cards of every section, by what they stand for."""
+    """The pictures of every section, by what they stand for."""
 
-    accepted: Sequence[Card]
-    rejected: Sequence[Card]
-    reasons: Mapping[tuple[str, str, str], Sequence[Card]]  # (stage, status, reason)
-    ranked: Mapping[str, Sequence[Card]]
-
-
-@dataclass
-class Gallery:
-    """Makes cards; each picture of a sample is decoded and encoded once."""
-
-    pictures: Pictures
-    rows: Mapping[str, Row]
-    _photographs: dict[str, Picture | None] = field(default_factory=dict)
-    _portraits: dict[str, Picture | None] = field(default_factory=dict)
-
-    def photograph(self, sample_id: str) -> Picture | None:
-        if sample_id not in self._photographs:
-            self._photographs[sample_id] = self.pictures.photograph(self.rows[sample_id], PHOTO_PX)
-        return self._photographs[sample_id]
-
-    def portrait(self, sample_id: str) -> Picture | None:
-        if sample_id not in self._portraits:
-            row = self.rows[sample_id]
-            self._portraits[sample_id] = self.pictures.emitted("matte", "portrait.png", row, PORTRAIT_PX)
-        return self._portraits[sample_id]
-
-    def portrait_card(self, sample_id: str, caption: str) -> Card:
-        row = self.rows[sample_id]
-        return _card("portrait", row, self.portrait(sample_id), svg.portrait_overlay(row), caption, "")
-
-    def photograph_card(self, sample_id: str) -> Card:
-        row = self.rows[sample_id]
-        caption = f"{row['stage']} · {row['reason'] or row['status']}"
-        return _card(
-            "photograph", row, self.photograph(sample_id), svg.photograph_overlay(row), caption, row["message"] or ""
-        )
-
-    def strip_card(self, sample_id: str) -> Card:
-        row, picture = self.rows[sample_id], self.photograph(sample_id)
-        small = None if picture is None else shrunk(picture.rgb, STRIP_PX)
-        return _card("photograph", row, small, Markup(""), "", row["message"] or "")
+    reasons: Mapping[tuple[str, str, str], Sequence[Shot]]  # (stage, status, reason)
+    thresholds: Mapping[str, tuple[Sequence[Shot], Sequence[Shot]]]  # score -> just below, just above
+    ranked: Mapping[str, Sequence[Shot]]
+    checks: Mapping[str, Sequence[Shot]]
+    draws: Sequence[Sequence[Shot]]
+    left_out: Sequence[Shot]
+    clusters: Mapping[str, Sequence[Sequence[Shot]]]  # leaking, largest
+    fates: Sequence[Sequence[Shot]]
+    galleries: Mapping[str, Sequence[int]]
 
 
 def shown_ids(census: Census, numbers: Numbers) -> list[str]:
     """Every sample with a picture on the page."""
-    accepted, rejected = sheet_ids(census, numbers)
-    ranked = (*numbers.strongest, *numbers.weakest, *numbers.near_misses)
-    examples = [i for stage in numbers.funnel for loss in stage.losses for i in loss.examples]
-    return sorted({*accepted, *rejected, *examples, *(one.sample_id for one in ranked)})
+    accepted, rejected = gallery_ids(census, numbers)
+    found = {*accepted, *rejected, *(i for stage in numbers.funnel for loss in stage.losses for i in loss.examples)}
+    for chart in numbers.histograms:
+        found |= {*chart.just_below, *chart.just_above}
+    found |= {one.sample_id for one in (*numbers.strongest, *numbers.weakest, *numbers.near_misses)}
+    found |= {i for finding in numbers.checks for i in finding.examples}
+    found |= {i for cluster in (*numbers.similar.leaking, *numbers.similar.largest) for i in cluster.members}
+    if numbers.prior:
+        found |= {i for draw in numbers.prior.draws for i in (draw.pose, draw.identity, draw.expression)}
+        found |= {one.sample_id for one in numbers.prior.left_out}
+    if numbers.difference:
+        found |= {i for fate in numbers.difference.fates for i in fate.examples}
+    return sorted(found)
 
 
-def sheet_ids(census: Census, numbers: Numbers) -> tuple[list[str], list[str]]:
-    """Accepted and rejected samples on the sheets: the first by id, the rejected then by stage and reason."""
+def gallery_ids(census: Census, numbers: Numbers) -> tuple[list[str], list[str]]:
+    """Accepted and rejected samples to leaf through: the first by id, the rejected then by stage and reason."""
     accepted = [i for i, ok in zip(census.ids, census.ok, strict=True) if ok][: numbers.accepted_shown.shown]
     order = {stage.name: k for k, stage in enumerate(numbers.funnel)}
     columns = zip(census.ids, census.column("stage"), census.column("reason"), census.ok, strict=True)
@@ -108,27 +86,84 @@ def sheet_ids(census: Census, numbers: Numbers) -> tuple[list[str], list[str]]:
     return accepted, [i for *_, i in sorted(chosen)]
 
 
-def make_sheets(gallery: Gallery, census: Census, numbers: Numbers) -> Sheets:
-    """All cards of the page."""
-    accepted, rejected = sheet_ids(census, numbers)
+def make_sheets(shelf: Shelf, census: Census, numbers: Numbers) -> Sheets:
+    """All pictures of the page."""
+    accepted, rejected = gallery_ids(census, numbers)
+    for sample_id in accepted[:_WITH_PHOTOGRAPH]:
+        shelf.place(sample_id, photograph=True)
+    fates = numbers.difference.fates if numbers.difference else ()
     return Sheets(
-        accepted=[gallery.portrait_card(i, _angles(gallery.rows[i])) for i in accepted],
-        rejected=[gallery.photograph_card(i) for i in rejected],
         reasons={
-            (loss.stage, loss.status, loss.reason): [gallery.strip_card(i) for i in loss.examples]
+            (loss.stage, loss.status, loss.reason): [_shot(shelf, i, "photograph") for i in loss.examples]
             for stage in numbers.funnel
             for loss in stage.losses
         },
-        ranked={
-            "strongest": _ranked(gallery, numbers.strongest),
-            "weakest": _ranked(gallery, numbers.weakest),
-            "near_misses": _ranked(gallery, numbers.near_misses),
+        thresholds={
+            chart.score: (
+                [_scored(shelf, i, chart.score) for i in chart.just_below],
+                [_scored(shelf, i, chart.score) for i in chart.just_above],
+            )
+            for chart in numbers.histograms
         },
-    )
+        ranked={name: _ranked(shelf, getattr(numbers, name)) for name in ("strongest", "weakest", "near_misses")},
+        checks={
+            finding.key: [
+                _shot(shelf, i, "portrait", layers=_CHECK_LAYERS.get(finding.key, "")) for i in finding.examples
+            ]
+            for finding in numbers.checks
+        },
+        draws=[
+            [_shot(shelf, i, "portrait", part) for part, i in
+             (("pose", draw.pose), ("identity", draw.identity), ("expression", draw.expression))]
+            for draw in (numbers.prior.draws if numbers.prior else ())
+        ],
+        left_out=[
+            _shot(shelf, one.sample_id, "portrait", f"{one.label}, {one.distance:.1f} deviations out")
+            for one in (numbers.prior.left_out if numbers.prior else ())
+        ],
+        clusters={
+            name: [
+                [_shot(shelf, i, "portrait", shelf.rows[i].get("split") or "not selected") for i in cluster.members]
+                for cluster in getattr(numbers.similar, name)
+            ]
+            for name in ("leaking", "largest")
+        },
+        fates=[[_shot(shelf, i, "photograph" if fate.after != "accepted" else "portrait") for i in fate.examples]
+               for fate in fates],
+        galleries={
+            "accepted": [shelf.place(i) for i in accepted],
+            "rejected": [shelf.place(i, shelf.rows[i]["stage"] == "quality", True) for i in rejected],
+        },
+    )  # fmt: skip
 
 
-def render(numbers: Numbers, sheets: Sheets) -> str:
-    """One self-contained HTML document."""
+def _shot(shelf: Shelf, sample_id: str, kind: str, caption: str = "", layers: str = "") -> Shot:
+    shown = shelf.shown(sample_id, kind)
+    place = shelf.place(sample_id, portrait=False)
+    width, height = shown["size"]
+    return Shot(place, kind, shown["thumb"], width, height, shelf.rows[sample_id]["source_path"], caption, layers)
+
+
+def _scored(shelf: Shelf, sample_id: str, score: str) -> Shot:
+    return _shot(shelf, sample_id, "portrait" if _has_portrait(shelf, sample_id) else "photograph",
+                 f"{shelf.rows[sample_id][score]:.2f}")  # fmt: skip
+
+
+def _has_portrait(shelf: Shelf, sample_id: str) -> bool:
+    return bool(shelf.shown(sample_id, "portrait")["thumb"] >= 0)
+
+
+def _ranked(shelf: Shelf, entries: Iterable[Ranked]) -> list[Shot]:
+    return [
+        _shot(shelf, one.sample_id, "portrait", f"{one.score.removeprefix('q_').replace('_', ' ')} {one.value:.2f}")
+        for one in entries
+    ]
+
+
+def render(
+    numbers: Numbers, content: Mapping[str, Any], sheets: Sheets, shelf: Shelf, times: Sequence[StageTime]
+) -> str:
+    """One self-contained HTML document; `content` is report.json's."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -136,56 +171,71 @@ def render(numbers: Numbers, sheets: Sheets) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"thousands": lambda n: f"{n:,}", "percent": _percent, "significant": _significant}
+    environment.filters |= {"percent": _percent, "significant": significant, "thousands": lambda n: f"{n:,}"}
+    environment.globals |= {"num": _number_of(content), "snippets": SNIPPETS}
     return environment.get_template("report.html.j2").render(
         n=numbers,
         sheets=sheets,
+        attention=_attention(numbers),
         models=_models(numbers.stages),
-        histograms=[(chart, svg.histogram(chart)) for chart in numbers.histograms],
-        coverage=[(chart, svg.heat_map(chart)) for chart in numbers.coverage],
+        charts=charts,
+        times=times,
+        data=_island({"samples": shelf.samples, "galleries": sheets.galleries, "chunk": THUMBS_A_CHUNK}),
+        thumbs=[_island(shelf.thumbs[i : i + THUMBS_A_CHUNK]) for i in range(0, len(shelf.thumbs), THUMBS_A_CHUNK)],
     )
 
 
-def _card(kind: str, row: Row, picture: Picture | None, overlay: Markup, caption: str, note: str) -> Card:
-    uri = "" if picture is None else picture.data_uri
-    width, height = _size(kind, row) if picture is None else (picture.width, picture.height)
-    return Card(kind, row["source_path"], uri, width, height, overlay, caption, note, tuple(_facts(row)))
+def _island(value: Any) -> Markup:
+    """JSON that is safe inside a script element."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def _size(kind: str, row: Row) -> tuple[int, int]:
-    """What an absent picture would measure, so that overlays still fit."""
-    width, height = row.get("source_width"), row.get("source_height")
-    return (width, height) if kind == "photograph" and width and height else (1, 1)
+def _number_of(content: Mapping[str, Any]) -> Callable[..., Markup]:
+    """`num("similar.leaks")`: a number of report.json as it is shown, marked with where it comes from."""
+
+    def num(path: str, style: str = "count") -> Markup:
+        value: Any = content
+        for step in path.split("."):
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        text = {"count": lambda v: f"{v:,}", "percent": _percent, "significant": significant}[style](value)
+        return Markup(f'<data value="{value}" data-number="{escape(path)}">{escape(text)}</data>')
+
+    return num
 
 
-def _ranked(gallery: Gallery, entries: Iterable[Ranked]) -> list[Card]:
-    return [gallery.portrait_card(one.sample_id, f"{one.score.removeprefix('q_')} {one.value:.2f}") for one in entries]
+@dataclass(frozen=True)
+class Attention:
+    """A line of the page's first screen: something a person should look at, and the section that shows it."""
+
+    section: str
+    number: str  # its path in report.json
+    text: str
 
 
-def _angles(row: Row) -> str:
-    return f"yaw {_degrees(row['yaw'])}, pitch {_degrees(row['pitch'])}"
-
-
-def _facts(row: Row) -> Iterable[tuple[str, str]]:
-    yield "sample", row["sample_id"]
-    if row["status"] != "ok":
-        yield "lost at", f"{row['stage']} ({row['status']}{': ' + row['reason'] if row['reason'] else ''})"
-        yield "because", row["message"] or "-"
-    elif row.get("split"):
-        yield "split", row["split"]
-    if row.get("source_width"):
-        yield "photograph", f"{row['source_width']} × {row['source_height']} px"
-    if row.get("crop_side_px") is not None:
-        yield "square", _minus(f"{row['crop_side_px']:.0f} px, rolled {np.degrees(row['crop_roll_rad']):+.1f}°")
-    if row.get("yaw") is not None:
-        yield "head", f"{_angles(row)}, roll {_degrees(row['roll'])}"
-    if row.get("body_fit_rmse_relative") is not None:
-        yield "body fit", f"{row['body_fit_rmse_relative']:.1%} of the square's side"
-    if row.get("face_fit_rmse") is not None:
-        yield "face fit", f"{row['face_fit_rmse']:.1f} px of 512"
-    for rule in RULES:
-        if row.get(rule.score) is not None:
-            yield rule.score, f"{row[rule.score]:.2f}"
+def _attention(numbers: Numbers) -> list[Attention]:
+    found = [
+        Attention(f"check-{finding.key}", f"checks.{i}.failed", f"portraits where {finding.says}")
+        for i, finding in enumerate(numbers.checks)
+        if finding.failed
+    ]
+    if numbers.similar.leaks:
+        found.append(Attention("similar", "similar.leaked_rows", "near-duplicates that lie in both splits"))
+    if numbers.similar.same_file:
+        found.append(Attention("similar", "similar.same_file", "files that lie in both splits"))
+    for i, stage in enumerate(numbers.funnel):
+        for k, loss in enumerate(stage.losses):
+            if loss.status != "rejected":
+                text = f"images ended in a {loss.status} at {stage.name} ({loss.reason})"
+                found.append(Attention("funnel", f"funnel.{i}.losses.{k}.images", text))
+    if numbers.prior and any(numbers.prior.trimmed.values()):
+        for kind, rows in numbers.prior.trimmed.items():
+            if rows:
+                text = f"training rows whose {kind} the generator will never be given: too far out"
+                found.append(Attention("prior", f"prior.trimmed.{kind}", text))
+    for i, column in enumerate(numbers.health):
+        if column.defects and column.null_accepted and column.column not in OPTIONAL:
+            found.append(Attention("health", f"health.{i}.null_accepted", f"accepted rows without {column.column}"))
+    return found
 
 
 @dataclass(frozen=True)
@@ -210,15 +260,6 @@ def _percent(share: float) -> str:
     return f"{share:.0%}" if share in (0, 1) or 0.1 <= share < 0.995 else f"{share:.1%}"
 
 
-def _significant(value: float) -> str:
+def significant(value: float) -> str:
     """About three digits."""
-    return _minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")
-
-
-def _degrees(angle_rad: float) -> str:
-    whole = round(float(np.degrees(angle_rad)))
-    return _minus(f"{whole:+d}°") if whole else "0°"
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
+    return minus(f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}")

@@ -1,59 +1,101 @@
 """report: the page people look at, its numbers as JSON, and two contact sheets. (spec 3, section 1)
 
-No time, host or path of the machine is in it: the same photographs give the same bytes on any number of workers.
+No time, host or path of the machine is in it, but for what the runs took: timing.json, and one section of the page.
+Apart from that the same photographs give the same bytes on any number of workers.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from dataprep.errors import AssetError, ConfigError
 from dataprep.images import encode_png
-from dataprep.report.numbers import Census, Limits, as_json, count
-from dataprep.report.page import CARD_COLUMNS, Gallery, make_sheets, render, sheet_ids, shown_ids
+from dataprep.limits import require
+from dataprep.models.body_files import open_body
+from dataprep.models.face_files import open_face
+from dataprep.report.census import MANIFEST, Census
+from dataprep.report.numbers import Limits, as_json, count
+from dataprep.report.outlines import Outliner
+from dataprep.report.page import gallery_ids, make_sheets, render, shown_ids
 from dataprep.report.pictures import Pictures
 from dataprep.report.sheets import portrait_sheet, rejected_sheet
+from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
+from dataprep.report.timing import timings
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.store import atomic_file, write_json
+
+_CELL_PX, _SHEET = 160, 96  # of the contact sheets
+_PHOTO_PX = 400
 
 
 @dataclass(frozen=True)
 class Report(Aggregate):
-    """Writes `report/`: index.html, report.json, accepted.png, rejected.png.
+    """Writes `report/`: index.html, report.json, timing.json, accepted.png, rejected.png.
 
-    max_accepted, max_rejected, max_per_reason, max_ranked: pictures on the page, which bound its size.
+    max_accepted, max_rejected, max_per_reason, max_ranked: pictures on the page, which bound its size;
+    near_duplicate_bits: hashes at most this far apart are near-duplicates; earlier: folder of another version of the
+    data set to compare with.
     """
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("manifest", "matte")
     outputs: ClassVar[tuple[str, ...]] = (
-        "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png",
+        "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png", "report/timing.json",
     )  # fmt: skip
 
-    max_accepted: int = 96
-    max_rejected: int = 96
+    max_accepted: int = 360
+    max_rejected: int = 180
     max_per_reason: int = 6
-    max_ranked: int = 6
+    max_ranked: int = 12
+    near_duplicate_bits: int = 10
+    earlier: str = ""
+
+    def __post_init__(self) -> None:
+        require("report.near_duplicate_bits", self.near_duplicate_bits, 0, 256)
 
     def build(self, view: DatasetView, root: Path) -> dict[str, int]:
         limits = Limits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
         census = Census(root)
-        numbers = count(census, view.stages, limits)
-        gallery = Gallery(Pictures(view, root), census.samples(shown_ids(census, numbers), CARD_COLUMNS))
-        page = render(numbers, make_sheets(gallery, census, numbers)).encode("utf-8", "replace")
-
-        accepted, rejected = sheet_ids(census, numbers)
-        portraits = [portrait.rgb for i in accepted if (portrait := gallery.portrait(i))]
-        photographs = [(gallery.photograph(i), gallery.rows[i]) for i in rejected]
+        numbers = count(census, view.stages, limits, self.near_duplicate_bits, self._earlier())
+        times = timings(root, list(view.stages))
+        shelf = Shelf(Pictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
+        content = as_json(numbers)
+        page = render(numbers, content, make_sheets(shelf, census, numbers), shelf, times).encode("utf-8", "replace")
 
         folder = root / "report"
-        _write(folder / "accepted.png", encode_png(portrait_sheet(portraits)))
+        accepted, rejected = gallery_ids(census, numbers)
+        rows, pictures = shelf.rows, shelf.pictures
+        portraits = (pictures.emitted("matte", "portrait.png", rows[i], _CELL_PX) for i in accepted[:_SHEET])
+        photographs = [(pictures.photograph(rows[i], _PHOTO_PX), rows[i]) for i in rejected[:_SHEET]]
+        _write(folder / "accepted.png", encode_png(portrait_sheet([picture.rgb for picture in portraits if picture])))
         _write(folder / "rejected.png", encode_png(rejected_sheet(photographs)))
-        write_json(folder / "report.json", as_json(numbers))
+        write_json(folder / "report.json", content)
+        write_json(folder / "timing.json", [dataclasses.asdict(time) for time in times])
         _write(folder / "index.html", page)
         return {"rows": numbers.inputs}
+
+    def _earlier(self) -> Path | None:
+        if not self.earlier:
+            return None
+        path = Path(self.earlier)
+        if not (path / MANIFEST).is_file() and not path.is_file():
+            raise ConfigError(f"report.earlier {self.earlier!r}: no manifest.parquet there; give a data set's folder")
+        return path
+
+
+def _outliner(view: DatasetView) -> Outliner:
+    """The models behind the labels; without their files the page has no outlines."""
+    models: list[object] = []
+    for stage, opened in (("face", open_face), ("body", open_body)):
+        try:
+            models.append(opened(getattr(view.stages[stage], "model", "")))
+        except (AssetError, KeyError):
+            models.append(None)
+    return Outliner(*models)  # type: ignore[arg-type]
 
 
 def _write(path: Path, data: bytes) -> None:

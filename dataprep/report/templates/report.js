@@ -1,30 +1,220 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
 const dialog = document.querySelector("dialog");
-const frame = dialog.querySelector(".frame");
-const facts = dialog.querySelector(".about");
-const pictures = [...document.querySelectorAll("main button.picture")];
-let current = 0;
+const gallery = document.getElementById("gallery");
+const filters = document.getElementById("filters");
+const PAGE = 48;
+const FRONT_DEG = 15;
 
-function open(index) {
-  current = (index + pictures.length) % pictures.length;
-  const button = pictures[current];
-  const copy = document.createElement("div");
-  copy.className = button.className;
-  copy.style.cssText = button.style.cssText;
-  copy.append(...[...button.children].map((child) => child.cloneNode(true)));
-  frame.replaceChildren(copy);
-  facts.replaceChildren(button.parentElement.querySelector("template").content.cloneNode(true));
+// Pictures lie once in the page, in islands after this script; an island is parsed when its first picture is seen.
+const islands = new Map();
+function thumbnail(index) {
+  const number = Math.floor(index / data.chunk);
+  if (!islands.has(number)) {
+    const island = document.querySelectorAll("script.thumbs")[number];
+    if (!island) return null;
+    islands.set(number, JSON.parse(island.textContent));
+  }
+  return "data:image/webp;base64," + islands.get(number)[index % data.chunk];
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    if (!entry.isIntersecting) continue;
+    seen.unobserve(entry.target);
+    reveal(entry.target);
+  }
+}, { rootMargin: "500px" });
+
+function reveal(image) {
+  const source = thumbnail(Number(image.dataset.thumb));
+  if (source) image.src = source;
+  const button = image.closest(".picture");
+  if (button) draw(button);
+}
+
+// Overlays: built when a picture is seen, from the layers that are switched on.
+const chosen = new Set();
+function readLayers() {
+  chosen.clear();
+  for (const box of document.querySelectorAll("input[name=layer]:checked")) chosen.add(box.value);
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+function draw(picture) {
+  picture.querySelector("svg.overlay")?.remove();
+  const shown = data.samples[picture.dataset.place][picture.dataset.kind];
+  if (!shown?.layers) return;
+  const always = new Set((picture.dataset.layers ?? "").split(" "));
+  const names = Object.keys(shown.layers).filter((name) => chosen.has(name) || always.has(name));
+  if (!names.length) return;
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "overlay");
+  svg.setAttribute("viewBox", `0 0 ${shown.frame[0]} ${shown.frame[1]}`);
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("aria-hidden", "true");
+  for (const name of names) {
+    const group = document.createElementNS(SVG, "g");
+    group.setAttribute("class", name);
+    for (const rim of [true, false]) {
+      for (const [css, path] of shown.layers[name]) {
+        const line = document.createElementNS(SVG, "path");
+        line.setAttribute("class", rim ? "rim" : css);
+        line.setAttribute("d", path);
+        group.append(line);
+      }
+    }
+    svg.append(group);
+  }
+  picture.append(svg);
+}
+
+document.querySelector(".overlays").addEventListener("change", () => {
+  readLayers();
+  for (const picture of document.querySelectorAll(".picture")) {
+    if (!picture.querySelector("img") || picture.querySelector("img").src) draw(picture);
+  }
+});
+
+// One picture as a button (or, in the dialog, as a plain frame).
+function frame(place, kind, tag, layers) {
+  const sample = data.samples[place];
+  const shown = sample[kind];
+  const element = document.createElement(tag);
+  if (tag === "button") element.type = "button";
+  element.className = shown.size[1] > shown.size[0] ? "picture tall" : "picture";
+  Object.assign(element.dataset, { place, kind, layers: layers ?? "" });
+  element.style.aspectRatio = `${shown.size[0]} / ${shown.size[1]}`;
+  if (shown.thumb < 0) {
+    const absent = document.createElement("span");
+    absent.className = "absent";
+    absent.textContent = "no preview";
+    element.append(absent);
+    return element;
+  }
+  const image = document.createElement("img");
+  [image.width, image.height] = shown.size;
+  image.alt = `${kind} ${sample.name}`;
+  image.dataset.thumb = shown.thumb;
+  element.append(image);
+  return element;
+}
+
+// The gallery: filters and pages.
+let found = [];
+let first = 0;
+function side(yaw) {
+  if (yaw === null) return "";
+  return Math.abs(yaw) < FRONT_DEG ? "front" : yaw < 0 ? "left" : "right";
+}
+
+function filter() {
+  const wanted = Object.fromEntries(new FormData(filters));
+  filters.dataset.gallery = wanted.gallery;
+  const text = wanted.text.trim().toLowerCase();
+  found = data.galleries[wanted.gallery].filter((place) => {
+    const one = data.samples[place];
+    if (text && !one.name.toLowerCase().includes(text) && !one.id.startsWith(text)) return false;
+    if (wanted.gallery === "rejected") return !wanted.end || one.end === wanted.end;
+    return (!wanted.split || one.split === wanted.split) && (!wanted.side || side(one.yaw) === wanted.side);
+  });
+  first = 0;
+  page();
+}
+
+function page() {
+  const kind = filters.dataset.gallery === "accepted" ? "portrait" : "photograph";
+  const items = found.slice(first, first + PAGE).map((place) => {
+    const one = data.samples[place];
+    const item = document.createElement("li");
+    const caption = document.createElement("p");
+    caption.className = "caption";
+    const name = document.createElement("span");
+    name.className = "name";
+    name.textContent = one.name.split("/").pop();
+    caption.append(name, one.accepted ? `yaw ${Math.round(one.yaw)}°`.replace("-", "−") : one.end);
+    item.append(frame(place, kind, "button"), caption);
+    return item;
+  });
+  gallery.replaceChildren(...items);
+  const images = gallery.querySelectorAll("img");
+  for (const image of images) seen.observe(image);
+  const last = Math.min(first + PAGE, found.length);
+  document.getElementById("found").textContent =
+    `${found.length} of ${data.galleries[filters.dataset.gallery].length} match`;
+  document.getElementById("page").textContent = found.length ? `${first + 1}–${last} of ${found.length}` : "none";
+  document.getElementById("earlier").disabled = first === 0;
+  document.getElementById("later").disabled = last === found.length;
+}
+
+function ends() {
+  const select = filters.elements.end;
+  for (const end of [...new Set(data.galleries.rejected.map((place) => data.samples[place].end))].sort()) {
+    select.append(new Option(end, end));
+  }
+}
+
+filters.addEventListener("input", filter);
+filters.addEventListener("submit", (event) => event.preventDefault());
+for (const [id, step] of [["earlier", -PAGE], ["later", PAGE]]) {
+  document.getElementById(id).addEventListener("click", () => {
+    first = Math.max(0, first + step);
+    page();
+    filters.scrollIntoView({ block: "start" });
+  });
+}
+
+// One sample, opened.
+let opened = null;
+let siblings = [];
+function open(button) {
+  opened = button;
+  const list = button.closest("ul");
+  siblings = [...(list ?? document).querySelectorAll("button.picture")];
+  const { place, layers } = button.dataset;
+  const sample = data.samples[place];
+  const kinds = ["portrait", "photograph"].filter((kind) => sample[kind] && sample[kind].thumb >= 0);
+  const frames = (kinds.length ? kinds : [button.dataset.kind]).map((kind) => frame(place, kind, "div", layers));
+  dialog.querySelector(".frames").replaceChildren(...frames);
+  const title = document.createElement("h3");
+  title.textContent = sample.name;
+  const facts = document.createElement("dl");
+  for (const [name, value] of sample.facts) {
+    const term = document.createElement("dt");
+    const text = document.createElement("dd");
+    term.textContent = name;
+    text.textContent = value;
+    facts.append(term, text);
+  }
+  dialog.querySelector(".about").replaceChildren(title, facts);
   if (!dialog.open) dialog.showModal();
+  for (const image of dialog.querySelectorAll("img")) reveal(image);
+}
+
+function step(by) {
+  const next = siblings[(siblings.indexOf(opened) + by + siblings.length) % siblings.length];
+  if (next) open(next);
 }
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("main button.picture");
-  if (button) open(pictures.indexOf(button));
+  if (button) open(button);
   else if (event.target === dialog) dialog.close();
+  else if (!event.target.closest(".overlays")) document.querySelector(".overlays").open = false;
 });
-dialog.addEventListener("close", () => pictures[current].focus());
+dialog.addEventListener("close", () => opened?.focus());
 dialog.addEventListener("keydown", (event) => {
-  if (event.key === "ArrowRight") open(current + 1);
-  if (event.key === "ArrowLeft") open(current - 1);
+  if (event.key === "ArrowRight") step(1);
+  if (event.key === "ArrowLeft") step(-1);
 });
-dialog.querySelector(".next").addEventListener("click", () => open(current + 1));
-dialog.querySelector(".previous").addEventListener("click", () => open(current - 1));
+dialog.querySelector(".next").addEventListener("click", () => step(1));
+dialog.querySelector(".previous").addEventListener("click", () => step(-1));
+
+readLayers();
+ends();
+filter();
+// The islands come after this script, so that text is painted before megabytes of pictures are read.
+addEventListener("DOMContentLoaded", () => {
+  for (const image of document.querySelectorAll("img[data-thumb]")) seen.observe(image);
+  for (const image of gallery.querySelectorAll("img:not([src])")) seen.observe(image);
+});

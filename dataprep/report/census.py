@@ -1,0 +1,136 @@
+"""The manifest as columns: what every number of the report is counted from.
+
+Wide columns are read a few thousand rows at a time, so that memory does not grow with the labels of the data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from jaxtyping import Bool, Float
+
+from dataprep.errors import StoreError
+from dataprep.schema import rows_from_table
+
+MANIFEST = "manifest.parquet"
+BLOCK_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some rows of some columns; `first` is the place of the first row."""
+
+    first: int
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def rows(self) -> slice:
+        return slice(self.first, self.first + len(self))
+
+    def floats(self, name: str) -> Float[np.ndarray, " n"]:
+        """A scalar column as float64, NaN where null."""
+        return _as_float(self.table[name])
+
+    def numbers(self, name: str) -> Float[np.ndarray, " n"]:
+        """Every number of a scalar or list column, nulls left out."""
+        column = self.table[name]
+        return _as_float(pc.list_flatten(column) if pa.types.is_list(column.type) else column.drop_null())
+
+    def matrix(self, name: str) -> Float[np.ndarray, "n k"]:
+        """A list column as float32, one row a sample, NaN where null; k = 0 when every row is null."""
+        column = self.table[name].combine_chunks()
+        present = ~np.asarray(column.is_null().to_numpy(zero_copy_only=False), bool)
+        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        width = len(flat) // max(int(present.sum()), 1)
+        out = np.full((len(self), width), np.nan, np.float32)
+        out[present] = flat.reshape(-1, width) if width else 0
+        return out
+
+
+class Census:
+    """A manifest's columns, in the order of the ids (which are hashes: any prefix is a random sample)."""
+
+    def __init__(self, root: Path) -> None:
+        """`root`: the folder of a data set, or a manifest file itself; StoreError when neither has a manifest."""
+        self.path = root / MANIFEST if root.is_dir() else root
+        try:
+            self.schema = pq.read_schema(self.path)
+        except FileNotFoundError:
+            raise StoreError(f"{self.path}: no such file; build it with: shhq-hs run SOURCE --out DIR") from None
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{self.path} is no readable manifest ({error})") from error
+        self.metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
+        self.ids: list[str] = self.column("sample_id")
+        self.statuses: list[str] = self.column("status")
+        self.ok: Bool[np.ndarray, " n"] = np.array([status == "ok" for status in self.statuses], bool)
+        self.selected: Bool[np.ndarray, " n"] = np.array([bool(chosen) for chosen in self.column("selected")], bool)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def has(self, *names: str) -> bool:
+        return set(names) <= set(self.schema.names)
+
+    def column(self, name: str) -> list[Any]:
+        """Values in id order; all None when the manifest has no such column."""
+        if name not in self.schema.names:
+            return [None] * len(self)
+        return self._read(name).to_pylist()
+
+    def floats(self, name: str) -> Float[np.ndarray, " n"]:
+        """A scalar column as float64, NaN where null or absent."""
+        if name not in self.schema.names:
+            return np.full(len(self), np.nan)
+        return _as_float(self._read(name))
+
+    def blocks(self, *names: str) -> Iterator[Block]:
+        """All rows, a few thousand at a time, in order."""
+        first = 0
+        for batch in self._batches(names):
+            yield Block(first, pa.Table.from_batches([batch]))
+            first += len(batch)
+
+    def by_blocks(self, names: Sequence[str], function: Callable[[Block], np.ndarray]) -> np.ndarray:
+        """`function` of every block, one after the other."""
+        return np.concatenate([function(block) for block in self.blocks(*names)])
+
+    def matrix(self, name: str, width: int | None = None) -> Float[np.ndarray, "n k"]:
+        """The first `width` numbers (default: all) of a list column as float32, NaN where null; k = 0 when absent."""
+        if name not in self.schema.names:
+            return np.zeros((len(self), 0), np.float32)
+        pieces = [block.matrix(name)[:, :width] for block in self.blocks(name)]
+        most = max(piece.shape[1] for piece in pieces)
+        empty = np.full((BLOCK_ROWS, most), np.nan, np.float32)
+        return np.concatenate([piece if piece.shape[1] == most else empty[: len(piece)] for piece in pieces])
+
+    def samples(self, ids: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Full rows of a few samples, arrays in their shape, by id."""
+        names = ["sample_id", *(name for name in columns if name in self.schema.names and name != "sample_id")]
+        wanted = set(ids)
+        chosen = pa.array([sample_id in wanted for sample_id in self.ids])
+        picked = [self._read(name).filter(chosen) for name in names]
+        table = pa.Table.from_arrays(picked, schema=pa.schema([self.schema.field(name) for name in names]))
+        return {row["sample_id"]: row for row in rows_from_table(table)}
+
+    def _batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        # No threads and no read-ahead: both would hold whole row groups of every column at once.
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            yield from file.iter_batches(BLOCK_ROWS, columns=list(names), use_threads=False)
+
+    def _read(self, name: str) -> pa.ChunkedArray:
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            return file.read([name], use_threads=False)[name]
+
+
+def _as_float(column: pa.ChunkedArray) -> np.ndarray:
+    return column.cast(pa.float64()).to_numpy(zero_copy_only=False)

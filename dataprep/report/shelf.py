@@ -1,0 +1,128 @@
+"""Every picture and every sample of the page, once: sections refer to them by number."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dataprep.report.marks import photograph_marks, portrait_marks
+from dataprep.report.outlines import Outliner
+from dataprep.report.pictures import Picture, Pictures, Rgb
+from dataprep.stages.quality import RULES
+
+PORTRAIT_PX, PHOTO_PX = 224, 288  # longest sides of the thumbnails
+SAMPLE_COLUMNS = (
+    *("sample_id", "status", "stage", "reason", "message", "source_path", "source_sha256", "part", "split"),
+    *("source_width", "source_height", "keypoints33", "smpl_joints_px", "landmarks68", "crop_from_source"),
+    *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll", "camera_pitch_yaw", "intrinsics"),
+    *("body_fit_rmse_relative", "face_fit_rmse", "upsampling", "dup_cluster", "dup_rank"),
+    *("bfm_id", "bfm_exp", "bfm_angle", "bfm_trans", "face_alignment"),
+    *("smpl_betas", "smpl_global_orient_portrait", "smpl_body_pose", "smpl_transl"),
+    *(rule.score for rule in RULES),
+)
+Row = Mapping[str, Any]
+
+
+@dataclass
+class Shelf:
+    """Makes entries of samples on demand; a picture is read and encoded when the first section asks for it."""
+
+    pictures: Pictures
+    rows: Mapping[str, Row]
+    outliner: Outliner
+    thumbs: list[str] = field(default_factory=list)  # base64 of WebP
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    _places: dict[str, int] = field(default_factory=dict)
+
+    def place(self, sample_id: str, portrait: bool = True, photograph: bool = False) -> int:
+        """Number of the sample's entry, with the pictures asked for as far as there are any."""
+        if sample_id not in self._places:
+            self._places[sample_id] = len(self.samples)
+            self.samples.append(_entry(self.rows[sample_id]))
+        entry, row = self.samples[self._places[sample_id]], self.rows[sample_id]
+        if portrait and "portrait" not in entry:
+            picture = self.pictures.emitted("matte", "portrait.png", row, PORTRAIT_PX)
+            entry["portrait"] = self._drawn(picture, 1, 1, portrait_marks(row, self.outliner) if picture else None)
+        if photograph and "photograph" not in entry:
+            picture = self.pictures.photograph(row, PHOTO_PX)
+            size = (row.get("source_width") or 1, row.get("source_height") or 1)
+            entry["photograph"] = self._drawn(picture, *size, photograph_marks(row) if picture else None)
+        return self._places[sample_id]
+
+    def shown(self, sample_id: str, kind: str) -> dict[str, Any]:
+        """The entry of one picture: its thumbnail's number (-1: none), its size and its marks."""
+        place = self.place(sample_id, kind == "portrait", kind == "photograph")
+        return self.samples[place][kind]
+
+    def _drawn(self, picture: Picture | None, width: int, height: int, marks: Any) -> dict[str, Any]:
+        if picture is None:
+            return {"thumb": -1, "size": [width, height]}
+        self.thumbs.append(_webp(picture.rgb))
+        return {
+            "thumb": len(self.thumbs) - 1,
+            "size": [picture.width, picture.height],
+            "frame": [marks.width, marks.height],
+            "layers": marks.layers,
+        }
+
+
+def _webp(rgb: Rgb) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, format="WEBP", quality=74, method=3)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _entry(row: Row) -> dict[str, Any]:
+    """What captions, filters and the opened picture say of a sample."""
+    return {
+        "id": row["sample_id"],
+        "name": row["source_path"],
+        "accepted": row["status"] == "ok",
+        "end": "" if row["status"] == "ok" else f"{row['stage']}: {row['reason'] or row['status']}",
+        "message": row["message"] or "",
+        "split": row.get("split") or "",
+        "yaw": None if row.get("yaw") is None else round(float(np.degrees(row["yaw"])), 1),
+        "facts": [list(fact) for fact in _facts(row)],
+    }
+
+
+def _facts(row: Row) -> Iterable[tuple[str, str]]:
+    yield "sample", row["sample_id"]
+    if row["status"] != "ok":
+        yield "lost at", f"{row['stage']} ({row['status']}{': ' + row['reason'] if row['reason'] else ''})"
+        yield "because", row["message"] or "-"
+    elif row.get("split"):
+        yield "split", row["split"]
+    if row.get("source_width"):
+        yield "photograph", f"{row['source_width']} × {row['source_height']} px"
+    if row.get("crop_side_px") is not None:
+        yield "square", minus(f"{row['crop_side_px']:.0f} px, rolled {np.degrees(row['crop_roll_rad']):+.1f}°")
+    if row.get("yaw") is not None:
+        yield "head", f"yaw {degrees(row['yaw'])}, pitch {degrees(row['pitch'])}, roll {degrees(row['roll'])}"
+    if row.get("camera_pitch_yaw") is not None:
+        pitch, yaw = np.pi / 2 - row["camera_pitch_yaw"]
+        yield "portrait camera", f"{degrees(yaw)} to the person's left, {degrees(pitch)} from above"
+    if row.get("body_fit_rmse_relative") is not None:
+        yield "body fit", f"{row['body_fit_rmse_relative']:.1%} of the square's side"
+    if row.get("face_fit_rmse") is not None:
+        yield "face fit", f"{row['face_fit_rmse']:.1f} px of 512"
+    for rule in RULES:
+        if row.get(rule.score) is not None:
+            yield rule.score, f"{row[rule.score]:.2f}"
+
+
+def degrees(angle_rad: float) -> str:
+    """Whole degrees with a sign."""
+    whole = round(float(np.degrees(angle_rad)))
+    return minus(f"{whole:+d}°") if whole else "0°"
+
+
+def minus(text: str) -> str:
+    """A real minus sign."""
+    return text.replace("-", "−")
