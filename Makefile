@@ -47,7 +47,7 @@ $(SETUP): pyproject.toml constraints.txt $(VENV)/.torch
 dataset: $(SETUP) ## Build the data set: SOURCE (default: the shipped samples) -> OUT
 	$(SHHQ) run '$(SOURCE)' --out '$(OUT)' --workers $(WORKERS) $(ARGS)
 
-accuracy: dataset ## Compare the labels of the sample build with the samples' ground truth
+accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and MAP on samples and made-up people
 	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --json build/accuracy.json
 
 train-tiny: $(SETUP) ## Train the tiny generator on the shipped samples, both stages (minutes on two cores)
@@ -70,7 +70,7 @@ test: lint ## Lint, type-check and test (what CI runs)
 test-all: lint ## The same with the slow tests
 	$(BIN)/python -m pytest -n 2 -m ''
 
-bench: $(SETUP) ## Measure speed: ratios in one run, never a test
+bench: $(SETUP) ## Measure speed (processor time, shares, fits by method): never a test
 	$(BIN)/python -m pipelines.bench --json build/bench.json
 	$(BIN)/python -m gan.bench
 

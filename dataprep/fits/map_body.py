@@ -35,18 +35,18 @@ def fit_map(
     """Minimise reprojection / (2 sigma^2) + |z|^2 / 2 over the whitened residual z; images do not interact."""
     start = BodyEstimate(*(tensor.detach() for tensor in start))
     z = torch.zeros(len(start.betas), residual_chol.shape[0], requires_grad=True)
-    optimiser = torch.optim.Adam([z], lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.1, config.steps)
+    optimiser = torch.optim.Adam([z], lr=config.learning_rate, fused=True)
     inverse_variance = inputs.visible / (config.point_sigma * POINT_SPREAD).square()
-    for _ in range(config.steps):
-        projected = project(apply_residual(start, z @ residual_chol.T, body), body)
+    neck = neck_in_picture(start, body)
+    for step in range(config.steps):
+        optimiser.param_groups[0]["lr"] = config.learning_rate * (1 - 0.9 * step / config.steps)
+        projected = project(apply_residual(start, neck, z @ residual_chol.T, body), body)
         error = ((projected - inputs.points).square().sum(-1) * inverse_variance).sum()
         optimiser.zero_grad(set_to_none=True)
         (0.5 * error + 0.5 * z.square().sum()).backward()
         optimiser.step()
-        schedule.step()
     with torch.no_grad():
-        fitted = apply_residual(start, z @ residual_chol.T, body)
+        fitted = apply_residual(start, neck, z @ residual_chol.T, body)
         target = target_of(inputs)
         before, after = (loss_2d(project(estimate, body), target) for estimate in (start, fitted))
         worse = ~(after <= before)
@@ -58,12 +58,18 @@ def fit_map(
     return finish("map", kept, inputs, target, body, config.steps, before, worse)
 
 
-def apply_residual(start: BodyEstimate, residual: Float[Tensor, "b 85"], body: BodyPoints) -> BodyEstimate:
+def neck_in_picture(estimate: BodyEstimate, body: BodyPoints) -> Float[Tensor, "b 2"]:
+    """The projected neck joint, normalised units."""
+    neck = body.joint_position(estimate.rotations, estimate.betas, NECK)
+    return estimate.camera[:, :1] * neck[:, :2] + estimate.camera[:, 1:]
+
+
+def apply_residual(
+    start: BodyEstimate, start_neck: Float[Tensor, "b 2"], residual: Float[Tensor, "b 85"], body: BodyPoints
+) -> BodyEstimate:
     """Add (24 rotation vectors, 10 betas, log scale, neck x, neck y) to an estimate; the neck anchors the camera."""
     rotations = start.rotations @ matrix_from_axis_angle(residual[:, :72].unflatten(1, (24, 3)))
     betas = start.betas + residual[:, 72:82]
     scale = start.camera[:, :1] * torch.exp(residual[:, 82:83])
-    old_neck = body.joint_position(start.rotations, start.betas, NECK)[:, :2]
-    new_neck = body.joint_position(rotations, betas, NECK)[:, :2]
-    anchor = start.camera[:, :1] * old_neck + start.camera[:, 1:] + residual[:, 83:]
-    return BodyEstimate(rotations, betas, torch.cat((scale, anchor - scale * new_neck), 1))
+    neck = body.joint_position(rotations, betas, NECK)[:, :2]
+    return BodyEstimate(rotations, betas, torch.cat((scale, start_neck + residual[:, 83:] - scale * neck), 1))

@@ -5,7 +5,7 @@ import torch
 from dataprep.fits.body_fit import BodyFit
 from dataprep.fits.detector import DetectorModel, Exemplars, ExtraNoise, load_detector, observe
 from dataprep.fits.eft import EftConfig, ExemplarTuner
-from dataprep.fits.map_body import MapConfig, apply_residual, fit_map
+from dataprep.fits.map_body import MapConfig, apply_residual, fit_map, neck_in_picture
 from dataprep.fits.people import People, sample_people
 from dataprep.fits.reprojection import half_crop, leg_loss, loss_2d, loss_49, loss_49_compat, project, target_of
 from dataprep.fits.train_lifter import TrainConfig, residual_cholesky, train, training_loss
@@ -181,7 +181,7 @@ def test_residuals_move_the_camera_about_the_neck(
         start = BodyEstimate(*(t[:1] for t in lifter.network(scene[1].inputs)))
         residual = torch.zeros(1, 85)
         residual[0, 82], residual[0, 1] = 0.1, 0.3
-        moved = apply_residual(start, residual, points)
+        moved = apply_residual(start, neck_in_picture(start, points), residual, points)
         necks = [e.camera[:, :1] * points(e.rotations, e.betas).joints[:, NECK, :2] + e.camera[:, 1:]
                  for e in (start, moved)]  # fmt: skip
     torch.testing.assert_close(necks[0], necks[1], atol=1e-5, rtol=0)

@@ -118,6 +118,24 @@ def test_body_finds_the_person(story: dict[str, Any], person: dict[str, Any]) ->
     assert degrees(story["chest_rotation_cam"], posed.rotations[0, CHEST].numpy()) < 12
 
 
+def test_every_fit_is_on_record(story: dict[str, Any]) -> None:
+    """Method, start, steps, loss before and after, error in pixels and in EFT's form, and whether the fit was kept."""
+    assert (story["body_fit_method"], story["body_regressor"]) == ("eft", "lifter")
+    assert 0 < story["body_fit_iterations"] <= 3
+    points = story["keypoints33"][list(MEDIAPIPE_INDEX.values()), :2]
+    points = points[((points >= 0) & (points <= [story["source_width"], story["source_height"]])).all(-1)]
+    assert 0 < story["body_fit_points"] == len(points) < 23  # some lie above the picture
+    assert story["body_fit_loss"] < story["body_fit_loss_before"]
+    assert not story["body_fit_fallback"]
+    half_crop_px = 0.6 * np.ptp(points, axis=0).max()
+    squared_px = 98 * story["body_fit_loss49"] * half_crop_px**2  # over the 17 of the 49 joints that are seen
+    of_all_px = len(points) * story["body_fit_rmse"] ** 2
+    assert 0.5 * of_all_px < squared_px < of_all_px
+    assert story["body_fit_rmse_relative"] == pytest.approx(
+        story["body_fit_rmse"] / (geometry.PORTRAIT_SIDE_M * story["body_camera"][0])
+    )
+
+
 def test_body_columns_agree_with_each_other(story: dict[str, Any]) -> None:
     """Neck, chest rotation and projected joints follow from the stored pose and camera."""
     rotvecs = np.concatenate((story["smpl_global_orient"][None], story["smpl_body_pose_first"]))
