@@ -30,6 +30,9 @@ WORKER_ENVIRONMENT = {
     # Keep freed memory: a network frees and asks for gigabytes an image, and page faults cost 8% of its time.
     "MALLOC_MMAP_THRESHOLD_": "1073741824",
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    # ...but from one heap: freed pieces of many threads' heaps, and of Arrow's own, are never given back.
+    "MALLOC_ARENA_MAX": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 
 
