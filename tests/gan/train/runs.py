@@ -83,7 +83,7 @@ def main(data: str, out: str, stage_one: str) -> None:
     with open_ranks("cpu") as (ranks, device):
         execution = Execution(device, micro=1, ranks=ranks)
         for preset, begun_from in ((ONE, None), (TWO, Path(stage_one))):
-            run = double_run(Path(data), replace(preset, batch=4), Path(out), begun_from, execution)
+            run = double_run(Path(data), preset, Path(out), begun_from, execution)
             torch.save(gradients(run, execution), Path(out) / f"stage{preset.stage}-rank{ranks.rank}.pt")
 
 

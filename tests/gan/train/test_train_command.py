@@ -58,7 +58,7 @@ def test_sigkill_changes_nothing(whole: Path, data: Path, tmp_path: Path, capsys
     assert "trained on 8 images" in said
     for snapshot in tmp_path.glob("snapshot-000000004*"):  # the undisturbed run made one at its end only
         snapshot.unlink()
-    assert_same_run(tmp_path, whole)
+    assert_same_run(tmp_path, whole, snapshots=True)
 
 
 def test_an_interrupt_ends_with_a_checkpoint_and_says_how_to_go_on(

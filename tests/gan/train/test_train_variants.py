@@ -162,13 +162,17 @@ def test_an_estimator_of_another_face_is_refused(data: Path) -> None:
 # -- precision
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_reduced_precision_changes_losses_by_rounding_alone(data: Path, models: Models, precision: str) -> None:
-    full = losses_of_a_step(opened(data, ONE, models), Execution(micro=2))
-    execution = Execution(micro=2, precision=precision)
-    run = opened(data, ONE, models, execution)
-    set_scale(run, 64.0)  # what a few skipped steps would find: camera heads far off have large gradients
-    reduced = losses_of_a_step(run, execution)
+@pytest.mark.parametrize(("preset", "precision"), [(ONE, "bfloat16"), (ONE, "float16"), (TWO, "bfloat16")])
+def test_reduced_precision_changes_losses_by_rounding_alone(
+    whole: Path, data: Path, models: Models, preset: Preset, precision: str
+) -> None:
+    found = []
+    for execution in (Execution(micro=2), Execution(micro=2, precision=precision)):
+        begun_from = whole if preset.stage == 2 else None
+        run = open_run([data], preset, Path("nowhere"), models, 0, begun_from, execution)
+        set_scale(run, 64.0)  # what a few skipped steps would find: camera heads far off have large gradients
+        found.append(losses_of_a_step(run, execution))
+    full, reduced = found
     assert full.keys() == reduced.keys()
     assert full != reduced
     for name, value in full.items():
