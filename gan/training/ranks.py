@@ -77,5 +77,6 @@ def open_ranks(device: str) -> Iterator[tuple[Ranks, str]]:
     dist.init_process_group("nccl" if cuda else "gloo")
     try:
         yield Ranks(dist.get_rank(), world), device
+        dist.barrier()  # the first rank may still be writing
     finally:
         dist.destroy_process_group()

@@ -72,6 +72,20 @@ def test_loader_workers_and_micro_batches_do_not_change_the_stream(built: Path) 
     assert torch.equal(portrait, torch.cat([batch.portrait_B3HW for batch in plain[:4]]))
 
 
+def test_a_run_goes_on_with_other_ranks_and_workers(built: Path) -> None:
+    """Six pictures by two ranks, the next six by three, one of them with a loader process: those of one rank."""
+    dataset = ShardDataset([built], portrait_px=32, face_px=16)
+    seen: dict[int, torch.Tensor] = {}
+    for images_seen, world in ((0, 2), (6, 3)):
+        for rank in range(world):
+            share = {"images_seen": images_seen, "batch": 1, "rank": rank, "world": world, "workers": int(rank == 2)}
+            for batch in batches(dataset, 6 // world, **share):
+                seen[int(batch.position_B)] = batch.portrait_B3HW
+    assert sorted(seen) == list(range(12))
+    alone = torch.cat([batch.portrait_B3HW for batch in batches(dataset, 6)])
+    assert torch.equal(torch.cat([seen[position] for position in range(12)]), alone)
+
+
 def test_mirrored_pictures_carry_mirrored_cameras(built: Path) -> None:
     """About half of the positions are mirrored, picture and label together."""
     dataset = ShardDataset([built], portrait_px=32, face_px=16)
