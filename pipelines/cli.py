@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, ShhqError
+from pipelines import owner
 
 if TYPE_CHECKING:  # torch and dask are imported by the command that needs them
     from pipelines.dag import Dag
@@ -31,9 +32,11 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs status build/shhq-hs                       how far it is, and what was lost where
   shhq-hs show build/shhq-hs SAMPLE_ID               one image's whole story
   shhq-hs errors build/shhq-hs                       every image that was lost, and why
+  shhq-hs compare OLD NEW                            two versions of a data set; also: select, shards build, export
   shhq-hs doctor                                     can this machine build it?
   shhq-hs assets                                     model files: found, missing, where to get them
   shhq-hs train --data OUT --preset tiny --out RUN   train the generator on it
+  shhq-hs evaluate RUN --data OUT                    how good it is, and does it obey?
   shhq-hs animate --checkpoint FILE --out DIR        people of a trained generator, moving
 """
 _SETTINGS = """\
@@ -60,6 +63,14 @@ examples (docs/training.md has the rest):
   shhq-hs train --data OUT --preset small --out RUN1                     stage 1
   shhq-hs train --data OUT --preset small-stage2 --from RUN1 --out RUN2  stage 2: super-resolution on a frozen stage 1
   torchrun --nproc-per-node 4 --no-python shhq-hs train ...              the same run on four GPUs
+To resume, run the same command again.
+"""
+_EVALUATION = """\
+examples (docs/evaluation.md says what every number means):
+  shhq-hs evaluate RUN --data OUT                                        offline metrics, control, a page of pictures
+  shhq-hs evaluate RUN --data OUT --count 20000 --inception FILE.pth     FID and KID, with the weights of pytorch-fid:
+                                 pt_inception-2015-12-05-6726825d.pth (found by itself in the assets folder)
+  shhq-hs compare-runs RUN1 RUN2                                         evaluated runs side by side
 To resume, run the same command again.
 """
 
@@ -157,6 +168,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--all", action="store_true", help="keep fits that EFT's own exporter would leave out")
     export.set_defaults(run=_export_eft)
 
+    owner.add_commands(verbs)
+
     animate = verbs.add_parser(
         "animate", help="videos, stills and meshes from a generator", epilog=_MOTION, formatter_class=formatter
     )
@@ -168,6 +181,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_training_arguments(training)
     training.set_defaults(run=_train)
+
+    evaluation = verbs.add_parser(
+        "evaluate", help="how good a generator is, and does it obey?", epilog=_EVALUATION, formatter_class=formatter
+    )
+    _add_evaluation_arguments(evaluation)
+    evaluation.set_defaults(run=_evaluate)
+
+    compared = verbs.add_parser("compare-runs", help="evaluated runs side by side")
+    compared.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders that were evaluated")
+    compared.set_defaults(run=_compare_runs)
 
     lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
     lifter.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="see: shhq-hs train-lifter -- --help")
@@ -254,6 +277,39 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add("--face", metavar="FILE", help="face model of the labels (default: the shipped one)")
     add("--device", default="auto", help="auto (default), cpu or cuda")
     add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
+
+
+def _add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("run_folder", type=Path, metavar="RUN", help="folder of a run of shhq-hs train, or a checkpoint")
+    add("--data", nargs="+", type=Path, required=True, metavar="OUT", help="data sets: real pictures and label rows")
+    add("--out", type=Path, metavar="DIR", help="folder for the report (default: RUN/evaluation)")
+    add("--count", type=int, default=1000, metavar="N", help="generated pictures (default 1000; the paper has 20000)")
+    add("--real", type=int, metavar="N", help="real pictures, drawn from the seed (default: all)")
+    add("--split", default="train", choices=("train", "val"), help="of the data set (default train)")
+    add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
+    add("--psi", type=float, default=1.0, help="truncation: 0 the mean person, 1 none (default)")
+    add("--inception", type=Path, metavar="FILE", help="Inception weights for FID and KID")
+    add("--resize", default="tf1", metavar="R", help="before Inception: tf1 (torch-fidelity, default) or bilinear "
+        "(pytorch-fid)")  # fmt: skip
+    add(
+        "--control",
+        type=int,
+        default=200,
+        metavar="N",
+        help="pictures read for control (default 200; 0: none)",
+    )
+    add("--people", type=int, default=8, metavar="N", help="people swept through commands (default 8; 0: none)")
+    add("--no-initial", action="store_true", help="do not hold the run against its own initialisation")
+    add("--body", metavar="FILE", help="body model of the weights (default: known by its hash)")
+    add("--face", metavar="FILE", help="face model of the labels (default: the shipped one)")
+    add(
+        "--workers",
+        default="auto",
+        metavar="N",
+        help="processes; no number depends on it (default: one a core)",
+    )
+    add("--device", default="auto", help="auto (default), cpu or cuda")
 
 
 def _dag(options: argparse.Namespace) -> Dag:
@@ -386,6 +442,18 @@ def _train(options: argparse.Namespace) -> int:
     from pipelines.train import run
 
     return run(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from pipelines.evaluate import run
+
+    return run(options)
+
+
+def _compare_runs(options: argparse.Namespace) -> int:
+    from pipelines.evaluate import compare
+
+    return compare(options)
 
 
 def _train_lifter(options: argparse.Namespace) -> int:

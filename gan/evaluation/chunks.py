@@ -7,12 +7,13 @@ file, and so a batch, does not depend on who computes it: one process or eight g
 import hashlib
 import json
 import multiprocessing
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ Arrays = dict[str, np.ndarray]
 Compute = Callable[[range], Arrays]
 
 
+@runtime_checkable
 class Job(Protocol):
     """What is to be computed, small enough to send to other processes; `key` names everything the outcome depends on.
 
@@ -84,7 +86,7 @@ def compute(chunks: Chunks, total: int, workers: int, done: Callable[[int], None
 
 
 def _here(chunks: Chunks, missing: list[range], done: Callable[[int], None]) -> None:
-    with _one_thread():
+    with one_thread():
         run = chunks.job.open()
         for span in missing:
             chunks.write(span, run(span))
@@ -117,7 +119,7 @@ def _work(span: range) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """As other processes do: sums over several threads round differently."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -131,5 +133,5 @@ def _read(path: Path) -> Arrays:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise StoreError(f"{path}: cannot be read ({error}); delete it and evaluate again") from error

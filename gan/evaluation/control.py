@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from gan.body import BodyModel, apply_affine
+from gan.body import BodyModel
 from gan.cameras import Camera, camera_origin, world_from_camera
 from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
 from gan.data.priors import Codes
@@ -64,7 +64,7 @@ def commanded(
     head_B34 = posed.posed_from_canonical_head_B34
     world_B33 = world_from_camera(camera_origin(codes.camera_B2, camera.radius))
     turned_B33 = world_B33.mT @ head_B34[..., :3] @ torch.from_numpy(face_from_3dmm_33).to(head_B34)
-    centre_B13 = apply_affine(head_B34, head_B34.new_zeros(3))[:, None]
+    centre_B13 = head_B34[:, None, :, 3]  # where the face frame's origin goes
     head_B33 = _as_cropped(turned_B33, project(centre_B13, codes.camera_B2, camera)[0][:, 0], camera)
     points_B23 = torch.from_numpy(shoulders_2V).to(posed.vertices_BV3) @ posed.vertices_BV3
     at_B22 = project(points_B23, codes.camera_B2, camera)[0] / 2 + 0.5
@@ -127,7 +127,7 @@ class ControlError(NamedTuple):
 def control_accuracy(
     command: Control, shown: Control, space: FaceSpace, floors: dict[str, float] | None = None
 ) -> dict[str, ControlError]:
-    """Summarise `control_errors`. Chance is the mean over every other picture's command, in cyclic order."""
+    """Summarise `control_errors`; not a number where nothing was read. Chance: commands shifted by some pictures."""
     errors = control_errors(command, shown, space)
     count = len(command.z_id_NK)
     shifts = sorted({shift for shift in (1, count // 3, count // 2) if 0 < shift < count})
@@ -135,12 +135,10 @@ def control_accuracy(
     out = {}
     for name, values in errors.items():
         read = np.isfinite(values)
-        if not read.any():
-            continue
-        chance = [np.nanmean(other[name]) for other in others]
+        chance = [float(other[name][read].mean()) for other in others if read.any()]
         out[name] = ControlError(
-            float(values[read].mean()),
-            float(np.median(values[read])),
+            float(values[read].mean()) if read.any() else float("nan"),
+            float(np.median(values[read])) if read.any() else float("nan"),
             float(np.mean(chance)) if chance else float("nan"),
             (floors or {}).get(name),
             int(read.sum()),

@@ -26,7 +26,7 @@ class KernelDistance(NamedTuple):
     subset_size: int
 
 
-def frechet_distance(real_ND: Float[np.ndarray, "n d"], fake_MD: Float[np.ndarray, "m d"]) -> float:
+def frechet_distance(real_ND: Float[np.ndarray, "n d"], fake_MD: Float[np.ndarray, "m e"]) -> float:
     """Return |mu1 - mu2|² + tr(S1 + S2 - 2 (S1 S2)^½) of the sets' means and unbiased covariances.
 
     With S1 = A'A and S2 = B'B the last trace is the sum of the singular values of A B'. No root of a covariance is
@@ -42,7 +42,7 @@ def frechet_distance(real_ND: Float[np.ndarray, "n d"], fake_MD: Float[np.ndarra
 
 def kernel_distance(
     real_ND: Float[np.ndarray, "n d"],
-    fake_MD: Float[np.ndarray, "m d"],
+    fake_MD: Float[np.ndarray, "m e"],
     seed: int,
     subsets: int = KID_SUBSETS,
     subset_size: int = KID_SUBSET_SIZE,

@@ -55,9 +55,8 @@ class FeatureNetwork:
 
 
 def offline_network() -> NetworkSpec:
-    return NetworkSpec(
-        "frechet_srvgg", "kernel_srvgg x100", f"realesrgan-{offline.MODEL}", offline.weights_sha256(), offline.RESIZE
-    )
+    weights = f"realesrgan-{offline.MODEL}"
+    return NetworkSpec("frechet_srvgg", "kernel_srvgg x100", weights, offline.weights_sha256(), offline.RESIZE)
 
 
 def inception_network(path: Path, how: Resize = "tf1") -> NetworkSpec:

@@ -22,7 +22,9 @@ MODEL = "animevideov3"
 MAX_PX = 128
 LAYERS = 10  # five convolutions with their activations
 FEATURES = 128
-RESIZE = f"area average to at most {MAX_PX} px, and to half of that"
+SCALE = 0.25  # brings the features of photographs to about 1, where the kernel distance's cube is not all there is
+VERSION = 1  # raise it with any change to what the numbers mean
+RESIZE = f"area average to at most {MAX_PX} px, and to half of that (features {VERSION})"
 
 
 class SrvggFeatures(nn.Module):
@@ -38,7 +40,7 @@ class SrvggFeatures(nn.Module):
     def forward(self, image_B3HW: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 128"]:
         side = min(MAX_PX, image_B3HW.shape[-1])
         pyramid = [F.adaptive_avg_pool2d(image_B3HW, px) for px in (side, max(2, side // 2))]
-        return torch.cat([self.layers(level).mean((2, 3)) for level in pyramid], 1)
+        return SCALE * torch.cat([self.layers(level).mean((2, 3)) for level in pyramid], 1)
 
 
 def weights_sha256() -> str:

@@ -27,7 +27,10 @@ class Protocol:
     subset_size: int = 0
 
     def differences(self, other: "Protocol") -> list[str]:
-        """Return the names of the fields that differ: none may, for two numbers to be compared."""
+        """Return the names of the fields that differ: none may, for two numbers to be compared.
+
+        Weights count by their hash: one file goes by several names.
+        """
         return [
             field.name for field in dataclasses.fields(self) if getattr(self, field.name) != getattr(other, field.name)
         ]

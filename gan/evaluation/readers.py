@@ -98,7 +98,7 @@ class Reader:
         return pose.points[list(SHOULDERS), :2] / READ_PX
 
 
-def _enlarged(rgb: Rgb) -> tuple[Rgb, geometry.Affine]:
+def _enlarged(rgb: Rgb) -> tuple[np.ndarray, geometry.Affine]:
     """Bring a picture to READ_PX with white around it; and the way back to its own pixels."""
     side = rgb.shape[0]
     inner = round(READ_PX * (1 - 2 * MARGIN))

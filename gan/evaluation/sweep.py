@@ -100,13 +100,11 @@ def drifts(
     out = {}
     for kind, frames in KINDS.items():
         seen = read[:, frames]
-        usable = seen.sum(1) >= 2
-        if not usable.any():
-            continue
-        means = [neutral[p, frames][seen[p]].mean(0) for p in np.flatnonzero(usable)]
+        some = np.flatnonzero(seen.sum(1) >= 2).tolist()
+        means = [neutral[p, frames][seen[p]].mean(0) for p in some]
         out[kind] = Drift(
-            float(np.mean([spread_mm(neutral[p, frames][seen[p]]) for p in np.flatnonzero(usable)])),
-            float(np.mean([spread_mm(whole[p, frames][seen[p]]) for p in np.flatnonzero(usable)])),
+            float(np.mean([spread_mm(neutral[p, frames][seen[p]]) for p in some])) if some else float("nan"),
+            float(np.mean([spread_mm(whole[p, frames][seen[p]]) for p in some])) if some else float("nan"),
             spread_mm(np.stack(means)) if len(means) > 1 else float("nan"),
             int(seen.sum()),
             int(seen.size),

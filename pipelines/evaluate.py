@@ -1,0 +1,94 @@
+"""The commands `shhq-hs evaluate` and `shhq-hs compare-runs`: from options to numbers, and what is said meanwhile."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+from dataprep.errors import ConfigError
+from dataprep.models.face_files import STANDIN as FACE
+from gan.evaluation.compare import comparison
+from gan.evaluation.report import NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE, as_json, summary_lines, write_report
+from gan.evaluation.resize import RESIZES
+from gan.evaluation.run import Options, evaluate
+from pipelines.progress import clock
+from pipelines.resume import command_line, hint
+from pipelines.summary import table
+
+_SAY_EVERY_S = 10.0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate a run; returns the exit status."""
+    if options.resize not in RESIZES:
+        raise ConfigError(f"--resize {options.resize}: expected one of {', '.join(RESIZES)}")
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
+    folder = options.run_folder if options.run_folder.is_dir() else options.run_folder.parent
+    chosen = Options(
+        run=options.run_folder,
+        data=tuple(options.data),
+        out=options.out or folder / "evaluation",
+        count=options.count,
+        real=options.real,
+        split=options.split,
+        seed=options.seed,
+        psi=options.psi,
+        inception=options.inception,
+        resize=options.resize,
+        control=options.control,
+        people=options.people,
+        initial=not options.no_initial,
+        body=options.body,
+        face=options.face or FACE,
+        workers=_workers(options.workers, device),
+        device=device,
+    )
+    with hint(command_line(options.arguments)):
+        outcome = evaluate(chosen, _say)
+        write_report(chosen, outcome)
+    for line in summary_lines(as_json(chosen, outcome)):
+        print(line)
+    if all(one.protocol.metric != "FID" for one in outcome.measurements):
+        print("FID and KID need the Inception weights: shhq-hs evaluate --help says which file")
+    print(f"{chosen.out}: {PAGE_FILE}, {SUMMARY_FILE}, {NUMBERS_FILE}")
+    return 0
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print runs side by side."""
+    head, *rows = comparison(options.runs)
+    print(table(head, rows))
+    return 0
+
+
+def _workers(wanted: str, device: str) -> int:
+    if wanted == "auto":
+        return len(os.sched_getaffinity(0)) if device == "cpu" else 1
+    if not wanted.isdigit() or int(wanted) < 1:
+        raise ConfigError(f"--workers {wanted}: expected a number from 1 up, or auto")
+    return int(wanted)
+
+
+def _say(what: str, total: int) -> Callable[[int], None]:
+    """One line now and then, with what was there before apart from the speed."""
+    state = {"done": 0, "before": -1, "began": time.monotonic(), "said": 0.0}
+
+    def hear(images: int) -> None:
+        state["done"] += images
+        if state["before"] < 0:  # what lay there already is told first
+            state["before"] = images
+        now = time.monotonic()
+        finished = state["done"] >= total
+        if now - state["said"] < _SAY_EVERY_S and not finished:
+            return
+        state["said"] = now
+        fresh = state["done"] - state["before"]
+        left = clock((total - state["done"]) * (now - state["began"]) / fresh) if fresh else "-"
+        print(f"{what}: {state['done']:,} of {total:,}" + ("" if finished else f"  ETA {left}"), file=sys.stderr)
+
+    return hear

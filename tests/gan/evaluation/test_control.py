@@ -1,0 +1,133 @@
+"""Control metrics tell a generator that obeys from ones that do not, on renders with known truth."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from dataprep.models.bfm import FaceModel, load_face
+from dataprep.models.smpl import BodyModel, load_body
+from gan.animate_setup import body_arrays
+from gan.body import BodyModel as PosedBodyModel
+from gan.cameras import camera_origin, portrait_camera
+from gan.config import GeneratorConfig
+from gan.data.priors import Codes
+from gan.evaluation.control import Control, angle_deg, commanded, control_accuracy, control_errors
+from gan.evaluation.fakes import Pictures
+from gan.evaluation.jobs import SHOULDER_POINTS
+from gan.evaluation.readers import Reader
+from gan.face_space import FaceSpace, shared_vertices_face_from_3dmm
+from tests.gan.evaluation.renders import renders
+
+PX = 192
+
+
+@pytest.fixture(scope="module")
+def face() -> FaceModel:
+    return load_face()
+
+
+@pytest.fixture(scope="module")
+def body() -> BodyModel:
+    return load_body()
+
+
+@pytest.fixture(scope="module")
+def space(face: FaceModel, body: BodyModel) -> FaceSpace:
+    return FaceSpace(face, shared_vertices_face_from_3dmm(face, body_arrays(body)))
+
+
+@pytest.fixture(scope="module")
+def reader(face: FaceModel) -> Reader:
+    return Reader(face)
+
+
+@pytest.fixture(scope="module")
+def told() -> tuple[Pictures, Control]:
+    return renders(PX)
+
+
+@pytest.fixture(scope="module")
+def shown(reader: Reader, told: tuple[Pictures, Control]) -> Control:
+    return reader(told[0])
+
+
+def test_a_generator_that_obeys(told, shown: Control, space: FaceSpace):
+    """Well below chance in the face, far below in the head; nearly every render can be read."""
+    accuracy = control_accuracy(told[1], shown, space)
+    assert all(one.read >= len(told[1].z_id_NK) - 2 for one in accuracy.values())
+    assert accuracy["expression_mm"].mean < 0.7 * accuracy["expression_mm"].chance
+    assert accuracy["landmarks_mm"].mean < 0.7 * accuracy["landmarks_mm"].chance
+    assert accuracy["head_deg"].mean < 7
+    assert accuracy["head_deg"].obeyed > 0.7
+    assert accuracy["shoulders_pct"].mean < 8
+
+
+def test_a_shuffled_expression_code_is_seen_in_the_expression_alone(told, shown: Control, space: FaceSpace):
+    command = told[1]
+    shuffled = command._replace(z_exp_NK=np.roll(command.z_exp_NK, 1, axis=0))
+    obeys, not_so = (control_errors(one, shown, space) for one in (command, shuffled))
+    assert np.nanmean(not_so["expression_mm"]) > 1.4 * np.nanmean(obeys["expression_mm"])
+    assert np.nanmean(not_so["expression_std"]) > 1.1 * np.nanmean(obeys["expression_std"])
+    for same in ("head_deg", "shoulders_pct"):
+        np.testing.assert_array_equal(not_so[same], obeys[same])
+
+
+def test_a_mirrored_camera_is_seen_in_the_head(told, reader: Reader, space: FaceSpace):
+    """Pictures as a camera from the other side would take them, read again; the commands stay."""
+    pictures, command = told
+    some = np.arange(6)
+    mirrored = Pictures(*(np.ascontiguousarray(view[some, :, ::-1]) for view in pictures))
+    straight = Pictures(*(view[some] for view in pictures))
+    errors = [control_errors(command.take(some), reader(one), space) for one in (straight, mirrored)]
+    assert np.nanmean(errors[1]["head_deg"]) > 3 * np.nanmean(errors[0]["head_deg"])
+
+
+def codes(pitch: float = np.pi / 2, yaw: float = np.pi / 2, head_turn: float = 0.0) -> Codes:
+    pose = torch.zeros(1, 6, 3)
+    pose[0, 3, 1] = head_turn
+    camera = torch.tensor([[pitch, yaw]], dtype=torch.float32)
+    return Codes(torch.zeros(1, 80), torch.zeros(1, 10), torch.zeros(1, 64), torch.zeros(1, 80), pose, camera, camera)
+
+
+def ask(body: BodyModel, face: FaceModel, one: Codes) -> Control:
+    arrays = body_arrays(body)
+    rotation = shared_vertices_face_from_3dmm(face, arrays)[:, :3]
+    rotation = rotation / np.linalg.norm(rotation[:, 0])
+    rows = body.keypoint_rows(SHOULDER_POINTS).toarray().astype(np.float32)
+    model = PosedBodyModel(arrays, np.arange(len(body.v_template)))
+    return commanded(one, model, portrait_camera(GeneratorConfig()), rotation, rows)
+
+
+def test_what_is_commanded(body: BodyModel, face: FaceModel):
+    """Seen from elsewhere the head is turned by the angle between both lines of sight to it, its origin."""
+    front, aside = codes(), codes(yaw=np.pi / 2 + 0.3)
+    camera = portrait_camera(GeneratorConfig())
+    a, b = (camera_origin(one.camera_B2, camera.radius)[0] + torch.tensor(camera.offset) for one in (front, aside))
+    between = torch.nn.functional.cosine_similarity(a, b, dim=0).arccos().rad2deg()
+    front, aside = (ask(body, face, one) for one in (front, aside))
+    assert angle_deg(front.head_N33, aside.head_N33) == pytest.approx(float(between), abs=0.1)
+    turned = ask(body, face, codes(head_turn=0.3))
+    assert turned.head_N33[0, 0, 2] > 0.25  # towards the subject's left, which is the right of the picture
+    (left, right) = front.shoulders_N22[0]
+    assert left[0] > 0.6  # the subject's left is on the right
+    assert left[0] + right[0] == pytest.approx(1, abs=0.01)
+    assert left[1] == pytest.approx(right[1], abs=0.01)
+    assert 0.6 < left[1] < 1
+
+
+def test_angles():
+    turn = Rotation.from_rotvec([[0, 0, 0], [0.1, 0, 0], [0, 3.0, 0]]).as_matrix()
+    still = np.broadcast_to(np.eye(3), turn.shape)
+    np.testing.assert_allclose(angle_deg(still, turn), np.degrees([0, 0.1, 3.0]), atol=1e-6)
+    np.testing.assert_allclose(angle_deg(turn, still), np.degrees([0, 0.1, 3.0]), atol=1e-6)
+
+
+def test_pictures_of_nothing_are_not_read_and_do_not_count(reader: Reader, told, space: FaceSpace):
+    white = np.full((2, PX, PX, 3), 255, np.uint8)
+    shown = reader(Pictures(white, white))
+    assert not shown.read_N.any()
+    accuracy = control_accuracy(told[1].take(np.arange(2)), shown, space)
+    assert accuracy["head_deg"].read == 0
+    assert np.isnan(accuracy["head_deg"].mean)
+    assert accuracy["head_deg"].obeyed is None
