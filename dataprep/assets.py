@@ -27,7 +27,7 @@ _SHIPPED = {  # file -> what it enables, licence, sha256
     "landmarks_anny.npz": ("MediaPipe's measured landmark errors, for the 3DMM", "Apache-2.0",
         "ad36e711b0aad68bfd52cbe7072f221ba434a5e6095ae943e539b8bc7e9216d6"),
     "lifter_anny.npz": ("body regressor for EFT", "Apache-2.0",
-        "1345513b5d1c5b894faa290abc352cf820c40e385d9b11c1ed32034ad56759d5"),
+        "0fed612bf63785cd3e4a0f8e129e3c7008e99510b7ec6dc5da5c556c97c5722b"),
     "mediapipe_anny.npz": ("MediaPipe's measured body-point errors", "Apache-2.0",
         "46146ea19c136404baea1b9ce4d839627b268e09ac6e2a875711601de93fe019"),
 }

@@ -29,11 +29,11 @@ METHODS = ("lifter", "eft", "map")
 METRICS = {
     "truth_px": "projected points against true ones, px of 224",
     "points_px": "projected points against detected ones, px of 224",
-    "upper_mm": "upper-body joints from the neck, mm",
+    "upper_mm": "the generator's joints and the arm joints that are seen, from the neck, mm",
     "head_deg": "head, degrees",
     "chest_deg": "chest, degrees",
 }
-_TRUNK = (CHEST, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)
+_TRUNK = (LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)
 _ARMS = {18: "left_elbow", 19: "right_elbow", 20: "left_wrist", 21: "right_wrist"}  # count where they are seen
 _UPPER = (*_TRUNK, *_ARMS)
 _HEAD_SIGMA_DEG = 3.0  # the camera stage's
@@ -125,7 +125,7 @@ def _errors(
         "truth_px": scene.crop_px * _mean((projected - scene.points_px).norm(dim=-1), inputs.visible),
         "points_px": scene.crop_px * _mean((projected - detected).norm(dim=-1), inputs.visible),
         "upper_mm": 1000 * _mean(joints, counted),
-        "trunk_mm": 1000 * joints[:, : len(_TRUNK)].mean(1),
+        "chest_mm": 1000 * (posed.joints[:, CHEST] - posed.joints[:, NECK] - scene.joints_m[:, CHEST]).norm(dim=-1),
         "head_deg": torch.rad2deg(angle_between_rad(posed.rotations[:, HEAD], scene.head)),
         "chest_deg": torch.rad2deg(angle_between_rad(posed.rotations[:, CHEST], scene.chest)),
     }
