@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -61,16 +61,23 @@ class Shards(Aggregate):
     def build(self, view: DatasetView, root: Path) -> dict[str, int]:
         manifest = pq.read_table(root / "manifest.parquet", partitioning=None)
         images = {image: _positions(view, stage, blob) for image, (stage, blob) in IMAGES.items()}
-        folder = root / "shards"
-        entries = []
-        for name, rows in _shards(manifest):
-            samples = rows_from_table(rows)
-            positions = _write_tar(folder / f"{name}.tar", samples, view, images)
-            _write_twin(folder / f"{name}.parquet", rows, positions)
-            entries.append(_entry(folder, name, len(samples)))
-        _remove_stale(folder, {entry["name"] for entry in entries})
-        write_json(folder / "index.json", _index(manifest, entries))
-        return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
+        return write_shards(manifest, root / "shards", lambda name, image: view.blob(*images[image][name]))
+
+
+ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
+
+
+def write_shards(manifest: pa.Table, folder: Path, read_image: ReadImage) -> dict[str, int]:
+    """Write the selected rows of a manifest, each where its columns split, shard and shard_row say."""
+    entries = []
+    for name, rows in _shards(manifest):
+        samples = rows_from_table(rows)
+        positions = _write_tar(folder / f"{name}.tar", samples, read_image)
+        _write_twin(folder / f"{name}.parquet", rows, positions)
+        entries.append(_entry(folder, name, len(samples)))
+    _remove_stale(folder, {entry["name"] for entry in entries})
+    write_json(folder / "index.json", _index(manifest, entries))
+    return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
 
 
 def _shards(manifest: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -97,15 +104,13 @@ def _positions(view: DatasetView, stage: str, blob: str) -> Positions:
     return found
 
 
-def _write_tar(
-    path: Path, samples: list[dict[str, Any]], view: DatasetView, images: Mapping[str, Positions]
-) -> list[dict[str, Any]]:
+def _write_tar(path: Path, samples: list[dict[str, Any]], read_image: ReadImage) -> list[dict[str, Any]]:
     """Write one shard; returns the position columns of each sample."""
     rows = []
     with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
             sample_id = sample["sample_id"]
-            content = {image: view.blob(*images[image][sample_id]) for image in IMAGES}
+            content = {image: read_image(sample_id, image) for image in IMAGES}
             content["json"] = _labels_json(sample)
             row: dict[str, Any] = {}
             for name, member in MEMBERS.items():
@@ -122,7 +127,11 @@ def _labels_json(sample: Mapping[str, Any]) -> bytes:
         "source_path": sample["source_path"],
         "license": sample["license"],
         **{name: sample[name] for name in BASES},
-        **{name: np.asarray(sample[name], np.float64).round(7).ravel().tolist() for name in LABELS},
+        **{
+            name: np.asarray(sample[name], np.float64).round(7).ravel().tolist()
+            for name in LABELS
+            if sample.get(name) is not None  # data sets from elsewhere need not have every label
+        },
     }
     return json.dumps(content, separators=(",", ":")).encode()
 

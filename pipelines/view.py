@@ -1,0 +1,19 @@
+"""What an aggregate may read of a data set on disk, without running anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dataprep.stages.aggregate import DatasetView
+from dataprep.store import Store
+from pipelines.config import MAP_STAGES
+from pipelines.current import current_stages
+from pipelines.index import read_index
+from pipelines.plan import parts_of
+
+
+def open_view(out: Path) -> DatasetView:
+    """The stages of the last run in `out`, with default parameters; StoreError when no run has begun there."""
+    store = Store(out)
+    refs = {name: stage.ref for name, stage in current_stages(store).items()}
+    return DatasetView(store, {stage.name: stage() for stage in MAP_STAGES}, refs, tuple(parts_of(read_index(out))))
