@@ -27,9 +27,10 @@ NETS = GeneratorConfig(
 )  # fmt: skip
 ONE = Preset(
     portrait_px=16, face_px=16, generator=NETS, critic=CriticConfig(max_width=8, width_at_128=2, regress_camera=True),
-    deformation=DeformationWeights(points=50, warmup_images=4, landmark_after_images=0), generator_lr=1e-3,
-    critic_lr=1e-3, batch=2, images=8,
+    deformation=DeformationWeights(landmark=0.0, points=50, warmup_images=4, landmark_after_images=0),
+    generator_lr=1e-3, critic_lr=1e-3, batch=2, images=8,
 )  # fmt: skip
+READS_FACES = replace(ONE, deformation=replace(ONE.deformation, landmark=1e4))
 TWO = replace(
     ONE, stage=2, portrait_px=64, face_px=32, generator=replace(NETS, image_size=64), patch_width=4, consistency=3.0,
     images=2,
@@ -82,7 +83,7 @@ def main(data: str, out: str, stage_one: str) -> None:
     torch.set_num_threads(1)
     with open_ranks("cpu") as (ranks, device):
         execution = Execution(device, micro=1, ranks=ranks)
-        for preset, begun_from in ((ONE, None), (TWO, Path(stage_one))):
+        for preset, begun_from in ((READS_FACES, None), (TWO, Path(stage_one))):
             run = double_run(Path(data), preset, Path(out), begun_from, execution)
             torch.save(gradients(run, execution), Path(out) / f"stage{preset.stage}-rank{ranks.rank}.pt")
 

@@ -16,7 +16,7 @@ from gan.sparse_gradients import Field
 from gan.training.execution import Execution
 from gan.training.ranks import Ranks
 from tests.gan.conftest import codes
-from tests.gan.train.runs import ONE, TWO, double_run, gradients
+from tests.gan.train.runs import READS_FACES, TWO, double_run, gradients
 
 
 def everywhere(field: Field, points_RS3: torch.Tensor, levels_L: torch.Tensor, falling_only: bool) -> tuple:
@@ -56,7 +56,7 @@ def test_two_processes_have_the_gradients_of_one(data: Path, whole: Path, tmp_pa
     alone = Execution(micro=2)
     expected = [
         gradients(double_run(data, preset, tmp_path, begun_from, alone), alone)
-        for preset, begun_from in ((ONE, None), (TWO, whole))
+        for preset, begun_from in ((READS_FACES, None), (TWO, whole))
     ]
     assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
     for stage, one in enumerate(expected, 1):

@@ -21,7 +21,7 @@ from gan.training.loop import train
 from gan.training.setup import Models, Run, open_run
 from gan.training.state import STATE_FILE, leave_transforms_as_they_are, read_state
 from gan.training.steps import _codes, generator_losses, step
-from tests.gan.train.runs import ONE, PLAIN, TWO, MeanColourReader, shipped_models
+from tests.gan.train.runs import ONE, PLAIN, READS_FACES, TWO, MeanColourReader, shipped_models
 
 FRONT = torch.full((1, 2), math.pi / 2)
 STILL = torch.eye(3, 4)[None]
@@ -115,7 +115,7 @@ def test_eq9_compares_commanded_landmarks_with_those_read_off_the_face(data: Pat
     """An estimator of gain 0 always answers zeros: the loss is the commanded landmarks' distance to the mean face."""
     models = shipped_models()
     blind = replace(models, estimator=MeanColourReader(models.face.sha256, gain=0.0))
-    run = opened(data, ONE, blind)
+    run = opened(data, READS_FACES, blind)
     codes = _codes(run.state, run.sources, [0, 1], Purpose.GENERATOR)
     _, parts = generator_losses(run.state, run.sources, range(2), Execution(micro=2))
     space = run.sources.space
@@ -125,7 +125,7 @@ def test_eq9_compares_commanded_landmarks_with_those_read_off_the_face(data: Pat
 
 
 def test_eq9_trains_the_generator_and_not_the_estimator(data: Path) -> None:
-    run = opened(data, ONE, shipped_models(reads_faces=True))
+    run = opened(data, READS_FACES, shipped_models(reads_faces=True))
     _, parts = generator_losses(run.state, run.sources, range(2), Execution(micro=2))
     assert _trains_radiance(run, parts["landmark"])
     assert run.sources.estimator is not None
@@ -140,7 +140,7 @@ def _trains_radiance(run: Run, loss: torch.Tensor) -> bool:
 
 def test_eq9_starts_when_faces_are_there_to_be_read(data: Path) -> None:
     """Before `landmark_after_images` it is logged and costs nothing; afterwards it rises."""
-    weights = replace(ONE.deformation, landmark_after_images=10, warmup_images=4)
+    weights = replace(READS_FACES.deformation, landmark_after_images=10, warmup_images=4)
     run = opened(data, replace(ONE, deformation=weights), shipped_models(reads_faces=True))
     totals = {}
     for images_seen in (10, 12, 14, 100):
@@ -156,7 +156,7 @@ def test_eq9_starts_when_faces_are_there_to_be_read(data: Path) -> None:
 def test_an_estimator_of_another_face_is_refused(data: Path) -> None:
     other = replace(shipped_models(), estimator=MeanColourReader("0" * 64))
     with pytest.raises(BasisError, match="mean colour reads coefficients of the face model 0000"):
-        opened(data, ONE, other)
+        opened(data, READS_FACES, other)
 
 
 # -- precision
