@@ -16,6 +16,7 @@ from gan.evaluation.compare import comparison
 from gan.evaluation.report import NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE, as_json, summary_lines, write_report
 from gan.evaluation.resize import RESIZES
 from gan.evaluation.run import Options, evaluate
+from pipelines.known_truth import known_of
 from pipelines.progress import clock
 from pipelines.resume import command_line, hint
 from pipelines.summary import table
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         device=device,
     )
     with hint(command_line(options.arguments)):
-        outcome = evaluate(chosen, _say)
+        outcome = evaluate(chosen, _say, known_of(options.truth) if options.truth else None)
         write_report(chosen, outcome)
     for line in summary_lines(as_json(chosen, outcome)):
         print(line)

@@ -54,7 +54,7 @@ def _control(errors: list[dict]) -> list[list[str]]:
 def _control_cell(error: dict | None) -> str:
     if error is None:
         return "-"
-    obeyed = "-" if error["obeyed"] is None else f"{100 * error['obeyed']:.0f} %"
+    obeyed = "-" if error["obeyed"] is None else f"{round(100 * error['obeyed'])} %"
     return f"{error['mean']:.3g} ({obeyed})"
 
 

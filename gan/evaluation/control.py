@@ -108,24 +108,32 @@ def control_errors(command: Control, shown: Control, space: FaceSpace) -> dict[s
 
 
 class ControlError(NamedTuple):
-    """Mean of one error beside what it would be at chance (the same pictures, other commands) and at the least."""
+    """Mean of one error beside what it would be at chance (the same pictures, other commands) and at the least.
+
+    `floor`: the reader against itself, real pictures moved a little. `known`: the reader on renders with known truth.
+    """
 
     mean: float
     median: float
     chance: float
     floor: float | None
+    known: float | None
     read: int
     of: int
 
     @property
     def obeyed(self) -> float | None:
         """Return 1 where only the estimator's own error is left, 0 at chance; None where the two do not differ."""
-        least = self.floor or 0.0
+        least = max(self.floor or 0.0, self.known or 0.0)
         return (self.chance - self.mean) / (self.chance - least) if self.chance > least else None
 
 
 def control_accuracy(
-    command: Control, shown: Control, space: FaceSpace, floors: dict[str, float] | None = None
+    command: Control,
+    shown: Control,
+    space: FaceSpace,
+    floors: dict[str, float] | None = None,
+    known: dict[str, float] | None = None,
 ) -> dict[str, ControlError]:
     """Summarise `control_errors`; not a number where nothing was read. Chance: commands shifted by some pictures."""
     errors = control_errors(command, shown, space)
@@ -141,6 +149,7 @@ def control_accuracy(
             float(np.median(values[read])) if read.any() else float("nan"),
             float(np.mean(chance)) if chance else float("nan"),
             (floors or {}).get(name),
+            (known or {}).get(name),
             int(read.sum()),
             count,
         )

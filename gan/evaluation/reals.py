@@ -31,6 +31,10 @@ class RealSet:
     def open(self, sizes: Sizes) -> ShardDataset:
         return ShardDataset(self.roots, self.split, sizes.portrait_px, sizes.face_px)
 
+    def sample_ids(self) -> list[str]:
+        every = ShardDataset(self.roots, self.split).sample_ids
+        return [every[row] for row in self.rows]
+
     def pictures(self, dataset: ShardDataset, indices: Sequence[int] | range) -> Pictures:
         samples = [dataset[self.rows[index]] for index in indices]
         return Pictures(np.stack([one.portrait for one in samples]), np.stack([one.face for one in samples]))

@@ -20,6 +20,7 @@ from gan.evaluation.protocol import FORMAT, Measurement, measurement_from_json
 from gan.evaluation.reference import TABLES
 from gan.evaluation.run import Options, Outcome
 from gan.training.log import LOG_FILE, read_log
+from gan.training.state import STATE_FILE, read_state
 
 NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE = "evaluation.json", "index.html", "summary.png"
 COLUMNS = (measure.GENERATOR, measure.INITIAL, measure.NOISE, measure.HALVES)
@@ -39,12 +40,12 @@ def write_report(options: Options, outcome: Outcome) -> None:
 
 def as_json(options: Options, outcome: Outcome) -> dict[str, Any]:
     """Return every number with its protocol; numbers that are none are null."""
-    log = read_log(options.run / LOG_FILE) if options.run.is_dir() else []
+    state = options.run / STATE_FILE
     content = {
         "format": FORMAT,
         "run": options.run.name,
         "checkpoint_sha256": outcome.checkpoint_sha256,
-        "images_seen": log[-1]["images_seen"] if log else None,
+        "images_seen": read_state(state)["images_seen"] if state.is_file() else None,
         "bases": dataclasses.asdict(outcome.bases),
         "split": options.split,
         "distances": [dataclasses.asdict(one) for one in outcome.measurements],
@@ -95,9 +96,12 @@ def summary_lines(numbers: dict[str, Any]) -> list[str]:
         head = f"{one.protocol.metric}, {one.protocol.view} {one.protocol.px} px: {one.value:.4g}"
         lines.append("   ".join([head, *others]))
     for name, error in numbers["control"]["errors"].items():
-        said = {key: "-" if error[key] is None else f"{error[key]:.3g}" for key in ("mean", "floor", "chance")}
+        said = {key: "-" if error[key] is None else f"{error[key]:.3g}" for key in ("mean", "floor", "known", "chance")}
         read = f"read {error['read']} of {error['of']}"
-        lines.append(f"{name}: {said['mean']}   floor {said['floor']}   chance {said['chance']}   {read}")
+        lines.append(
+            f"{name}: {said['mean']}   floor {said['floor']}   on renders {said['known']}   "
+            f"chance {said['chance']}   {read}"
+        )
     return lines
 
 
@@ -130,7 +134,7 @@ def _number(value: float | None) -> str:
 
 
 def _obeyed(error: ControlError) -> str:
-    return "–" if error.obeyed is None or not np.isfinite(error.obeyed) else f"{100 * error.obeyed:.0f} %"
+    return "–" if error.obeyed is None or not np.isfinite(error.obeyed) else f"{round(100 * error.obeyed)} %"
 
 
 def _uri(rgb: np.ndarray) -> str:

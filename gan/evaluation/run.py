@@ -19,7 +19,7 @@ from gan.data.shards import Split
 from gan.errors import BasisError
 from gan.evaluation import measure
 from gan.evaluation.chunks import Arrays, Chunks, Job, compute
-from gan.evaluation.control import ControlError, control_accuracy, control_errors
+from gan.evaluation.control import Control, ControlError, control_accuracy, control_errors
 from gan.evaluation.fakes import Sizes, sizes_of
 from gan.evaluation.initial import save_initial
 from gan.evaluation.jobs import (
@@ -40,6 +40,7 @@ from gan.evaluation.sweep import FRAMES, Drift, SweepJob, drifts
 from gan.face_space import FaceSpace, nominal_face_from_3dmm, shared_vertices_face_from_3dmm
 from gan.training.state import GENERATOR_FILE
 
+FindTruth = Callable[[RealSet], tuple[np.ndarray, Control]]  # indices within the set, and what these pictures show
 Say = Callable[[str, int], Callable[[int], None]]  # what begins, of how many pictures -> what hears of progress
 
 
@@ -90,8 +91,8 @@ class Outcome:
     reals: RealSet
 
 
-def evaluate(options: Options, say: Say) -> Outcome:
-    """Compute what is not computed yet, and return the numbers."""
+def evaluate(options: Options, say: Say, truth: FindTruth | None = None) -> Outcome:
+    """Compute what is not computed yet, and return the numbers; `truth` finds what real pictures really show."""
     path = checkpoint_of(options.run)
     checkpoint = read_checkpoint(path)
     sizes = sizes_of(checkpoint)
@@ -114,7 +115,7 @@ def evaluate(options: Options, say: Say) -> Outcome:
         spec = ReaderSpec(options.face, face.sha256)
         reader = spec.describe(face)
         space = _space(face, body)
-        control, drift, floor_drift = _control(options, jobs, source, spec, space, reals, sizes)
+        control, drift, floor_drift = _control(options, jobs, source, spec, space, reals, sizes, truth)
     nearest = measure.nearest_real(*(arrays[f"{networks[0].frechet_name}/portrait"] for arrays in (real, fake)))
     return Outcome(
         source.checkpoint_sha256, sizes, bases, reader, rows, control, drift, floor_drift, nearest, source, reals
@@ -176,26 +177,31 @@ def _anchors(
 
 
 def _control(
-    options: Options, jobs: _Jobs, source: FakeSource, spec: ReaderSpec, space: FaceSpace, reals: RealSet, sizes: Sizes
-) -> tuple[dict[str, ControlError], dict[str, Drift], dict[str, float]]:
+    options: Options, jobs: _Jobs, source: FakeSource, spec: ReaderSpec, space: FaceSpace, reals: RealSet, sizes: Sizes,
+    truth: FindTruth | None,
+) -> tuple[dict[str, ControlError], dict[str, Drift], dict[str, float]]:  # fmt: skip
     total = min(len(reals), options.control or options.people)
     floor = jobs.cached("the estimator's own error", FloorJob(reals, sizes, spec), total)
     first = control_of(floor, "shown")
-    again = [control_of(floor, f"jitter{number}") for number in range(JITTERS)]
-    errors = [control_errors(first, other, space) for other in again]
-    floors = {name: float(np.nanmean([one[name] for one in errors])) for name in errors[0] if _any(errors, name)}
+    floors = _means([control_errors(first, control_of(floor, f"jitter{k}"), space) for k in range(JITTERS)])
+    known: dict[str, float] = {}
+    if truth is not None:
+        rows, really = truth(reals)
+        known = _means([control_errors(really.take(rows < total), first.take(rows[rows < total]), space)])
     control, drift = {}, {}
     if options.control:
         arrays = jobs.kept("control", FakeJob(source, (), spec), min(options.control, options.count))
-        control = control_accuracy(control_of(arrays, "commanded"), control_of(arrays, "shown"), space, floors)
+        control = control_accuracy(control_of(arrays, "commanded"), control_of(arrays, "shown"), space, floors, known)
     if options.people:
         swept = jobs.kept("people under many commands", SweepJob(source, spec), options.people * FRAMES)
         drift = drifts(swept["z_id"], swept["z_exp"], space)
     return control, drift, {name: floors[name] for name in ("landmarks_mm",) if name in floors}
 
 
-def _any(errors: list[dict[str, np.ndarray]], name: str) -> bool:
-    return any(np.isfinite(one[name]).any() for one in errors)
+def _means(errors: list[dict[str, np.ndarray]]) -> dict[str, float]:
+    """Return the mean of every error that was ever read."""
+    every = {name: np.concatenate([one[name] for one in errors]) for name in errors[0]}
+    return {name: float(np.nanmean(values)) for name, values in every.items() if np.isfinite(values).any()}
 
 
 def _reals(options: Options, sizes: Sizes) -> tuple[RealSet, Bases]:
