@@ -1,0 +1,179 @@
+"""The report in a real browser, and at the size of the paper's data set.
+
+Needs Chromium; the accessibility test also axe-core, from the file that AXE_CORE names or from npm.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataprep.stages.report import Report
+from tests.browser import NAMES, Browser, chromium
+from tests.fake_dataset import End, make_dataset, make_photos
+from tests.many_rows import multiply
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason=f"no browser: none of {', '.join(NAMES)} is installed"),
+]
+ROWS = 40_000
+MAX_BYTES, MAX_SECONDS, MAX_PAINT_MS, MAX_OWN_MIB = 10e6, 60, 2000, 110
+SECTIONS = ("overview", "funnel", "pictures", "checks", "scores", "extremes", "coverage", "prior", "similar", "health",
+            "unmeasured", "timing", "difference", "provenance")  # fmt: skip
+ENDS = {
+    "text0.png": End("ingest", reason="undecodable", message="the file is not an image"),
+    "photo0001.jpg": End("detect", reason="no_face", message="no face was found"),
+    "photo0002.jpg": End("body", "error", "ValueError", "it broke"),
+    "photo0003.jpg": End("quality", reason="sharpness", message="the face is blurred"),
+}
+_BUILD = """
+import json, sys, time, pickle
+from pathlib import Path
+view, out = pickle.load(open(sys.argv[1], "rb")), Path(sys.argv[2])
+from dataprep.stages.report import Report
+def peak(): return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
+before, started = peak(), time.process_time()
+Report().build(view, out)
+print(json.dumps({"cpu_s": time.process_time() - started, "peak_mib": peak(), "own_mib": peak() - before}))
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    make_photos(folder / "photos", 60, broken=1)
+    view = make_dataset(folder / "photos", folder / "out", ENDS, small=True)
+    return folder / "out", view
+
+
+@pytest.fixture(scope="module")
+def page(small):
+    out, view = small
+    Report().build(view, out)
+    return out / "report" / "index.html"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser() as one:
+        yield one
+
+
+def test_no_errors_no_requests_and_every_section(browser, page):
+    browser.open(page)
+    for name in SECTIONS:
+        size = browser.run(
+            f"(() => {{ const s = document.getElementById('{name}'); s.scrollIntoView({{behavior: 'instant'}});"
+            "const box = s.getBoundingClientRect(); return [box.width, box.height]; })()"
+        )
+        assert min(size) > 40, name
+    assert browser.errors == []
+    assert [url for url in browser.requests if not url.startswith(("data:", "file:"))] == []
+
+
+def test_every_picture_loads_when_it_is_reached(browser, page):
+    browser.open(page)
+    for name in SECTIONS:
+        browser.run(f"document.getElementById('{name}').scrollIntoView({{behavior: 'instant'}})")
+        browser.wait(
+            "[...document.images].filter((i) => { const b = i.getBoundingClientRect();"
+            "return b.bottom > 0 && b.top < innerHeight; }).every((i) => i.src && i.complete && i.naturalWidth > 0)"
+        )
+    assert browser.run("[...document.images].filter((i) => i.src && !i.naturalWidth).length") == 0
+
+
+def test_filters_pages_and_the_opened_picture(browser, page):
+    browser.open(page)
+    shown = "document.querySelectorAll('#gallery button').length"
+    assert browser.run(shown) == 48
+    browser.run("document.getElementById('later').click()")
+    assert browser.run(shown) == 57 - 48
+    browser.run("document.querySelector('input[name=gallery][value=rejected]').click()")
+    assert browser.run(shown) == 4
+    browser.run("(() => { const f = document.getElementById('filters'); f.elements.end.value = 'detect: no_face';"
+                "f.dispatchEvent(new Event('input')); })()")  # fmt: skip
+    assert browser.run("document.querySelector('#gallery .name').textContent") == "photo0001.jpg"
+    browser.run("document.querySelector('input[name=gallery][value=accepted]').click()")
+    browser.run("(() => { const f = document.getElementById('filters'); f.elements.text.value = 'photo0042';"
+                "f.dispatchEvent(new Event('input')); })()")  # fmt: skip
+    assert browser.run(shown) == 1
+    browser.run("document.querySelector('#gallery button').click()")
+    browser.wait("document.querySelector('dialog').open && document.querySelector('dialog img')?.naturalWidth > 0")
+    assert "photo0042.jpg" in browser.run("document.querySelector('dialog').textContent")
+    browser.call("Input.dispatchKeyEvent", type="keyDown", key="Escape", code="Escape", windowsVirtualKeyCode=27)
+    browser.wait("!document.querySelector('dialog').open")
+    assert browser.run("document.activeElement.classList.contains('picture')"), "focus comes back"
+    assert browser.errors == []
+
+
+def test_overlays_appear_and_go(browser, page):
+    browser.open(page)
+    browser.run("document.getElementById('pictures').scrollIntoView({behavior: 'instant'})")
+    browser.wait("document.querySelector('#gallery svg.overlay .landmarks')")
+    browser.run("document.querySelector('input[value=body]').click()")
+    browser.wait("document.querySelector('#gallery svg.overlay .body path')")
+    browser.run("document.querySelectorAll('input[name=layer]:checked').forEach((box) => box.click())")
+    browser.wait("!document.querySelector('#gallery svg.overlay')")
+
+
+@pytest.mark.parametrize(("width", "mobile"), [(390, True), (320, True), (768, False), (1280, False)])
+def test_nothing_sticks_out(browser, page, width, mobile):
+    browser.open(page, width, 844, mobile=mobile)
+    assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+def test_light_and_dark_differ(browser, page):
+    colours = []
+    for dark in (False, True):
+        browser.open(page, dark=dark)
+        colours.append(browser.run("getComputedStyle(document.body).backgroundColor"))
+    assert colours[0] != colours[1]
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    if path := os.environ.get("AXE_CORE"):
+        return Path(path).read_text()
+    if not shutil.which("npm"):
+        pytest.skip("no axe-core: npm is not installed and AXE_CORE names no file")
+    folder = tmp_path_factory.mktemp("axe")
+    command = ["npm", "install", "--no-save", "--prefix", str(folder), "axe-core@4"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=folder, check=False)
+    script = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not script.exists():
+        pytest.skip(f"no axe-core: npm could not fetch it ({done.stderr[-200:]})")
+    return script.read_text()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_axe_finds_nothing_serious(browser, page, axe, dark):
+    browser.open(page, dark=dark)
+    browser.run("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    browser.run(axe + "; true")
+    found = browser.run("axe.run().then((r) => r.violations.map((v) => [v.impact, v.id, v.nodes[0].html]))")
+    assert [one for one in found if one[0] in ("serious", "critical")] == []
+
+
+def test_forty_thousand_rows(browser, small, tmp_path):
+    import pickle
+
+    view = multiply(small[0], tmp_path / "many", ROWS, dict(small[1].refs))
+    (tmp_path / "view").write_bytes(pickle.dumps(view))
+    command = [sys.executable, "-c", _BUILD, str(tmp_path / "view"), str(tmp_path / "many")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=900)
+    measured = json.loads(done.stdout.splitlines()[-1])
+    path = tmp_path / "many" / "report" / "index.html"
+    browser.open(path)
+    paint = browser.run("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    print({**measured, "page_mb": path.stat().st_size / 1e6, "first_paint_ms": paint})
+    assert path.stat().st_size <= MAX_BYTES
+    assert measured["cpu_s"] < MAX_SECONDS
+    assert measured["own_mib"] < MAX_OWN_MIB
+    assert paint < MAX_PAINT_MS
+    assert "40,000" in browser.run("document.querySelector('h1').textContent")
+    assert browser.errors == []
