@@ -300,6 +300,8 @@ def _add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
         help="pictures read for control (default 200; 0: none)",
     )
     add("--people", type=int, default=8, metavar="N", help="people swept through commands (default 8; 0: none)")
+    add("--reader", default="landmarks", choices=("landmarks", "network"), help="of expressions: MediaPipe and a "
+        "fit (default), or the network of Eq. 9: R-Net for BFM")  # fmt: skip
     add("--truth", type=Path, metavar="DIR", help="truth files of the real pictures: the reader's error on renders")
     add("--no-initial", action="store_true", help="do not hold the run against its own initialisation")
     add("--body", metavar="FILE", help="body model of the weights (default: known by its hash)")

@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
         initial=not options.no_initial,
         body=options.body,
         face=options.face or FACE,
+        reader=options.reader,
         workers=_workers(options.workers, device),
         device=device,
     )

@@ -1,15 +1,15 @@
-"""The generator as a run began it: made again from the run's seed, to hold the trained one against."""
+"""The generator as a run began it: made again from the run's preset and seed, to hold the trained one against."""
 
+import dataclasses
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from dataprep.models.smpl import BodyModel
 from gan.animate_setup import body_arrays
 from gan.checkpoint import Bases, save_checkpoint
-from gan.config import GeneratorConfig
-from gan.generator import Generator
-from gan.training.state import STATE_FILE, leave_transforms_as_they_are, read_state
+from gan.presets import Preset
+from gan.training.execution import Execution
+from gan.training.state import STATE_FILE, RunKey, new_state, read_state
 
 
 def save_initial(run: Path, body: BodyModel, out: Path) -> Path | None:
@@ -17,14 +17,22 @@ def save_initial(run: Path, body: BodyModel, out: Path) -> Path | None:
     if not (run / STATE_FILE).is_file():
         return None
     key = read_state(run / STATE_FILE)["key"]
-    if key["preset"]["stage"] != 1 or key["begun_from"]:
+    preset, bases = filled(Preset(), key["preset"]), Bases(**key["bases"])
+    if preset.stage != 1 or key["begun_from"]:
         return None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key["seed"])  # as gan.training.state.new_state does
-        generator = Generator(body_arrays(body), GeneratorConfig(**key["preset"]["generator"]))
-    if not key["preset"]["with_pose_smoothing"]:
-        leave_transforms_as_they_are(generator.smoother)
+    begun = new_state(RunKey(preset, key["seed"], bases, key["data"]), body_arrays(body), Execution())
     out.mkdir(parents=True, exist_ok=True)
     path = out / "initial.pt"
-    save_checkpoint(path, generator, Bases(**key["bases"]))
+    save_checkpoint(path, begun.generator, bases)
     return path
+
+
+def filled(default: Any, values: dict[str, Any]) -> Any:
+    """Return a dataclass with the values of `dataclasses.asdict`; entries that a file lacks stay as they are."""
+    known = {field.name: getattr(default, field.name) for field in dataclasses.fields(default)}
+    changes = {
+        name: filled(known[name], value) if dataclasses.is_dataclass(known[name]) else value
+        for name, value in values.items()
+        if name in known
+    }
+    return dataclasses.replace(default, **changes)

@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dataprep.errors import ConfigError
 from dataprep.models.bfm import FaceModel
 from dataprep.models.face_files import open_face
 from dataprep.models.smpl import BodyModel
@@ -24,6 +25,7 @@ from gan.evaluation.fakes import Fakes, Pictures, Sizes, sizes_of
 from gan.evaluation.networks import FeatureNetwork, NetworkSpec
 from gan.evaluation.readers import Reader
 from gan.evaluation.reals import RealSet
+from gan.face_estimator import open_estimator
 from gan.face_space import nominal_face_from_3dmm, shared_vertices_face_from_3dmm
 
 VIEWS = ("portrait", "face")
@@ -35,19 +37,34 @@ JITTERS, JITTER_SHIFT, JITTER_SCALE = 2, 0.02, 0.03  # of the estimator floor: p
 
 @dataclass(frozen=True)
 class ReaderSpec:
-    """Which models read pictures, before they are loaded."""
+    """Which models read pictures, before they are loaded; without a network, landmarks give the expression too."""
 
     face: str
     face_sha256: str
+    network: str = ""
+    network_sha256: str = ""
 
     def open(self) -> Reader:
-        return Reader(open_face(self.face))
+        face = open_face(self.face)
+        return Reader(face, open_estimator(face) if self.network_sha256 else None)
 
-    def describe(self, face: FaceModel) -> str:
-        return f"MediaPipe landmarks and a fit of {face.name} ({self.face_sha256[:12]})"
+    def describe(self) -> str:
+        fit = f"MediaPipe landmarks and a fit of the face model {self.face_sha256[:12]}"
+        network = f"{self.network} ({self.network_sha256[:12]})"
+        return f"{network} for identity and expression, {fit} for the head" if self.network else fit
 
     def key(self) -> dict[str, Any]:
-        return {"reader": READER_VERSION, "face": self.face_sha256}
+        return {"reader": READER_VERSION, "face": self.face_sha256, "network": self.network_sha256}
+
+
+def reader_of(face: FaceModel, named: str, with_network: bool) -> ReaderSpec:
+    """Return the reader for a face model; ConfigError where it is to use a network and there is none."""
+    if not with_network:
+        return ReaderSpec(named, face.sha256)
+    estimator = open_estimator(face)
+    if estimator is None:
+        raise ConfigError(f"--reader network: no face estimator speaks of {face.name}; use --reader landmarks")
+    return ReaderSpec(named, face.sha256, estimator.name, estimator.weights_sha256)
 
 
 @dataclass(frozen=True)

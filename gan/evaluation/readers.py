@@ -46,11 +46,6 @@ class Reader:
         errors = errors if errors.meta["face_sha256"] == self.face.sha256 else errors.for_another_face()
         self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, None, units_of(self.face))
 
-    @property
-    def name(self) -> str:
-        fit = f"MediaPipe landmarks and a fit of {self.face.name}"
-        return f"{self.estimator.name} for identity and expression, {fit} for the head" if self.estimator else fit
-
     def __call__(self, pictures: Pictures) -> Control:
         fits = [self._fit(portrait) for portrait in pictures.portrait_NHW3]
         heads = [fit.head_from_face if fit else np.full((3, 3), np.nan) for fit in fits]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import platformdirs
@@ -31,6 +32,7 @@ from gan.evaluation.jobs import (
     ReaderSpec,
     RealJob,
     control_of,
+    reader_of,
 )
 from gan.evaluation.networks import NetworkSpec, find_networks
 from gan.evaluation.protocol import Measurement
@@ -63,6 +65,7 @@ class Options:
     initial: bool = True
     body: str | None = None
     face: str = STANDIN_FACE
+    reader: Literal["landmarks", "network"] = "landmarks"
     workers: int = 1
     device: str = "cpu"
     cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("shhq-hs")) / "features")
@@ -112,8 +115,8 @@ def evaluate(options: Options, say: Say, truth: FindTruth | None = None) -> Outc
     drift: dict[str, Drift] = {}
     floor_drift: dict[str, float] = {}
     if options.control or options.people:
-        spec = ReaderSpec(options.face, face.sha256)
-        reader = spec.describe(face)
+        spec = reader_of(face, options.face, options.reader == "network")
+        reader = spec.describe()
         space = _space(face, body)
         control, drift, floor_drift = _control(options, jobs, source, spec, space, reals, sizes, truth)
     nearest = measure.nearest_real(*(arrays[f"{networks[0].frechet_name}/portrait"] for arrays in (real, fake)))
