@@ -26,7 +26,6 @@ from gan.animate_setup import NEAREST_FILE, open_checkpoint, open_generator
 from gan.animate_views import face_config, render_views
 from gan.checkpoint import Checkpoint
 from gan.config import GeneratorConfig, preview
-from gan.deformed import Search
 from gan.generator import Frames, Generator, Identity, View
 from gan.mesh import canonical_mesh, write_obj, write_ply
 from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
@@ -178,14 +177,14 @@ def _render(
     tiles: dict[View, list[Pixels]] = {view: [] for view in _views(what)}
     if not _renders(what):
         return tiles
-    config, search = _quality(what, generator)
+    config = _quality(what, generator)
     shown = set(np.linspace(0, len(track) - 1, min(len(track), GRID_COLUMNS)).round().astype(int).tolist())
     files = _Files(what, folder, config)
     try:
         for frame in range(len(track)):
             start, one = time.monotonic(), track.rows([frame])
             z_exp, pose, camera = _tensors(generator, one.expression_N64, one.pose_N63, one.camera_N2)
-            views = render_views(generator, identity, z_exp, pose, camera, _views(what), search, config)
+            views = render_views(generator, identity, z_exp, pose, camera, _views(what), config)
             for view, rendered in views.items():
                 files.add(view, rendered)
                 if frame in shown:
@@ -251,8 +250,8 @@ def _renders(what: Animation) -> bool:
     return set(what.kinds) != {"mesh"}
 
 
-def _quality(what: Animation, generator: Generator) -> tuple[GeneratorConfig, Search]:
-    return (preview(generator.config), "fast") if what.preview else (generator.config, "exact")
+def _quality(what: Animation, generator: Generator) -> GeneratorConfig:
+    return preview(generator.config) if what.preview else generator.config
 
 
 def _folder(what: Animation, seed: int) -> Path:
@@ -279,7 +278,7 @@ def _record(
     what: Animation, checkpoint: Checkpoint, generator: Generator, tracks: Mapping[int, Track]
 ) -> dict[str, Any]:
     """Return what made these files; no paths, hosts or times."""
-    config, search = _quality(what, generator)
+    config = _quality(what, generator)
     choices = ("interpolate", "orbit", "psi", "preview", "kinds", "views", "fps", "precision")
     return {
         "checkpoint_sha256": file_sha256(checkpoint.path),
@@ -288,7 +287,6 @@ def _record(
         "seeds": {str(seed): {"frames": len(track)} for seed, track in tracks.items()},
         **{name: getattr(what, name) for name in choices},
         "labels": "data set" if what.labels else "normal prior",
-        "search": search,
         "config": dataclasses.asdict(config),
     }
 

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from gan.cameras import camera_origin
 from gan.config import GeneratorConfig
-from gan.deformed import Search
 from gan.generator import Frames, Generator, Identity, View
 
 
@@ -45,15 +44,14 @@ def render_views(
     pose_BP3: Float[Tensor, "b 6 3"],
     camera_B2: Float[Tensor, "b 2"],
     views: tuple[View, ...] = ("portrait", "face"),
-    search: Search = "exact",
     config: GeneratorConfig | None = None,
 ) -> dict[View, Frames]:
     """Render the same frames through the cameras asked for; `config` changes sizes, as `gan.config.preview` does."""
     config = config or generator.config
     out: dict[View, Frames] = {}
     if "portrait" in views:
-        out["portrait"] = generator.frames(identity, z_exp_BK, pose_BP3, camera_B2, "portrait", search, config)
+        out["portrait"] = generator.frames(identity, z_exp_BK, pose_BP3, camera_B2, "portrait", config)
     if "face" in views:
         label_B2 = face_label(generator, identity.betas_1K, pose_BP3, camera_B2)
-        out["face"] = generator.frames(identity, z_exp_BK, pose_BP3, label_B2, "face", search, face_config(config))
+        out["face"] = generator.frames(identity, z_exp_BK, pose_BP3, label_B2, "face", face_config(config))
     return out

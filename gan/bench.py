@@ -1,8 +1,9 @@
 """Measure the generator: `python -m gan.bench` (CPU) or `python -m gan.bench --device cuda`.
 
 Every measurement runs in a process of its own, so that its peak memory is its own. Random weights and a synthetic
-body: the cost is that of any weights, except that of the fast search, which depends on how wrinkled the field is. Wall
-times of a busy machine mean little: compare CPU seconds, or the ratio to the plain oracle of the tests (`--oracle`).
+body: the cost is that of any weights, except that of the search, which depends on how wrinkled the field is. Wall times
+of a busy machine mean little: compare CPU seconds, or the ratio to the plain oracle of the tests. How plain that is, is
+measured too: what it takes beyond its bare matrix products, convolutions and sines.
 """
 
 import argparse
@@ -24,13 +25,13 @@ from torch.profiler import ProfilerActivity, profile
 from gan.body import BodyArrays
 from gan.checkpoint import published_state
 from gan.config import preview
-from gan.deformed import Search
 from gan.generator import Generator, Identity
 
 # The released code on two cores, float32 (spec 2, section 7); and what the paper says of an RTX A6000.
 RELEASED = {"maps": 28.0, "frame": 25.0, "peak_gb": 9.1}
 PAPER_A6000_S = 0.87
 ORACLE_FOLDER = Path(__file__).resolve().parent.parent / "tests" / "gan"
+BARE = ("addmm", "mm", "bmm", "baddbmm", "mkldnn_convolution", "_slow_conv2d_forward", "slow_conv3d_forward", "sin")
 STAGES = (
     *("maps: M and intersections", "maps: phi", "maps: U"),
     *("body, rays, nearest vertices, D_p", "search: D_e and M", "compositing"),
@@ -106,14 +107,14 @@ def measure_maps(device: str, threads: int, repeats: int, dtype: str) -> dict[st
     return out
 
 
-def measure_frames(device: str, threads: int, repeats: int, search: Search, frames: int) -> dict[str, Any]:
+def measure_frames(device: str, threads: int, repeats: int, frames: int) -> dict[str, Any]:
     """Render `frames` frames of one identity; wall and CPU seconds are those of one frame."""
     generator, draw = _setup(device, threads)
     identity = _identity_of_noise(generator, draw)
     driving = _driving(draw, frames)
     if device == "cuda":
-        generator.frames(identity, *driving, search=search)
-    _, wall, cpu = _timed(lambda: generator.frames(identity, *driving, search=search), device, repeats)
+        generator.frames(identity, *driving)
+    _, wall, cpu = _timed(lambda: generator.frames(identity, *driving), device, repeats)
     return {"wall": wall / frames, "cpu": cpu / frames, "peak_gb": _peak_gb()}
 
 
@@ -122,10 +123,8 @@ def measure_preview(device: str, threads: int, repeats: int) -> dict[str, Any]:
     generator, draw = _setup(device, threads)
     identity = generator.identity(draw(1, 80), draw(1, 80), draw(1, 10))
     driving, quick = _driving(draw, 1), preview(generator.config)
-    image, wall, cpu = _timed(
-        lambda: generator.frames(identity, *driving, search="fast", config=quick), device, repeats
-    )
-    full = generator.frames(identity, *driving, search="fast").image_B3HW
+    image, wall, cpu = _timed(lambda: generator.frames(identity, *driving, config=quick), device, repeats)
+    full = generator.frames(identity, *driving).image_B3HW
     small = torch.nn.functional.interpolate(full, image.image_B3HW.shape[-2:], mode="bilinear", align_corners=True)
     return {"wall": wall, "cpu": cpu, "peak_gb": _peak_gb(), "psnr": _psnr(image.image_B3HW, small, span=2.0)}
 
@@ -142,20 +141,28 @@ def measure_oracle(threads: int) -> dict[str, Any]:
     subset = body.upper_body(generator.config.outside_weight_max)
     oracle = Oracle(state, smpl | {"kintree_table": np.array([PARENTS])}, subset)
     z_id, noise, (z_exp, pose, camera) = draw(1, 80), draw(1, 80), _driving(draw, 1)
+    betas, out = draw(10), {}
     with torch.inference_mode():
-        maps, maps_wall, maps_cpu = _timed(lambda: oracle.radiance_maps(z_id, noise), "cpu", 1)
-        frame = lambda: oracle.frame(maps, z_id, z_exp, draw(10), pose[0], camera[0])  # noqa: E731
-        _, wall, cpu = _timed(frame, "cpu", 1)
-    return {"maps": {"wall": maps_wall, "cpu": maps_cpu}, "frame": {"wall": wall, "cpu": cpu}, "peak_gb": _peak_gb()}
+        maps, out["maps"] = _beside_bare(lambda: oracle.radiance_maps(z_id, noise))
+        _, out["frame"] = _beside_bare(lambda: oracle.frame(maps, z_id, z_exp, betas, pose[0], camera[0]))
+    return {**out, "peak_gb": _peak_gb()}
 
 
-def profile_stages(device: str, threads: int, search: Search) -> list[tuple[str, float]]:
+def _beside_bare(work: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """Run once; besides its times return `beyond`, its wall time over that of its bare products and sines."""
+    with profile(activities=[ProfilerActivity.CPU]) as record:
+        result, wall, cpu = _timed(work, "cpu", 1)
+    bare = sum(e.cpu_time_total for e in record.key_averages() if e.key.removeprefix("aten::") in BARE) / 1e6
+    return result, {"wall": wall, "cpu": cpu, "beyond": wall / bare}
+
+
+def profile_stages(device: str, threads: int) -> list[tuple[str, float]]:
     """Return the CPU (or device) seconds of every stage of one identity and one frame."""
     generator, draw = _setup(device, threads)
     codes, driving = (draw(1, 80), draw(1, 80), draw(1, 10)), _driving(draw, 1)
     activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device == "cuda" else [])
     with profile(activities=activities) as record:
-        generator.frames(generator.identity(*codes), *driving, search=search)
+        generator.frames(generator.identity(*codes), *driving)
     totals = {event.key: event for event in record.key_averages()}
     seconds = "device_time_total" if device == "cuda" else "cpu_time_total"
     return [(name, getattr(totals[name], seconds) / 1e6) for name in STAGES if name in totals]
@@ -197,13 +204,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument(
-        "--oracle", action="store_true", help="time the plain implementation of the tests too (minutes)"
-    )
+    parser.add_argument("--no-oracle", action="store_true", help="leave the tests' plain implementation (a minute) out")
     options = parser.parse_args(arguments)
     device, threads, repeats = options.device, options.threads, options.repeats
     name = torch.cuda.get_device_name() if device == "cuda" else f"{threads} threads"
-    plain = _alone(measure_oracle, threads) if options.oracle else {}
+    plain = {} if options.no_oracle or device == "cuda" else _alone(measure_oracle, threads)
     released = RELEASED if device == "cpu" else {}
 
     print(f"generator on {device} ({name}), torch {torch.__version__}; seconds")
@@ -211,22 +216,21 @@ def main(arguments: list[str] | None = None) -> None:
     for label, dtype in (("radiance maps, float32", "float32"), ("radiance maps, U in bfloat16", "bfloat16")):
         ours = _alone(measure_maps, device, threads, repeats, dtype)
         print(_row(label, ours, released.get("maps"), plain.get("maps")), flush=True)
-    for label, search, frames in (
-        ("frame, exact search", "exact", 1),
-        ("frame, fast search", "fast", 1),
-        ("frame, fast search, batch of 4", "fast", 4),
-    ):
-        ours = _alone(measure_frames, device, threads, repeats, search, frames)
+    for label, frames in (("frame", 1), ("frame, batch of 4", 4)):
+        ours = _alone(measure_frames, device, threads, repeats, frames)
         print(_row(label, ours, released.get("frame"), plain.get("frame")), flush=True)
     print(_row("preview frame", _alone(measure_preview, device, threads, max(3, repeats)), None, None), flush=True)
     if plain:
-        print(f"plain implementation: peak {plain['peak_gb']:.2f} GB")
+        beyond = ", ".join(f"{part} {plain[part]['beyond']:.2f}" for part in ("maps", "frame"))
+        print(
+            f"plain implementation: peak {plain['peak_gb']:.2f} GB; its time over that of its bare products, {beyond}"
+        )
     print(
         f"released code, recorded: peak {RELEASED['peak_gb']} GB on two cores; the paper: {PAPER_A6000_S} s on an A6000"
     )
 
-    print("\nwhere the time of one identity and one frame goes (fast search)")
-    stages = _alone(profile_stages, device, threads, "fast")
+    print("\nwhere the time of one identity and one frame goes")
+    stages = _alone(profile_stages, device, threads)
     total = sum(seconds for _, seconds in stages)
     for stage, seconds in stages:
         print(f"  {stage:<36} {seconds:7.2f} s  {100 * seconds / total:4.0f} %")

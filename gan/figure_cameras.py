@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     pose, camera = torch.zeros(1, 6, 3), torch.tensor([CAMERA_PITCH_YAW_RAD])
     for joint, angles in POSE_ZYX_RAD.items():
         pose[0, joint] = torch.tensor(angles)
-    views = render_views(generator, identity, torch.zeros(1, 64), pose, camera, search="fast")
+    views = render_views(generator, identity, torch.zeros(1, 64), pose, camera)
     pictures = {view: Image.fromarray(pixels(frames.image_B3HW[0])) for view, frames in views.items()}
     figure = compose(draw_scene(body, generator, pose, camera), pictures)
     with atomic_file(path) as file:

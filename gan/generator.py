@@ -20,7 +20,7 @@ from gan.cameras import Camera, camera_origin, face_camera, portrait_camera, ray
 from gan.compositing import Picture, render_hits
 from gan.config import GeneratorConfig
 from gan.deform import ExpressionDeformation
-from gan.deformed import DeformedField, Search, hit_manifolds
+from gan.deformed import DeformedField, hit_manifolds
 from gan.film import film_style
 from gan.manifold import ManifoldPredictor
 from gan.maps import RadianceMaps, shade_maps, super_resolve
@@ -144,7 +144,6 @@ class Generator(nn.Module):
         pose_BP3: Float[Tensor, "b 6 3"],
         camera_B2: Float[Tensor, "b 2"],
         view: View = "portrait",
-        search: Search = "exact",
         config: GeneratorConfig | None = None,
     ) -> Frames:
         """Render frames: expression, pose (ZYX Euler radians of joints 12..17), camera (pitch, yaw radians).
@@ -152,7 +151,7 @@ class Generator(nn.Module):
         `config` overrides rays, samples and image size, not what the maps or the networks were built with
         (`gan.config.preview`; an `image_size` of 256 for the face camera of stage 2).
         """
-        return self.render(identity, z_exp_BK, pose_BP3, camera_B2, view, search, config)
+        return self.render(identity, z_exp_BK, pose_BP3, camera_B2, view, config)
 
     def render(
         self,
@@ -161,7 +160,6 @@ class Generator(nn.Module):
         pose_BP3: Float[Tensor, "b 6 3"],
         camera_B2: Float[Tensor, "b 2"],
         view: View = "portrait",
-        search: Search = "exact",
         config: GeneratorConfig | None = None,
     ) -> Frames:
         """Do what `frames` does, with gradients."""
@@ -173,7 +171,7 @@ class Generator(nn.Module):
             with record_function("search: D_e and M"):
                 style = self.deform_net.style(identity.z_id_1K, z_exp_1K)
                 field = DeformedField(self.deform_net, self.sample_net, style, self.chunk_points())
-                hits_RL3, valid_RL = hit_manifolds(neutral[0].flatten(0, 1), field, config, search)
+                hits_RL3, valid_RL = hit_manifolds(neutral[0].flatten(0, 1), field, config)
             frames.append(self._composite(identity.maps, hits_RL3, valid_RL, camera_12, view, config))
         return Frames(*(torch.cat(parts) for parts in zip(*frames, strict=True)))
 

@@ -7,15 +7,12 @@ gradients for a small part of the memory and time (GRAM-sized networks do not fi
 Suffixes: R rays, S samples of a ray, L levels, N points, C channels.
 """
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gan.levelset import find_crossings
-
-Field = Callable[[Tensor], tuple[Tensor, ...]]
+from gan.search import Field, evaluate_everywhere, evaluate_falls
 
 
 def evaluate_for_search(
@@ -23,13 +20,14 @@ def evaluate_for_search(
 ) -> tuple[Tensor, ...]:
     """Return what `field` says of points (N, 3), its first answer s (N), at all samples, as (R, S, ...).
 
+    With `falling_only` it is evaluated where a level may be fallen through; gan.search says what stands elsewhere.
     Where gradients are wanted they flow through the ends of the intervals that `find_crossings` picks.
     """
-    shape = points_RS3.shape[:2]
     with torch.no_grad():
-        values = [value.unflatten(0, shape) for value in field(points_RS3.flatten(0, 1))]
+        search = evaluate_falls if falling_only else evaluate_everywhere
+        values = search(field, points_RS3, levels_L)
     if not torch.is_grad_enabled():
-        return tuple(values)
+        return values
     ends_RS = _ends_of_hits(values[0], levels_L, falling_only)
     again = field(points_RS3[ends_RS])
     return tuple(value.index_put((ends_RS,), new) for value, new in zip(values, again, strict=True))

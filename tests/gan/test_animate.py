@@ -151,7 +151,7 @@ def test_errors_say_what_to_do(checkpoint, dataset, tmp_path, monkeypatch, capsy
     np.save(tmp_path / "far.npy", np.array([0, 20000]))
     ours, keys = ["--checkpoint", str(checkpoint)], str(write_keys(tmp_path / "keys", some_track()))
     for arguments, words in (
-        ([], ("sshq512.pt", "github.com", "training")),
+        ([], ("sshq512.pt", "github.com", "shhq-hs train")),
         (["--checkpoint", "absent.pt"], ("absent.pt", "no such file", "sshq512.pt")),
         (["--checkpoint", str(published), "--labels", str(dataset)], ("SMPL and BFM", "body_anny", "face_anny")),
         (["--checkpoint", str(published)], ("6890", "SMPL_NEUTRAL")),
@@ -310,7 +310,7 @@ def test_both_cameras_from_one_call(tiny):
     alone = tiny.frames(identity, *drive, "portrait")
     assert torch.equal(views["portrait"].image_B3HW, alone.image_B3HW)
     assert views["face"].image_B3HW.shape == (2, 3, 20, 20)
-    quick = render_views(tiny, identity, *drive, ("face",), "fast", preview(dataclasses.replace(TINY, ray_size=20)))
+    quick = render_views(tiny, identity, *drive, ("face",), preview(dataclasses.replace(TINY, ray_size=20)))
     assert quick.keys() == {"face"}
 
 

@@ -1,7 +1,6 @@
 """Level sets, compositing and whole frames of a tiny generator."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from conftest import TINY, body_arrays, codes, tiny_generator
 
 from gan.compositing import composite, compositing_weights
 from gan.config import preview
-from gan.deformed import DeformedField, hit_manifolds, may_cross, resample
+from gan.deformed import resample
 from gan.generator import Generator, Identity
 from gan.levelset import at_crossings, find_crossings
 from gan.maps import map_rays, super_resolve
@@ -84,43 +83,6 @@ def test_resampling_keeps_end_points_and_lines():
     coarse = torch.linspace(0, 1, 16)[None, :, None] * torch.tensor([1.0, -2.0, 3.0])
     fine = resample(coarse, torch.arange(64), 64)
     torch.testing.assert_close(fine[0], torch.linspace(0, 1, 64)[:, None] * torch.tensor([1.0, -2.0, 3.0]))
-
-
-def test_fast_search_refines_every_interval_that_falls_through_a_level():
-    """Smooth random curves, compared with their own fine samples."""
-    random = torch.Generator().manual_seed(0)
-    t = torch.linspace(0, 1, 257)
-    waves = [
-        torch.randn(2000, 1, generator=random)
-        * 3
-        * torch.sin(2 * math.pi * (f * t + torch.rand(2000, 1, generator=random)))
-        for f in (0.5, 1, 2, 4)
-    ]
-    s = 15 + sum(waves)
-    levels = torch.linspace(23, 8, 24)
-    rank = torch.bucketize(s, levels.flip(0).contiguous(), right=True)
-    falls = (rank[:, :-1] > rank[:, 1:]).view(2000, -1, 4).any(-1)
-    refined = may_cross(s[:, ::4].contiguous(), levels)
-    assert not (falls & ~refined).any()
-    assert refined.float().mean() < 0.8  # and does leave some out
-
-
-@pytest.mark.parametrize("wrinkles", [0.01, 0.2])
-@torch.inference_mode()
-def test_fast_search_equals_the_exact_one_on_random_networks(wrinkles):
-    """At the published 64 and 256 samples, also with displacements a hundred times those of the parity weights."""
-    config = dataclasses.replace(TINY, coarse_samples=64, fine_samples=256, levels=24)
-    for seed in range(4):
-        torch.manual_seed(seed)
-        generator, given = Generator(body_arrays(400), config), codes(1, seed)
-        torch.nn.init.normal_(generator.deform_net.final_layer.weight, 0, wrinkles)
-        _, neutral = generator.neutral_rays(given["betas_1K"], given["pose_BP3"], given["camera_B2"])
-        style = generator.deform_net.style(given["z_id_1K"], given["z_exp_BK"])
-        field = DeformedField(generator.deform_net, generator.sample_net, style, chunk=8192)
-        exact, fast = (hit_manifolds(neutral[0].flatten(0, 1), field, config, search) for search in ("exact", "fast"))
-        assert exact[1].mean() > 0.05  # something is hit
-        assert torch.equal(exact[1], fast[1])
-        torch.testing.assert_close(exact[0], fast[0], atol=1e-5, rtol=0)
 
 
 # -- compositing
@@ -201,12 +163,11 @@ def test_something_is_seen_and_in_range(tiny):
     assert torch.equal(frames.depth_BHW.isnan(), frames.opacity_BHW == 0)
 
 
-@pytest.mark.parametrize("search", ["exact", "fast"])
-def test_a_batch_of_frames_equals_one_by_one(tiny, search):
+def test_a_batch_of_frames_equals_one_by_one(tiny):
     given = codes(4)
     identity = bake(tiny, given)
-    together = tiny.frames(identity, *drive(given), search=search)
-    alone = [tiny.frames(identity, *drive(given, slice(i, i + 1)), search=search) for i in range(4)]
+    together = tiny.frames(identity, *drive(given))
+    alone = [tiny.frames(identity, *drive(given, slice(i, i + 1))) for i in range(4)]
     for name, batch in together._asdict().items():
         assert torch.equal(batch.nan_to_num(), torch.cat([getattr(frame, name) for frame in alone]).nan_to_num()), name
 
@@ -229,7 +190,7 @@ def test_preview_shows_about_the_same():
     generator, given = Generator(body_arrays(400), config), codes(1)
     identity = bake(generator, given)
     full = generator.frames(identity, *drive(given)).image_B3HW
-    quick = generator.frames(identity, *drive(given), search="fast", config=preview(config)).image_B3HW
+    quick = generator.frames(identity, *drive(given), config=preview(config)).image_B3HW
     assert quick.shape == (1, 3, 32, 32)
     assert abs(quick.mean() - full.mean()) < 0.1
 
