@@ -17,6 +17,7 @@ from gan.discriminators import Critics, CriticSizes
 from gan.generator import Generator
 from gan.presets import Preset
 from gan.smoothing import KERNEL_DHW, PoseSmoothing
+from gan.training.beginnings import begin_at_body, begin_smooth
 from gan.training.errors import RunMismatch
 from gan.training.execution import Execution
 
@@ -71,7 +72,9 @@ def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState
     preset = key.preset
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key.seed)
-        generator = Generator(body, preset.generator)
+        subset = body.upper_body(preset.generator.outside_weight_max)[:: preset.nearest_step]
+        generator = Generator(body, preset.generator, subset)
+        begin_smooth(generator.radiance_net, preset.first_waves)
         critics = Critics(
             CriticSizes(preset.portrait_px, preset.face_px),
             preset.critic,
@@ -79,22 +82,32 @@ def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState
             preset.with_torso,
             preset.patch_width,
         )
+    if preset.begins_at_body and preset.stage == 1:
+        begin_at_body(generator, body, key.seed)
     if not preset.with_pose_smoothing:
         leave_transforms_as_they_are(generator.smoother)
     generator, critics = generator.to(execution.where), critics.to(execution.where)
     for name, parameter in generator.named_parameters():
         parameter.requires_grad_(trains(name, preset))
     average = copy.deepcopy(generator).requires_grad_(False)
-    trained = [parameter for parameter in generator.parameters() if parameter.requires_grad]
     return TrainState(
         key,
         generator,
         average,
         critics,
-        torch.optim.Adam(trained, preset.generator_lr, betas=preset.adam_betas),
+        torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, betas=preset.adam_betas),
         torch.optim.Adam(critics.parameters(), preset.critic_lr, betas=preset.adam_betas),
         execution.scaler(),
     )
+
+
+def _at_their_rates(generator: Generator, preset: Preset) -> list[dict[str, Any]]:
+    """What is trained, in two groups: M and D_e, which move space, may learn more slowly."""
+    named = [(name, p) for name, p in generator.named_parameters() if p.requires_grad]
+    shape = [p for name, p in named if name.startswith(("sample_net.", "deform_net."))]
+    others = [p for name, p in named if not name.startswith(("sample_net.", "deform_net."))]
+    slow = {"params": shape, "lr": preset.generator_lr * preset.shape_lr_factor}
+    return [{"params": others}, slow] if shape else [{"params": others}]
 
 
 def trains(parameter: str, preset: Preset) -> bool:

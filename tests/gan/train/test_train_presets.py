@@ -18,7 +18,8 @@ def test_published_and_assumed_values_are_told_apart() -> None:
         assert paper[name] == "assumed"
     assert "ours" not in paper.values()
     assert sources("tiny")["generator.levels"] == sources("tiny")["batch"] == "ours"
-    assert sources("tiny")["adversarial.face"] == "paper"
+    assert sources("tiny")["adversarial.torso"] == "paper"
+    assert sources("tiny")["adversarial.whole"] == "ours"
 
 
 def test_the_paper_s_stages() -> None:

@@ -1,0 +1,71 @@
+"""How networks may begin, so that a short run gets somewhere; the published training is not known to do either.
+
+`begin_at_body`: M starts as shells about the mean body, from REACH_OUT outside its skin (room for hair and clothes) to
+REACH_IN below. Without that its level sets are spheres, which hundreds of thousands of pictures turn into people.
+`begin_smooth`: phi's first layer starts with slower waves, so that the first pictures are no noise.
+
+Suffixes: V vertices, N points, X Y Z cells of a grid.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from gan.body import BETAS, BodyArrays, BodyModel
+from gan.config import COORDINATE_SCALE
+from gan.generator import Generator
+from gan.radiance import RadianceGenerator
+
+REACH_OUT, REACH_IN = 0.04, 0.02  # face units: 47 and 24 mm
+CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights beyond FAR are all the same
+STEP, BOX = 0.01, ((-0.3, 0.3), (-0.3, 0.24), (-0.24, 0.24))  # face units: x, y, z
+FIT_STEPS, FIT_POINTS, FIT_LR = 400, 4096, 1e-2
+
+
+def begin_at_body(generator: Generator, body: BodyArrays, seed: int) -> None:
+    """Fit M to heights above the mean body in the canonical pose, in place; deterministic in `seed`."""
+    config = generator.config
+    points_N3, height_N = body_heights(body)
+    slope = (config.level_first - config.level_last) / (REACH_OUT + REACH_IN)
+    wanted_N = torch.from_numpy(config.level_first + slope * (height_N - REACH_OUT)).float()
+    # Scaled here and scaled again inside M: see gan.deform.search_coordinates.
+    scaled_N3 = torch.from_numpy(points_N3 * COORDINATE_SCALE).float()
+    near_N = torch.from_numpy(np.flatnonzero(np.abs(height_N) < FAR))
+    field = generator.sample_net
+    optimiser = torch.optim.Adam(field.parameters(), FIT_LR)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, FIT_LR, total_steps=FIT_STEPS)
+    random = torch.Generator().manual_seed(seed)
+    with torch.enable_grad():
+        for _ in range(FIT_STEPS):
+            everywhere = torch.randint(len(wanted_N), (FIT_POINTS // 4,), generator=random)
+            close = near_N[torch.randint(len(near_N), (FIT_POINTS - len(everywhere),), generator=random)]
+            chosen = torch.cat([everywhere, close])
+            loss = torch.nn.functional.smooth_l1_loss(field(scaled_N3[chosen]), wanted_N[chosen])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    optimiser.zero_grad(set_to_none=True)
+
+
+def body_heights(body: BodyArrays) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
+    """Return the points of a grid in the face frame and their heights above the skin (below: negative), cut at FAR."""
+    model = BodyModel(body, np.arange(len(body.v_template)))
+    with torch.no_grad():
+        skin_V3 = model(torch.zeros(1, BETAS), torch.zeros(1, 6, 3)).vertices_BV3[0].double().numpy()
+    axes = [np.arange(low, high + STEP / 2, STEP) for low, high in BOX]
+    grid_XYZ3 = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
+    distance_XYZ, _ = cKDTree(skin_V3).query(grid_XYZ3, distance_upper_bound=FAR)
+    regions_XYZ, _ = ndimage.label(distance_XYZ > CLOSING)
+    outside_XYZ = regions_XYZ == regions_XYZ[0, -1, -1]  # what hangs together with a corner above and in front
+    inwards_XYZ = ndimage.distance_transform_edt(~outside_XYZ) * STEP - CLOSING
+    height_XYZ = np.where(outside_XYZ, distance_XYZ, -inwards_XYZ).clip(-FAR, FAR)
+    return grid_XYZ3.reshape(-1, 3), height_XYZ.ravel()
+
+
+@torch.no_grad()
+def begin_smooth(radiance: RadianceGenerator, waves: float) -> None:
+    """Multiply the first layer's weights, in place."""
+    radiance.network[0].layer.weight.mul_(waves)  # type: ignore[operator,union-attr]
