@@ -50,10 +50,12 @@ dataset: $(SETUP) ## Build the data set: SOURCE (default: the shipped samples) -
 accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and MAP on samples and made-up people
 	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --json build/accuracy.json
 
+# Two processes: small pictures keep one thread busy, not two.
+train-tiny: TWO := $(BIN)/torchrun --standalone --nproc-per-node 2 --no-python
 train-tiny: $(SETUP) ## Train the tiny generator on the shipped samples, both stages (minutes on two cores)
 	$(SHHQ) run samples/people --out '$(TINY)/data' --workers $(WORKERS) --set superres.model=animevideov3
-	$(SHHQ) train --data '$(TINY)/data' --preset tiny --out '$(TINY)/stage1'
-	$(SHHQ) train --data '$(TINY)/data' --preset tiny-stage2 --from '$(TINY)/stage1' --out '$(TINY)/stage2'
+	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny --out '$(TINY)/stage1' --every 800
+	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny-stage2 --from '$(TINY)/stage1' --out '$(TINY)/stage2' --every 200
 
 lint: $(SETUP) ## Ruff and mypy
 	$(BIN)/ruff check .
