@@ -67,14 +67,19 @@ def shade_maps(
         missed_R = (~found_RL).any(1)
         points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
         shaded_NC = torch.cat([radiance(part[None], style)[0] for part in points_N3.split(chunk)])
-        maps_RLC = shaded_NC[_rows(found_RL, missed_R)]
+        maps_RLC = shaded_NC[rows_of_levels(found_RL, missed_R)]
 
-    alpha_RL = (1 - torch.exp(-config.opacity_scale * F.softplus(maps_RLC[..., 3]))) * hits.crossings.valid_RL
+    alpha_RL = opacity(maps_RLC[..., 3], config) * hits.crossings.valid_RL
     maps_RLC = torch.cat([maps_RLC[..., :3], alpha_RL[..., None], maps_RLC[..., 4:]], -1)
     return maps_RLC.unflatten(0, (config.map_size, config.map_size)).permute(2, 3, 0, 1)
 
 
-def _rows(found_RL: Tensor, missed_R: Tensor) -> Tensor:
+def opacity(sigma: Float[Tensor, "*n"], config: GeneratorConfig) -> Float[Tensor, "*n"]:
+    """Return alpha of phi's raw sigma, where a manifold is hit."""
+    return 1 - torch.exp(-config.opacity_scale * F.softplus(sigma))
+
+
+def rows_of_levels(found_RL: Tensor, missed_R: Tensor) -> Tensor:
     """Return for every ray and level its row among the shaded points: hits first, then one row a missing ray."""
     hit_row = found_RL.flatten().cumsum(0).view(found_RL.shape) - 1
     miss_row = found_RL.sum() + missed_R.cumsum(0) - 1

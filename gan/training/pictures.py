@@ -27,6 +27,7 @@ from gan.presets import DeformationWeights, Preset
 from gan.skinning import apply_field, carry_with_head, transform_field
 from gan.smoothing import PoseSmoothing
 from gan.training.face_crop import crop_face
+from gan.training.people import render_people, shade_people
 
 
 class Pictures(NamedTuple):
@@ -48,10 +49,11 @@ def make_pictures(
 
     Where nobody looks at faces (no D_face, and not `reads_faces`) the portrait stands in for them unseen.
     """
-    high = preset.stage == 2
+    if preset.stage == 1 and not preset.cropped_face:
+        return _all_at_once(generator, codes, preset.with_face or reads_faces)
     portraits, faces, consistency = [], [], []
     for one in split(codes):
-        maps = generator.radiance_maps(one.z_id_BK, one.noise_BK, None, dtype, high)
+        maps = generator.radiance_maps(one.z_id_BK, one.noise_BK, None, dtype, high=preset.stage == 2)
         identity = Identity(one.z_id_BK, one.betas_BK, maps)
         portrait = generator.render(identity, one.z_exp_BK, one.pose_BP3, one.camera_B2)
         portraits.append(portrait.image_B3HW)
@@ -62,6 +64,13 @@ def make_pictures(
             consistency.append(same_maps + image_consistency_loss(portrait.image_B3HW, portrait.image_low_B3HW))
     total = torch.stack(consistency).mean() if consistency else portraits[0].new_zeros(())
     return Pictures(torch.cat(portraits), torch.cat(faces), total)
+
+
+def _all_at_once(generator: Generator, codes: Codes, with_face: bool) -> Pictures:
+    maps_BL4HW = shade_people(generator, codes.z_id_BK, codes.noise_BK)
+    portrait_B3HW = render_people(generator, maps_BL4HW, codes, "portrait")
+    face_B3HW = render_people(generator, maps_BL4HW, codes, "face") if with_face else portrait_B3HW
+    return Pictures(portrait_B3HW, face_B3HW, portrait_B3HW.new_zeros(()))
 
 
 def _face(generator: Generator, identity: Identity, one: Codes, preset: Preset, portrait_13HW: Tensor) -> Tensor:
