@@ -29,7 +29,7 @@ def shade_people(
     found_RL = hits.crossings.found_RL
     missed_R = (~found_RL).any(1)
     points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
-    chunk = _chunk(generator, config.radiance_width)
+    chunk = max(1, _chunk(generator, config.radiance_width) // len(z_id_BK))
     shaded = [radiance(part.expand(len(z_id_BK), -1, -1), style)[..., :4] for part in points_N3.split(chunk)]
     maps_BRLC = torch.cat(shaded, 1)[:, rows_of_levels(found_RL, missed_R)]
     alpha_BRL = opacity(maps_BRLC[..., 3], config) * hits.crossings.valid_RL
