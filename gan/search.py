@@ -32,6 +32,7 @@ MARGIN_OF_CURVATURE = 1.0
 MARGIN_LEAST = 0.02
 AUDIT = 61  # prime, so that the audited intervals lie at all depths and columns
 WIDENINGS = (1, 2, 4)
+SAMPLES_WORTH_IT = 128  # of a ray: with longer steps, as in previews, (H) mostly fails
 
 
 def evaluate_everywhere(
@@ -50,7 +51,7 @@ def evaluate_falls(
     Elsewhere its first answer s is linear between the knots and falls through no level; the others are zero.
     """
     rays, samples = points_RS3.shape[:2]
-    if samples <= 2 * STRIDE:
+    if samples < SAMPLES_WORTH_IT:
         return evaluate_everywhere(field, points_RS3, levels_L)
     whole = (samples - 1) // STRIDE * STRIDE  # steps in intervals of full width; the few after them are all evaluated
     at_knots = field(points_RS3[:, : whole + 1 : STRIDE].flatten(0, 1))
