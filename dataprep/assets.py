@@ -22,6 +22,8 @@ _SHIPPED = {  # file -> what it enables, licence, sha256
         "12adcf90d8ba4bb74f12dd82a0715c46e113a1924756a7906738c610441661bd"),
     "face_anny.npz": ("3DMM fits (BFM-format stand-in)", "CC0",
         "25bc6ea02990d65e341274ebf4002d53a12fec9f7a020591344d746ecf8a9e1c"),
+    "face_estimator_anny.npz": ("stand-in face estimator: Eq. 9 of training", "Apache-2.0",
+        "3518d0ded36834bf3e882a6a1a5b1a6936790ed25779a6016306f7a2d0a6edb2"),
     "face_units_anny.npz": ("facial units of the face stand-in", "CC0",
         "11b5bbf1b60c14d5d181e87d26d9ec4d8e41fcdcac040c928bde9c4220e2eb5f"),
     "landmarks_anny.npz": ("MediaPipe's measured landmark errors, for the 3DMM", "Apache-2.0",
