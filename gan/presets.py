@@ -108,8 +108,8 @@ _TINY = Preset(
     portrait_px=32, face_px=32, generator=_TINY_NETS, critic=CriticConfig(max_width=48, width_at_128=4),
     adversarial=AdversarialWeights(whole=1.0, face=0.5, torso=0.5), with_pose_smoothing=False, begins_at_body=True,
     first_waves=0.2, nearest_step=8,
-    deformation=DeformationWeights(points=300, warmup_images=2000, landmark_after_images=2000),
-    generator_lr=1e-3, shape_lr_factor=0.1, critic_lr=8e-4, clip_norm=5.0, ema=0.99, batch=8, images=3200,
+    deformation=DeformationWeights(points=300, warmup_images=1000, landmark_after_images=1000),
+    generator_lr=1e-3, shape_lr_factor=0.1, critic_lr=8e-4, clip_norm=5.0, ema=0.99, batch=8, images=2400,
 )  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
