@@ -15,6 +15,7 @@ from dataprep.models.body_files import STANDIN as BODY
 from dataprep.models.body_files import open_body
 from dataprep.models.face_files import STANDIN as FACE
 from dataprep.models.face_files import open_face
+from gan.face_estimator import open_estimator
 from gan.presets import Preset, describe, preset
 from gan.settings import with_settings
 from gan.training.errors import Diverged
@@ -57,11 +58,13 @@ def run(options: argparse.Namespace) -> int:
 
 def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, watcher: Watcher) -> TrainState:
     every = options.every or max(chosen.batch, chosen.images // 20)
+    body, face = open_body(options.body or BODY), open_face(options.face or FACE)
+    reads_faces = chosen.stage == 1 and chosen.deformation.landmark > 0
     return train(
         options.data,
         chosen,
         options.out,
-        Models(open_body(options.body or BODY), open_face(options.face or FACE)),
+        Models(body, face, open_estimator(face) if reads_faces else None),
         options.seed,
         options.begun_from,
         RunOptions(execution, options.workers, every, every),
