@@ -69,7 +69,7 @@ def composite(
     """C = sum_i T_i alpha_i c_i with T_i = prod_{k<i} (1 - alpha_k), front to back by distance, over white."""
     distance_LHW = torch.where(valid_LHW, distance_LHW, distance_LHW.new_tensor(MISS_DISTANCE))
     rgba_L4HW = torch.cat([rgba_L4HW[:, :3], rgba_L4HW[:, 3:] * valid_LHW[:, None]], 1)
-    if distance_LHW.is_cuda or not _front_to_back(distance_LHW, valid_LHW):
+    if distance_LHW.device.type != "cpu" or not _front_to_back(distance_LHW, valid_LHW):
         order_LHW = distance_LHW.argsort(0)
         distance_LHW = distance_LHW.gather(0, order_LHW)
         rgba_L4HW = rgba_L4HW.gather(0, order_LHW[:, None].expand_as(rgba_L4HW))
