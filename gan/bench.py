@@ -63,7 +63,7 @@ def synthetic_body(vertices: int = 6890) -> BodyArrays:
 def _setup(device: str, threads: int) -> tuple[Generator, Callable[..., torch.Tensor]]:
     torch.set_num_threads(threads)
     if device == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32, as the paper's GPU figures may use it
+        torch.set_float32_matmul_precision("high")  # TF32; the table says so
     torch.manual_seed(0)
     generator = Generator(synthetic_body())
     torch.nn.init.normal_(generator.deform_net.final_layer.weight, 0, 0.002)
