@@ -52,7 +52,7 @@ def _control(errors: list[dict]) -> list[list[str]]:
 
 
 def _control_cell(error: dict | None) -> str:
-    if error is None:
+    if error is None or error["mean"] is None:
         return "-"
     obeyed = "-" if error["obeyed"] is None else f"{round(100 * error['obeyed'])} %"
     return f"{error['mean']:.3g} ({obeyed})"

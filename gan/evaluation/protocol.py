@@ -31,9 +31,8 @@ class Protocol:
 
         Weights count by their hash: one file goes by several names.
         """
-        return [
-            field.name for field in dataclasses.fields(self) if getattr(self, field.name) != getattr(other, field.name)
-        ]
+        names = [field.name for field in dataclasses.fields(self) if field.name != "weights"]
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     def line(self) -> str:
         """Say everything in one line."""

@@ -73,13 +73,12 @@ def test_a_shuffled_expression_code_is_seen_in_the_expression_alone(told, shown:
         np.testing.assert_array_equal(not_so[same], obeys[same])
 
 
-def test_a_mirrored_camera_is_seen_in_the_head(told, reader: Reader, space: FaceSpace):
+def test_a_mirrored_camera_is_seen_in_the_head(told, shown: Control, reader: Reader, space: FaceSpace):
     """Pictures as a camera from the other side would take them, read again; the commands stay."""
     pictures, command = told
     some = np.arange(6)
-    mirrored = Pictures(*(np.ascontiguousarray(view[some, :, ::-1]) for view in pictures))
-    straight = Pictures(*(view[some] for view in pictures))
-    errors = [control_errors(command.take(some), reader(one), space) for one in (straight, mirrored)]
+    mirrored = reader(Pictures(*(np.ascontiguousarray(view[some, :, ::-1]) for view in pictures)))
+    errors = [control_errors(command.take(some), one, space) for one in (shown.take(some), mirrored)]
     assert np.nanmean(errors[1]["head_deg"]) > 3 * np.nanmean(errors[0]["head_deg"])
 
 
