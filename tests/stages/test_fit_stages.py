@@ -130,7 +130,7 @@ def test_every_fit_is_on_record(story: dict[str, Any]) -> None:
     half_crop_px = 0.6 * np.ptp(points, axis=0).max()
     squared_px = 98 * story["body_fit_loss49"] * half_crop_px**2  # over the 17 of the 49 joints that are seen
     of_all_px = len(points) * story["body_fit_rmse"] ** 2
-    assert 0.5 * of_all_px < squared_px < of_all_px
+    assert 0.2 * of_all_px < squared_px < of_all_px
     assert story["body_fit_rmse_relative"] == pytest.approx(
         story["body_fit_rmse"] / (geometry.PORTRAIT_SIDE_M * story["body_camera"][0])
     )
