@@ -123,7 +123,7 @@ PRESETS: dict[str, Preset] = {
     "tiny": _TINY,
     "tiny-stage2": replace(
         _TINY, stage=2, portrait_px=128, face_px=64, generator=replace(_TINY_NETS, image_size=128), patch_width=8,
-        generator_lr=2e-3, consistency=3.0, batch=4, images=400,
+        generator_lr=3e-3, consistency=10.0, ema=0.9, batch=4, images=400,
     ),
     # of Table 2, at 128 pixels; at other sizes: --preset small --set with_torso=false
     "ablation-whole-only": Preset(with_face=False, with_torso=False),
