@@ -39,7 +39,7 @@ def faulty(sound, tmp_path_factory):
     table = changed(table, "yaw", {i: -table["yaw"][i].as_py() for i in flipped})
     table, twins = plant_duplicates(table)
     pq.write_table(table, out / "manifest.parquet")
-    Report().build(view, out)
+    Report(max_accepted=24).build(view, out)
     ids = table["sample_id"].to_pylist()
     return out / "report", {"shifted": {ids[i] for i in shifted}, "flipped": {ids[i] for i in flipped}, "twins": twins}
 
