@@ -140,6 +140,7 @@ def _local_cluster(workers: int, worker_bytes: int, gpus: int) -> SpecCluster:
     nannies = {}
     for i in range(workers):
         options: dict[str, Any] = {"host": "127.0.0.1", "nthreads": 1, "memory_limit": worker_bytes, "dashboard": False}
+        options |= {"silence_logs": logging.WARNING}
         if i < gpus:
             options |= {"resources": {"GPU": 1}, "env": {"CUDA_VISIBLE_DEVICES": visible[i]}}
         elif gpus:

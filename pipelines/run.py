@@ -25,7 +25,7 @@ from pipelines.executors import Executor, WorkerDied
 from pipelines.index import refresh
 from pipelines.isolation import run_part_isolated
 from pipelines.lock import run_lock
-from pipelines.plan import Plan, committed_keys, drop_ledger, make_plan, write_ledger
+from pipelines.plan import Plan, committed_keys, drop_ledger, make_plan, read_ledger, write_ledger
 from pipelines.progress import Progress
 from pipelines.stopping import StopRequest, stop_request
 from pipelines.sweep import sweep
@@ -235,10 +235,12 @@ class Schedule:
         self.progress.advance(outcome.stage, sum(outcome.counts.values()), outcome.seconds)
 
     def _write_ledgers(self) -> None:
+        """Also of stages that were done before: their run may have died between its last part and its ledger."""
         for plan in self._plan.stages:
-            if plan.todo:
-                ref = self._dag.refs[plan.name]
-                write_ledger(self._store, ref, committed_keys(self._store, ref))
+            ref = self._dag.refs[plan.name]
+            keys = committed_keys(self._store, ref)
+            if keys != read_ledger(self._store, ref):
+                write_ledger(self._store, ref, keys)
 
 
 def run_aggregate(task: AggregateTask) -> dict[str, int]:

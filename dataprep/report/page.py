@@ -160,10 +160,27 @@ def _ranked(shelf: Shelf, entries: Iterable[Ranked]) -> list[Shot]:
     ]
 
 
-def render(
-    numbers: Numbers, content: Mapping[str, Any], sheets: Sheets, shelf: Shelf, times: Sequence[StageTime]
-) -> Iterator[str]:
+def render(numbers: Numbers, content: Mapping[str, Any], sheets: Sheets, shelf: Shelf) -> Iterator[str]:
     """One self-contained HTML document, piece by piece; `content` is report.json's."""
+    environment = _environment()
+    environment.globals |= {"num": _number_of(content), "snippets": SNIPPETS}
+    return environment.get_template("report.html.j2").generate(
+        n=numbers,
+        sheets=sheets,
+        attention=_attention(numbers),
+        models=_models(numbers.stages),
+        charts=charts,
+        data=_island({"samples": shelf.samples, "galleries": sheets.galleries, "chunk": THUMBS_A_CHUNK}),
+        thumbs=(_island(shelf.thumbs[i : i + THUMBS_A_CHUNK]) for i in range(0, len(shelf.thumbs), THUMBS_A_CHUNK)),
+    )
+
+
+def render_timing(times: Sequence[StageTime]) -> str:
+    """The page beside it that says what the runs took on their machines."""
+    return _environment().get_template("timing.html.j2").render(times=times)
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -172,17 +189,7 @@ def render(
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": _percent, "significant": significant, "thousands": lambda n: f"{n:,}"}
-    environment.globals |= {"num": _number_of(content), "snippets": SNIPPETS}
-    return environment.get_template("report.html.j2").generate(
-        n=numbers,
-        sheets=sheets,
-        attention=_attention(numbers),
-        models=_models(numbers.stages),
-        charts=charts,
-        times=times,
-        data=_island({"samples": shelf.samples, "galleries": sheets.galleries, "chunk": THUMBS_A_CHUNK}),
-        thumbs=(_island(shelf.thumbs[i : i + THUMBS_A_CHUNK]) for i in range(0, len(shelf.thumbs), THUMBS_A_CHUNK)),
-    )
+    return environment
 
 
 def _island(value: Any) -> Markup:

@@ -1,7 +1,7 @@
 """What the data set cost: seconds by stage, from the event logs of its runs.
 
-The only numbers of the report that depend on the machine: they have a file of their own, `timing.json`, and one
-section of the page.
+The only numbers of the report that depend on the machine: they have files of their own, `timing.json` and
+`timing.html`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """report: the page people look at, its numbers as JSON, and two contact sheets. (spec 3, section 1)
 
-No time, host or path of the machine is in it, but for what the runs took: timing.json, and one section of the page.
+No time, host or path of the machine is in it; what the runs took has files of its own, timing.json and timing.html.
 Apart from that the same photographs give the same bytes on any number of workers.
 """
 
@@ -23,7 +23,7 @@ from dataprep.models.face_files import open_face
 from dataprep.report.census import MANIFEST, Census
 from dataprep.report.numbers import Limits, as_json, count
 from dataprep.report.outlines import Outliner
-from dataprep.report.page import gallery_ids, make_sheets, render, shown_ids
+from dataprep.report.page import gallery_ids, make_sheets, render, render_timing, shown_ids
 from dataprep.report.pictures import Pictures
 from dataprep.report.sheets import portrait_sheet, rejected_sheet
 from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
@@ -37,7 +37,7 @@ _PHOTO_PX = 400
 
 @dataclass(frozen=True)
 class Report(Aggregate):
-    """Writes `report/`: index.html, report.json, timing.json, accepted.png, rejected.png.
+    """Writes `report/`: index.html, report.json, accepted.png, rejected.png; timing.json and timing.html besides.
 
     max_accepted, max_rejected, max_per_reason, max_ranked: pictures on the page, which bound its size;
     near_duplicate_bits: hashes at most this far apart are near-duplicates; earlier: folder of another version of the
@@ -48,7 +48,7 @@ class Report(Aggregate):
     version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("manifest", "matte")
     outputs: ClassVar[tuple[str, ...]] = (
-        "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png", "report/timing.json",
+        "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png",
     )  # fmt: skip
 
     max_accepted: int = 360
@@ -83,7 +83,8 @@ class Report(Aggregate):
         _write(folder / "rejected.png", [encode_png(rejected_sheet(photographs))])
         write_json(folder / "report.json", content)
         write_json(folder / "timing.json", [dataclasses.asdict(time) for time in times])
-        page = render(numbers, content, sheets, shelf, times)
+        _write(folder / "timing.html", [render_timing(times).encode()])
+        page = render(numbers, content, sheets, shelf)
         _write(folder / "index.html", (piece.encode("utf-8", "replace") for piece in page))
         return {"rows": numbers.inputs}
 

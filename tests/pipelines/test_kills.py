@@ -16,7 +16,7 @@ TOY = """
 import sys
 from pathlib import Path
 from tests.pipelines.kills import slow_dag
-from pipelines.executors import DaskExecutor
+from pipelines.dask_executor import DaskExecutor
 from pipelines.run import run
 if __name__ == "__main__":
     with DaskExecutor("local", 2) as executor:
