@@ -20,6 +20,7 @@ import torch
 
 from dataprep.errors import ConfigError
 from dataprep.licensed import assets_folder, file_sha256
+from dataprep.models.devices import resolve_device
 from dataprep.store import write_json
 from gan.animate_labels import Labels, Purpose, draw_motion, draw_person, open_labels, prior_labels, stream
 from gan.animate_setup import NEAREST_FILE, open_checkpoint, open_generator
@@ -96,7 +97,7 @@ def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) 
     labels = open_labels(what.labels) if what.labels else prior_labels()
     given = _given_track(what)
     speaking = [bases for bases in (labels.bases, given.bases if given else None) if bases is not None]
-    generator = open_generator(checkpoint, speaking, what.body, what.nearest).to(_device(what.device))
+    generator = open_generator(checkpoint, speaking, what.body, what.nearest).to(resolve_device(what.device))
     tracks = {seed: _track_of(what, seed, labels, given) for seed in what.seeds}
 
     total = sum(map(len, tracks.values()))
@@ -256,14 +257,6 @@ def _quality(what: Animation, generator: Generator) -> GeneratorConfig:
 
 def _folder(what: Animation, seed: int) -> Path:
     return what.out / f"seed-{seed:04d}"
-
-
-def _device(named: str) -> str:
-    if named not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"--device {named}: expected auto, cpu or cuda")
-    if named == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: this torch sees no GPU; use --device cpu, or install a CUDA build of torch")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if named == "auto" else named
 
 
 def _tensors(generator: Generator, *values: np.ndarray) -> list[torch.Tensor]:

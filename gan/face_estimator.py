@@ -8,11 +8,7 @@ H W pixels, K coefficients, digits literal sizes.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import itertools
-import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,6 +24,7 @@ from dataprep.geometry import FACE_SIDE_M
 from dataprep.licensed import assets_folder
 from dataprep.models.bfm import EXP, ID, TEX, FaceModel
 from dataprep.models.rnet import BFM_VERTICES, COEFFICIENTS, INPUT_PX, RNet, load_rnet
+from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
 from dataprep.store import file_sha256
 from gan.coefficients import Coefficients, FaceEstimator
 
@@ -124,15 +121,12 @@ def open_estimator(face: FaceModel) -> FaceEstimator | None:
 def load_standin_estimator(path: Path = WEIGHTS_PATH) -> StandinFaceEstimator:
     """Read the weights; AssetError says what is wrong with the file."""
     try:
-        data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        meta = json.loads(str(arrays.pop("meta")))
+        arrays, meta, sha256 = read_shipped(path)
         network = StandinFaceNet()
         network.load_state_dict({key: torch.from_numpy(value.astype(np.float32)) for key, value in arrays.items()})
         face_sha256 = meta["face_sha256"]
     except FileNotFoundError as missing:
         raise AssetError(f"face estimator {path.name}: no such file in {path.parent}; {_AGAIN}") from missing
-    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile) as broken:
+    except (*NOT_SUCH_A_FILE, RuntimeError) as broken:
         raise AssetError(f"face estimator {path.name}: not an estimator file ({broken}); {_AGAIN}") from broken
-    return StandinFaceEstimator(network.eval(), hashlib.sha256(data).hexdigest(), face_sha256, meta)
+    return StandinFaceEstimator(network.eval(), sha256, face_sha256, meta)

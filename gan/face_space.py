@@ -53,6 +53,11 @@ def shared_vertices_face_from_3dmm(face: FaceModel, body: BodyArrays) -> Float[n
     return fitted_face_from_3dmm(canonical.double().numpy(), face.mean)
 
 
+def face_from_3dmm(face: FaceModel, body: BodyArrays) -> Float[np.ndarray, "3 4"]:
+    """From shared vertices where the face model knows its place on the body, else the nominal frame."""
+    return nominal_face_from_3dmm() if face.body_vertex is None else shared_vertices_face_from_3dmm(face, body)
+
+
 class FaceSpace(nn.Module):
     """S = mean + B_id z_id + B_exp z_exp (Eq. 7) in face units, with its landmarks and displacements."""
 

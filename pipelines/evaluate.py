@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable
 
-import torch
-
 from dataprep.errors import ConfigError
+from dataprep.models.devices import resolve_device
 from dataprep.models.face_files import STANDIN as FACE
 from gan.evaluation.compare import comparison
 from gan.evaluation.report import NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE, as_json, summary_lines, write_report
 from gan.evaluation.resize import RESIZES
 from gan.evaluation.run import Options, evaluate
+from pipelines.executors import worker_count
 from pipelines.known_truth import known_of
 from pipelines.progress import clock
 from pipelines.resume import command_line, hint
@@ -28,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Evaluate a run; returns the exit status."""
     if options.resize not in RESIZES:
         raise ConfigError(f"--resize {options.resize}: expected one of {', '.join(RESIZES)}")
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
+    device = str(resolve_device(options.device))
     folder = options.run_folder if options.run_folder.is_dir() else options.run_folder.parent
     chosen = Options(
         run=options.run_folder,
@@ -69,11 +68,8 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def _workers(wanted: str, device: str) -> int:
-    if wanted == "auto":
-        return len(os.sched_getaffinity(0)) if device == "cpu" else 1
-    if not wanted.isdigit() or int(wanted) < 1:
-        raise ConfigError(f"--workers {wanted}: expected a number from 1 up, or auto")
-    return int(wanted)
+    """One a core on the CPU, one alone on a GPU, or as many as wanted."""
+    return 1 if wanted == "auto" and device != "cpu" else worker_count(wanted)
 
 
 def _say(what: str, total: int) -> Callable[[int], None]:

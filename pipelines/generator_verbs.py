@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -148,9 +147,10 @@ def _animate(options: argparse.Namespace) -> int:
     import torch
 
     from gan.animate import Animation, animate
+    from pipelines.machine import cores
     from pipelines.progress import Progress
 
-    torch.set_num_threads(max(1, options.threads or len(os.sched_getaffinity(0))))
+    torch.set_num_threads(max(1, options.threads or cores()))
     names = [field.name for field in dataclasses.fields(Animation)]
     given = {name: getattr(options, name) for name in names}
     given |= {"seeds": _numbers(options.seeds, "--seeds")}

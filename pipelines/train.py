@@ -13,6 +13,7 @@ import torch
 from dataprep.errors import ConfigError
 from dataprep.models.body_files import STANDIN as BODY
 from dataprep.models.body_files import open_body
+from dataprep.models.devices import resolve_device
 from dataprep.models.face_files import STANDIN as FACE
 from dataprep.models.face_files import open_face
 from gan.face_estimator import open_estimator
@@ -25,6 +26,7 @@ from gan.training.ranks import open_ranks
 from gan.training.setup import Models, Run
 from gan.training.state import GENERATOR_FILE, TrainState
 from pipelines.lock import run_lock
+from pipelines.machine import cores
 from pipelines.progress import clock
 from pipelines.resume import command_line
 from pipelines.stopping import StopRequest, stop_request
@@ -41,8 +43,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if not options.data or not options.out:
         raise ConfigError("--data OUT and --out RUN are needed to train; --print alone needs neither")
-    torch.set_num_threads(max(1, options.threads or _cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if options.device == "auto" else options.device
+    torch.set_num_threads(max(1, options.threads or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    device = str(resolve_device(options.device))
     command = command_line(options.arguments)
     with open_ranks(device) as (ranks, place), stop_request(_STOPPING, patient=ranks.world > 1) as stop:
         watcher = _Watcher(chosen, stop, talks=ranks.is_first)
@@ -120,7 +122,3 @@ class _Watcher(Watcher):
 
     def stops(self) -> bool:
         return self._stop.requested
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

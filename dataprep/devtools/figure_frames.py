@@ -64,8 +64,14 @@ def _read(out: Path, source_path: str) -> tuple[dict[str, Any], np.ndarray, np.n
     }
     shard = out / "shards" / f"{row['split']}-{int(row['shard']):05d}.tar"
     with tarfile.open(shard) as tar:
-        portrait, face = (tar.extractfile(f"{row['sample_id']}.{name}").read() for name in ("portrait.png", "face.png"))  # type: ignore[union-attr]
-    return row, decode_rgb(portrait), decode_rgb(face)
+        portrait, face = (_picture(tar, f"{row['sample_id']}.{name}.png") for name in ("portrait", "face"))
+    return row, portrait, face
+
+
+def _picture(tar: tarfile.TarFile, name: str) -> np.ndarray:
+    member = tar.extractfile(name)
+    assert member is not None, f"{tar.name} has no {name}"
+    return decode_rgb(member.read())
 
 
 def _photograph(rgb: np.ndarray, row: dict[str, Any]) -> Image.Image:

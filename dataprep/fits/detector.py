@@ -9,10 +9,7 @@ Shape suffixes: B batch, P = 23 points.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +25,7 @@ from dataprep.fits.people import People
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER, LifterInput, normalise
 from dataprep.models.rotations import matrix_from_axis_angle
+from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
 from dataprep.models.smpl import NECK
 
 DETECTOR_PATH = Path(__file__).parents[1] / "models" / "data" / "mediapipe_anny.npz"
@@ -99,16 +97,11 @@ def save_detector(path: Path, model: DetectorModel) -> None:
 def load_detector(path: Path = DETECTOR_PATH) -> DetectorModel:
     """Read measured errors; AssetError when the file is missing or broken."""
     try:
-        data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        meta = json.loads(str(arrays.pop("meta")))
+        arrays, meta, sha256 = read_shipped(path)
         return DetectorModel(
-            **{key: value.astype(np.float64) for key, value in arrays.items()},
-            sha256=hashlib.sha256(data).hexdigest(),
-            meta=meta,
+            **{key: value.astype(np.float64) for key, value in arrays.items()}, sha256=sha256, meta=meta
         )
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as broken:
+    except (*NOT_SUCH_A_FILE, TypeError) as broken:
         raise AssetError(f"detector errors {path.name}: missing or broken ({broken}) in {path.parent}") from broken
 
 

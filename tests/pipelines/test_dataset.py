@@ -135,6 +135,10 @@ def test_manifest_columns_say_what_they_are_and_which_models_made_them(built, ma
         )
 
 
+def test_a_healthy_run_shows_nothing_of_its_workers(built):
+    assert "distributed" not in built[1].stderr
+
+
 def test_serial_and_dask_give_the_same_bytes(photos, built, tmp_path):
     shhq("run", photos, "--out", tmp_path, "--cluster", "serial", *FAST)
     assert payload(tmp_path) == payload(built[0])

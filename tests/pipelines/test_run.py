@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -99,6 +100,15 @@ def test_dask_gives_the_same_bytes_as_serial(photos, built, tmp_path, workers):
     with DaskExecutor("local", workers) as executor:
         run(photos, tmp_path, toy_dag(), executor)
     assert payload(tmp_path) == payload(built)
+
+
+def test_a_ledger_that_a_dying_run_left_out_is_written_by_the_next(photos, built, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(built, out)
+    for path in out.glob("stages/*/ledger.json"):
+        path.unlink()
+    assert run_serial(photos, out).plan.is_empty
+    assert payload(out) == payload(built)
 
 
 def test_a_second_run_does_nothing(photos, built):
