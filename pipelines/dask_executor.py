@@ -134,17 +134,18 @@ def _configure_dask() -> None:
 def _local_cluster(workers: int, worker_bytes: int, gpus: int) -> SpecCluster:
     """`workers` processes on this machine; the first `gpus` of them own a GPU each, the others see none."""
     scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
-    environment = WORKER_ENVIRONMENT | {WORKER_BYTES: str(worker_bytes)}
-    dask.config.set({"distributed.nanny.pre-spawn-environ": environment})
+    dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
+    share = {WORKER_BYTES: str(worker_bytes)}  # not pre-spawn: there, what an earlier cluster left in os.environ wins
     visible = _visible_devices(gpus)
     nannies = {}
     for i in range(workers):
         options: dict[str, Any] = {"host": "127.0.0.1", "nthreads": 1, "memory_limit": worker_bytes, "dashboard": False}
+        options["env"] = share
         options |= {"silence_logs": logging.WARNING}
         if i < gpus:
-            options |= {"resources": {"GPU": 1}, "env": {"CUDA_VISIBLE_DEVICES": visible[i]}}
+            options |= {"resources": {"GPU": 1}, "env": share | {"CUDA_VISIBLE_DEVICES": visible[i]}}
         elif gpus:
-            options |= {"env": {"CUDA_VISIBLE_DEVICES": ""}}
+            options |= {"env": share | {"CUDA_VISIBLE_DEVICES": ""}}
         nannies[i] = {"cls": Nanny, "options": options}
     return SpecCluster(workers=nannies, scheduler=scheduler, silence_logs=logging.ERROR)
 

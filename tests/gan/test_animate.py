@@ -168,7 +168,7 @@ def test_errors_say_what_to_do(checkpoint, dataset, tmp_path, monkeypatch, capsy
         ([*ours, "--psi", "1.5"], ("--psi 1.5",)),
         ([*ours, "--seeds", "1-x"], ("--seeds 1-x", "0-7")),
         ([*ours, "--seeds", "1,1"], ("different numbers",)),
-        ([*ours, "--device", "tpu"], ("--device tpu",)),
+        ([*ours, "--device", "tpu"], ("device 'tpu'", "expected auto, cpu or cuda")),
     ):
         assert main(["animate", *arguments, "--out", str(tmp_path / "none")]) == 2, arguments
         said = capsys.readouterr().err

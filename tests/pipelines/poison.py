@@ -25,7 +25,7 @@ class Poisonous(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("ingest",)
     columns: ClassVar[tuple[Column, ...]] = (Column("mean", FLOAT, "mean grey level"),)
-    timeout_s: ClassVar[float] = 15.0  # the first touch of memory is slow on a fresh virtual machine
+    timeout_s: ClassVar[float] = 6.0
 
     def process_item(self, item: Item, tools: None) -> Result:
         name = item.row["source_path"]
