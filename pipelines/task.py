@@ -75,7 +75,8 @@ def _make_part(process: Process, task: PartTask) -> PartReport:
     ids, items, blocked = load_items(store, task)
     errors: dict[str, str] = {}
     ready = [item for item, stop in zip(items, blocked, strict=True) if stop is None]
-    done = iter(process(task, ready, errors) if ready else [])
+    with watchdog.watch():
+        done = iter(process(task, ready, errors) if ready else [])
     results = [next(done) if stop is None else stop for stop in blocked]
     store.write_part(task.ref, task.part, task.stage, ids, results, task.part_key)
     counts = Counter(str(result.status) for result in results)
