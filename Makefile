@@ -19,7 +19,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench lifter clean
+.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench bench-scale lifter clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -75,6 +75,9 @@ test-all: lint ## The same with the slow tests
 bench: $(SETUP) ## Measure speed (processor time, shares, fits by method): never a test
 	$(BIN)/python -m pipelines.bench --json build/bench.json
 	$(BIN)/python -m gan.bench
+
+bench-scale: $(SETUP) ## Measure the machinery at 40,000 rows and 1,000 people through all stages (half an hour)
+	$(BIN)/python -m pipelines.scale --json build/bench-scale.json
 
 lifter: $(SETUP) ## Train the key-point lifter again (minutes)
 	$(SHHQ) train-lifter

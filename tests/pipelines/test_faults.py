@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from dataprep.store import Store
 from pipelines import config
 from pipelines.dask_executor import DaskExecutor
 from pipelines.index import read_index
 from pipelines.run import run
+from pipelines.scale.people import make_people
 from tests.pipelines.poison import poison_dag
 from tests.pipelines.toy import make_photos
 
@@ -89,18 +89,6 @@ def test_a_workers_memory_stays_flat_over_a_thousand_distinct_images(tmp_path):
         assert not run(tmp_path / "photos", tmp_path / "out", dag, executor).failed
     second, last = memory_by_hundred(tmp_path / "out")[1::8]
     assert last <= 1.05 * second, f"{second:.0f} MiB -> {last:.0f} MiB"
-
-
-def make_people(folder, count):
-    """Samples in other colours and sizes: as many distinct photographs of people as wanted."""
-    folder.mkdir()
-    samples = sorted((ROOT / "samples" / "people").glob("*/p*.jpg"))
-    for i in range(count):
-        rng = np.random.default_rng(i)
-        photo = Image.open(samples[i % len(samples)]).convert("RGB")
-        size = [round(side * rng.uniform(0.5, 0.8)) for side in photo.size]
-        pixels = np.asarray(photo.resize(size)) * rng.uniform(0.8, 1.1, 3)
-        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{i:05d}.jpg", quality=92)
 
 
 def memory_by_hundred(out):
