@@ -76,8 +76,9 @@ class FiLMLayer(nn.Module):
         x_BNI: Float[Tensor, "b n i"],
         frequency_BO: Float[Tensor, "b o"],
         phase_BO: Float[Tensor, "b o"],
+        columns: slice | None = None,
     ) -> Float[Tensor, "b n o"]:
-        # gamma' goes into the weights, so a point costs one product and one sine. The columns may be fewer than the
-        # layer has (D_e at inference): the missing inputs are zero.
-        weight_BOI = frequency_BO[:, :, None] * self.layer.weight[:, : x_BNI.shape[2]]
+        """Without the `columns` that x stands for it stands for the first; the other inputs are zero."""
+        # gamma' goes into the weights, so a point costs one product and one sine.
+        weight_BOI = frequency_BO[:, :, None] * self.layer.weight[:, columns or slice(x_BNI.shape[2])]
         return sine(pointwise(x_BNI, weight_BOI, frequency_BO * self.layer.bias + phase_BO))

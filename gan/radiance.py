@@ -42,12 +42,18 @@ class RadianceGenerator(nn.Module):
             if i:
                 out = self._heads(hidden, i - 1, with_colour=i < LAYERS - 1)
                 total = out if total is None else total + out
-        view_BN3 = points_BN3.new_tensor(VIEW).expand_as(points_BN3).to(hidden.dtype)
-        lit = self.color_layer_sine[0](torch.cat([view_BN3, hidden], -1), *style.layer(LAYERS))
+        lit = self._lit(hidden, *style.layer(LAYERS))
         last = cast(nn.Linear, self.output_color[-1])
         colour = pointwise(lit, _batched(last.weight, lit), _batched(last.bias, lit))
         assert total is not None
         return torch.cat([torch.sigmoid(total[..., :3] + colour), total[..., 3:]], -1)
+
+    def _lit(self, hidden_BNI: Tensor, frequency_BO: Tensor, phase_BO: Tensor) -> Tensor:
+        """Apply the colour layer to the view direction and `hidden`; the view is the same everywhere: a phase."""
+        layer = cast(FiLMLayer, self.color_layer_sine[0])
+        view_3 = hidden_BNI.new_tensor(VIEW)
+        seen_O = layer.layer.weight[:, :3] @ view_3.to(layer.layer.weight.dtype)
+        return layer(hidden_BNI, frequency_BO, phase_BO + frequency_BO * seen_O, columns=slice(3, None))
 
     def _heads(self, hidden_BNC: Tensor, index: int, with_colour: bool) -> Tensor:
         """One product for the three heads of a layer; the last colour head sees other inputs and stays zero here."""
