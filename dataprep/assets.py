@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from dataprep.licensed import LICENSED, assets_folder
 from dataprep.store import file_sha256
 
@@ -55,8 +53,9 @@ class Asset:
 
 def known_assets() -> Iterator[Asset]:
     """Every file, free tier first."""
+    from dataprep.models import fan
     from dataprep.models.mediapipe_graphs import MODEL_SHA256, package_folder
-    from dataprep.models.superres import INSTALL_COMMAND, MODEL_NAMES, model_file
+    from dataprep.models.superres_files import INSTALL_COMMAND, MODEL_NAMES, model_file
 
     for name, (enables, licence, sha256) in _SHIPPED.items():
         yield Asset(name, enables, licence, "shipped", "free", _MODELS, sha256)
@@ -74,10 +73,8 @@ def known_assets() -> Iterator[Asset]:
     for name, sha256 in MODEL_SHA256.items():
         folder = package_folder() / "modules" / Path(name).parent
         yield Asset(Path(name).name, "detection", "Apache-2.0", "package mediapipe 0.10.21", "free", folder, sha256)
-    hub = Path(torch.hub.get_dir()) / "checkpoints"
-    yield Asset(
-        "2DFAN4-11f355bf06.pth.tar", "detect.landmarks=fan", "BSD-3-Clause", "face-alignment", "user", hub, "11f355bf06"
-    )
+    hub = fan.default_path().parent
+    yield Asset(fan.FILE_NAME, "detect.landmarks=fan", "BSD-3-Clause", "face-alignment", "user", hub, fan.SHA256_PREFIX)
     for known in LICENSED:
         enables = f"{known.enables}: {known.setting}" if known.setting else known.enables
         yield Asset(known.filename, enables, known.licence, known.source, "user")

@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.errors import StoreError
 from dataprep.models.body_files import STANDIN
-from dataprep.models.lifter import MEDIAPIPE_INDEX
+from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.schema import rows_from_table
 from dataprep.store import atomic_file
 

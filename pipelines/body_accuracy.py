@@ -12,15 +12,15 @@ import torch
 
 from dataprep.fits.camera import view_from_cam
 from dataprep.fits.compare_fits import METRICS, Comparison, Scene, compare
-from dataprep.fits.detector import load_detector
-from dataprep.fits.eft import EftConfig
+from dataprep.fits.detector_errors import load_detector
+from dataprep.fits.eft_config import EftConfig
 from dataprep.fits.face_frames import head_from_3dmm
 from dataprep.fits.head_tie import head_in_source
 from dataprep.fits.reprojection import half_crop
 from dataprep.fits.synthetic import CROP_PX, CropCondition, crop_scene
-from dataprep.models.body_files import STANDIN, open_body, open_lifter
+from dataprep.models.body_files import STANDIN, open_body
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import LifterInput, from_mediapipe
+from dataprep.models.lifter import LifterInput, from_mediapipe, open_lifter
 from dataprep.models.smpl import CHEST, HEAD, NECK
 from dataprep.store import Store
 from pipelines.current import current_stages

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.eft_json import bbox_of, export_eft
 from dataprep.errors import StoreError
-from dataprep.models.lifter import MEDIAPIPE_INDEX
+from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.schema import BOOL, FLOAT, STRING, UINT32, Column, floats, table_from_rows
 
 COLUMNS = (

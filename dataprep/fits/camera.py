@@ -9,12 +9,11 @@ and yaw only, both pi/2 in front: it stands at r (sin p cos y, cos p, sin p sin 
 from __future__ import annotations
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
-from dataprep.models.rotations import matrix_from_zyx, zyx_from_matrix
+from dataprep.fits.euler import matrix_from_zyx, zyx_from_matrix
 from dataprep.models.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, PARENTS, RIGHT_COLLAR, RIGHT_SHOULDER
 
 POSED_JOINTS = (NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)  # 12 13 14 15 16 17
@@ -88,19 +87,18 @@ def perspective_translation(crop_camera: Float[np.ndarray, "3"]) -> Float[np.nda
 
 def joints_zyx(rotations: Float[np.ndarray, "24 3 3"]) -> Float[np.ndarray, "6 3"]:
     """z_pose: angles (z, y, x) of R_local R_canonical^-1 for joints 12-17, radians."""
-    relative = [rotations[joint] @ canonical_rotation(joint).T for joint in POSED_JOINTS]
-    return zyx_from_matrix(torch.from_numpy(np.stack(relative))).numpy()
+    return np.stack([zyx_from_matrix(rotations[joint] @ canonical_rotation(joint).T) for joint in POSED_JOINTS])
 
 
 def rotations_from_joints_zyx(angles: Float[np.ndarray, "6 3"]) -> Float[np.ndarray, "6 3 3"]:
     """Local SMPL rotations R(z_pose) R(canonical) of joints 12-17; inverse of `joints_zyx`."""
-    posed = matrix_from_zyx(torch.from_numpy(angles)).numpy()
-    return np.stack([r @ canonical_rotation(joint) for r, joint in zip(posed, POSED_JOINTS, strict=True)])
+    pairs = zip(angles, POSED_JOINTS, strict=True)
+    return np.stack([matrix_from_zyx(zyx) @ canonical_rotation(joint) for zyx, joint in pairs])
 
 
 def canonical_rotation(joint: int) -> Rotation3:
     """Local rotation of a joint in the canonical pose."""
-    return matrix_from_zyx(torch.tensor(CANONICAL_ZYX.get(joint, (0.0, 0.0, 0.0)), dtype=torch.float64)).numpy()
+    return matrix_from_zyx(np.array(CANONICAL_ZYX.get(joint, (0.0, 0.0, 0.0))))
 
 
 def rotations_from_rotvecs(

@@ -16,12 +16,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.fits.body_fit import BodyFit, finish
-from dataprep.fits.eft import EftConfig, ExemplarTuner
+from dataprep.fits.eft import ExemplarTuner
+from dataprep.fits.eft_config import EftConfig
 from dataprep.fits.head_tie import neck_head_covariance, tie_head
 from dataprep.fits.map_body import MapConfig, fit_map
 from dataprep.fits.reprojection import target_of
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import POINTS, LifterInput, TrainedLifter, normalise
+from dataprep.models.lifter import LifterInput, TrainedLifter, normalise
+from dataprep.models.mediapipe_points import POINTS
 from dataprep.models.rotations import angle_between_rad
 from dataprep.models.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 
@@ -101,7 +103,7 @@ def _fits(
 
 
 def _tied(fits: list[BodyFit], scene: Scene, chol: Tensor) -> Float[np.ndarray, "b 24 3 3"]:
-    covariance, sigma = neck_head_covariance(chol), np.radians(_HEAD_SIGMA_DEG)
+    covariance, sigma = neck_head_covariance(chol.numpy()), np.radians(_HEAD_SIGMA_DEG)
     return np.stack(
         [
             tie_head(fit.rotations.astype(np.float64), head, covariance, sigma).rotations

@@ -2,51 +2,36 @@
 
 Two kinds of error. *Offsets*: where it puts each point relative to the body model's regressor, constant in the part's
 own frame (an ear is a little forward, world points lean). *Residuals*: the rest, drawn from their measured joint
-covariance, because errors of one image go together. `measure_detector` makes the file; `assumed()` serves bodies that
-nobody has measured. Projections are true perspective, from 4-9 m, with the head off the optical axis.
+covariance, because errors of one image go together. `detector_errors` reads the measured numbers. Projections are true
+perspective, from 4-9 m, with the head off the optical axis.
 Shape suffixes: B batch, P = 23 points.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from dataprep.errors import AssetError
+from dataprep.fits.detector_errors import DetectorModel
 from dataprep.fits.people import People
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER, LifterInput, normalise
+from dataprep.models.lifter import LifterInput, normalise
+from dataprep.models.mediapipe_points import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER
 from dataprep.models.rotations import matrix_from_axis_angle
-from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
 from dataprep.models.smpl import NECK
 
-DETECTOR_PATH = Path(__file__).parents[1] / "models" / "data" / "mediapipe_anny.npz"
 PORTRAIT_CENTRE_M = np.array([0.0, -0.17])  # of a head-and-shoulders picture, from the neck joint
 _P = len(POINTS)
 _FACE_POINTS = 7
 # Errors of a detector that nobody measured, one point's telling nothing of another's: image x y, then world x y z.
 _INDEPENDENT_M = np.array([*[0.010] * (2 * _P), *[0.0175, 0.0175, 0.0325] * _P])
 _ALWAYS_SEEN = np.array([name in ("nose", "left_shoulder", "right_shoulder") for name in POINTS])
-
-
-@dataclass(frozen=True, eq=False)
-class DetectorModel:
-    """Measured errors of MediaPipe on one body model (and, for landmarks, one face model); metres unless said."""
-
-    image_offset_m: Float[np.ndarray, "23 3"]  # T pose
-    world_offset_m: Float[np.ndarray, "23 3"]  # T pose, on top of the image offset
-    residual_chol: Float[np.ndarray, "115 115"]  # image x y of 23 points, then world x y z; view axes
-    landmark_offset_dm: Float[np.ndarray, "3 68 3"]  # 3DMM frame: constant, per rad of pitch, per rad of yaw
-    sha256: str = ""
-    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,38 +56,6 @@ class Exemplars(NamedTuple):
     clean: Float[Tensor, "b 23 2"]  # true points, normalised units
     neck: Float[Tensor, "b 2"]  # true projection of the neck joint, normalised units
     scale: Float[Tensor, " b"]  # normalised units per metre at the neck's depth
-
-
-def assumed() -> DetectorModel:
-    """No offsets, independent errors of 1 cm in the image and 2.5 cm in the world; limbs worse than the face."""
-    spread = np.array([0.5] * 3 + [0.7] * 2 + [0.5] * 2 + [1.0] * 2 + [1.3] * (_P - 9))
-    image = 0.012 * np.repeat(spread, 2)
-    world = 0.025 * (spread[:, None] * [0.7, 0.7, 1.3]).ravel()
-    zeros = np.zeros((_P, 3))
-    return DetectorModel(zeros, zeros, np.diag(np.concatenate((image, world))), np.zeros((3, 68, 3)))
-
-
-def save_detector(path: Path, model: DetectorModel) -> None:
-    """Write plain float32 arrays and the meta data as JSON."""
-    np.savez_compressed(
-        path,
-        image_offset_m=model.image_offset_m.astype(np.float32),
-        world_offset_m=model.world_offset_m.astype(np.float32),
-        residual_chol=model.residual_chol.astype(np.float32),
-        landmark_offset_dm=model.landmark_offset_dm.astype(np.float32),
-        meta=np.array(json.dumps(dict(model.meta), sort_keys=True)),
-    )
-
-
-def load_detector(path: Path = DETECTOR_PATH) -> DetectorModel:
-    """Read measured errors; AssetError when the file is missing or broken."""
-    try:
-        arrays, meta, sha256 = read_shipped(path)
-        return DetectorModel(
-            **{key: value.astype(np.float64) for key, value in arrays.items()}, sha256=sha256, meta=meta
-        )
-    except (*NOT_SUCH_A_FILE, TypeError) as broken:
-        raise AssetError(f"detector errors {path.name}: missing or broken ({broken}) in {path.parent}") from broken
 
 
 def observe(

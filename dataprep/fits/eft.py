@@ -7,16 +7,16 @@ body towards the 2D points and little else. Steps stop at the noise level of the
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from dataprep.fits.body_fit import BodyFit, finish
+from dataprep.fits.eft_config import EftConfig
 from dataprep.fits.reprojection import Target, leg_loss, loss_2d, loss_49_compat, project, target_of
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput
+from dataprep.models.lifter import BodyEstimate, LifterInput
 
 
 class Regressor(Protocol):
@@ -27,33 +27,6 @@ class Regressor(Protocol):
     def parameters_for_eft(self) -> list[nn.Parameter]: ...
 
     def freeze_norm(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class EftConfig:
-    """Constants of the reference, at a learning rate that suits the lifter.
-
-    `stop_loss` is in the published unit, the mean over 49 joints that are all seen. Our loss is a mean over the points
-    that are seen, 23 at most, so it stops at `stop_loss` x 49 / 23: 0.7 px in a crop of 224, however many are hidden
-    (the published mean counts hidden joints as met, and so stops the sooner the less there is to see).
-    """
-
-    learning_rate: float = 1e-5
-    max_steps: int = 20
-    stop_loss: float = 2e-5
-    gain: float = 60.0
-    weight_2d: float = 5.0
-    weight_betas: float = 0.001
-    weight_leg: float = 0.005
-    compat: bool = False  # the published 49-joint mean without hips and ankles, in the loss and in the stop
-
-    @property
-    def stop(self) -> float:
-        """`stop_loss` in the unit of the loss that is minimised."""
-        return self.stop_loss if self.compat else self.stop_loss * 49 / len(POINTS)
-
-
-EFT_COMPAT = EftConfig(learning_rate=5e-6, max_steps=20, stop_loss=1e-4, compat=True)
 
 
 class ExemplarTuner:

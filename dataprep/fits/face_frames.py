@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dataprep import geometry
+from dataprep.fits.euler import matrix_from_zyx, zyx_from_matrix
 
 FOCAL_PX = 1015.0
 CENTRE_PX = 112.0
@@ -73,22 +74,12 @@ def project_224(points_dm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]
 
 def head_from_3dmm(angle_rad: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
     """R_z R_y R_x of Deep3DFaceRecon's `angle` (x, y, z): column points of the face to GL axes."""
-    x, y, z = (_turn(axis, a) for axis, a in enumerate(angle_rad))
-    return z @ y @ x
+    return matrix_from_zyx(angle_rad[::-1])
 
 
 def angle_from_head(head_from_face: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3"]:
     """Inverse of `head_from_3dmm`; y in [-pi/2, pi/2]."""
-    r = head_from_face
-    return np.array([np.arctan2(r[2, 1], r[2, 2]), -np.arcsin(np.clip(r[2, 0], -1, 1)), np.arctan2(r[1, 0], r[0, 0])])
-
-
-def _turn(axis: int, angle_rad: float) -> np.ndarray:
-    i, j = (axis + 1) % 3, (axis + 2) % 3
-    out = np.eye(3)
-    out[i, i] = out[j, j] = np.cos(angle_rad)
-    out[j, i], out[i, j] = np.sin(angle_rad), -np.sin(angle_rad)
-    return out
+    return zyx_from_matrix(head_from_face)[::-1]
 
 
 def pitch_yaw_of_head(head_from_face: Float[np.ndarray, "3 3"]) -> tuple[float, float]:

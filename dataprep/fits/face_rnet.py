@@ -6,18 +6,56 @@ it gives no uncertainty. Landmarks serve the alignment alone; their distance to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from dataprep.errors import Rejected
+from dataprep.errors import AssetError, Rejected
 from dataprep.fits.face3dmm import FaceFit
 from dataprep.fits.face_appearance import Appearance, colour_rmse
 from dataprep.fits.face_frames import CENTRE_PX, Alignment, align, head_from_3dmm, project_224
 from dataprep.models.bfm import FaceModel
-from dataprep.models.rnet import INPUT_PX, FaceCoefficients
+from dataprep.models.devices import resolve_device
+from dataprep.models.rnet import BFM_VERTICES, INPUT_PX, FaceCoefficients, RNet, load_rnet, regress
 
 _LEAST_SCALE, _LARGEST_SCALE = 0.05, 20.0  # of a 512 px portrait about 0.9 is usual
+
+
+@dataclass(frozen=True, eq=False)
+class RNetFitter:
+    """Portraits and their landmarks to fits, in one batch; a face that cannot be aligned gets its Rejected."""
+
+    model: FaceModel
+    network: RNet
+
+    def __call__(
+        self, portraits: Sequence[UInt8[np.ndarray, "h w 3"]], landmarks_px: Sequence[Float[np.ndarray, "68 2"]]
+    ) -> list[tuple[FaceFit, Appearance] | Rejected]:
+        aligned = [_guarded_alignment(*pair) for pair in zip(portraits, landmarks_px, strict=True)]
+        usable = [one[0] for one in aligned if not isinstance(one, Rejected)]
+        found = iter(regress(self.network, usable) if usable else [])
+        return [
+            one if isinstance(one, Rejected) else rnet_fit(self.model, next(found), one[1], portrait, points)
+            for portrait, points, one in zip(portraits, landmarks_px, aligned, strict=True)
+        ]
+
+
+def open_rnet(model: FaceModel, named: str, path: Path, device: str) -> RNetFitter:
+    """R-Net from `path` for the face model that the setting `named`; AssetError for another face than BFM's front."""
+    if len(model.mean) != BFM_VERTICES:
+        raise AssetError(f"face.method=rnet needs BFM's {BFM_VERTICES} front vertices; {named} is another face")
+    return RNetFitter(model, load_rnet(path).to(resolve_device(device)))
+
+
+def _guarded_alignment(portrait: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, Alignment] | Rejected:
+    try:
+        return aligned_face(portrait, landmarks)
+    except Rejected as rejected:
+        return rejected
 
 
 def aligned_face(

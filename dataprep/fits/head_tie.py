@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
-from torch import Tensor
 
 from dataprep.fits.camera import global_rotation, turn_in_picture
 from dataprep.fits.face_frames import CAM_FROM_GL
@@ -113,10 +111,10 @@ def tie_head(
     return HeadTie(tied, *(_angle(global_rotation(r, HEAD), head_target) for r in (rotations, tied)))
 
 
-def neck_head_covariance(residual_chol: Float[Tensor, "85 85"]) -> Float[np.ndarray, "6 6"]:
+def neck_head_covariance(residual_chol: Float[np.ndarray, "85 85"]) -> Float[np.ndarray, "6 6"]:
     """Covariance of the (neck, head) rotation residuals, radians squared."""
-    rows = torch.cat([residual_chol[3 * joint : 3 * joint + 3] for joint in (NECK, HEAD)]).double()
-    return (rows @ rows.T).numpy()
+    rows = np.concatenate([residual_chol[3 * joint : 3 * joint + 3] for joint in (NECK, HEAD)]).astype(np.float64)
+    return rows @ rows.T
 
 
 def _right_jacobian(rotvec: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:

@@ -20,13 +20,13 @@ from jaxtyping import Float
 
 from dataprep.errors import Rejected
 from dataprep.fits.camera import view_from_cam
-from dataprep.fits.detector import DETECTOR_PATH, DetectorModel, save_detector
+from dataprep.fits.detector_errors import DETECTOR_PATH, DetectorModel, save_detector
 from dataprep.fits.face_frames import CAM_FROM_GL, pitch_yaw_of_head
 from dataprep.images import decode_rgb
 from dataprep.models.bfm import load_face
 from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.lifter import LEFT_SHOULDER, MEDIAPIPE_INDEX, POINT_NAMES, POINTS, RIGHT_SHOULDER
 from dataprep.models.mediapipe_models import Detection, PersonDetector
+from dataprep.models.mediapipe_points import LEFT_SHOULDER, MEDIAPIPE_INDEX, POINT_NAMES, POINTS, RIGHT_SHOULDER
 from dataprep.models.smpl import HEAD, NECK, load_body
 
 # Pairs of iBUG landmarks that swap in a mirror; 8, 27-30, 33, 51, 57, 62, 66 lie on the midline.

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput
+from dataprep.models.lifter import BodyEstimate, LifterInput
+from dataprep.models.mediapipe_points import POINTS
 
 _CROP_MARGIN = 1.2
 _COCO_LIMBS_AND_FACE = 17  # of the 49 joints of EFT, the ones MediaPipe sees

@@ -15,10 +15,12 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from dataprep.fits.compare_fits import Scene
-from dataprep.fits.detector import PORTRAIT_CENTRE_M, DetectorModel, camera_of, in_parts
+from dataprep.fits.detector import PORTRAIT_CENTRE_M, camera_of, in_parts
+from dataprep.fits.detector_errors import DetectorModel
 from dataprep.fits.people import CAM_FROM_UPRIGHT, People
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER, normalise
+from dataprep.models.lifter import normalise
+from dataprep.models.mediapipe_points import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER
 from dataprep.models.rotations import axis_rotation, matrix_from_zyx
 from dataprep.models.smpl import CHEST, HEAD, NECK
 

@@ -16,11 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dataprep.fits.detector import DETECTOR_PATH, DetectorModel, Exemplars, ExtraNoise, assumed, load_detector, observe
+from dataprep.fits.detector import Exemplars, ExtraNoise, observe
+from dataprep.fits.detector_errors import DETECTOR_PATH, DetectorModel, assumed, load_detector
 from dataprep.fits.people import People, sample_people
 from dataprep.models.body_files import STANDIN, lifter_path, open_body
 from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.lifter import POINT_NAMES, POINTS, BodyEstimate, Lifter, save_lifter
+from dataprep.models.lifter import BodyEstimate, Lifter, save_lifter
+from dataprep.models.mediapipe_points import POINT_NAMES, POINTS
 from dataprep.models.rotations import angle_between_rad, axis_angle_from_matrix, sixd_from_matrix
 from dataprep.models.smpl import CHEST, HEAD, NECK
 

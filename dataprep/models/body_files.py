@@ -1,4 +1,4 @@
-"""Opening the body model that a setting names, and the lifter that belongs to it."""
+"""The files that a setting of the body model names: the model, and the lifter that belongs to it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 
 from dataprep.errors import AssetError
 from dataprep.licensed import assets_folder, file_sha256, find_file
-from dataprep.models import lifter
-from dataprep.models.lifter import TrainedLifter, load_lifter
+from dataprep.models.lifter_file import WEIGHTS_PATH, LifterFile, read_lifter
 from dataprep.models.smpl import STANDIN_PATH, BodyModel, load_body
 from dataprep.models.smpl_keypoints import with_keypoints
 
@@ -32,12 +31,15 @@ def _opened(path: Path, sha256: str) -> BodyModel:
 def lifter_path(body: BodyModel) -> Path:
     """Where the lifter of a body model lies: shipped for the stand-in, else in the assets folder under its hash."""
     if body.name == STANDIN:
-        return lifter.WEIGHTS_PATH
+        return WEIGHTS_PATH
     return assets_folder() / f"lifter_{body.sha256[:16]}.npz"
 
 
-def open_lifter(body: BodyModel, named: str) -> TrainedLifter:
-    """The lifter trained for `body`; AssetError offers the command that trains one. `named` is the body's setting."""
+def open_lifter_file(body: BodyModel, named: str) -> LifterFile:
+    """The file of the lifter trained for `body`; AssetError offers the command that trains one.
+
+    `named` is the body's setting.
+    """
     path = lifter_path(body)
     if not path.is_file():
         raise AssetError(
@@ -45,4 +47,4 @@ def open_lifter(body: BodyModel, named: str) -> TrainedLifter:
             f"body model. Train it once (minutes): shhq-hs train-lifter -- --body {named}; or use the image regressor: "
             "--set body.regressor=hmr"
         )
-    return load_lifter(body, path)
+    return read_lifter(body, path)

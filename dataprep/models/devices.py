@@ -7,14 +7,6 @@ import torch
 from dataprep.errors import ConfigError
 
 
-def gpu_wish(device: str) -> dict[str, float]:
-    """Worker resources of a stage that runs a network on `device`: one GPU, unless the user wants the CPU.
-
-    Where no worker offers a GPU the wish is dropped, and `auto` means the CPU.
-    """
-    return {} if device == "cpu" else {"GPU": 1.0}
-
-
 def resolve_device(device: str) -> torch.device:
     """`auto` is the GPU when there is one; ConfigError for a device that is not here or is none."""
     if device == "auto":

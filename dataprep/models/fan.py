@@ -7,6 +7,7 @@ carry the hash that their name promises.
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import warnings
 from functools import cached_property
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import AssetError
@@ -28,7 +28,9 @@ _NETWORK_SIZE = 4
 
 def default_path() -> Path:
     """Where face-alignment keeps its 2D network."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / FILE_NAME
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    hub = Path(os.environ.get("TORCH_HOME", f"{caches}/torch")).expanduser() / "hub"  # torch.hub.get_dir()
+    return hub / "checkpoints" / FILE_NAME
 
 
 def verified_sha256(path: Path, prefix: str = SHA256_PREFIX) -> str:
@@ -67,6 +69,7 @@ class FanLandmarks:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import face_alignment
+            import torch
             from face_alignment.models import FAN
 
         path = self.path
@@ -74,7 +77,7 @@ class FanLandmarks:
         class LocalFaceAlignment(face_alignment.FaceAlignment):
             """Loads the verified file; the original would look into its cache and download."""
 
-            def _load_native(self, network_name: str, network_size: int, device: str, dtype: torch.dtype) -> Any:
+            def _load_native(self, network_name: str, network_size: int, device: str, dtype: Any) -> Any:
                 network = FAN(network_size)
                 try:
                     network.load_state_dict(torch.load(path, map_location=device, weights_only=True))

@@ -24,24 +24,20 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from dataprep.errors import AssetError
+from dataprep.models.body_files import open_lifter_file
 from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.rotations import matrix_from_sixd
-from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
-from dataprep.models.smpl import NECK, BodyModel
-
-MEDIAPIPE_INDEX: dict[str, int] = {
-    "nose": 0, "left_eye": 2, "right_eye": 5, "left_ear": 7, "right_ear": 8, "mouth_left": 9, "mouth_right": 10,
-    "left_shoulder": 11, "right_shoulder": 12, "left_elbow": 13, "right_elbow": 14, "left_wrist": 15,
-    "right_wrist": 16, "left_hip": 23, "right_hip": 24, "left_knee": 25, "right_knee": 26, "left_ankle": 27,
-    "right_ankle": 28, "left_heel": 29, "right_heel": 30, "left_foot_index": 31, "right_foot_index": 32,
-}  # fmt: skip
-POINTS = tuple(MEDIAPIPE_INDEX)
-POINT_NAMES = tuple(f"mediapipe/{name}" for name in POINTS)
-LEFT_EAR, RIGHT_EAR, LEFT_SHOULDER, RIGHT_SHOULDER = (
-    POINTS.index(n) for n in ("left_ear", "right_ear", "left_shoulder", "right_shoulder")
+from dataprep.models.lifter_file import WEIGHTS_PATH, LifterFile, read_lifter
+from dataprep.models.mediapipe_points import (
+    LEFT_EAR,
+    LEFT_SHOULDER,
+    MEDIAPIPE_INDEX,
+    POINT_NAMES,
+    POINTS,
+    RIGHT_EAR,
+    RIGHT_SHOULDER,
 )
-WEIGHTS_PATH = Path(__file__).parent / "data" / "lifter_anny.npz"
+from dataprep.models.rotations import matrix_from_sixd
+from dataprep.models.smpl import NECK, BodyModel
 
 # Shoulder width plus shoulder-to-ear height of the mean adult, so that normalised units come out near metres.
 _BODY_SIZE_M = 0.60
@@ -194,22 +190,21 @@ def save_lifter(
 
 
 def load_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> TrainedLifter:
-    """Read the lifter of `body`; AssetError when it is missing, broken or was trained on another body model."""
-    command = "train one with `shhq-hs train-lifter -- --body FILE`"
-    try:
-        arrays, meta, sha256 = read_shipped(path)
-        state = {k[4:]: torch.from_numpy(v.astype(np.float32)) for k, v in arrays.items() if k.startswith("net/")}
-        chol, worldless, offsets = (arrays[key] for key in ("residual_chol", "worldless_chol", "point_offsets_m"))
-    except FileNotFoundError as missing:
-        raise AssetError(f"lifter {path.name}: no such file in {path.parent}; {command}") from missing
-    except NOT_SUCH_A_FILE as broken:
-        raise AssetError(f"lifter {path.name}: not a lifter file ({broken}); {command}") from broken
-    if meta["body_sha256"] != body.sha256:
-        raise AssetError(
-            f"lifter {path.name} was trained on body model {meta['body_name']} ({meta['body_sha256'][:12]}), not on "
-            f"{body.name} ({body.sha256[:12]}); {command}"
-        )
-    network = Lifter(body_points(body, POINT_NAMES).with_offsets(offsets), meta["hidden"], state["mean_sixd"])
+    """The lifter of `body` from a file; raises what `read_lifter` raises."""
+    return trained_lifter(body, read_lifter(body, path))
+
+
+def open_lifter(body: BodyModel, named: str) -> TrainedLifter:
+    """The lifter trained for `body`; raises what `open_lifter_file` raises. `named` is the body's setting."""
+    return trained_lifter(body, open_lifter_file(body, named))
+
+
+def trained_lifter(body: BodyModel, file: LifterFile) -> TrainedLifter:
+    """The network of a file, in float32, in eval mode."""
+    state = {key: torch.from_numpy(value.astype(np.float32)) for key, value in file.state.items()}
+    points = body_points(body, POINT_NAMES).with_offsets(file.point_offsets_m)
+    network = Lifter(points, file.meta["hidden"], state["mean_sixd"])
     network.load_state_dict(state)
     network.eval()
-    return TrainedLifter(network, sha256, meta, torch.from_numpy(chol), torch.from_numpy(worldless), offsets)
+    chol, worldless = torch.from_numpy(file.residual_chol), torch.from_numpy(file.worldless_chol)
+    return TrainedLifter(network, file.sha256, file.meta, chol, worldless, file.point_offsets_m)

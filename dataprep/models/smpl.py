@@ -1,13 +1,12 @@
-"""Body models of SMPL's schema: loading, checking, and posing the full mesh through the `smplx` package.
+"""Body models of SMPL's schema: arrays, loaded and checked.
 
 Two kinds of file hold the same arrays: our stand-in (npz, sparse joint regressor, key-point regressors inside) and
-the licensed `SMPL_NEUTRAL.npz` or `.pkl` (dense joint regressor, pose blend shapes). Key points inside a fit never
-need the mesh: see `body_points`. Frame: y up, +x = the subject's left, z = where the subject faces; metres.
+the licensed `SMPL_NEUTRAL.npz` or `.pkl` (dense joint regressor, pose blend shapes). `body_points` poses joints and key
+points, `body_mesh` the full mesh. Frame: y up, +x = the subject's left, z = where the subject faces; metres.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
@@ -19,9 +18,6 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from dataprep.errors import AssetError
 from dataprep.models.pickles import SMPL_KEYS, read_smpl_pickle
@@ -167,44 +163,3 @@ def _check(model: BodyModel, kintree: np.ndarray, name: str) -> None:
         raise AssetError(f"body model {name}: kintree_table is not SMPL's 24-joint tree")
     if model.faces.min() < 0 or model.faces.max() >= vertices:
         raise AssetError(f"body model {name}: f points outside the {vertices} vertices")
-
-
-class BodyMesh:
-    """The full mesh of a body model, posed by smplx's layer.
-
-    The layer's extra "vertex joints" are pinned to vertex 0 and dropped: their ids only fit the 6,890 topology.
-    """
-
-    def __init__(self, model: BodyModel) -> None:
-        from smplx.body_models import SMPLLayer
-        from smplx.utils import Struct
-
-        posedirs = model.posedirs
-        if posedirs is None:
-            posedirs = np.zeros((len(model.v_template), 3, 9 * (len(JOINTS) - 1)), np.float32)
-        arrays = {
-            "v_template": model.v_template,
-            "shapedirs": model.shapedirs,
-            "posedirs": posedirs,
-            "weights": model.weights,
-            "J_regressor": model.joint_regressor.toarray(),
-            "kintree_table": np.stack((np.array(PARENTS), np.arange(len(JOINTS)))),
-            "f": model.faces,
-        }
-        with contextlib.redirect_stdout(io.StringIO()):  # it announces "only 10 shape coefficients"
-            self.layer = SMPLLayer("", data_struct=Struct(**arrays), vertex_ids=_AnyVertex(), num_betas=BETAS)
-
-    @torch.no_grad()
-    def __call__(
-        self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]
-    ) -> tuple[Float[Tensor, "b v 3"], Float[Tensor, "b 24 3"]]:
-        """Posed vertices and joints in metres, translation zero; `rotations` are local, the root's first."""
-        out = self.layer(betas=betas, global_orient=rotations[:, :1], body_pose=rotations[:, 1:], pose2rot=False)
-        return out.vertices, out.joints[:, : len(JOINTS)]
-
-
-class _AnyVertex(dict[str, int]):
-    """Answers every landmark name with vertex 0."""
-
-    def __missing__(self, name: str) -> int:
-        return 0

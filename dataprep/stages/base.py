@@ -14,6 +14,11 @@ found) into results of the same length and order. The runner in `pipelines/` rea
         padding: float = 0.0          # parameters: plain fields, part of the fingerprint
 
         def process_item(self, item: Item, tools: None) -> Result: ...
+
+Declaration and work. Whoever plans, lists or reports imports every stage, so a stage's module imports no network and no
+package that takes long to load (torch above all): what does the work is imported by `load`, in the process that does
+it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CHECKING. The digests of
+`pipelines/versions.py` follow both kinds of import; `tests/pipelines/test_lean.py` holds the rule.
 """
 
 from __future__ import annotations
@@ -91,6 +96,14 @@ class Result:
         return cls("rejected", columns or {}, {}, reason, message)
 
 
+def gpu_wish(device: str) -> dict[str, float]:
+    """Worker resources of a stage that runs a network on `device`: one GPU, unless the user wants the CPU.
+
+    Where no worker offers a GPU the wish is dropped, and `auto` means the CPU.
+    """
+    return {} if device == "cpu" else {"GPU": 1.0}
+
+
 @dataclass(frozen=True)
 class Step:
     """What map stages and aggregates share: a node of the DAG. `requires` names the steps whose output it reads."""
@@ -122,7 +135,7 @@ class Stage(Step):
         return {}
 
     def load(self) -> Any:
-        """Build what `process` needs (models, graphs); called once a process and passed as `tools`."""
+        """Import and build what `process` needs (models, graphs); called once a process and passed as `tools`."""
         return None
 
     def process(self, items: Sequence[Item], tools: Any) -> list[Result]:

@@ -12,11 +12,10 @@ from jaxtyping import Float, UInt8
 from dataprep.errors import Rejected
 from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.models import fan
-from dataprep.models.devices import gpu_wish, resolve_device
 from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbox
 from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
-from dataprep.stages.base import Item, Result, Stage, Weight
+from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 _PX = {"unit": "px", "frame": "source"}
 
@@ -86,6 +85,8 @@ class Detect(Stage):
     def load(self) -> DetectTools:
         if self.landmarks == "mesh":
             return DetectTools(PersonDetector(), None)
+        from dataprep.models.devices import resolve_device
+
         return DetectTools(PersonDetector(), fan.FanLandmarks(device=resolve_device(self.device).type))
 
     def process_item(self, item: Item, tools: DetectTools) -> Result:

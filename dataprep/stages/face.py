@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from dataprep import geometry
-from dataprep.errors import AssetError, ConfigError, Rejected
+from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.contour import contour_of
 from dataprep.fits.expression_units import UNITS_PATH, units_of
 from dataprep.fits.face3dmm import FaceFit, FaceFitConfig, FaceFitter
 from dataprep.fits.face_appearance import Appearance, fit_appearance
-from dataprep.fits.face_frames import Alignment, face_crop_from_portrait
-from dataprep.fits.face_rnet import aligned_face, rnet_fit
+from dataprep.fits.face_frames import face_crop_from_portrait
 from dataprep.fits.head_tie import head_offset
 from dataprep.fits.landmark_errors import LANDMARK_ERRORS_PATH, load_landmark_errors
 from dataprep.images import decode_rgb, encode_png
 from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.models.bfm import FaceModel
-from dataprep.models.devices import gpu_wish, resolve_device
 from dataprep.models.face_files import STANDIN, open_face
-from dataprep.models.rnet import BFM_VERTICES, RNet, load_rnet, regress
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
-from dataprep.stages.base import Item, Result, Stage, Weight
+from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+
+if TYPE_CHECKING:
+    from dataprep.fits.face_rnet import RNetFitter
 
 _SD = {"unit": "standard deviation"}
 
@@ -36,7 +36,7 @@ class FaceTools:
 
     model: FaceModel
     fitters: Mapping[str, FaceFitter]  # by what found the landmarks: "mesh" or another detector, "fan"
-    rnet: RNet | None
+    rnet: RNetFitter | None
 
 
 @dataclass(frozen=True)
@@ -117,12 +117,10 @@ class Face(Stage):
         model = open_face(self.model)
         if self.method == "landmark_map":
             return FaceTools(model, self._fitters(model), None)
-        if len(model.mean) != BFM_VERTICES:
-            raise AssetError(
-                f"face.method=rnet needs BFM's {BFM_VERTICES} front vertices; {self.model} is another face"
-            )
-        rnet = load_rnet(find_file(self.rnet, "face.rnet")).to(resolve_device(self.device))
-        return FaceTools(model, {}, rnet)
+        from dataprep.fits.face_rnet import open_rnet
+
+        path = find_file(self.rnet, "face.rnet")
+        return FaceTools(model, {}, open_rnet(model, self.model, path, self.device))
 
     def _fitters(self, model: FaceModel) -> dict[str, FaceFitter]:
         """The mesh detector's errors are measured on the shipped face; its far jaw stays, FAN's follows the edge."""
@@ -164,16 +162,12 @@ class Face(Stage):
         assert tools.rnet is not None
         portraits = [decode_rgb(item.blob("portrait.png")) for item in items]
         landmarks = [_landmarks(item) for item in items]
-        aligned = [_guarded_alignment(*pair) for pair in zip(portraits, landmarks, strict=True)]
-        usable = [one[0] for one in aligned if not isinstance(one, Rejected)]
-        found = iter(regress(tools.rnet, usable) if usable else [])
         results: list[Result | Rejected] = []
-        for item, portrait, points, one in zip(items, portraits, landmarks, aligned, strict=True):
-            if isinstance(one, Rejected):
-                results.append(one)
-            else:
-                fit, look = rnet_fit(tools.model, next(found), one[1], portrait, points)
-                results.append(self._result(item, tools, portrait, points, fit, look))
+        fits = tools.rnet(portraits, landmarks)
+        for item, portrait, points, found in zip(items, portraits, landmarks, fits, strict=True):
+            results.append(
+                found if isinstance(found, Rejected) else self._result(item, tools, portrait, points, *found)
+            )
         return results
 
     def _result(
@@ -194,13 +188,6 @@ class Face(Stage):
 def _landmarks(item: Item) -> np.ndarray:
     """The 68 landmarks in portrait px."""
     return geometry.transform(item.row["crop_from_source"].astype(np.float64), item.row["landmarks68_px"])
-
-
-def _guarded_alignment(portrait: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, Alignment] | Rejected:
-    try:
-        return aligned_face(portrait, landmarks)
-    except Rejected as rejected:
-        return rejected
 
 
 def _columns(landmarks: np.ndarray, fit: FaceFit, look: Appearance, matrix: geometry.Affine) -> dict[str, Any]:

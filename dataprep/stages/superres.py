@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import cv2
 import numpy as np
@@ -11,10 +11,12 @@ from jaxtyping import UInt8
 
 from dataprep import geometry
 from dataprep.images import decode_rgb, encode_png
-from dataprep.models.devices import gpu_wish
-from dataprep.models.superres import Engine, Precision, Upscaler, model_file
+from dataprep.models.superres_files import Engine, Precision, model_file
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
-from dataprep.stages.base import Item, Result, Stage, Weight
+from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+
+if TYPE_CHECKING:
+    from dataprep.models.superres import Upscaler
 
 PORTRAIT_PX = 512
 
@@ -61,6 +63,8 @@ class SuperRes(Stage):
         return gpu_wish(self.device)
 
     def load(self) -> Upscaler:
+        from dataprep.models.superres import Upscaler
+
         return Upscaler(
             self.model,
             engine=self.engine,

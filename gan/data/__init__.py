@@ -3,6 +3,7 @@
     shards.py    images and labels of a data set, by index       labels.py    the label arrays
     sampler.py   which sample stands at which position           mirror.py    left and right exchanged, labels too
     priors.py    latent codes resampled from label rows          stream.py    batches of real images
+    outliers.py  the rows that are left out
 
 A *position* counts the samples training has seen. Everything random is a function of (seed, position).
 """

@@ -19,8 +19,8 @@ from dataprep.errors import ConfigError
 from gan.config import NOISE_CODE
 from gan.data.labels import Labels, concatenate
 from gan.data.mirror import Mirror
+from gan.data.outliers import OUTLIER_CUT, robust_distance
 
-OUTLIER_CUT = 4.0  # assumed: robust deviations (root mean square over a label's dimensions) beyond which a row is out
 _POSE = ("camera_pitch_yaw", "face_pitch_yaw", "joints_zyx")
 _IDENTITY = ("bfm_id", "smpl_betas")
 _EXPRESSION = ("bfm_exp",)
@@ -92,19 +92,6 @@ class LabelPrior:
         random = np.random.default_rng(np.random.SeedSequence((self.seed, int(purpose), position)))
         rows = tuple(int(random.integers(len(t))) for t in (self._pose, self._identity, self._expression))
         return rows, random.standard_normal(NOISE_CODE, dtype=np.float32)
-
-
-def robust_distance(values: Float[np.ndarray, "n *k"]) -> Float[np.ndarray, " n"]:
-    """Root mean square over the dimensions of (value - median) / (1.4826 MAD).
-
-    A dimension in which most rows agree (MAD zero) is measured in standard deviations; a constant one does not count.
-    """
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    centred = flat - np.median(flat, axis=0)
-    spread = 1.4826 * np.median(np.abs(centred), axis=0)
-    spread = np.where(spread > 0, spread, flat.std(axis=0))
-    z = np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)
-    return np.sqrt(np.mean(z**2, axis=1))
 
 
 def _usual(labels: Labels, names: tuple[str, ...], cut: float) -> Bool[np.ndarray, " n"]:

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dataprep.models.srvgg import SRVGGNetCompact
-from dataprep.models.superres import load_network, model_file
+from dataprep.models.superres import load_network
+from dataprep.models.superres_files import model_file
 
 MODEL = "animevideov3"
 MAX_PX = 128

@@ -3,14 +3,17 @@ import pytest
 import torch
 
 from dataprep.fits.body_fit import BodyFit
-from dataprep.fits.detector import DetectorModel, Exemplars, ExtraNoise, load_detector, observe
-from dataprep.fits.eft import EftConfig, ExemplarTuner
+from dataprep.fits.detector import Exemplars, ExtraNoise, observe
+from dataprep.fits.detector_errors import DetectorModel, load_detector
+from dataprep.fits.eft import ExemplarTuner
+from dataprep.fits.eft_config import EftConfig
 from dataprep.fits.map_body import MapConfig, apply_residual, fit_map, neck_in_picture
 from dataprep.fits.people import People, sample_people
 from dataprep.fits.reprojection import half_crop, leg_loss, loss_2d, loss_49, loss_49_compat, project, target_of
 from dataprep.fits.train_lifter import TrainConfig, residual_cholesky, train, training_loss
 from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import POINTS, BodyEstimate, LifterInput, TrainedLifter, load_lifter
+from dataprep.models.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
+from dataprep.models.mediapipe_points import POINTS
 from dataprep.models.rotations import angle_between_rad
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 

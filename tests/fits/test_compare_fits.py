@@ -4,10 +4,11 @@ import torch
 
 from dataprep.fits.body_fit import BodyFit
 from dataprep.fits.compare_fits import METHODS, METRICS, Comparison, Scene, _errors, compare, without_world
-from dataprep.fits.detector import load_detector
-from dataprep.fits.eft import EftConfig
+from dataprep.fits.detector_errors import load_detector
+from dataprep.fits.eft_config import EftConfig
 from dataprep.fits.synthetic import CROP_PX, CropCondition, crop_scene, standing_people
-from dataprep.models.lifter import LEFT_SHOULDER, POINTS, TrainedLifter, load_lifter
+from dataprep.models.lifter import TrainedLifter, load_lifter
+from dataprep.models.mediapipe_points import LEFT_SHOULDER, POINTS
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 
 COUNT = 8

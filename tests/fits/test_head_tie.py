@@ -2,7 +2,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.fits.camera import global_rotation
@@ -24,7 +23,7 @@ def posed(seed: int = 0) -> np.ndarray:
 
 
 def test_covariance_reads_the_right_rows() -> None:
-    factor = torch.eye(85)
+    factor = np.eye(85)
     factor[3 * NECK : 3 * NECK + 3] *= 0.1
     factor[3 * HEAD : 3 * HEAD + 3] *= 0.2
     np.testing.assert_allclose(neck_head_covariance(factor), covariance(0.1, 0.2), rtol=1e-5)

@@ -4,7 +4,7 @@ import torch
 
 from dataprep.fits.people import sample_people
 from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.lifter import POINT_NAMES
+from dataprep.models.mediapipe_points import POINT_NAMES
 from dataprep.models.smpl import HEAD, NECK, load_body
 
 

@@ -1,6 +1,7 @@
 """The optional FAN landmarks: nothing unchecked is loaded, and given boxes give 68 points."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +9,21 @@ import skimage.data
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.models.fan import SHA256_PREFIX, FanLandmarks
+from dataprep.models.fan import SHA256_PREFIX, FanLandmarks, default_path
 
 
 def test_missing_weights_are_named(tmp_path):
     with pytest.raises(AssetError, match=r"no such file; fetch https://"):
         FanLandmarks(tmp_path / "2DFAN4.pth.tar")
+
+
+@pytest.mark.parametrize("variable", ["", "TORCH_HOME", "XDG_CACHE_HOME"])
+def test_weights_are_looked_for_where_torch_keeps_them(tmp_path, monkeypatch, variable):
+    for name in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        monkeypatch.setenv(variable, str(tmp_path))
+    assert default_path().parent == Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def test_weights_of_another_hash_are_refused(tmp_path):

@@ -11,13 +11,16 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.fits.detector import ExtraNoise, load_detector, observe
-from dataprep.fits.eft import EFT_COMPAT, EftConfig, ExemplarTuner
+from dataprep.fits.detector import ExtraNoise, observe
+from dataprep.fits.detector_errors import load_detector
+from dataprep.fits.eft import ExemplarTuner
+from dataprep.fits.eft_config import EFT_COMPAT, EftConfig
 from dataprep.fits.people import sample_people
 from dataprep.fits.reprojection import half_crop, loss_49, loss_49_compat, project, target_of
 from dataprep.models.body_points import BodyPoints, body_points
 from dataprep.models.hmr import Hmr, ImageExemplar, image_exemplar, load_hmr
-from dataprep.models.lifter import POINT_NAMES, POINTS, LifterInput
+from dataprep.models.lifter import LifterInput
+from dataprep.models.mediapipe_points import POINT_NAMES, POINTS
 from dataprep.models.resnet import ResNet50
 from dataprep.models.rotations import sixd_from_matrix
 from dataprep.models.smpl import body_from_arrays

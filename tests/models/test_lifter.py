@@ -5,13 +5,9 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.fits.detector import load_detector
+from dataprep.fits.detector_errors import load_detector
 from dataprep.models.body_points import PosedPoints, body_points
 from dataprep.models.lifter import (
-    MEDIAPIPE_INDEX,
-    POINT_NAMES,
-    POINTS,
-    WEIGHTS_PATH,
     BodyEstimate,
     Lifter,
     LifterInput,
@@ -21,6 +17,8 @@ from dataprep.models.lifter import (
     normalise,
     save_lifter,
 )
+from dataprep.models.lifter_file import WEIGHTS_PATH
+from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES, POINTS
 from dataprep.models.rotations import angle_between_rad, sixd_from_matrix
 from dataprep.models.smpl import NECK, BodyModel, load_body
 

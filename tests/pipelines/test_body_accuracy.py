@@ -9,7 +9,8 @@ import torch
 from dataprep.fits.camera import view_from_cam
 from dataprep.fits.compare_fits import METRICS, Comparison
 from dataprep.fits.face_frames import CAM_FROM_GL, angle_from_head
-from dataprep.models.lifter import MEDIAPIPE_INDEX, load_lifter
+from dataprep.models.lifter import load_lifter
+from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 from pipelines.body_accuracy import _numbers, _scene_of, joined, print_table
 from pipelines.truth import read_truth

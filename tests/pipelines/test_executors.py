@@ -10,9 +10,8 @@ import pytest
 from distributed import get_worker
 
 from dataprep.errors import ClusterLost, ConfigError
-from dataprep.models.devices import gpu_wish
 from dataprep.schema import STRING, Column
-from dataprep.stages.base import Result
+from dataprep.stages.base import Result, gpu_wish
 from dataprep.stages.ingest import Ingest
 from pipelines.dag import Dag, assemble
 from pipelines.dask_executor import DaskExecutor

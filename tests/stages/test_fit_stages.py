@@ -18,13 +18,13 @@ from dataprep.fits.camera import (
     rotations_from_rotvecs,
     turn_in_picture,
 )
-from dataprep.fits.detector import load_detector
+from dataprep.fits.detector_errors import load_detector
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.fits.landmark_errors import load_landmark_errors
 from dataprep.fits.people import CAM_FROM_UPRIGHT
 from dataprep.images import decode_rgb, encode_png
 from dataprep.models.body_points import PosedPoints, body_points
-from dataprep.models.lifter import MEDIAPIPE_INDEX, POINT_NAMES
+from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
 from dataprep.models.rotations import matrix_from_zyx
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 from dataprep.schema import rows_from_table, table_from_rows

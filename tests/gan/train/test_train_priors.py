@@ -9,7 +9,8 @@ import torch
 from dataprep.errors import ConfigError
 from gan.data.labels import Labels
 from gan.data.mirror import Mirror, mirror_camera, mirror_joints
-from gan.data.priors import LabelPrior, Purpose, robust_distance
+from gan.data.outliers import robust_distance
+from gan.data.priors import LabelPrior, Purpose
 
 
 def rows_of(values: torch.Tensor, table: np.ndarray) -> np.ndarray:
