@@ -8,6 +8,7 @@
     +-- ClusterLost                the workers are gone and do not come back
     +-- SourceChanged              an input file no longer has the bytes that were indexed
     +-- Unreadable                 an input file cannot be read
+    +-- Unreachable                an object store does not answer
     Rejected                       a rule said no to one image; becomes a row, never stops a run
 
 A message names the thing, the value, what was expected and the next command to type.
@@ -42,6 +43,10 @@ class Unreadable(ShhqError):
     """An input file cannot be read: permissions, vanished, no regular file. `reason` goes into the row."""
 
     reason = "unreadable"
+
+
+class Unreachable(ShhqError):
+    """The object store of the inputs does not answer; asked again it may."""
 
 
 class SourceChanged(ShhqError):

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from dataprep.errors import Unreadable
+from dataprep.errors import Unreachable, Unreadable
+from dataprep.storage import Location, ObjectPath
 
 MAX_BYTES = 1 << 30  # no photograph is larger; a file is held in memory whole
 _PAUSES_S = (0.1, 0.5)  # network file systems hiccup; two more tries
@@ -21,13 +22,16 @@ _LASTING = {
 T = TypeVar("T")
 
 
-def read_bytes(root: Path, name: str) -> bytes:
-    """The bytes of `root / name`; raises Unreadable, which says why, when it cannot be read."""
+def read_bytes(root: Location, name: str) -> bytes:
+    """The bytes of `root / name`; raises Unreadable, which says why, when it cannot be read.
+
+    Raises Unreachable when an object store does not answer: that says nothing about the file.
+    """
     return _patiently(lambda: _read(root / name))
 
 
-def sha256_of(root: Path, name: str) -> bytes:
-    """Digest of `root / name`, read in pieces; raises Unreadable."""
+def sha256_of(root: Location, name: str) -> bytes:
+    """Digest of `root / name`; raises Unreadable and Unreachable."""
     return _patiently(lambda: _digest(root / name))
 
 
@@ -47,6 +51,8 @@ def _patiently(read: Callable[[], T]) -> T:
     try:
         return read()
     except OSError as error:
+        if isinstance(error.filename, str) and "://" in error.filename and error.errno not in _LASTING:
+            raise Unreachable(f"{error.filename} cannot be read now: {why(error)}; run the command again") from error
         raise Unreadable(f"the file cannot be read: {why(error)}") from error
 
 
@@ -60,11 +66,15 @@ def _open(path: Path) -> int:
     raise OSError(errno.ENXIO, "not a regular file" if not stat.S_ISREG(status.st_mode) else "larger than 1 GiB")
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Location) -> bytes:
+    if isinstance(path, ObjectPath):
+        return path.read_bytes()
     with open(_open(path), "rb") as file:
         return file.read(MAX_BYTES)
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: Location) -> bytes:
+    if isinstance(path, ObjectPath):
+        return hashlib.sha256(path.read_bytes()).digest()
     with open(_open(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,7 @@ from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape, unescape
 from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
+from dataprep.storage import Location, ObjectPath
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2"}
 IMAGE_SUFFIXES |= {".jfif", ".heic", ".heif", ".avif"}  # phones' formats: a row and a reason where Pillow cannot
@@ -64,16 +66,19 @@ class Source:
     refused: str | None = None
 
 
-def scan(root: Path) -> list[Source]:
-    """All inputs below `root`, sorted by relative path, not yet read.
+FileState = tuple[str, int, int]  # relative path, bytes, modification time in ns (of an object: Status.version)
+
+
+def scan(root: Location, states: dict[str, FileState] | None = None) -> list[Source]:
+    """All inputs below `root`, sorted by relative path, not yet read. What a listing tells is added to `states`.
 
     Hidden files and folders, links to folders, and data sets that this program built are passed over. What has an
     image's name and is no file (a dangling link, a pipe) and a folder that cannot be listed are inputs too, refused
     ones. Raises ConfigError when `root` is no folder or holds no image file.
     """
-    if not root.is_dir():
+    if isinstance(root, Path) and not root.is_dir():
         raise ConfigError(f"SOURCE {str(root)!r} is not a folder; give the folder that holds the photographs")
-    found = dict(_walk(root))
+    found = dict(_walk_objects(root, states) if isinstance(root, ObjectPath) else _walk(root))
     files = {path: entry.size for path, entry in found.items() if not entry.refused}
     auxiliary = _auxiliary_prefixes(files)
     for path, entry in found.items():
@@ -128,6 +133,20 @@ def _walk(root: Path) -> Iterator[tuple[str, _Entry]]:
             yield escape(prefix), _Entry(0, f"unreadable: the folder cannot be listed: {why(error)}")
 
 
+def _walk_objects(root: ObjectPath, states: dict[str, FileState] | None) -> Iterator[tuple[str, _Entry]]:
+    """The same of an object store, in one listing. A name with a part that begins with a dot is hidden."""
+    listing = {name: status for name, status in root.walk() if not re.search(r"(^|/)(\.|/|$)", name)}
+    folders = {name.rpartition("/")[0] for name in listing if name.endswith("/dataset.json")}
+    ours = tuple(f"{folder}/" for folder in folders if all(f"{folder}/{file}" in listing for file in DATASET_FILES))
+    for name, status in listing.items():
+        if not name.startswith(ours):
+            path = escape(name)
+            if states is not None:
+                states[path] = (path, status.st_size, status.version)
+            too_large = "too_large: the file is larger than 1 GiB" if status.st_size > MAX_BYTES else None
+            yield path, _Entry(status.st_size, too_large)
+
+
 def _state(entry: os.DirEntry[str]) -> _Entry | None:
     """None for a link to a folder."""
     try:
@@ -169,7 +188,7 @@ def _mask_of(path: str, files: dict[str, int]) -> str | None:
     return None
 
 
-def _openpose_lines(root: Path, files: dict[str, int]) -> dict[tuple[str, str], str]:
+def _openpose_lines(root: Location, files: dict[str, int]) -> dict[tuple[str, str], str]:
     """SHHQ's key-point text, one line a file: `<file> x0 y0 ... x24 y24`; keyed by the text's folder and the name."""
     lines: dict[tuple[str, str], str] = {}
     for path in sorted(files):
@@ -194,28 +213,27 @@ def _openpose_of(path: str, lines: dict[tuple[str, str], str]) -> str | None:
     return lines.get((folder, name))
 
 
-FileState = tuple[str, int, int]  # relative path, bytes, modification time in ns
-
-
 def identify(
-    root: Path,
+    root: Location,
     sources: list[Source],
     cache: dict[FileState, bytes] | None = None,
     progress: Callable[[int], None] | None = None,
+    states: Mapping[str, FileState] | None = None,
 ) -> list[Source]:
     """Hash every input (8 threads) and set ids. Bytes are read, never kept; what cannot be read becomes refused.
 
-    `cache` maps the state of a file to its digest; files found there are not read again, new ones are added.
+    `cache` maps the state of a file to its digest; files found there are not read again, new ones are added. `states`
+    are those that `scan` learned.
     """
     cache = {} if cache is None else cache
+    states = states or {}
 
     def digest_of(path: str) -> bytes:
         name = unescape(path)
         try:
-            status = (root / name).stat()
+            state = states.get(path) or _file_state(root, path)
         except OSError as error:
             raise Unreadable(f"the file cannot be read: {why(error)}") from error
-        state = (path, status.st_size, status.st_mtime_ns)
         if state not in cache:
             cache[state] = sha256_of(root, name)
         return cache[state]
@@ -241,6 +259,11 @@ def identify(
             if progress:
                 progress(len(found))
     return found
+
+
+def _file_state(root: Location, path: str) -> FileState:
+    status = (root / unescape(path)).stat()
+    return path, status.st_size, status.st_mtime_ns
 
 
 def _sample_id(source: Source, content: bytes) -> str:

@@ -8,8 +8,8 @@
     <root>/manifest.parquet, shards/, report/          what users take away
     <root>/runs/<run id>/events.jsonl                  times, hosts, tracebacks: never in a payload
 
-Every file appears by temporary name, fsync and rename. Payloads depend on inputs, parameters and weights alone.
-(spec 3, section 3)
+Every file appears by temporary name, fsync and rename; on an object store, by one PUT. Payloads depend
+on inputs, parameters and weights alone. (spec 3, section 3)
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import re
 import shutil
 import socket
 import tarfile
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -37,6 +38,7 @@ from dataprep.errors import StoreError, Unwritable
 from dataprep.reading import why
 from dataprep.schema import STRING, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.stages.base import Result, Stage
+from dataprep.storage import Location, ObjectPath, names_in, parquet, read_range
 
 SCHEMA_VERSION = 1
 _PART = re.compile(r"part-(\d{6})\.parquet")
@@ -52,11 +54,16 @@ _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Location) -> Iterator[IO[bytes]]:
     """Write `path` so that it appears whole or not at all: temporary name, fsync, rename, directory fsync.
 
-    Raises Unwritable when the disk is full or does not let us write.
+    An object is first written to the machine's folder for temporary files, then sent. Raises Unwritable when the disk
+    is full or does not let us write, or the object store refuses.
     """
+    if isinstance(path, ObjectPath):
+        with _uploaded(path) as upload:
+            yield upload
+        return
     temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,15 +90,31 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _uploaded(path: ObjectPath) -> Iterator[IO[bytes]]:
+    with tempfile.NamedTemporaryFile(prefix="shhq-hs-") as file:
+        try:
+            yield file.file
+            file.flush()
+        except OSError as error:
+            if error.errno in _CANNOT_WRITE:
+                raise unwritable(Path(file.name), error) from error
+            raise
+        with _explained(path):
+            path.upload(Path(file.name))
+
+
+@contextmanager
+def _explained(path: Location) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def unwritable(path: Path, error: OSError) -> Unwritable:
+def unwritable(path: Location, error: OSError) -> Unwritable:
     """The error for a file that could not be written, with what is free where it should lie."""
+    if isinstance(path, ObjectPath):
+        return Unwritable(f"{path} cannot be written: {why(error)}; finished parts are whole")
     return Unwritable(f"{path} cannot be written: {why(error)} ({_free(path)} free there); finished parts are whole")
 
 
@@ -114,19 +137,25 @@ def _sync_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: Location) -> str:
     """Hex digest of a file of ours, read in pieces."""
+    if isinstance(path, ObjectPath):
+        return path.sha256()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Location, value: Any) -> None:
     """Atomic, sorted, indented JSON."""
     with atomic_file(path) as file:
-        file.write(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n")
+        file.write(json_bytes(value))
 
 
-def write_table(path: Path, table: pa.Table, row_group_size: int = 8192) -> None:
+def json_bytes(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+
+
+def write_table(path: Location, table: pa.Table, row_group_size: int = 8192) -> None:
     """Atomic zstd parquet; the same bytes for the same table and pyarrow version."""
     with atomic_file(path) as file:
         pq.write_table(
@@ -165,32 +194,32 @@ class StageRef:
 class Store:
     """Reads and commits parts below one output folder."""
 
-    root: Path
+    root: Location
 
-    def folder(self, ref: StageRef) -> Path:
+    def folder(self, ref: StageRef) -> Location:
         return self.root / "stages" / ref.folder
 
-    def part_path(self, ref: StageRef, part: int) -> Path:
+    def part_path(self, ref: StageRef, part: int) -> Location:
         return self.folder(ref) / f"part-{part:06d}.parquet"
 
     def committed(self, ref: StageRef) -> set[int]:
         """Numbers of the parts that are on disk: one directory listing."""
         try:
-            names = os.listdir(self.folder(ref))
+            names = names_in(self.folder(ref))
         except FileNotFoundError:
             return set()
         return {int(match[1]) for match in map(_PART.fullmatch, names) if match}
 
     def part_key(self, ref: StageRef, part: int) -> str:
         """The key under which a part was committed (its inputs' identity), from the parquet footer."""
-        metadata = pq.read_schema(self.part_path(ref, part)).metadata or {}
+        metadata = pq.read_schema(parquet(self.part_path(ref, part))).metadata or {}
         return metadata.get(b"part_key", b"").decode()
 
     def table(self, ref: StageRef, part: int, columns: Sequence[str] | None = None) -> pa.Table:
         """One part, all columns or some; raises StoreError naming the file when it cannot be read."""
         path = self.part_path(ref, part)
         try:
-            return pq.read_table(path, columns=columns, partitioning=None)
+            return pq.read_table(parquet(path), columns=columns, partitioning=None)
         except (OSError, pa.ArrowInvalid) as error:
             raise StoreError(
                 f"{path}: not a readable part ({error}); delete the file and run the command again"
@@ -239,9 +268,7 @@ class Store:
     def read_tar(self, ref: StageRef, part: int, offset: int, size: int) -> bytes:
         """`size` bytes at `offset` of a part's tar; raises StoreError when the tar is cut off."""
         path = self.part_path(ref, part).with_suffix(".tar")
-        with path.open("rb") as file:
-            file.seek(offset)
-            data = file.read(size)
+        data = read_range(path, offset, size)
         if len(data) != size:
             raise StoreError(f"{path}: cut off; delete the part's .parquet and .tar and run the command again")
         return data

@@ -11,6 +11,7 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, ShhqError
-from pipelines import generator_verbs, owner
+from dataprep.storage import Location, ObjectPath, location
+from pipelines import generator_verbs, owner, track
 
 if TYPE_CHECKING:  # torch and dask are imported by the command that needs them
     from pipelines.dag import Dag
@@ -37,7 +39,9 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs train --data OUT --preset tiny --out RUN   train the generator on it
   shhq-hs evaluate RUN --data OUT                    how good it is, and does it obey?
   shhq-hs animate --checkpoint FILE --out DIR        people of a trained generator, moving
+  shhq-hs track VIDEO -o FILE.parquet                a person of a video, for a generated one to follow
 """
+_OUT = "folder or s3:// URL of the data set"
 _SETTINGS = """\
 parameters (--set stage.param=value, repeatable) are the fields of each stage; `shhq-hs params` lists them.
 examples:
@@ -47,12 +51,16 @@ examples:
 """
 
 
+_URL_AS_PATH = re.compile(r"(s3|memory|gs|abfs|https?):/+(.*)")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to mend."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = _parser().parse_args(arguments)
     options.arguments = arguments
     try:
+        _check_urls(options)
         return options.run(options)
     except ShhqError as error:
         print(f"shhq-hs: {error}", file=sys.stderr)
@@ -63,6 +71,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nshhq-hs: stopped; finished parts are kept", file=sys.stderr)
         return 130
+
+
+def _check_urls(options: argparse.Namespace) -> None:
+    """URLs are for the commands that build and keep a data set; the others read folders."""
+    for value in vars(options).values():
+        for path in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(path, ObjectPath):
+                if path.url.startswith("memory:"):
+                    raise ConfigError(
+                        f"{path} would be gone when this command ends; give a folder or s3://bucket/prefix"
+                    )
+                path.require_reachable()
+            elif isinstance(path, Path) and (match := _URL_AS_PATH.match(str(path))):
+                url = f"{match[1]}://{match[2]}"
+                raise ConfigError(f"{url}: this command works on folders; copy it first: aws s3 sync {url} FOLDER")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     params.set_defaults(run=_params)
 
     status = verbs.add_parser("status", help="how far a data set is, and what was lost where")
-    status.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    status.add_argument("out", type=location, metavar="OUT", help=_OUT)
     status.set_defaults(run=_status)
 
     show = verbs.add_parser("show", help="one image's whole story, as a table and a picture")
@@ -102,18 +125,18 @@ def _parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_show)
 
     errors = verbs.add_parser("errors", help="every image that is not ok, with its reason and path")
-    errors.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    errors.add_argument("out", type=location, metavar="OUT", help=_OUT)
     _add_choice_arguments(errors, statuses="")
     errors.add_argument("--traceback", action="store_true", help="also print the tracebacks of errors")
     errors.set_defaults(run=_errors)
 
     retry = verbs.add_parser("retry", help="let the next run compute failed images again")
-    retry.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    retry.add_argument("out", type=location, metavar="OUT", help=_OUT)
     _add_choice_arguments(retry, statuses="error,timeout,crash")
     retry.set_defaults(run=_retry)
 
     verify = verbs.add_parser("verify", help="is the data set whole, and every file as it was written?")
-    verify.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
+    verify.add_argument("out", type=location, metavar="OUT", help=_OUT)
     verify.add_argument("--deep", action="store_true", help="also read and hash every byte")
     verify.set_defaults(run=_verify)
 
@@ -142,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
 
     owner.add_commands(verbs)
     generator_verbs.add_commands(verbs, formatter)
+    track.add_command(verbs, formatter)
 
     lifter = verbs.add_parser("train-lifter", help="train the key-point lifter for the body model (minutes)")
     lifter.add_argument("options", nargs=argparse.REMAINDER, metavar="...", help="see: shhq-hs train-lifter -- --help")
@@ -150,8 +174,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=Path, metavar="SOURCE", help="folder of photographs; read only, any layout")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    parser.add_argument("source", type=location, metavar="SOURCE",
+                        help="folder or s3:// URL of photographs; read only, any layout")  # fmt: skip
+    parser.add_argument("--out", type=location, required=True, metavar="DIR", help=_OUT)
     parser.add_argument("--until", metavar="STAGE", help="stop after this stage")
     parser.add_argument(
         "--workers", default="auto", help="worker processes: a number, or auto = one per core (default)"
@@ -166,12 +191,12 @@ def _add_set_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change a parameter")
 
 
-def _paths(options: argparse.Namespace) -> tuple[Path, Path]:
+def _paths(options: argparse.Namespace) -> tuple[Location, Location]:
     """SOURCE and OUT as absolute paths (workers may start elsewhere), checked before anything starts."""
     source, out = options.source.resolve(), options.out.resolve()
-    if not source.is_dir():
+    if isinstance(source, Path) and not source.is_dir():
         raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs")
-    if out.exists() and not out.is_dir():
+    if isinstance(out, Path) and out.exists() and not out.is_dir():
         raise ConfigError(f"--out {str(options.out)!r} is a file; give a folder, new or of an earlier run")
     if out == source:
         raise ConfigError(f"--out {str(options.out)!r} is the folder of the photographs; give another one")

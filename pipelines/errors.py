@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from dataprep.errors import ConfigError
 from dataprep.sources import Source
+from dataprep.storage import Location, each, matching
 from dataprep.store import Store
 from pipelines.budget import FAULTS
 from pipelines.current import CurrentStage, current_stages
@@ -68,9 +69,11 @@ def losses(store: Store, index: Sequence[Source], stages: dict[str, CurrentStage
     for name, stage in stages.items():
         if choice.stages and name not in choice.stages:
             continue
-        for part in sorted(store.committed(stage.ref) & parts.keys()):
+        committed = sorted(store.committed(stage.ref) & parts.keys())
+        tables = each(store.root, partial(store.table, stage.ref, columns=_COLUMNS), committed)
+        for part, table in zip(committed, tables, strict=True):
             by_id = {source.sample_id: source for source in parts[part]}
-            columns = store.table(stage.ref, part, _COLUMNS).columns
+            columns = table.columns
             for sample_id, status, reason, message in zip(*(c.to_pylist() for c in columns), strict=True):
                 if status in STATUSES and sample_id in by_id:
                     loss = Loss(name, part, by_id[sample_id], status, reason or "", message or "")
@@ -78,7 +81,7 @@ def losses(store: Store, index: Sequence[Source], stages: dict[str, CurrentStage
                         yield loss
 
 
-def print_errors(out: Path, stage: str, status: str, reason: str, with_tracebacks: bool) -> int:
+def print_errors(out: Location, stage: str, status: str, reason: str, with_tracebacks: bool) -> int:
     """Print the groups, the largest first within a stage, and every image in them. Returns 0."""
     store, index = Store(out), read_index(out)
     stages = current_stages(store)
@@ -101,10 +104,10 @@ def print_errors(out: Path, stage: str, status: str, reason: str, with_traceback
     return 0
 
 
-def _tracebacks(out: Path) -> dict[tuple[str, str], str]:
+def _tracebacks(out: Location) -> dict[tuple[str, str], str]:
     """(stage, sample_id) -> the latest traceback in the event logs of all runs."""
     found: dict[tuple[str, str], tuple[str, str]] = {}
-    for path in out.glob("runs/*/events.jsonl"):
+    for path in matching(out, "runs/*/events*.jsonl"):
         for event in _events(path):
             key = (event.get("stage", ""), event.get("sample_id", ""))
             if event.get("event") == "error" and event["time"] >= found.get(key, ("", ""))[0]:
@@ -112,7 +115,7 @@ def _tracebacks(out: Path) -> dict[tuple[str, str], str]:
     return {key: text for key, (_, text) in found.items()}
 
 
-def _events(path: Path) -> Iterator[dict[str, Any]]:
+def _events(path: Location) -> Iterator[dict[str, Any]]:
     with path.open(errors="replace") as file:
         for line in file:
             try:

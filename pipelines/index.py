@@ -6,7 +6,6 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from dataprep import sources
 from dataprep.errors import StoreError
 from dataprep.sources import FileState, Source
+from dataprep.storage import Location, parquet
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
 
 _KEEP_EVERY_S = 30.0
@@ -37,7 +37,7 @@ _CACHE_SCHEMA = pa.schema(
 )
 
 
-def refresh(source_root: Path, out: Path, stopped: Callable[[], bool] = lambda: False) -> list[Source]:
+def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = lambda: False) -> list[Source]:
     """Scan and hash the source folder, place new inputs into parts, and write the index when it changed.
 
     Raises StoreError when `out` holds a data set of other photographs, KeyboardInterrupt once `stopped` says so; what
@@ -46,8 +46,9 @@ def refresh(source_root: Path, out: Path, stopped: Callable[[], bool] = lambda: 
     known, part_size = _known(out)
     cache = _read_cache(out)
     before = len(cache)
-    inputs = sources.scan(source_root)
-    found = sources.identify(source_root, inputs, cache, _keeper(out, cache, len(inputs), stopped))
+    states: dict[str, FileState] = {}
+    inputs = sources.scan(source_root, states)
+    found = sources.identify(source_root, inputs, cache, _keeper(out, cache, len(inputs), stopped), states)
     part_size = part_size or sources.part_size_for(len(found))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(
@@ -63,7 +64,7 @@ def refresh(source_root: Path, out: Path, stopped: Callable[[], bool] = lambda: 
     return arranged
 
 
-def read_index(out: Path) -> list[Source]:
+def read_index(out: Location) -> list[Source]:
     """The inputs of an existing data set, in (part, position) order; raises StoreError when there is none."""
     known, _ = _known(out)
     if not known:
@@ -71,17 +72,17 @@ def read_index(out: Path) -> list[Source]:
     return known
 
 
-def write_index(out: Path, arranged: Iterable[Source]) -> None:
+def write_index(out: Location, arranged: Iterable[Source]) -> None:
     write_table(out / "index.parquet", pa.Table.from_pylist([vars(s) for s in arranged], schema=_INDEX_SCHEMA))
 
 
-def _known(out: Path) -> tuple[list[Source], int]:
+def _known(out: Location) -> tuple[list[Source], int]:
     path = out / "index.parquet"
     if not path.exists():
         return [], 0
     try:
         settings = json.loads((out / "dataset.json").read_text())
-        rows = pq.read_table(path, schema=_INDEX_SCHEMA, partitioning=None).to_pylist()
+        rows = pq.read_table(parquet(path), schema=_INDEX_SCHEMA, partitioning=None).to_pylist()
     except (OSError, ValueError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
     if settings["schema_version"] != SCHEMA_VERSION:
@@ -92,7 +93,9 @@ def _known(out: Path) -> tuple[list[Source], int]:
     return [Source(**row) for row in rows], settings["part_size"]
 
 
-def _keeper(out: Path, cache: dict[FileState, bytes], total: int, stopped: Callable[[], bool]) -> Callable[[int], None]:
+def _keeper(
+    out: Location, cache: dict[FileState, bytes], total: int, stopped: Callable[[], bool]
+) -> Callable[[int], None]:
     """Hashing takes long where there is much: now and then say how far it is, and keep what is known."""
     last_s = time.monotonic()
 
@@ -109,16 +112,16 @@ def _keeper(out: Path, cache: dict[FileState, bytes], total: int, stopped: Calla
     return tick
 
 
-def _read_cache(out: Path) -> dict[FileState, bytes]:
+def _read_cache(out: Location) -> dict[FileState, bytes]:
     path = out / "runs" / "hashes.parquet"
     if not path.exists():
         return {}
-    columns = pq.read_table(path, partitioning=None).to_pydict()
+    columns = pq.read_table(parquet(path), partitioning=None).to_pydict()
     states = zip(columns["path"], columns["bytes"], columns["mtime_ns"], strict=True)
     return dict(zip(states, columns["sha256"], strict=True))
 
 
-def _write_cache(out: Path, cache: dict[FileState, bytes]) -> None:
+def _write_cache(out: Location, cache: dict[FileState, bytes]) -> None:
     if not cache:
         return
     paths, sizes, times = zip(*cache, strict=True)
@@ -132,8 +135,10 @@ def _write_cache(out: Path, cache: dict[FileState, bytes]) -> None:
     write_table(out / "runs" / "hashes.parquet", table)
 
 
-def preview(source_root: Path, out: Path) -> list[Source]:
+def preview(source_root: Location, out: Location) -> list[Source]:
     """The index as `refresh` would make it; writes nothing."""
     known, part_size = _known(out)
-    found = sources.identify(source_root, sources.scan(source_root), _read_cache(out))
+    states: dict[str, FileState] = {}
+    inputs = sources.scan(source_root, states)
+    found = sources.identify(source_root, inputs, _read_cache(out), states=states)
     return sources.arrange(found, known, part_size or sources.part_size_for(len(found)))

@@ -4,16 +4,22 @@
 process is gone from this machine, or, seen from another machine or container, when nobody has touched it for two
 minutes; then it is taken over. Should two drivers run all the same (a network file system without locks), they write
 identical bytes, each file by rename.
+
+On an object store the lock is an object that is made only where there is none (a conditional PUT), and touching it is
+writing it again. Taking a stale one over is not one step: the driver that writes last has it, which the others see a
+moment later.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,14 +27,16 @@ from pathlib import Path
 from typing import Any
 
 from dataprep.errors import StoreError
-from dataprep.store import unwritable, write_json
+from dataprep.storage import Location, ObjectPath
+from dataprep.store import json_bytes, unwritable, write_json
 
 BEAT_S = 10.0
 STALE_S = 120.0
+_SETTLE_S = 1.0
 
 
 @contextmanager
-def run_lock(out: Path) -> Iterator[None]:
+def run_lock(out: Location) -> Iterator[None]:
     """Hold the lock of `out`; raises StoreError naming the process that has it."""
     path = out / "runs" / "lock.json"
     me = {"token": uuid.uuid4().hex, **_own_identity()}
@@ -45,16 +53,37 @@ def run_lock(out: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _take(path: Path, me: Mapping[str, Any]) -> None:
+def _take(path: Location, me: Mapping[str, Any]) -> None:
+    if isinstance(path, ObjectPath):
+        _take_object(path, me)
+        return
     with _guard(path.with_name("lock.guard")):
-        holder = _read(path)
-        if holder and _alive(path, holder):
-            silent_s = _silent_s(path)
-            raise StoreError(
-                f"{path.parent.parent} is in use by process {holder['pid']} on {holder['host']} (last sign of life "
-                f"{max(0.0, silent_s):.0f} s ago); wait for it, or end it and run the command again"
-            )
+        _require_free(path)
         write_json(path, me)
+
+
+def _require_free(path: Location) -> None:
+    holder = _read(path)
+    if holder and _alive(path, holder):
+        silent_s = _silent_s(path)
+        raise StoreError(
+            f"{path.parent.parent} is in use by process {holder['pid']} on {holder['host']} (last sign of life "
+            f"{max(0.0, silent_s):.0f} s ago); wait for it, or end it and run the command again"
+        )
+
+
+def _take_object(path: ObjectPath, me: Mapping[str, Any]) -> None:
+    try:
+        if path.create(json_bytes(me)):
+            return
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.EBUSY):  # cannot create conditionally; somebody is doing it now
+            raise unwritable(path, error) from error
+    _require_free(path)
+    write_json(path, me)
+    time.sleep(_SETTLE_S)
+    if _read(path).get("token") != me["token"]:
+        _require_free(path)
 
 
 @contextmanager
@@ -94,7 +123,7 @@ def _started(pid: int) -> str | None:
         return None
 
 
-def _alive(path: Path, holder: Mapping[str, Any]) -> bool:
+def _alive(path: Location, holder: Mapping[str, Any]) -> bool:
     me = _own_identity()
     if all(holder.get(key, me[key]) == me[key] for key in ("host", "space")) and Path("/proc/self").exists():
         started = _started(holder["pid"])
@@ -102,26 +131,30 @@ def _alive(path: Path, holder: Mapping[str, Any]) -> bool:
     return _silent_s(path) < STALE_S
 
 
-def _silent_s(path: Path) -> float:
+def _silent_s(path: Location) -> float:
     """Seconds since the lock was touched, by the clock of the file system, whatever the machines' clocks say."""
     probe = path.with_name(f"clock-{uuid.uuid4().hex[:8]}")
     try:
-        probe.touch()
+        probe.write_bytes(b"")
         return probe.stat().st_mtime - path.stat().st_mtime
     except OSError:
         return 0.0
     finally:
-        probe.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
 
 
-def _keep_touching(path: Path, me: Mapping[str, Any], ended: threading.Event) -> None:
+def _keep_touching(path: Location, me: Mapping[str, Any], ended: threading.Event) -> None:
     while not ended.wait(BEAT_S):
         if _read(path).get("token") == me["token"]:
-            with contextlib.suppress(OSError):
-                os.utime(path)
+            with contextlib.suppress(OSError, StoreError):
+                if isinstance(path, ObjectPath):
+                    write_json(path, me)
+                else:
+                    os.utime(path)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Location) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError):

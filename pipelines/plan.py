@@ -11,6 +11,7 @@ from typing import Any
 from dataprep.sources import Source
 from dataprep.stages.aggregate import Aggregate
 from dataprep.stages.base import Stage
+from dataprep.storage import Location, each, matching
 from dataprep.store import StageRef, Store, write_json
 from pipelines.dag import Dag, describe
 
@@ -50,7 +51,7 @@ def make_plan(store: Store, dag: Dag, index: Sequence[Source]) -> Plan:
     for stage in dag.stages:
         ref = dag.refs[stage.name]
         keys[stage.name] = {part: _part_key(ref, rows, part, stage, keys) for part, rows in parts.items()}
-        found = committed_keys(store, ref)
+        found = committed_keys(store, ref, read_ledger(store, ref))
         todo = tuple(part for part, key in keys[stage.name].items() if found.get(part) != key)
         reason = _reason(store, dag, stage, todo, found, running) if todo else ""
         if todo:
@@ -93,10 +94,11 @@ def _aggregate_keys(dag: Dag, keys: Mapping[str, Mapping[int, str]]) -> dict[str
 # --- what is on disk ---------------------------------------------------------------------------------------------
 
 
-def committed_keys(store: Store, ref: StageRef) -> dict[int, str]:
+def committed_keys(store: Store, ref: StageRef, ledger: Mapping[int, str]) -> dict[int, str]:
     """Part keys on disk. The ledger is a cache of the parquet footers: parts it does not name are opened."""
-    ledger = read_ledger(store, ref)
-    return {part: ledger.get(part) or store.part_key(ref, part) for part in sorted(store.committed(ref))}
+    parts = sorted(store.committed(ref))
+    keys = each(store.root, lambda part: ledger.get(part) or store.part_key(ref, part), parts)
+    return dict(zip(parts, keys, strict=True))
 
 
 def read_ledger(store: Store, ref: StageRef) -> dict[int, str]:
@@ -144,11 +146,15 @@ def _reason(
 def _latest_description(store: Store, ref: StageRef) -> dict[str, Any] | None:
     """stage.json of the most recently made other variant of this stage."""
     found = [
-        path for path in (store.root / "stages").glob(f"{ref.name}-*/stage.json") if path.parent.name != ref.folder
+        path for path in matching(store.root / "stages", f"{ref.name}-*/stage.json") if path.parent.name != ref.folder
     ]
     if not found:
         return None
-    return json.loads(max(found, key=lambda path: path.stat().st_mtime_ns).read_text())["stage"]
+    return json.loads(max(found, key=_written_ns).read_text())["stage"]
+
+
+def _written_ns(path: Location) -> int:
+    return path.stat().st_mtime_ns
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dataprep.errors import AssetError, ClusterLost, Unwritable
+from dataprep.errors import AssetError, ClusterLost, Unreachable, Unwritable
+from dataprep.storage import Location
 from dataprep.store import write_json
 
 
@@ -27,12 +28,12 @@ def hint(command: str) -> Iterator[None]:
     """Print `command` to stderr when the block ends early for a reason that leaves a data set to go on with."""
     try:
         yield
-    except (Unwritable, ClusterLost, AssetError, KeyboardInterrupt):
+    except (Unwritable, Unreachable, ClusterLost, AssetError, KeyboardInterrupt):
         print(f"\nto resume, when mended: {command}", file=sys.stderr)
         raise
 
 
-def print_stopped(out: Path, why: str, interrupted: bool, command: str) -> int:
+def print_stopped(out: Location, why: str, interrupted: bool, command: str) -> int:
     """What came of a run that was stopped, and how to go on; returns the exit status."""
     print(f"stopped: {why}; finished parts are kept")
     if not interrupted:
@@ -43,13 +44,13 @@ def print_stopped(out: Path, why: str, interrupted: bool, command: str) -> int:
     return 130 if interrupted else 1
 
 
-def remember(out: Path, command: str) -> None:
+def remember(out: Location, command: str) -> None:
     """Keep the command of the latest run below `out`; "" leaves the earlier one."""
     if command:
         write_json(out / "runs" / "command.json", command)
 
 
-def command_of(out: Path) -> str:
+def command_of(out: Location) -> str:
     """The command of the latest run, or how such a command looks."""
     with suppress(OSError, ValueError):
         return str(json.loads((out / "runs" / "command.json").read_text()))

@@ -6,8 +6,7 @@ stage first: killed half way, nothing is left that was made from a row which is 
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from dataprep.storage import Location, matching
 from dataprep.store import Store
 from pipelines.current import current_stages, downstream
 from pipelines.errors import choose, losses
@@ -16,7 +15,7 @@ from pipelines.lock import run_lock
 from pipelines.resume import command_of
 
 
-def retry(out: Path, stage: str, status: str, reason: str) -> int:
+def retry(out: Location, stage: str, status: str, reason: str) -> int:
     """Print what will run again; returns 1 when no row matches."""
     read_index(out)  # before the lock makes a folder where no data set is
     with run_lock(out):
@@ -44,7 +43,7 @@ def forget(store: Store, stage: str, status: str, reason: str) -> dict[str, tupl
             doomed[affected] |= set(parts)
     if summary:
         (store.root / "runs" / "hashes.parquet").unlink(missing_ok=True)  # a file may have changed behind its date
-        for record in (store.root / "stages").glob("*/done.json"):
+        for record in matching(store.root / "stages", "*/done.json"):
             record.unlink()
     for name in reversed(stages):
         for part in sorted(doomed[name]):

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import datetime
 import heapq
-import json
-import os
 import platform
-import socket
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from dataprep.errors import ShhqError
 from dataprep.filenames import escape
 from dataprep.sources import Source
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.store import Store, file_sha256, unwritable, write_json
+from dataprep.storage import Location
+from dataprep.store import Store, file_sha256, write_json
 from pipelines import current, resume
 from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.dag import Dag, describe
+from pipelines.events import EventLog
 from pipelines.executors import Executor, WorkerDied
 from pipelines.index import refresh
 from pipelines.isolation import run_part_isolated
@@ -54,31 +51,9 @@ class RunSummary:
     interrupted: bool = False  # by somebody, not by the error budget
 
 
-class EventLog:
-    """`runs/<id>/events.jsonl`: one line an event, the only place for times, hosts and tracebacks."""
-
-    def __init__(self, root: Path) -> None:
-        self._stamp = datetime.datetime.now(datetime.UTC)
-        run_id = f"{self._stamp:%Y%m%dT%H%M%S}-{socket.gethostname()}-{os.getpid()}"
-        self._path = root / "runs" / run_id / "events.jsonl"
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(self._path, error) from error
-
-    def write(self, event: str, **content: Any) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        line = {"time": now.isoformat(timespec="milliseconds"), "event": event, **content}
-        try:
-            with self._path.open("a") as file:
-                file.write(json.dumps(line, sort_keys=True) + "\n")
-        except OSError as error:
-            raise unwritable(self._path, error) from error
-
-
 def run(
-    source_root: Path,
-    out: Path,
+    source_root: Location,
+    out: Location,
     dag: Dag,
     executor: Executor,
     max_error_fraction: float = DEFAULT_FRACTION,
@@ -102,11 +77,15 @@ def run(
         resume.remember(out, command)
         log.write("start", inputs=len(index), python=platform.python_version(), workers=executor.workers)
         work = Schedule(store, source_root, dag, plan, log, stop, ErrorBudget(max_error_fraction))
-        work.run_parts(executor)
-        if not work.failed and not work.stopped:
-            work.run_aggregates(executor)
-        sweep(out)
-        log.write("end", seconds=work.progress.elapsed_s, failed=work.failed, stopped=work.stopped)
+        try:
+            work.run_parts(executor)
+            log.flush()  # the report reads it
+            if not work.failed and not work.stopped:
+                work.run_aggregates(executor)
+            sweep(out)
+            log.write("end", seconds=work.progress.elapsed_s, failed=work.failed, stopped=work.stopped)
+        finally:
+            log.flush()
         return RunSummary(plan, work.progress.elapsed_s, tuple(work.failed), work.stopped, stop.requested)
 
 
@@ -116,7 +95,7 @@ class Schedule:
     def __init__(
         self,
         store: Store,
-        source_root: Path,
+        source_root: Location,
         dag: Dag,
         plan: Plan,
         log: EventLog,
@@ -238,8 +217,9 @@ class Schedule:
         """Also of stages that were done before: their run may have died between its last part and its ledger."""
         for plan in self._plan.stages:
             ref = self._dag.refs[plan.name]
-            keys = committed_keys(self._store, ref)
-            if keys != read_ledger(self._store, ref):
+            ledger = read_ledger(self._store, ref)
+            keys = committed_keys(self._store, ref, ledger)
+            if keys != ledger:
                 write_ledger(self._store, ref, keys)
 
 

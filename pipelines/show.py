@@ -20,6 +20,7 @@ from dataprep.report.pictures import read_photograph, source_folder
 from dataprep.report.story import Material, draw_story
 from dataprep.sources import Source
 from dataprep.stages.quality import RULES
+from dataprep.storage import Location, matching, parquet
 from dataprep.store import StageRef, Store, atomic_file
 from pipelines.config import MAP_STAGES
 from pipelines.index import read_index
@@ -91,15 +92,15 @@ def _chapter(store: Store, name: str, fingerprint: str | None, source: Source) -
     return Chapter(name, ref, rows[0] if rows else None)
 
 
-def _manifest_fingerprints(out: Path) -> dict[str, str]:
+def _manifest_fingerprints(out: Location) -> dict[str, str]:
     """Which variant of each stage the manifest was made from; empty before there is a manifest."""
     path = out / "manifest.parquet"
-    metadata = pq.read_schema(path).metadata or {} if path.exists() else {}
+    metadata = pq.read_schema(parquet(path)).metadata or {} if path.exists() else {}
     return json.loads(metadata.get(b"stages", b"{}"))
 
 
 def _newest(store: Store, name: str) -> StageRef | None:
-    found = sorted((store.root / "stages").glob(f"{name}-*/stage.json"), key=lambda path: path.stat().st_mtime_ns)
+    found = sorted(matching(store.root / "stages", f"{name}-*/stage.json"), key=lambda path: path.stat().st_mtime_ns)
     return StageRef(name, found[-1].parent.name.removeprefix(f"{name}-")) if found else None
 
 

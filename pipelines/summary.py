@@ -6,11 +6,11 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from dataprep.errors import StoreError
+from dataprep.storage import Location, each, parquet
 from dataprep.store import StageRef, Store
 from pipelines.config import STAGE_NAMES
 from pipelines.current import current_stages
@@ -54,7 +54,7 @@ def print_parameters(dag: Dag) -> int:
     return 0
 
 
-def after_run(out: Path, dag: Dag, outcome: RunSummary) -> int:
+def after_run(out: Location, dag: Dag, outcome: RunSummary) -> int:
     """Say what came of a run; 1 when something failed or nothing was accepted."""
     if outcome.failed:
         for line in outcome.failed[:_EXAMPLES]:
@@ -79,7 +79,7 @@ def after_run(out: Path, dag: Dag, outcome: RunSummary) -> int:
     return 0 if accepted else 1
 
 
-def status(out: Path) -> int:
+def status(out: Location) -> int:
     """The state of a data set, from disk."""
     index = read_index(out)
     store, parts = Store(out), parts_of(index)
@@ -103,17 +103,18 @@ def status(out: Path) -> int:
 
 
 def _counted(store: Store, ref: StageRef, parts: Iterable[int]) -> str:
-    statuses = (store.table(ref, part, ["status"])["status"].to_pylist() for part in sorted(parts))
-    counts = Counter(status for part in statuses for status in part)
+    tables = each(store.root, lambda part: store.table(ref, part, ["status"]), sorted(parts))
+    counts = Counter(status for table in tables for status in table["status"].to_pylist())
     return ", ".join(f"{n} {status}" for status, n in counts.most_common())
 
 
-def _print_manifest(out: Path) -> int:
+def _print_manifest(out: Location) -> int:
     """The funnel and the reasons, with a few example files each; returns the number accepted."""
     path = out / "manifest.parquet"
     if not path.exists():
         raise StoreError(f"{path} is missing; run: shhq-hs run SOURCE --out {out}")
-    columns = pq.read_table(path, columns=["status", "stage", "reason", "message", "source_path"], partitioning=None)
+    names = ["status", "stage", "reason", "message", "source_path"]
+    columns = pq.read_table(parquet(path), columns=names, partitioning=None)
     rows = list(zip(*(column.to_pylist() for column in columns.columns), strict=True))
     accepted = sum(status == "ok" for status, *_ in rows)
     print(f"{accepted} of {len(rows)} images accepted ({accepted / len(rows):.0%})")

@@ -8,15 +8,20 @@ import socket
 import time
 from pathlib import Path
 
+from dataprep.storage import Location
+
 _TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
 _OLD_S = 3600.0
 
 
-def sweep(out: Path) -> int:
+def sweep(out: Location) -> int:
     """Remove what `atomic_file` left: of dead processes of this machine at once, of others after an hour.
 
     Call with the run lock held, so that no other driver's workers are writing here. Returns how many were removed.
+    An object store has no temporary files.
     """
+    if not isinstance(out, Path):
+        return 0
     folders = [out, *(out / name for name in ("shards", "report", "runs", "stages")), *(out / "stages").glob("*/")]
     return sum(_sweep_folder(folder) for folder in folders if folder.is_dir())
 

@@ -9,12 +9,12 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from dataprep.errors import Unreadable
 from dataprep.sources import Source
 from dataprep.stages.base import Item, Result, Stage
+from dataprep.storage import Location
 from dataprep.store import StageRef, Store
 from pipelines import watchdog
 from pipelines.budget import FAULTS
@@ -31,8 +31,8 @@ _tools: dict[str, Any] = {}  # what stages loaded in this process, by fingerprin
 class PartTask:
     """Stage `ref` over part `part`. `sources` are the index rows, given to the first stage only."""
 
-    store_root: Path
-    source_root: Path
+    store_root: Location
+    source_root: Location
     stage: Stage
     ref: StageRef
     upstream: tuple[StageRef, ...]

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from dataprep.errors import StoreError
 from dataprep.sources import Source
+from dataprep.storage import Location, each, matching, parquet, read_range
 from dataprep.store import StageRef, Store, file_sha256
 from pipelines.current import current_stages
 from pipelines.errors import STATUSES
@@ -47,7 +48,7 @@ class Verdict:
     defects: tuple[str, ...]
 
 
-def verify(out: Path, deep: bool) -> int:
+def verify(out: Location, deep: bool) -> int:
     """Print every defect and what mends it; returns 1 when there is one. `deep` also reads and hashes every byte."""
     found = defects_of(out, deep)
     depth = "read and hashed" if deep else "present; --deep also reads and hashes every byte"
@@ -64,7 +65,7 @@ def verify(out: Path, deep: bool) -> int:
     return 1 if found.defects else 0
 
 
-def defects_of(out: Path, deep: bool) -> Verdict:
+def defects_of(out: Location, deep: bool) -> Verdict:
     """Look at every file of the data set; raises StoreError when there is none."""
     defects: list[str] = []
     store, index = Store(out), read_index(out)
@@ -88,15 +89,26 @@ def defects_of(out: Path, deep: bool) -> Verdict:
 
 def _check_stage(store: Store, ref: StageRef, index: Sequence[Source], deep: bool, report: Report) -> Counts:
     counts, committed = Counts(), store.committed(ref)
+    present: dict[int, list[str]] = {}
     for part, sources in parts_of(index).items():
         if part not in committed:
             report(f"{ref.name}: part {part} is missing")
             continue
-        try:
-            counts = counts.plus(_check_part(store, ref, part, [source.sample_id for source in sources], deep, report))
-        except StoreError as error:
-            report(f"{ref.name}: part {part}: {error}")
+        present[part] = [source.sample_id for source in sources]
+    for part_counts, defects in each(store.root, partial(_look_at, store, ref, deep), present.items()):
+        counts = counts.plus(part_counts)
+        for defect in defects:
+            report(defect)
     return counts
+
+
+def _look_at(store: Store, ref: StageRef, deep: bool, part: tuple[int, list[str]]) -> tuple[Counts, list[str]]:
+    """`_check_part` with its defects in a list."""
+    defects: list[str] = []
+    try:
+        return _check_part(store, ref, *part, deep, defects.append), defects
+    except StoreError as error:
+        return Counts(), [*defects, f"{ref.name}: part {part[0]}: {error}"]
 
 
 def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bool, report: Report) -> Counts:
@@ -119,19 +131,22 @@ def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bo
     return Counts(1, len(ids), size)
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+def _read(path: Location, columns: list[str] | None = None) -> pa.Table:
     """Read with the checksums of every page; StoreError when the file is damaged."""
     try:
-        return pq.read_table(path, columns=columns, partitioning=None, page_checksum_verification=True)
+        return pq.read_table(parquet(path), columns=columns, partitioning=None, page_checksum_verification=True)
     except (OSError, pa.ArrowException, KeyError) as error:
         raise StoreError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); delete it") from error
 
 
-def _check_file(path: Path, size: int, sha256: str, deep: bool, report: Report) -> None:
-    if not path.exists():
+def _check_file(path: Location, size: int, sha256: str, deep: bool, report: Report) -> None:
+    try:
+        found = path.stat().st_size
+    except FileNotFoundError:
         report(f"{path} is missing")
-    elif path.stat().st_size != size:
-        report(f"{path} has {path.stat().st_size} bytes, {size} were written")
+        return
+    if found != size:
+        report(f"{path} has {found} bytes, {size} were written")
     elif deep and file_sha256(path) != sha256:
         report(f"{path} has other bytes than were written")
 
@@ -139,9 +154,9 @@ def _check_file(path: Path, size: int, sha256: str, deep: bool, report: Report) 
 # --- what users take away ----------------------------------------------------------------------------------------
 
 
-def _check_outputs(out: Path, deep: bool, report: Report) -> None:
+def _check_outputs(out: Location, deep: bool, report: Report) -> None:
     """Files of the aggregates against the hashes recorded when they were built."""
-    for record in sorted((out / "stages").glob("*/done.json")):
+    for record in matching(out / "stages", "*/done.json"):
         for name, sha256 in _json(record).get("sha256", {}).items():
             path = out / name
             if not path.exists():
@@ -150,7 +165,7 @@ def _check_outputs(out: Path, deep: bool, report: Report) -> None:
                 report(f"{path} has other bytes than were written")
 
 
-def _check_manifest(out: Path, ids: Sequence[str], report: Report) -> None:
+def _check_manifest(out: Location, ids: Sequence[str], report: Report) -> None:
     path = out / "manifest.parquet"
     if not path.exists():
         report("manifest: not built yet")
@@ -164,7 +179,7 @@ def _check_manifest(out: Path, ids: Sequence[str], report: Report) -> None:
         report(f"{path}: its {len(found)} rows are not the {len(ids)} inputs, sorted by id")
 
 
-def _check_shards(out: Path, deep: bool, report: Report) -> int:
+def _check_shards(out: Location, deep: bool, report: Report) -> int:
     index = _json(out / "shards" / "index.json")
     for entry in index.get("shards", []):
         stem = out / "shards" / entry["name"]
@@ -176,7 +191,7 @@ def _check_shards(out: Path, deep: bool, report: Report) -> int:
     return len(index.get("shards", []))
 
 
-def _wrong_images(stem: Path) -> Iterator[str]:
+def _wrong_images(stem: Location) -> Iterator[str]:
     """Images of a shard that are not where, or not what, its table says."""
     try:
         twin = _read(stem.with_suffix(".parquet"))
@@ -184,16 +199,17 @@ def _wrong_images(stem: Path) -> Iterator[str]:
         yield str(error)
         return
     kinds = [name.removesuffix("_offset") for name in twin.column_names if name.endswith("_offset")]
-    with stem.with_suffix(".tar").open("rb") as tar:
-        for kind in kinds:
-            columns = [twin[name].to_pylist() for name in ("sample_id", *(f"{kind}_{c}" for c in _POSITION))]
-            for sample_id, offset, size, sha256 in zip(*columns, strict=True):
-                tar.seek(offset)
-                if hashlib.sha256(tar.read(size)).digest() != sha256:
-                    yield f"{stem.with_suffix('.tar')}: {kind} of {sample_id} has other bytes than were written"
+    tar = stem.with_suffix(".tar")
+    for kind in kinds:
+        columns = [twin[name].to_pylist() for name in ("sample_id", *(f"{kind}_{c}" for c in _POSITION))]
+        rows = list(zip(*columns, strict=True))
+        found = each(tar, lambda row: hashlib.sha256(read_range(tar, row[1], row[2])).digest(), rows)
+        for (sample_id, _, _, sha256), digest in zip(rows, found, strict=True):
+            if digest != sha256:
+                yield f"{tar}: {kind} of {sample_id} has other bytes than were written"
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _json(path: Location) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from dataprep.stages.aggregate import DatasetView
+from dataprep.storage import Location
 from dataprep.store import Store
 from pipelines.config import MAP_STAGES
 from pipelines.current import current_stages
@@ -12,7 +11,7 @@ from pipelines.index import read_index
 from pipelines.plan import parts_of
 
 
-def open_view(out: Path) -> DatasetView:
+def open_view(out: Location) -> DatasetView:
     """The stages of the last run in `out`, with default parameters; StoreError when no run has begun there."""
     store = Store(out)
     refs = {name: stage.ref for name, stage in current_stages(store).items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from jaxtyping import Bool, Float
 
 from dataprep.errors import StoreError
 from dataprep.schema import rows_from_table
+from dataprep.storage import Location, ObjectPath
 
 MANIFEST = "manifest.parquet"
 BLOCK_ROWS = 2048
@@ -60,20 +62,27 @@ class Block:
 class Census:
     """A manifest's columns, in the order of the ids (which are hashes: any prefix is a random sample)."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Location) -> None:
         """`root`: the folder of a data set, or a manifest file itself; StoreError when neither has a manifest."""
-        self.path = root / MANIFEST if root.is_dir() else root
+        named = root / MANIFEST if root.is_dir() else root
         try:
+            self.path = self._fetched(named) if isinstance(named, ObjectPath) else named
             self.schema = pq.read_schema(self.path)
         except FileNotFoundError:
-            raise StoreError(f"{self.path}: no such file; build it with: shhq-hs run SOURCE --out DIR") from None
+            raise StoreError(f"{named}: no such file; build it with: shhq-hs run SOURCE --out DIR") from None
         except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{self.path} is no readable manifest ({error})") from error
+            raise StoreError(f"{named} is no readable manifest ({error})") from error
         self.metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         self.ids: list[str] = self.column("sample_id")
         self.statuses: list[str] = self.column("status")
         self.ok: Bool[np.ndarray, " n"] = np.array([status == "ok" for status in self.statuses], bool)
         self.selected: Bool[np.ndarray, " n"] = np.array([bool(chosen) for chosen in self.column("selected")], bool)
+
+    def _fetched(self, manifest: ObjectPath) -> Path:
+        """A copy for the life of this object: columns are read one after the other, many times."""
+        self._copy = NamedTemporaryFile(prefix="shhq-hs-", suffix=".parquet")  # noqa: SIM115
+        manifest.download(Path(self._copy.name))
+        return Path(self._copy.name)
 
     def __len__(self) -> int:
         return len(self.ids)

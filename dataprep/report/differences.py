@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from dataprep.report.census import Census
 from dataprep.stages.quality import RULES
+from dataprep.storage import Location
 
 _LABELS = ("yaw", "pitch", "roll", "camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_betas", "landmarks68")
 
@@ -54,7 +54,7 @@ class Difference:
     shifts: tuple[Shift, ...]
 
 
-def difference(earlier: Path, census: Census, examples: int = 6) -> Difference:
+def difference(earlier: Location, census: Census, examples: int = 6) -> Difference:
     """Compare the manifest of `earlier` (a data set's folder, or a manifest) with `census`; rows are paired by id."""
     before = Census(earlier)
     places = {sample_id: i for i, sample_id in enumerate(before.ids)}

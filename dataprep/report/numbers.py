@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from dataprep.report.prior import Prior, prior
 from dataprep.report.similar import Similar, similar
 from dataprep.stages.base import Stage
 from dataprep.stages.quality import RULES, Quality
+from dataprep.storage import Location
 
 BINS = 20  # of a score's histogram over [0, 1]
 
@@ -185,7 +185,7 @@ def count(
     stages: Mapping[str, Stage],
     limits: Limits,
     near_duplicate_bits: int = 10,
-    earlier: Path | None = None,
+    earlier: Location | None = None,
 ) -> Numbers:
     """All numbers; `stages` are the map stages of the data set in their order, `earlier` another version of it."""
     if not len(census):

@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,11 +20,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dataprep.errors import Rejected, Unreadable
+from dataprep.errors import Rejected, Unreachable, Unreadable
 from dataprep.filenames import unescape
 from dataprep.images import decode_rgb
 from dataprep.reading import read_bytes
 from dataprep.stages.aggregate import DatasetView
+from dataprep.storage import Location, location
 
 Rgb = UInt8[np.ndarray, "h w 3"]
 
@@ -53,30 +53,30 @@ class Picture:
         return int(self.rgb.shape[0])
 
 
-def source_folder(out: Path) -> Path | None:
+def source_folder(out: Location) -> Location | None:
     """The folder of photographs the data set in `out` was last built from, None when unknown or gone."""
     try:
-        folder = Path(unescape(json.loads((out / "runs" / "source.json").read_text())["source"]))
+        folder = location(unescape(json.loads((out / "runs" / "source.json").read_text())["source"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return folder if folder.is_dir() else None
 
 
-def read_photograph(folder: Path | None, row: Mapping[str, Any]) -> Rgb | None:
+def read_photograph(folder: Location | None, row: Mapping[str, Any]) -> Rgb | None:
     """The photograph of a manifest row, upright; None when it is gone, changed or no readable image."""
     if folder is None:
         return None
     try:
         data = read_bytes(folder, unescape(row["source_path"]))
         return decode_rgb(data) if hashlib.sha256(data).digest() == row["source_sha256"] else None
-    except (Unreadable, Rejected):
+    except (Unreachable, Unreadable, Rejected):
         return None
 
 
 class Pictures:
     """Reads the pictures of a few samples of a data set, whichever parts they lie in."""
 
-    def __init__(self, view: DatasetView, out: Path) -> None:
+    def __init__(self, view: DatasetView, out: Location) -> None:
         self._view = view
         self._folder = source_folder(out)
         self._positions: dict[tuple[str, str, int], dict[str, tuple[int, int]]] = {}

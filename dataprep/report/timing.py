@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from dataprep.storage import Location, matching
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class StageTime:
     memory_mib: int  # the largest of any worker after a part
 
 
-def timings(root: Path, stages: Sequence[str]) -> tuple[StageTime, ...]:
+def timings(root: Location, stages: Sequence[str]) -> tuple[StageTime, ...]:
     """Each part counts once, with its latest run; stages without a log are left out."""
     latest: dict[tuple[str, int], Mapping[str, Any]] = {}
-    for path in sorted(root.glob("runs/*/events.jsonl")):  # run folders begin with their time
+    for path in matching(root, "runs/*/events*.jsonl"):  # run folders begin with their time
         with path.open(errors="replace") as file:
             for line in file:
                 if '"event": "part"' in line and (event := _event(line)):

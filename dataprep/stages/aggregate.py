@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 
 from dataprep.stages.base import Stage, Step
+from dataprep.storage import Location, each
 from dataprep.store import StageRef, Store
 
 
@@ -24,7 +24,8 @@ class DatasetView:
 
     def table(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of a stage, in (part, position) order, all columns or some."""
-        return pa.concat_tables([self.store.table(self.refs[stage], part, columns) for part in self.parts])
+        ref = self.refs[stage]
+        return pa.concat_tables(each(self.store.root, lambda part: self.store.table(ref, part, columns), self.parts))
 
     def blob(self, stage: str, part: int, offset: int, size: int) -> bytes:
         """An image that `stage` emitted, by its position in the part's tar."""
@@ -37,6 +38,6 @@ class Aggregate(Step):
 
     outputs: ClassVar[tuple[str, ...]] = ()  # files below the root that exist when the stage is done
 
-    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+    def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         """Write the outputs; returns counts for the log."""
         raise NotImplementedError(f"aggregate {self.name} does not override build")

@@ -26,13 +26,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from dataprep.errors import Rejected, SourceChanged
 from dataprep.filenames import unescape
 from dataprep.reading import read_bytes
 from dataprep.schema import Column
+from dataprep.storage import Location
 
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
 
@@ -55,7 +55,7 @@ class Item:
 
     sample_id: str
     row: Mapping[str, Any]
-    source_root: Path
+    source_root: Location
     read_blob: Callable[[str], bytes] = field(repr=False)
 
     def blob(self, name: str) -> bytes:

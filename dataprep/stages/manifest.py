@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from dataprep.duplicates import HASH_BYTES, clusters
 from dataprep.limits import require
 from dataprep.schema import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.storage import Location
 from dataprep.store import ROW_COLUMNS, SCHEMA_VERSION, blob_position_columns, write_table
 
 DICT = pa.dictionary(pa.int32(), STRING)
@@ -71,7 +71,7 @@ class Manifest(Aggregate):
         require("manifest.shard_rows", self.shard_rows, 1, 65_535)
         require("manifest.outlier_mads", self.outlier_mads, 0)
 
-    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+    def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         tables = {name: view.table(name) for name in self.requires}
         order = np.argsort(tables["ingest"]["sample_id"].to_numpy(zero_copy_only=False))
         tables = {name: _in_order(table, tables["ingest"], order) for name, table in tables.items()}

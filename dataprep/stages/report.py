@@ -10,7 +10,6 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from dataprep.report.sheets import portrait_sheet, rejected_sheet
 from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
 from dataprep.report.timing import timings
 from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.storage import Location, location
 from dataprep.store import atomic_file, write_json
 
 _CELL_PX, _SHEET = 160, 96  # of the contact sheets
@@ -61,11 +61,11 @@ class Report(Aggregate):
     def __post_init__(self) -> None:
         require("report.near_duplicate_bits", self.near_duplicate_bits, 0, 256)
 
-    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+    def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         with _small_arrow_pool():
             return self._build(view, root)
 
-    def _build(self, view: DatasetView, root: Path) -> dict[str, int]:
+    def _build(self, view: DatasetView, root: Location) -> dict[str, int]:
         limits = Limits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
         census = Census(root)
         numbers = count(census, view.stages, limits, self.near_duplicate_bits, self._earlier())
@@ -88,10 +88,10 @@ class Report(Aggregate):
         _write(folder / "index.html", (piece.encode("utf-8", "replace") for piece in page))
         return {"rows": numbers.inputs}
 
-    def _earlier(self) -> Path | None:
+    def _earlier(self) -> Location | None:
         if not self.earlier:
             return None
-        path = Path(self.earlier)
+        path = location(self.earlier)
         if not (path / MANIFEST).is_file() and not path.is_file():
             raise ConfigError(f"report.earlier {self.earlier!r}: no manifest.parquet there; give a data set's folder")
         return path
@@ -119,7 +119,7 @@ def _small_arrow_pool() -> Iterator[None]:
         pa.set_memory_pool(usual)
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
+def _write(path: Location, pieces: Iterable[bytes]) -> None:
     with atomic_file(path) as file:
         for piece in pieces:
             file.write(piece)

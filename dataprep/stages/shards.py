@@ -13,7 +13,6 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from dataprep.schema import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.storage import Location, parquet
 from dataprep.store import SCHEMA_VERSION, add_tar_member, atomic_file, file_sha256, write_json, write_table
 
 IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
@@ -58,8 +58,8 @@ class Shards(Aggregate):
     columns: ClassVar[tuple[Column, ...]] = POSITION_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("shards/index.json",)
 
-    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
-        manifest = pq.read_table(root / "manifest.parquet", partitioning=None)
+    def build(self, view: DatasetView, root: Location) -> dict[str, int]:
+        manifest = pq.read_table(parquet(root / "manifest.parquet"), partitioning=None)
         images = {image: _positions(view, stage, blob) for image, (stage, blob) in IMAGES.items()}
         return write_shards(manifest, root / "shards", lambda name, image: view.blob(*images[image][name]))
 
@@ -67,7 +67,7 @@ class Shards(Aggregate):
 ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
 
 
-def write_shards(manifest: pa.Table, folder: Path, read_image: ReadImage) -> dict[str, int]:
+def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) -> dict[str, int]:
     """Write the selected rows of a manifest, each where its columns split, shard and shard_row say."""
     entries = []
     for name, rows in _shards(manifest):
@@ -104,7 +104,7 @@ def _positions(view: DatasetView, stage: str, blob: str) -> Positions:
     return found
 
 
-def _write_tar(path: Path, samples: list[dict[str, Any]], read_image: ReadImage) -> list[dict[str, Any]]:
+def _write_tar(path: Location, samples: list[dict[str, Any]], read_image: ReadImage) -> list[dict[str, Any]]:
     """Write one shard; returns the position columns of each sample."""
     rows = []
     with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
@@ -136,13 +136,13 @@ def _labels_json(sample: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def _write_twin(path: Path, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
+def _write_twin(path: Location, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
     own = table_from_rows(POSITION_COLUMNS, positions)
     fields, columns = [*rows.schema, *own.schema], [*rows.columns, *own.columns]
     write_table(path, pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata)))
 
 
-def _entry(folder: Path, name: str, rows: int) -> dict[str, Any]:
+def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": name, "rows": rows}
     for suffix in ("tar", "parquet"):
         path = folder / f"{name}.{suffix}"
@@ -150,7 +150,7 @@ def _entry(folder: Path, name: str, rows: int) -> dict[str, Any]:
     return entry
 
 
-def _remove_stale(folder: Path, names: set[str]) -> None:
+def _remove_stale(folder: Location, names: set[str]) -> None:
     """Shards of an earlier, larger build of this same data set."""
     for path in folder.glob("*-*.*"):
         if _SHARD_FILE.fullmatch(path.name) and path.stem not in names:

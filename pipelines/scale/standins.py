@@ -18,6 +18,7 @@ from dataprep.schema import FLOAT, Column
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Item, Result, Stage, Step
 from dataprep.stages.ingest import Ingest
+from dataprep.storage import Location
 from pipelines.config import AGGREGATES, MAP_STAGES
 from pipelines.dag import Dag, assemble
 from pipelines.view import open_view
@@ -42,7 +43,7 @@ class BareEnd(Aggregate):
     version: ClassVar[int] = 1
     outputs: ClassVar[tuple[str, ...]] = ()
 
-    def build(self, view: DatasetView, root: Path) -> dict[str, int]:
+    def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         return {"rows": sum(view.store.table(view.refs["ingest"], part, ["sample_id"]).num_rows for part in view.parts)}
 
 
