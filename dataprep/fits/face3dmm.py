@@ -188,7 +188,7 @@ class FaceFitter:
         if self.units is not None:
             for _ in range(_ROUNDS):
                 faces = self._settle(faces, targets, self.units)
-        normal, _ = self._normal(faces, targets)
+        normal, _ = self.normal(faces, targets)
         covariance = np.linalg.inv(normal)
         residual, _ = linearise(*self._seen(faces), faces, targets)
         sigma = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
@@ -213,7 +213,7 @@ class FaceFitter:
         moving = np.arange(len(targets))
         for _ in range(self.config.iterations):
             current = faces.take(moving)
-            normal, gradient = self._normal(current, targets[moving])
+            normal, gradient = self.normal(current, targets[moving])
             step = -np.linalg.solve(normal, gradient[..., None])[..., 0]
             for whole, part in zip(faces, current.moved(step), strict=True):
                 whole[moving] = part
@@ -225,7 +225,7 @@ class FaceFitter:
 
     def _settle(self, faces: Faces, targets: np.ndarray, units: ExpressionUnits) -> Faces:
         """Solve the expression for facial units, the rest following it: what the landmarks say without its prior."""
-        normal, gradient = self._normal(faces, targets)
+        normal, gradient = self.normal(faces, targets)
         steps = np.zeros_like(gradient)
         for i, expression in enumerate(faces.coefficients[:, ID:]):
             information = normal[i, _REST:, _REST:] - np.eye(EXP)
@@ -239,7 +239,7 @@ class FaceFitter:
             steps[i, :_REST] = -cho_solve(rest, gradient[i, :_REST] + coupling @ moved)
         return faces.moved(steps)
 
-    def _normal(self, faces: Faces, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def normal(self, faces: Faces, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Second derivatives (B, U, U) and gradient (B, U) of half the squared errors and priors."""
         residual, jacobian = linearise(*self._seen(faces), faces, targets)
         if self._whiten is not None:

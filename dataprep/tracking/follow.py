@@ -1,0 +1,166 @@
+"""Follow one person: the detectors of `detect`, told where the person was in the frame before.
+
+The whole picture is searched only when there is nobody to follow: at the start, after a cut, and while the person is
+out of sight. Otherwise a face detection around the last face, one pose and a few face meshes are all that a frame
+costs. The person is the one whose face overlaps the last one; nobody else is taken for a while after a loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from dataprep.errors import Rejected
+from dataprep.models.landmarks68 import landmarks68_from_mesh
+from dataprep.models.mediapipe_graphs import FaceBox, PosePoints
+from dataprep.models.mediapipe_models import (
+    PersonDetector,
+    _covers,
+    _face_of,
+    _head_square_of_pose,
+    _iou,
+    _require_inside,
+    _roll,
+    _Square,
+    _square_around,
+)
+
+_SEARCH_SIDES = 4.0  # the square around the last face in which it is looked for
+_MIN_IOU = 0.15  # of two faces that are one person's in neighbouring frames
+_SAME_SIZE = (0.5, 2.0)
+_REACH_SIDES = 1.5  # how far, in face sides, a person may have come when seen again
+_ANYBODY_AFTER_S = 2.0  # from then on whoever is there is followed
+_BODY_REACH = (8.0, 5.0)  # in face sides: a standing person, head to waist
+_FACE_SCALES, _SHOULDER_WIDTHS = (1.7, 2.1), (1.5,)  # head crops, of those that `detect` reads
+_MESH_TOLERANCE = 0.06
+_MIN_AGREEMENT = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """The person in one frame, source px. `keypoints33` None: a face was found, but no body."""
+
+    landmarks68_px: Float[np.ndarray, "68 2"]
+    landmarks68_method: str  # mesh, or pts where the video is annotated
+    mesh_agreement: float
+    face_bbox_px: Float[np.ndarray, "4"]
+    face_score: float
+    keypoints33: Float[np.ndarray, "33 3"] | None = None
+    keypoints33_world_m: Float[np.ndarray, "33 3"] | None = None
+
+    @property
+    def face_side_px(self) -> float:
+        return float(np.max(self.face_bbox_px[2:] - self.face_bbox_px[:2]))
+
+
+class Follower(PersonDetector):
+    """Keeps graphs, but no memory of frames: what came before is an argument, so that a run can go on anywhere."""
+
+    def follow(
+        self,
+        rgb: UInt8[np.ndarray, "h w 3"],
+        last: Sighting | None,
+        away_s: float,
+        annotated: Float[np.ndarray, "68 2"] | None = None,
+    ) -> Sighting:
+        """Find the person seen `away_s` seconds ago as `last`, or anybody when there is none.
+
+        Raises Rejected: no_person, no_face, face_out_of_frame.
+        """
+        face = self._face(rgb, last, away_s, annotated)
+        if face is None:
+            raise Rejected("no_face" if last else "no_person", "nobody to follow was found")
+        pose = self._body(rgb, face, last)
+        if annotated is not None:
+            return _sighting(annotated, "pts", 1.0, face, pose)
+        landmarks, agreement = self._landmarks(rgb, face, pose)
+        _require_inside(landmarks, rgb.shape[1], rgb.shape[0])
+        return _sighting(landmarks, "mesh", agreement, face, pose)
+
+    def _face(
+        self, rgb: np.ndarray, last: Sighting | None, away_s: float, annotated: np.ndarray | None
+    ) -> FaceBox | None:
+        if annotated is not None:
+            box = np.concatenate([annotated.min(axis=0), annotated.max(axis=0)])
+            side = float(np.max(box[2:] - box[:2]))
+            near = self._faces_in(rgb, _Square((box[:2] + box[2:]) / 2, _SEARCH_SIDES * side))
+            best = max(near, key=lambda one: _iou(one.bbox_px, box), default=None)
+            if best is not None and _iou(best.bbox_px, box) > _MIN_IOU:
+                return best
+            eyes = np.stack([annotated[36:42].mean(0), annotated[42:48].mean(0)])
+            return FaceBox(box, 0.0, np.concatenate([eyes, annotated[[30, 62, 0, 16]]]))
+        if last is None:
+            return _largest(self._find_faces(rgb))
+        centre = (last.face_bbox_px[:2] + last.face_bbox_px[2:]) / 2
+        near = self._faces_in(rgb, _Square(centre, _SEARCH_SIDES * last.face_side_px))
+        best = max(near, key=lambda one: _iou(one.bbox_px, last.face_bbox_px), default=None)
+        if best is not None and _iou(best.bbox_px, last.face_bbox_px) > _MIN_IOU:
+            return best
+        found = self._find_faces(rgb)
+        if away_s > _ANYBODY_AFTER_S:
+            return _largest(found)
+        reach = _REACH_SIDES * last.face_side_px
+        likely = [
+            one
+            for one in found
+            if np.linalg.norm(one.centre_px - centre) < reach
+            and _SAME_SIZE[0] < one.side_px / last.face_side_px < _SAME_SIZE[1]
+        ]
+        return min(likely, key=lambda one: float(np.linalg.norm(one.centre_px - centre)), default=None)
+
+    def _body(self, rgb: np.ndarray, face: FaceBox, last: Sighting | None) -> PosePoints | None:
+        """The pose whose head is this face: first where the body was, then in the picture, then below the face."""
+        height, width = rgb.shape[:2]
+        whole = _Square(np.array([width / 2, height / 2]), float(max(width, height)))
+        squares = [whole]
+        if last is not None and last.keypoints33 is not None:
+            around = _square_around(last.keypoints33[:, :2], 1.3)
+            squares = [around if around.side_px < 0.6 * whole.side_px else whole]
+        elif last is not None:
+            squares = []  # a face without a body: a short look is enough
+        for reach in _BODY_REACH:
+            below = face.centre_px + np.array([0.0, 0.35 * reach * face.side_px])
+            squares.append(_Square(below, reach * face.side_px))
+        for square in squares:
+            pose = self._pose_in(rgb, square)
+            if pose is not None and _face_of(pose, [face]) is not None:
+                return pose
+        return None
+
+    def _landmarks(self, rgb: np.ndarray, face: FaceBox, pose: PosePoints | None) -> tuple[np.ndarray, float]:
+        """The mean of the readings that agree, over head crops and their mirror images, and the part that agreed."""
+        roll = _roll(face.points_px[0], face.points_px[1])
+        squares = [_Square(face.centre_px, scale * face.side_px, roll) for scale in _FACE_SCALES]
+        if pose is not None:
+            squares += [_head_square_of_pose(pose, widths) for widths in _SHOULDER_WIDTHS]
+        meshes = [mesh for square in squares if (mesh := self._mesh_in(rgb, square)) is not None]
+        meshes = [mesh for mesh in meshes if _covers(mesh, face)]
+        if not meshes:
+            raise Rejected("no_face", "the face mesh finds no face")
+        mirrored = [points for square in squares if (points := self._mirrored_landmarks(rgb, square)) is not None]
+        readings = np.stack([landmarks68_from_mesh(mesh) for mesh in meshes] + mirrored)
+        size = float(np.mean(np.ptp(readings, axis=1)))
+        apart = np.linalg.norm(readings[:, None] - readings[None], axis=-1).mean(axis=-1) / size
+        agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
+        agreement = float(agreeing.sum() / (2 * len(squares)))
+        if agreement < _MIN_AGREEMENT:
+            raise Rejected("no_face", "the readings of the face contradict each other")
+        return readings[agreeing].mean(axis=0), agreement
+
+
+def _largest(faces: list[FaceBox]) -> FaceBox | None:
+    return max(faces, key=lambda one: one.side_px * one.score, default=None)
+
+
+def _sighting(landmarks: np.ndarray, method: str, agreement: float, face: FaceBox, pose: PosePoints | None) -> Sighting:
+    return Sighting(
+        landmarks,
+        method,
+        agreement,
+        face.bbox_px,
+        face.score,
+        None if pose is None else pose.points,
+        None if pose is None else pose.world_m,
+    )
