@@ -18,6 +18,7 @@ from gan.manifold import ManifoldPredictor, levels
 from gan.radiance import RadianceGenerator
 from gan.sparse_gradients import evaluate_for_search
 from gan.superres import ManifoldSuperResolution
+from gan.superres_tiled import super_resolution_in_tiles
 
 
 class RadianceMaps(NamedTuple):
@@ -94,12 +95,10 @@ def super_resolve(
     chunk: int,
 ) -> Float[Tensor, "l 4 h4 w4"]:
     """Run U over the manifolds, `chunk` of them at a time, in `dtype`; the result is in the maps' own type."""
+    device, inner = maps_LCHW.device.type, super_resolution_in_tiles(network, style_K, maps_LCHW, dtype)
     # channels_last: oneDNN's direct convolutions are 1.3-1.6 times as fast.
-    trunk = network.tiled_trunk(maps_LCHW) if dtype == torch.float32 else None
-    reduced = torch.autocast(maps_LCHW.device.type, dtype, enabled=dtype != torch.float32)
+    direct = lambda part: network(part.to(memory_format=torch.channels_last), style_K)  # noqa: E731
+    reduced = torch.autocast(device, dtype, enabled=dtype != torch.float32 and inner is None)
     with reduced, record_function("maps: U"):
-        parts = [
-            torch.sigmoid(network(part.to(memory_format=torch.channels_last), style_K, trunk).to(maps_LCHW.dtype))
-            for part in maps_LCHW.split(chunk)
-        ]
+        parts = [torch.sigmoid((inner or direct)(part).to(maps_LCHW.dtype)) for part in maps_LCHW.split(chunk)]
     return torch.cat(parts).contiguous()

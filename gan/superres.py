@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from gan.config import ID_CODE, NOISE_CODE
 from gan.film import MappingNet
-from gan.trunk import ResidualBlock, TiledTrunk, activate
+from gan.trunk import ResidualBlock, activate
 
 DEMODULATION_EPSILON = 1e-8
 
 
-class _ModulatedConv(nn.Module):
+class ModulatedConv(nn.Module):
     """The style multiplies the weights directly (no + 1); every output channel is scaled back to unit norm."""
 
     def __init__(self, dim_in: int, dim_out: int, kernel: int) -> None:
@@ -23,10 +23,13 @@ class _ModulatedConv(nn.Module):
         self.weight = nn.Parameter(torch.randn(dim_out, dim_in, kernel, kernel) / (dim_in * kernel**2) ** 0.5)
         self.bias = nn.Parameter(torch.zeros(dim_out))
 
-    def forward(self, x_MCHW: Tensor, style_C: Float[Tensor, " c"]) -> Tensor:
+    def modulated(self, style_C: Float[Tensor, " c"]) -> Float[Tensor, "o c kh kw"]:
         weight = self.weight * style_C[:, None, None]
-        norm = torch.rsqrt(weight.square().sum((1, 2, 3), keepdim=True) + DEMODULATION_EPSILON)
-        return F.conv2d(x_MCHW, (weight * norm).to(x_MCHW.dtype), self.bias, padding=self.weight.shape[-1] // 2)
+        return weight * torch.rsqrt(weight.square().sum((1, 2, 3), keepdim=True) + DEMODULATION_EPSILON)
+
+    def forward(self, x_MCHW: Tensor, style_C: Float[Tensor, " c"]) -> Tensor:
+        weight = self.modulated(style_C).to(x_MCHW.dtype)
+        return F.conv2d(x_MCHW, weight, self.bias, padding=self.weight.shape[-1] // 2)
 
 
 class ManifoldSuperResolution(nn.Module):
@@ -38,26 +41,17 @@ class ManifoldSuperResolution(nn.Module):
         self.conv_first = nn.Conv2d(4 + features, width, 3, padding=1)
         self.RRDB_trunk = nn.Sequential(*[ResidualBlock(width, growth) for _ in range(blocks)])
         self.trunk_conv = nn.Conv2d(width, width, 3, padding=1)
-        self.upconvs = nn.ModuleList([_ModulatedConv(width, 4 * width, 3), _ModulatedConv(width, 4 * half, 3)])
-        self.HRconv = _ModulatedConv(half, half, 3)
-        self.conv_last = _ModulatedConv(half, 4, 1)
+        self.upconvs = nn.ModuleList([ModulatedConv(width, 4 * width, 3), ModulatedConv(width, 4 * half, 3)])
+        self.HRconv = ModulatedConv(half, half, 3)
+        self.conv_last = ModulatedConv(half, 4, 1)
         self.style_sizes = (width, width, half, half)
         self.mapping_network = MappingNet(ID_CODE + NOISE_CODE, code_width, sum(self.style_sizes))
 
-    def tiled_trunk(self, maps_MCHW: Float[Tensor, "m c h w"]) -> TiledTrunk | None:
-        """Return a faster trunk for maps like these where there is one; it keeps today's weights."""
-        return TiledTrunk(self.RRDB_trunk, self.trunk_conv, maps_MCHW) if TiledTrunk.fits(maps_MCHW) else None
-
-    def forward(
-        self,
-        maps_MCHW: Float[Tensor, "m c h w"],
-        style_K: Float[Tensor, " k"],
-        trunk: TiledTrunk | None = None,
-    ) -> Float[Tensor, "m 4 h4 w4"]:
+    def forward(self, maps_MCHW: Float[Tensor, "m c h w"], style_K: Float[Tensor, " k"]) -> Float[Tensor, "m 4 h4 w4"]:
         """Return RGB and alpha before the sigmoid, four times larger."""
         styles = style_K.split(self.style_sizes)
         first = self.conv_first(maps_MCHW)
-        x = first + (trunk(first) if trunk else self.trunk_conv(self.RRDB_trunk(first)))
+        x = first + self.trunk_conv(self.RRDB_trunk(first))
         for conv, style in zip(self.upconvs, styles, strict=False):
             x = activate(F.pixel_shuffle(conv(x, style), 2))
         x = activate(self.HRconv(x, styles[2]))

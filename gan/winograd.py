@@ -18,13 +18,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gan.kernels import pixels_of_products, shuffle_pixels
+
 TILE = 4
 # The points of interpolation are 0, 1, -1, 2, -2 and infinity.
 KERNEL_MATRIX = (
     *((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6)),
     *((1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1)),
 )
-EVERYWHERE = 7  # of the 36 coefficients, the one (at point 1, 1) that adds to every pixel of a tile alike
 CHANNELS_AT_ONCE = 16  # transformed together, so that what is in between stays in the cache
 
 
@@ -36,7 +37,11 @@ def transform_kernel(weight_OC33: Float[Tensor, "o c 3 3"]) -> Float[Tensor, "36
 
 
 class Tiling:
-    """Tiled images of one size, whose sides are multiples of four, and the scratch memory of their convolutions."""
+    """Tiled images of one size, whose sides are multiples of four. Work may be done on a strip of their rows of tiles.
+
+    A strip is known by its first row and by the number of tiles that its coefficients are for, those between rows
+    counted.
+    """
 
     def __init__(self, height: int, width: int, like: Tensor) -> None:
         assert height % TILE == 0 == width % TILE
@@ -45,17 +50,10 @@ class Tiling:
         self.tiles = self.rows * self.pitch
         self._start = self.pitch + 1  # place of the first tile: a row of zero tiles and the slack lie before it
         self._like = like
-        self._half_in = like.new_empty(6, TILE, CHANNELS_AT_ONCE, self.tiles + 2)
-        self._half_out = like.new_empty(TILE, 6, CHANNELS_AT_ONCE, self.tiles)
-        self._sums = like.new_empty(2, 6, CHANNELS_AT_ONCE, self.tiles + 2)
 
     def blank(self, channels: int) -> Float[Tensor, "4 4 c l"]:
         """Return a tiled image of zeros."""
         return self._like.new_zeros(TILE, TILE, channels, self.tiles + 2 * self._start)
-
-    def room(self, channels: int) -> Float[Tensor, "36 c t"]:
-        """Return uninitialised room for coefficients."""
-        return self._like.new_empty(36, channels, self.tiles)
 
     def tile(self, image_CHW: Float[Tensor, "c h w"]) -> Float[Tensor, "4 4 c l"]:
         tiled_IJCL = self.blank(len(image_CHW))
@@ -67,42 +65,52 @@ class Tiling:
         pixels = self._grid(tiled_IJCL)[..., : self.columns]
         return pixels.permute(2, 3, 0, 4, 1).flatten(3, 4).flatten(1, 2)
 
-    def _grid(self, tiled_IJCL: Tensor) -> Tensor:
-        """Return a view of the tiles by row and column; the last column lies between the rows."""
-        return tiled_IJCL[..., self._start : self._start + self.tiles].unflatten(-1, (self.rows, self.pitch))
+    def shuffle(
+        self, tiled_IJCL: Float[Tensor, "4 4 c l"], larger: "Tiling", out_IJCL: Float[Tensor, "4 4 c_4 l2"], row: int
+    ) -> None:
+        """Write the image, four channels made one of twice the size, into `out_IJCL` from twice `row` on."""
+        start = larger._start + 2 * row * larger.pitch
+        places = self._start, self.pitch, out_IJCL.numpy(), start, larger.pitch, self.rows, self.columns
+        shuffle_pixels(tiled_IJCL.numpy(), *places)
 
-    def transform(self, tiled_IJCL: Float[Tensor, "4 4 c l"], out_36CT: Float[Tensor, "36 c t"]) -> None:
-        """Write the coefficients B^T d B of every tile d with its surroundings of one pixel."""
+    def transform(self, tiled_IJCL: Float[Tensor, "4 4 c l"], out_36CT: Float[Tensor, "36 c t"], row: int = 0) -> None:
+        """Write the coefficients B^T d B of every tile d of the strip with its surroundings of one pixel."""
+        tiles, first = out_36CT.shape[2], row * self.pitch
+        half_in = self._like.new_empty(6, TILE, CHANNELS_AT_ONCE, tiles + 2)
+        scratch = self._like.new_empty(2, 6, CHANNELS_AT_ONCE, tiles + 2)
         out_IJCT = out_36CT.unflatten(0, (6, 6))
         pieces = tiled_IJCL.split(CHANNELS_AT_ONCE, 2), out_IJCT.split(CHANNELS_AT_ONCE, 2)
         for image, out in zip(*pieces, strict=True):
             channels = image.shape[2]
-            half, sums = self._half_in[:, :, :channels], self._sums[:, :, :channels]
-            above, here, below = (image[:, :, :, self.pitch * i : self.pitch * i + self.tiles + 2] for i in range(3))
+            half, sums = half_in[:, :, :channels], scratch[:, :, :channels]
+            starts = (first + self.pitch * i for i in range(3))
+            above, here, below = (image[:, :, :, start : start + tiles + 2] for start in starts)
             _to_coefficients((above[3], *here, below[0]), half.unbind(0), sums[:, :TILE])
-            left, middle, right = (half[..., i : i + self.tiles].unbind(1) for i in range(3))
-            _to_coefficients((left[3], *middle, right[0]), out.unbind(1), sums[..., : self.tiles])
+            left, middle, right = (half[..., i : i + tiles].unbind(1) for i in range(3))
+            _to_coefficients((left[3], *middle, right[0]), out.unbind(1), sums[..., :tiles])
 
     def convolve(
         self,
         coefficients_36CT: Float[Tensor, "36 c t"],
         kernel_36OC: Float[Tensor, "36 o c"],
         bias_O: Float[Tensor, " o"],
-    ) -> Float[Tensor, "4 4 o l"]:
-        """Return the tiled convolution (no activation) of the image that has these coefficients."""
-        out_IJOL = self.blank(len(bias_O))
-        products_36OT = torch.bmm(kernel_36OC, coefficients_36CT)
-        products_36OT[EVERYWHERE] += bias_O[:, None]
-        products_IJOT = products_36OT.unflatten(0, (6, 6))
-        pixels_IJOT = out_IJOL[..., self._start : self._start + self.tiles]
-        pieces = products_IJOT.split(CHANNELS_AT_ONCE, 2), pixels_IJOT.split(CHANNELS_AT_ONCE, 2)
-        for products, pixels in zip(*pieces, strict=True):
-            channels = products.shape[2]
-            half, sums = self._half_out[:, :, :channels], self._sums[:, :, :channels, : self.tiles]
-            _from_coefficients(products.unbind(0), half.unbind(0), sums)
-            _from_coefficients(half.unbind(1), pixels.unbind(1), sums[:, :TILE])
-        self._grid(out_IJOL)[..., self.columns].zero_()
-        return out_IJOL
+        out_IJOL: Float[Tensor, "4 4 o l"],
+        slope: float = 1.0,
+        onto: tuple[Tensor, float] | None = None,
+        row: int = 0,
+    ) -> None:
+        """Write f(convolution) of the image that has these coefficients, f leaky ReLU of that slope.
+
+        With `onto` = (image, gain) the result is image + gain f(convolution) instead.
+        """
+        products_36OT = torch.bmm(kernel_36OC, coefficients_36CT).to(out_IJOL.dtype)
+        pixels_of_products(products_36OT, bias_O, slope, out_IJOL, self._start + row * self.pitch, onto)
+        rows = coefficients_36CT.shape[2] // self.pitch
+        self._grid(out_IJOL)[..., row : row + rows, self.columns].zero_()
+
+    def _grid(self, tiled_IJCL: Tensor) -> Tensor:
+        """Return a view of the tiles by row and column; the last column lies between the rows."""
+        return tiled_IJCL[..., self._start : self._start + self.tiles].unflatten(-1, (self.rows, self.pitch))
 
 
 def _to_coefficients(d: Sequence[Tensor], out: Sequence[Tensor], scratch: Tensor) -> None:
@@ -120,18 +128,3 @@ def _to_coefficients(d: Sequence[Tensor], out: Sequence[Tensor], scratch: Tensor
     torch.add(even, out[0], alpha=4, out=out[0])
     torch.sub(d[5], d[3], out=out[5])
     torch.sub(out[5], odd, alpha=4, out=out[5])
-
-
-def _from_coefficients(m: Sequence[Tensor], out: Sequence[Tensor], scratch: Tensor) -> None:
-    """Apply A^T along one axis: six products to four samples."""
-    first, second = scratch
-    torch.add(m[1], m[2], out=first)
-    torch.add(m[3], m[4], out=second)
-    torch.add(m[0], first, out=out[0])
-    torch.add(out[0], second, out=out[0])
-    torch.add(first, second, alpha=4, out=out[2])
-    torch.sub(m[1], m[2], out=first)
-    torch.sub(m[3], m[4], out=second)
-    torch.add(first, second, alpha=2, out=out[1])
-    torch.add(m[5], first, out=out[3])
-    torch.add(out[3], second, alpha=8, out=out[3])
