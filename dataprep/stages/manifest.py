@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
 from dataprep.duplicates import HASH_BYTES, clusters
 from dataprep.limits import require
+from dataprep.regroup import in_places
 from dataprep.schema import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.stages.base import Stage
 from dataprep.storage import Location
-from dataprep.store import ROW_COLUMNS, SCHEMA_VERSION, blob_position_columns, write_table
+from dataprep.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, blob_position_columns, write_tables
 
 DICT = pa.dictionary(pa.int32(), STRING)
 OWN_COLUMNS = (
@@ -40,6 +43,7 @@ OWN_COLUMNS = (
     Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
     Column("models", DICT, "JSON: per stage that the row reached, its models: name, sha256, licence class"),
 )
+_PARTS_AT_A_TIME = 64
 OUTLIER_LABELS = ("camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_betas")
 
 
@@ -72,39 +76,40 @@ class Manifest(Aggregate):
         require("manifest.outlier_mads", self.outlier_mads, 0)
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        tables = {name: view.table(name) for name in self.requires}
-        order = np.argsort(tables["ingest"]["sample_id"].to_numpy(zero_copy_only=False))
-        tables = {name: _in_order(table, tables["ingest"], order) for name, table in tables.items()}
-        verdict = _verdict(tables)
-        outlier = self._label_outliers(tables, verdict.accepted)
-        cluster, rank = self._clusters(tables["quality"], verdict.judged, verdict.accepted, order)
+        ids = view.table("ingest", ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)
+        order = np.argsort(ids)
+        (hashes,) = _columns(view, "quality", ["portrait_dhash"], order)
+        verdict = _verdict(view, self.requires, order, ~hashes.is_null().to_numpy())
+        outlier = self._label_outliers(view, order, verdict.accepted)
+        cluster, rank = self._clusters(hashes, verdict.judged, verdict.accepted, order)
         if not self.keep_near_duplicates:
             verdict.reject(
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
-        rows = self._rows(tables, verdict, outlier, cluster, rank, _models(view), order)
-        table = _join(table_from_rows(self.columns, rows), tables, view)
+        rows = self._rows(ids[order].tolist(), verdict, outlier, cluster, rank, _models(view), order)
+        own = table_from_rows(self.columns, rows)
         fingerprints = {name: view.refs[name].fingerprint for name in self.requires}
         metadata = {
             "schema_version": str(SCHEMA_VERSION),
             "code_version": __version__,
             "stages": json.dumps(fingerprints),
         }
-        write_table(root / "manifest.parquet", table.replace_schema_metadata(metadata))
+        write_tables(root / "manifest.parquet", _joined(own, view, self.requires, order), metadata)
         return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
 
-    def _label_outliers(self, tables: Mapping[str, pa.Table], accepted: Bool[np.ndarray, "n"]) -> Bool[np.ndarray, "n"]:
+    def _label_outliers(
+        self, view: DatasetView, order: Int[np.ndarray, "n"], accepted: Bool[np.ndarray, "n"]
+    ) -> Bool[np.ndarray, "n"]:
         outlier = np.zeros(len(accepted), bool)
-        labels = [
-            _matrix(table[name]) for table in tables.values() for name in OUTLIER_LABELS if name in table.column_names
-        ]
-        for values in labels:
-            outlier |= _robust_distance(values, accepted) > self.outlier_mads
+        for stage in self.requires:
+            for label in {column.name for column in view.stages[stage].columns} & set(OUTLIER_LABELS):
+                (values,) = _columns(view, stage, [label], order)
+                outlier |= _robust_distance(_matrix(values), accepted) > self.outlier_mads
         return outlier & accepted
 
     def _clusters(
         self,
-        quality: pa.Table,
+        hashes: pa.ChunkedArray,
         judged: Bool[np.ndarray, "n"],
         accepted: Bool[np.ndarray, "n"],
         order: Int[np.ndarray, "n"],
@@ -116,8 +121,8 @@ class Manifest(Aggregate):
         """
         cluster = np.full(len(judged), -1)
         rank = np.full(len(judged), -1)
-        hashes = quality["portrait_dhash"].filter(pa.array(judged)).to_pylist()
-        packed = np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH_BYTES)
+        found = hashes.filter(pa.array(judged)).to_pylist()
+        packed = np.frombuffer(b"".join(found), np.uint8).reshape(-1, HASH_BYTES)
         cluster[judged] = clusters(packed, self.near_duplicate_bits)
         members = np.flatnonzero(judged)
         members = members[np.lexsort((order[members], ~accepted[members], cluster[members]))]
@@ -128,7 +133,7 @@ class Manifest(Aggregate):
 
     def _rows(
         self,
-        tables: Mapping[str, pa.Table],
+        ids: list[str],
         verdict: _Verdict,
         outlier: Bool[np.ndarray, "n"],
         cluster: Int[np.ndarray, "n"],
@@ -136,7 +141,6 @@ class Manifest(Aggregate):
         models: Mapping[str | None, str],
         order: Int[np.ndarray, "n"],
     ) -> list[dict[str, Any]]:
-        ids = tables["ingest"]["sample_id"].to_pylist()
         first_of_cluster = {cluster[i]: ids[i] for i in np.argsort(-order) if cluster[i] >= 0}
         placed = {"train": 0, "val": 0}
         rows = []
@@ -179,39 +183,68 @@ class _Verdict:
         self.accepted = self.accepted & ~rows
 
 
-def _verdict(tables: Mapping[str, pa.Table]) -> _Verdict:
-    n = len(tables["ingest"])
-    judged = ~tables["quality"]["portrait_dhash"].is_null().to_numpy()
+def _verdict(
+    view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"], judged: Bool[np.ndarray, "n"]
+) -> _Verdict:
+    n = len(order)
     verdict = _Verdict(["ok"] * n, [None] * n, [None] * n, [None] * n, np.ones(n, bool), judged)
-    for name, table in tables.items():
-        columns = [table[column].to_pylist() for column in ("status", "reason", "message")]
-        for i, (status, reason, message) in enumerate(zip(*columns, strict=True)):
-            if status not in ("ok", "upstream") and verdict.accepted[i]:
-                verdict.status[i], verdict.stage[i] = status, name
-                verdict.reason[i], verdict.message[i] = reason, message
-                verdict.accepted[i] = False
+    for name in stages:
+        status, *words = _columns(view, name, ["status", "reason", "message"], order)
+        lost = ~pc.is_in(status, pa.array(["ok", "upstream"])).to_numpy() & verdict.accepted
+        for i in np.flatnonzero(lost):
+            verdict.status[i], verdict.stage[i] = status[i].as_py(), name
+            verdict.reason[i], verdict.message[i] = (column[i].as_py() for column in words)
+        verdict.accepted = verdict.accepted & ~lost
     return verdict
 
 
-def _in_order(table: pa.Table, ingest: pa.Table, order: Int[np.ndarray, "n"]) -> pa.Table:
-    if not table["sample_id"].equals(ingest["sample_id"]):
-        raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
-    return table.take(pa.array(order))
+def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:
+    """Columns of a stage in the manifest's order."""
+    table = view.table(stage, names)
+    return [table[name].take(pa.array(order)) for name in names]
 
 
-def _join(own: pa.Table, tables: Mapping[str, pa.Table], view: DatasetView) -> pa.Table:
-    """The manifest's own columns, then every released column of each stage with its metadata."""
+def _joined(own: pa.Table, view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]) -> Iterator[pa.Table]:
+    """The manifest in pieces of `ROW_GROUP`: its own columns, then every released column of each stage."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    for first, released in in_places(_released(view, stages, place), len(order), ROW_GROUP):
+        mine = own.slice(first, len(released))
+        if not mine["sample_id"].combine_chunks().equals(released["sample_id"].combine_chunks()):
+            raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
+        released = released.drop_columns(["sample_id"])
+        schema = pa.schema([*mine.schema, *released.schema])
+        yield pa.Table.from_arrays([*mine.columns, *released.columns], schema=schema)
+
+
+def _released(
+    view: DatasetView, stages: Sequence[str], place: Int[np.ndarray, "n"]
+) -> Iterator[tuple[pa.Table, Int[np.ndarray, "k"]]]:
+    """Ids and released columns of some parts at a time, with the places of their rows in the manifest."""
     skip = {column.name for column in (*ROW_COLUMNS, *OWN_COLUMNS)}
-    fields, columns = list(own.schema), list(own.columns)
-    for name, table in tables.items():
-        stage = view.stages[name]
-        hidden = {c.name for c in stage.columns if not c.released}
-        hidden |= {c.name for blob in stage.blobs for c in blob_position_columns(blob)}
-        for field in table.schema:
-            if field.name not in skip | hidden:
-                fields.append(field)
-                columns.append(table[field.name].combine_chunks())
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    hidden = {name: _hidden(view.stages[name]) for name in stages}
+    done = 0
+    for start in range(0, len(view.parts), _PARTS_AT_A_TIME):
+        some = replace(view, parts=view.parts[start : start + _PARTS_AT_A_TIME])
+        ids, fields, columns = None, [], []
+        for name in stages:
+            table = some.table(name)
+            if ids is not None and not table["sample_id"].equals(ids):
+                raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
+            ids = table["sample_id"]
+            kept = [field for field in table.schema if field.name not in skip | hidden[name]]
+            fields += kept
+            columns += [table[field.name] for field in kept]
+        schema = pa.schema([pa.field("sample_id", pa.string()), *fields])
+        batch = pa.Table.from_arrays([ids, *columns], schema=schema)
+        yield batch, place[done : done + len(batch)]
+        done += len(batch)
+
+
+def _hidden(stage: Stage) -> set[str]:
+    """Columns that stay in the part files."""
+    positions = {column.name for blob in stage.blobs for column in blob_position_columns(blob)}
+    return positions | {column.name for column in stage.columns if not column.released}
 
 
 def _models(view: DatasetView) -> dict[str | None, str]:
@@ -227,11 +260,11 @@ def _models(view: DatasetView) -> dict[str | None, str]:
 
 def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
     """A list column as float64, NaN where null."""
-    rows = column.to_pylist()
-    size = next((len(row) for row in rows if row is not None), 0)
-    return np.array([[np.nan] * size if row is None else row for row in rows], dtype=np.float64).reshape(
-        len(rows), size
-    )
+    known = column.is_valid().to_numpy()
+    values = pc.list_flatten(column).to_numpy().astype(np.float64)
+    matrix = np.full((len(column), len(values) // max(1, int(known.sum()))), np.nan)
+    matrix[known] = values.reshape(int(known.sum()), -1)
+    return matrix
 
 
 def _robust_distance(values: Float[np.ndarray, "n k"], rows: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
