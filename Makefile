@@ -47,8 +47,8 @@ $(SETUP): pyproject.toml constraints.txt $(VENV)/.torch
 dataset: $(SETUP) ## Build the data set: SOURCE (default: the shipped samples) -> OUT
 	$(SHHQ) run '$(SOURCE)' --out '$(OUT)' --workers $(WORKERS) $(ARGS)
 
-accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and MAP on samples and made-up people
-	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --json build/accuracy.json
+accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and MAP on samples and made-up people; tracking
+	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --clip samples/clip --json build/accuracy.json
 
 # Two processes: small pictures keep one thread busy, not two.
 train-tiny: TWO := $(BIN)/torchrun --standalone --nproc-per-node 2 --no-python

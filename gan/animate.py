@@ -3,6 +3,7 @@
     DIR/seed-0000/portrait.mp4, face.mp4, portrait.gif, face.gif      the same frames through both cameras
     DIR/seed-0000/portrait-depth.mp4, face-depth.mp4                  bright is near
     DIR/seed-0000/canonical.ply, canonical.obj                        the neutral portrait as a coloured mesh
+    DIR/seed-0000/side-by-side.mp4                                    a tracked video beside who follows it
     DIR/portrait.png, face.png                                        a row of frames for every seed
     DIR/animate.json                                                  what was rendered, and with which models
 
@@ -29,6 +30,8 @@ from gan.checkpoint import Checkpoint
 from gan.config import GeneratorConfig, preview
 from gan.generator import Frames, Generator, Identity, View
 from gan.mesh import canonical_mesh, write_obj, write_ply
+from gan.side_by_side import NAME as SIDE_BY_SIDE
+from gan.side_by_side import SideBySide, Source, open_source
 from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
 from gan.truncation import Truncation, mean_modulations
 from gan.video import Gif, Mp4, Pixels, depth_pixels, pixels, whole_file, write_grid
@@ -37,6 +40,7 @@ VIEWS: tuple[View, ...] = ("portrait", "face")
 KINDS = ("mp4", "gif", "png", "depth", "mesh")
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 STILLS, MOVING = 8, 48  # frames when --frames is left out
+FPS = 25.0  # of videos whose frames have no times
 KEY_EVERY = 24  # frames between drawn key frames
 GRID_COLUMNS = 8
 
@@ -50,6 +54,7 @@ class Animation:
     seeds: tuple[int, ...] = (0,)
     labels: Path | None = None
     track: Path | None = None
+    source: Path | None = None
     keyframes: Path | None = None
     frames: int | None = None
     interpolate: bool = False
@@ -58,7 +63,7 @@ class Animation:
     preview: bool = False
     kinds: tuple[str, ...] = ("mp4", "png")
     views: tuple[str, ...] = VIEWS
-    fps: float = 25.0
+    fps: float | None = None  # the track's, else FPS
     body: str | None = None
     nearest: Path | None = None
     precision: str = "float32"
@@ -73,13 +78,15 @@ class Animation:
         for option, value, fits, expected in (
             ("psi", self.psi, 0 <= self.psi <= 1, "a number from 0 (the mean person) to 1 (no truncation)"),
             ("frames", self.frames, self.frames is None or self.frames >= 1, "a whole number from 1 on"),
-            ("fps", self.fps, 0 < self.fps <= 240, "frames a second, above 0 and at most 240"),
+            ("fps", self.fps, self.fps is None or 0 < self.fps <= 240, "frames a second, above 0 and at most 240"),
             ("precision", self.precision, self.precision in PRECISIONS, " or ".join(PRECISIONS)),
         ):
             if not fits:
                 raise ConfigError(f"--{option} {value}: expected {expected}")
         if self.track and self.keyframes:
             raise ConfigError("--track and --keyframes: expected one of them, both say what moves")
+        if self.source and not self.track:
+            raise ConfigError("--source: the video of a track; give the track too: --track FILE")
 
 
 @runtime_checkable
@@ -93,6 +100,8 @@ class Meter(Protocol):
 
 def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) -> list[str]:
     """Render everything; returns remarks for the user. Raises ShhqError before anything is rendered or written."""
+    source = _source(what)
+    what = dataclasses.replace(what, fps=what.fps or (source.fps if isinstance(source, Source) else FPS))
     checkpoint = open_checkpoint(what.checkpoint)
     labels = open_labels(what.labels) if what.labels else prior_labels()
     given = _given_track(what)
@@ -108,17 +117,25 @@ def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) 
         for seed, track in tracks.items():
             identity = _identity(what, generator, labels, seed, truncation, meter)
             _mesh(what, generator, identity, _folder(what, seed))
-            for view, tiles in _render(what, generator, identity, track, _folder(what, seed), meter).items():
+            for view, tiles in _render(what, generator, identity, track, source, meter, seed).items():
                 grids[view].append(tiles)
     finally:
         meter.close()
     for view in _views(what) if "png" in what.kinds else ():
         write_grid(what.out / f"{view}.png", grids[view])
     write_json(what.out / "animate.json", _record(what, checkpoint, generator, tracks))
-    return _remarks(what, checkpoint)
+    return [*_remarks(what, checkpoint), *([source] if isinstance(source, str) and source else [])]
 
 
 # -- what moves
+
+
+def _source(what: Animation) -> Source | str:
+    """The video to show beside, or why there is none (nothing to say where none was to be expected)."""
+    wanted = what.track is not None and "mp4" in what.kinds and "portrait" in what.views
+    if what.track is None or not wanted or what.interpolate or what.orbit or not what.track.is_file():
+        return ""
+    return open_source(what.track, what.source)
 
 
 def _given_track(what: Animation) -> Track | None:
@@ -172,7 +189,13 @@ def _identity(
 
 
 def _render(
-    what: Animation, generator: Generator, identity: Identity, track: Track, folder: Path, meter: Meter
+    what: Animation,
+    generator: Generator,
+    identity: Identity,
+    track: Track,
+    source: Source | str,
+    meter: Meter,
+    seed: int,
 ) -> dict[View, list[Pixels]]:
     """Render a track into its files and return the frames of the grid."""
     tiles: dict[View, list[Pixels]] = {view: [] for view in _views(what)}
@@ -180,7 +203,7 @@ def _render(
         return tiles
     config = _quality(what, generator)
     shown = set(np.linspace(0, len(track) - 1, min(len(track), GRID_COLUMNS)).round().astype(int).tolist())
-    files = _Files(what, folder, config)
+    files = _Files(what, _folder(what, seed), config, source)
     try:
         for frame in range(len(track)):
             start, one = time.monotonic(), track.rows([frame])
@@ -200,25 +223,31 @@ def _render(
 class _Files:
     """The videos of one seed, all growing together."""
 
-    def __init__(self, what: Animation, folder: Path, config: GeneratorConfig) -> None:
-        self._config = config
+    def __init__(self, what: Animation, folder: Path, config: GeneratorConfig, source: Source | str) -> None:
+        self._config, fps = config, what.fps or FPS
         sizes = {"portrait": config.image_size, "face": face_config(config).image_size}
         self._pictures: dict[View, list[Mp4 | Gif]] = {}
         self._depths: dict[View, list[Mp4 | Gif]] = {}
         for view in _views(what):
             side = sizes[view]
-            mp4 = [Mp4(folder / f"{view}.mp4", what.fps, side, side)] if "mp4" in what.kinds else []
-            gif = [Gif(folder / f"{view}.gif", what.fps)] if "gif" in what.kinds else []
-            depth = [Mp4(folder / f"{view}-depth.mp4", what.fps, side, side)] if "depth" in what.kinds else []
+            mp4 = [Mp4(folder / f"{view}.mp4", fps, side, side)] if "mp4" in what.kinds else []
+            gif = [Gif(folder / f"{view}.gif", fps)] if "gif" in what.kinds else []
+            depth = [Mp4(folder / f"{view}-depth.mp4", fps, side, side)] if "depth" in what.kinds else []
             self._pictures[view], self._depths[view] = [*mp4, *gif], [*depth]
+        self._beside: SideBySide | None = None
+        if isinstance(source, Source):
+            self._beside = SideBySide(folder / SIDE_BY_SIDE, source, config.image_size)
 
     def add(self, view: View, frames: Frames) -> None:
         for file in self._pictures[view]:
             file.add(pixels(frames.image_B3HW[0]))
         c = self._config
         near, far = (c.portrait_near, c.portrait_far) if view == "portrait" else (c.face_near, c.face_far)
+        depth = depth_pixels(frames.depth_BHW[0], frames.opacity_BHW[0], near, far)
         for file in self._depths[view]:
-            file.add(depth_pixels(frames.depth_BHW[0], frames.opacity_BHW[0], near, far))
+            file.add(depth)
+        if self._beside is not None and view == "portrait":
+            self._beside.add(pixels(frames.image_B3HW[0]), depth)
 
     def close(self) -> None:
         for file in self._all():
@@ -228,8 +257,9 @@ class _Files:
         for file in self._all():
             file.abandon()
 
-    def _all(self) -> list[Mp4 | Gif]:
-        return [file for files in (*self._pictures.values(), *self._depths.values()) for file in files]
+    def _all(self) -> list[Mp4 | Gif | SideBySide]:
+        beside = [] if self._beside is None else [self._beside]
+        return [*beside, *(file for files in (*self._pictures.values(), *self._depths.values()) for file in files)]
 
 
 def _mesh(what: Animation, generator: Generator, identity: Identity, folder: Path) -> None:

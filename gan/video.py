@@ -38,7 +38,7 @@ def depth_pixels(depth_HW: Float[Tensor, "h w"], opacity_HW: Float[Tensor, "h w"
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path with the same suffix, renamed to `path` when the block ends well."""
-    temporary = _temporary(path)
+    temporary = partial_path(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -49,7 +49,8 @@ def whole_file(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _temporary(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
+    """Where a file lies while it grows; makes its folder, raises Unwritable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -63,7 +64,7 @@ class Mp4:
     def __init__(self, path: Path, fps: float, height: int, width: int) -> None:
         self.path, self.frames = path, 0
         self._pad = ((0, height % 2), (0, width % 2), (0, 0))
-        self._partial = _temporary(path)
+        self._partial = partial_path(path)
         size = (width + width % 2, height + height % 2)
         self._writer = cv2.VideoWriter(str(self._partial), cv2.VideoWriter.fourcc(*CODEC), fps, size)
         if not self._writer.isOpened():

@@ -24,6 +24,7 @@ from dataprep.models.smpl import CHEST, HEAD, NECK
 from dataprep.schema import rows_from_table
 from dataprep.store import write_json
 from pipelines.body_accuracy import body_fits
+from pipelines.clip_accuracy import clip_accuracy
 from pipelines.summary import table
 from pipelines.truth import Truth, read_truth, truth_path
 
@@ -42,11 +43,18 @@ _METRICS = {
 }
 
 
-def report(out: Path, truth_folder: Path, json_path: Path | None, csv_path: Path | None, people: int) -> int:
+def report(
+    out: Path,
+    truth_folder: Path,
+    json_path: Path | None,
+    csv_path: Path | None,
+    people: int,
+    clip: Path | None = None,
+) -> int:
     """Print median and 90% of every metric; returns 1 when no accepted sample has truth.
 
     `json_path` gets the numbers, `csv_path` every error of every sample. `people` made-up ones serve the comparison of
-    body fits; none leaves it out.
+    body fits; none leaves it out. `clip`: folder of a video with truth, to be tracked.
     """
     errors: list[dict[str, Any]] = []
     expressions: list[tuple[np.ndarray, np.ndarray]] = []
@@ -64,6 +72,8 @@ def report(out: Path, truth_folder: Path, json_path: Path | None, csv_path: Path
     _print(numbers, frame)
     if people:
         numbers["body_fits"] = body_fits(out, truth_folder, people)
+    if clip:
+        numbers["clip"] = clip_accuracy(clip)
     if json_path:
         write_json(json_path, numbers)
     if csv_path:

@@ -124,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--png", type=Path, help="where to write the picture (default: OUT/report/show/<id>.png)")
     show.set_defaults(run=_show)
 
+    worker = verbs.add_parser("worker", help="let this machine work for a dask scheduler (docs/clusters.md)")
+    worker.add_argument("cluster", metavar="SCHEDULER", help="tcp://host:port or file:scheduler.json")
+    worker.add_argument("--workers", default="auto", help="processes: a number, or auto = one per core (default)")
+    worker.add_argument("--gpus", type=int, metavar="N", help="how many of them own a GPU (default: all GPUs here)")
+    worker.set_defaults(run=_worker)
+
     errors = verbs.add_parser("errors", help="every image that is not ok, with its reason and path")
     errors.add_argument("out", type=location, metavar="OUT", help=_OUT)
     _add_choice_arguments(errors, statuses="")
@@ -151,6 +157,8 @@ def _parser() -> argparse.ArgumentParser:
     accuracy = verbs.add_parser("accuracy", help="compare labels with ground truth")
     accuracy.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     accuracy.add_argument("--truth", type=Path, required=True, help="folder of truth files (docs/truth.md)")
+    accuracy.add_argument("--clip", type=Path, metavar="DIR", help="also track the clip there (samples/clip), against "
+                          "its truth")  # fmt: skip
     accuracy.add_argument("--json", type=Path, help="also write the numbers here")
     accuracy.add_argument("--csv", type=Path, help="also write every error of every sample here")
     accuracy.add_argument("--people", type=int, default=500, metavar="N", help="made-up people on which body fits are "
@@ -265,6 +273,13 @@ def _show(options: argparse.Namespace) -> int:
     return show(options.out, options.sample, options.png)
 
 
+def _worker(options: argparse.Namespace) -> int:
+    from pipelines.dask_workers import join
+    from pipelines.executors import worker_count
+
+    return join(options.cluster, worker_count(options.workers), options.gpus)
+
+
 def _errors(options: argparse.Namespace) -> int:
     from pipelines.errors import print_errors
 
@@ -298,7 +313,7 @@ def _assets(options: argparse.Namespace) -> int:
 def _accuracy(options: argparse.Namespace) -> int:
     from pipelines.accuracy import report
 
-    return report(options.out, options.truth, options.json, options.csv, options.people)
+    return report(options.out, options.truth, options.json, options.csv, options.people, options.clip)
 
 
 def _export_eft(options: argparse.Namespace) -> int:

@@ -18,6 +18,8 @@ what moves (no file: every seed draws its own from --labels):
   shhq-hs animate --checkpoint FILE --out DIR --keyframes KEYS --interpolate            expression.npy [N,64],
                                                             pose.npy [N,6,3] rad and camera.npy [N,2] rad in KEYS
   shhq-hs animate --checkpoint FILE --out DIR --track OUT/manifest.parquet              one row, one frame
+  shhq-hs animate --checkpoint FILE --out DIR --track TALK.parquet                      follows a video that shhq-hs
+                                                            track saw, beside it and with its sound
 A rerun writes the same bytes. docs/cameras.md says what the two cameras see and what the angles mean.
 """
 
@@ -71,6 +73,7 @@ def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", default="0", metavar="S[,S]", help="people, as numbers: 0,3 or 0-7 (default 0)")
     add("--labels", type=Path, metavar="OUT", help="data set whose label rows people and motions are drawn from")
     add("--track", type=Path, metavar="FILE", help="parquet with bfm_exp, joints_zyx, camera_pitch_yaw: a row a frame")
+    add("--source", type=Path, metavar="VIDEO", help="the track's video, for the film of both (default: where it was)")
     add("--keyframes", type=Path, metavar="DIR", help="folder with expression.npy, pose.npy, camera.npy")
     add("--frames", type=int, metavar="N", help="frames a person (default: the track's; 8 stills; 48 when moving)")
     add("--interpolate", action="store_true", help="take frames for key frames and go smoothly from one to the next")
@@ -79,7 +82,7 @@ def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--preview", action="store_true", help="half the image side, about a tenth of the work")
     add("--kinds", default="mp4,png", metavar="K[,K]", help="of mp4,gif,png,depth,mesh (default mp4,png)")
     add("--views", default="portrait,face", metavar="V[,V]", help="cameras: portrait,face (default both)")
-    add("--fps", type=float, default=25.0, help="frames a second of videos (default 25)")
+    add("--fps", type=float, help="frames a second of videos (default: the track's, else 25)")
     add("--body", metavar="FILE", help="body model of the weights (default: known by its hash; SMPL for the authors')")
     add("--nearest", type=Path, metavar="FILE", help="the authors' valid_smpl_knn_index.npy")
     add("--precision", default="float32", metavar="P", help="of super-resolution: float32 (default) or bfloat16")

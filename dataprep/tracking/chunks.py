@@ -113,7 +113,7 @@ def row_of(look: Look) -> dict[str, Any]:
 def look_of(row: dict[str, Any]) -> Look:
     """A row back to what it was, numbers as float32 leaves them."""
     sighting = None
-    if row["landmarks68_px"] is not None:
+    if row.get("landmarks68_px") is not None:
         names = ("landmarks68_px", "landmarks68_method", "mesh_agreement", "face_bbox_px", "face_score", "keypoints33")
         sighting = Sighting(*(_single(row[name]) for name in (*names, "keypoints33_world_m")))
     patch = row["face_patch"]

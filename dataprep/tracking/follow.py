@@ -7,6 +7,10 @@ costs. The person is the one whose face overlaps the last one; nobody else is ta
 
 from __future__ import annotations
 
+import contextlib
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +18,11 @@ from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
 from dataprep.models.landmarks68 import landmarks68_from_mesh
-from dataprep.models.mediapipe_graphs import FaceBox, PosePoints
+from dataprep.models.mediapipe_graphs import FaceBox, PosePoints, quiet_stderr
 from dataprep.models.mediapipe_models import (
     PersonDetector,
     _covers,
     _face_of,
-    _head_square_of_pose,
     _iou,
     _require_inside,
     _roll,
@@ -27,13 +30,14 @@ from dataprep.models.mediapipe_models import (
     _square_around,
 )
 
+COVERED = "face_covered"
 _SEARCH_SIDES = 4.0  # the square around the last face in which it is looked for
 _MIN_IOU = 0.15  # of two faces that are one person's in neighbouring frames
 _SAME_SIZE = (0.5, 2.0)
 _REACH_SIDES = 1.5  # how far, in face sides, a person may have come when seen again
 _ANYBODY_AFTER_S = 2.0  # from then on whoever is there is followed
 _BODY_REACH = (8.0, 5.0)  # in face sides: a standing person, head to waist
-_FACE_SCALES, _SHOULDER_WIDTHS = (1.7, 2.1), (1.5,)  # head crops, of those that `detect` reads
+_FACE_SCALES = (1.7, 2.1)  # head crops, of those that `detect` reads: more of them are no better, once smoothed
 _MESH_TOLERANCE = 0.06
 _MIN_AGREEMENT = 0.25
 
@@ -58,6 +62,10 @@ class Sighting:
 class Follower(PersonDetector):
     """Keeps graphs, but no memory of frames: what came before is an argument, so that a run can go on anywhere."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._beside = ThreadPoolExecutor(1, "body")  # body and face graphs run at the same time, on two cores
+
     def follow(
         self,
         rgb: UInt8[np.ndarray, "h w 3"],
@@ -67,15 +75,19 @@ class Follower(PersonDetector):
     ) -> Sighting:
         """Find the person seen `away_s` seconds ago as `last`, or anybody when there is none.
 
-        Raises Rejected: no_person, no_face, face_out_of_frame.
+        Raises Rejected: no_person, no_face, face_covered (the body is where it was), face_out_of_frame.
         """
         face = self._face(rgb, last, away_s, annotated)
         if face is None:
-            raise Rejected("no_face" if last else "no_person", "nobody to follow was found")
-        pose = self._body(rgb, face, last)
+            raise self._missing(rgb, last)
+        with _quietly():
+            body = self._beside.submit(self._body, rgb, face, last)
+            try:
+                landmarks, agreement = (annotated, 1.0) if annotated is not None else self._landmarks(rgb, face)
+            finally:
+                pose = body.result()
         if annotated is not None:
             return _sighting(annotated, "pts", 1.0, face, pose)
-        landmarks, agreement = self._landmarks(rgb, face, pose)
         _require_inside(landmarks, rgb.shape[1], rgb.shape[0])
         return _sighting(landmarks, "mesh", agreement, face, pose)
 
@@ -110,6 +122,16 @@ class Follower(PersonDetector):
         ]
         return min(likely, key=lambda one: float(np.linalg.norm(one.centre_px - centre)), default=None)
 
+    def _missing(self, rgb: np.ndarray, last: Sighting | None) -> Rejected:
+        """Why there is no face to follow."""
+        if last is None:
+            return Rejected("no_person", "nobody to follow was found")
+        if last.keypoints33 is not None:
+            pose = self._pose_in(rgb, _square_around(last.keypoints33[:, :2], 1.3))
+            if pose is not None and _moved_px(pose.points, last.keypoints33) < last.face_side_px:
+                return Rejected(COVERED, "the body is there, its face is covered or turned away")
+        return Rejected("no_face", "nobody to follow was found")
+
     def _body(self, rgb: np.ndarray, face: FaceBox, last: Sighting | None) -> PosePoints | None:
         """The pose whose head is this face: first where the body was, then in the picture, then below the face."""
         height, width = rgb.shape[:2]
@@ -129,16 +151,14 @@ class Follower(PersonDetector):
                 return pose
         return None
 
-    def _landmarks(self, rgb: np.ndarray, face: FaceBox, pose: PosePoints | None) -> tuple[np.ndarray, float]:
+    def _landmarks(self, rgb: np.ndarray, face: FaceBox) -> tuple[np.ndarray, float]:
         """The mean of the readings that agree, over head crops and their mirror images, and the part that agreed."""
         roll = _roll(face.points_px[0], face.points_px[1])
         squares = [_Square(face.centre_px, scale * face.side_px, roll) for scale in _FACE_SCALES]
-        if pose is not None:
-            squares += [_head_square_of_pose(pose, widths) for widths in _SHOULDER_WIDTHS]
         meshes = [mesh for square in squares if (mesh := self._mesh_in(rgb, square)) is not None]
         meshes = [mesh for mesh in meshes if _covers(mesh, face)]
         if not meshes:
-            raise Rejected("no_face", "the face mesh finds no face")
+            raise Rejected(COVERED, "the face mesh finds no face where the detector does")
         mirrored = [points for square in squares if (points := self._mirrored_landmarks(rgb, square)) is not None]
         readings = np.stack([landmarks68_from_mesh(mesh) for mesh in meshes] + mirrored)
         size = float(np.mean(np.ptp(readings, axis=1)))
@@ -146,8 +166,20 @@ class Follower(PersonDetector):
         agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
         agreement = float(agreeing.sum() / (2 * len(squares)))
         if agreement < _MIN_AGREEMENT:
-            raise Rejected("no_face", "the readings of the face contradict each other")
+            raise Rejected(COVERED, "the readings of the face contradict each other")
         return readings[agreeing].mean(axis=0), agreement
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Around graphs of two threads: each silences the process's stderr and restores what it found, in any order."""
+    with quiet_stderr(), warnings.catch_warnings():
+        yield
+
+
+def _moved_px(points: np.ndarray, before: np.ndarray) -> float:
+    """How far the shoulders are from where they were."""
+    return float(np.linalg.norm(points[11:13, :2] - before[11:13, :2], axis=1).mean())
 
 
 def _largest(faces: list[FaceBox]) -> FaceBox | None:

@@ -17,7 +17,7 @@ from dataprep.fits.contour import contour_of
 from dataprep.fits.face3dmm import FaceFit, FaceFitter, Faces
 from dataprep.models.bfm import EXP, ID, FaceModel
 
-IDENTITY_FRAMES = 64  # at most, evenly spread
+IDENTITY_FRAMES = 32  # at most, evenly spread
 _WORTH_FRAMES = 4.0  # the detector errs alike on all frames of a person: together they are worth this many faces
 _ROUNDS = 6
 _POSE = 6  # unknowns before the identity: rotation, translation

@@ -22,7 +22,7 @@ from dataprep.models.bfm import ID
 from dataprep.models.mediapipe_graphs import MODEL_SHA256
 from dataprep.tracking.chunks import CHUNK_FRAMES, Chunks, Look, look_of, row_of
 from dataprep.tracking.fit import BodyFitRow, FaceFitRow, Fitter
-from dataprep.tracking.follow import Follower, Sighting
+from dataprep.tracking.follow import COVERED, Follower, Sighting
 from dataprep.tracking.lines import Lines, Smoothing, lines_of
 from dataprep.tracking.looks import AROUND, covered, cuts, difference, face_patch, is_cut, thumb
 from dataprep.tracking.video import Video
@@ -157,7 +157,8 @@ def _why_nobody(looks: list[Look]) -> str:
 def _occluded(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
     blank = np.zeros_like(next(look.face_patch for look in looks if look.face_patch is not None))
     patches = np.stack([blank if look.face_patch is None else look.face_patch for look in looks])
-    return covered(patches, np.array([look.face_patch is not None for look in looks]), shot)
+    unlike = covered(patches, np.array([look.face_patch is not None for look in looks]), shot)
+    return unlike | np.array([look.lost == COVERED for look in looks])
 
 
 # -- fitting

@@ -44,6 +44,11 @@ class Video:
     frames: int
     annotations: Path | None = None
 
+    @property
+    def given(self) -> Path:
+        """What a user names: the file, or the folder of 300-VW."""
+        return self.path if self.annotations is None else self.annotations.parent
+
     def sha256(self) -> str:
         """Of the file and the annotations beside it."""
         digest = file_sha256(self.path)

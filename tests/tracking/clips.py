@@ -1,0 +1,50 @@
+"""Videos made from the sample clip: what is wrong with them is put there by hand, so it is known where."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from dataprep.tracking.video import open_video
+
+CLIP = Path(__file__).parents[2] / "samples/clip"
+FPS = 25
+DROPOUT, OCCLUSION, CUT, FAULTY_FRAMES = range(8, 12), range(19, 25), 32, 42
+
+
+def write_video(path: Path, pictures: Sequence[np.ndarray], rate: int = FPS) -> Path:
+    """Pictures as H.264; no sound."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=rate, options={"crf": "16", "threads": "1"})
+        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+        for picture in pictures:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        file.mux(stream.encode(None))
+    return path
+
+
+def clip_pictures(first: int, end: int) -> list[np.ndarray]:
+    pictures = []
+    for frame in open_video(CLIP / "talking.mp4").read(first):
+        if frame.number >= end:
+            break
+        pictures.append(frame.rgb)
+    return pictures
+
+
+def faulty_pictures() -> list[np.ndarray]:
+    """The clip with black frames, a box before the mouth and nose, and a cut to another view of it."""
+    pictures = clip_pictures(0, FAULTY_FRAMES)
+    for i in DROPOUT:
+        pictures[i] = np.zeros_like(pictures[i])
+    for i in OCCLUSION:
+        covered = pictures[i].copy()
+        top = 175 - 8 * (i - OCCLUSION[0])  # it rises from the chin over mouth and nose to the brows
+        cv2.rectangle(covered, (200, top), (340, 260), (70, 100, 60), -1)
+        pictures[i] = covered
+    for i in range(CUT, FAULTY_FRAMES):
+        close = cv2.resize(pictures[i][:400, 60:460, :], (512, 512), interpolation=cv2.INTER_LINEAR)[:, ::-1]
+        pictures[i] = cv2.convertScaleAbs(close, alpha=0.8, beta=25)
+    return pictures

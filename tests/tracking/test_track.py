@@ -1,0 +1,126 @@
+"""`shhq-hs track` from video to file: a clip with faults, a stop in the middle, nobody there, the sample's truth."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from dataprep.tracking import chunks, track
+from gan.tracks import read_keyframes, read_track
+from pipelines.cli import main
+from pipelines.clip_accuracy import clip_accuracy, compare
+from pipelines.progress import Progress
+from tests.tracking.clips import CLIP, CUT, DROPOUT, FAULTY_FRAMES, OCCLUSION, faulty_pictures, write_video
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    """A clip with faults, tracked; and where it lies."""
+    folder = tmp_path_factory.mktemp("faulty")
+    video = write_video(folder / "faulty.mp4", faulty_pictures())
+    assert main(["track", str(video), "-o", str(folder / "track.parquet"), "--npy", str(folder / "keys")]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def table(faulty):
+    return pq.read_table(faulty / "track.parquet")
+
+
+def flagged(table, flag):
+    return np.flatnonzero(table[f"flag_{flag}"].to_pylist()).tolist()
+
+
+def test_dropout_occlusion_and_cut_are_flagged(table):
+    assert table["frame"].to_pylist() == list(range(FAULTY_FRAMES))
+    lost, occluded = set(flagged(table, "lost")), set(flagged(table, "occluded"))
+    assert set(DROPOUT) <= lost
+    assert lost | occluded == {*DROPOUT, *OCCLUSION}
+    assert occluded == set(OCCLUSION)
+    assert flagged(table, "cut") == [CUT]
+    assert flagged(table, "interpolated") == [*DROPOUT, *OCCLUSION]
+    assert flagged(table, "held") == []
+    assert table["shot"].to_pylist() == [0] * CUT + [1] * (FAULTY_FRAMES - CUT)
+
+
+def test_every_frame_has_labels_and_raw_ones_only_where_measured(table):
+    for column in ("bfm_exp", "joints_zyx", "camera_pitch_yaw"):
+        smooth, raw = table[column].to_pylist(), table[f"{column}_raw"].to_pylist()
+        assert np.isfinite(np.array(smooth, np.float64)).all()
+        assert [i for i, value in enumerate(raw) if value is None and i in DROPOUT] == list(DROPOUT)
+        assert raw[0] is not None
+    assert len({tuple(row) for row in table["bfm_id"].to_pylist()}) == 1
+
+
+def test_bridged_frames_follow_the_truth(table):
+    truth = pq.read_table(CLIP / "talking.parquet")
+    names = {"joints_zyx", "camera_pitch_yaw", "bfm_exp", "head_from_3dmm"}
+    bridged = table.filter(table["flag_interpolated"])
+    for name in names:
+        bridged = bridged.set_column(bridged.column_names.index(f"{name}_raw"), f"{name}_raw", bridged[name])
+    errors = compare(bridged, truth)
+    assert errors["frames"] == len(DROPOUT) + len(OCCLUSION)
+    assert errors["smoothed"]["head_3dmm"]["median_deg"] < 6
+
+
+def test_the_exported_key_frames_are_the_track(faulty):
+    keys, frames = read_keyframes(faulty / "keys"), read_track(faulty / "track.parquet")
+    assert keys.pose_N63.shape == (FAULTY_FRAMES, 6, 3)
+    for name in ("expression_N64", "pose_N63", "camera_N2"):
+        np.testing.assert_array_equal(getattr(keys, name), getattr(frames, name))
+    assert frames.bases is not None
+    assert not (faulty / "track.parquet.parts").exists()
+
+
+def test_a_run_that_was_stopped_goes_on_and_writes_the_same_bytes(faulty, tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK_FRAMES", 16)
+    monkeypatch.setattr(track, "CHUNK_FRAMES", 16)
+    command = ["track", str(faulty / "faulty.mp4"), "-o", str(faulty / "again.parquet")]
+    advance, looked = Progress.advance, []
+
+    def stop_at_30(self, stage, rows, seconds):
+        advance(self, stage, rows, seconds)
+        looked.extend([stage] * rows)
+        if looked.count("look") == 30:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "advance", stop_at_30)
+        assert main(command) == 130
+    assert len(list((faulty / "again.parquet.parts").glob("chunk-*.parquet"))) == 1
+    assert main(command) == 0
+    assert (faulty / "again.parquet").read_bytes() == (faulty / "track.parquet").read_bytes()
+
+
+def test_a_video_without_a_person_says_so(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    pictures = [random.integers(90, 120, (240, 320, 3)).astype(np.uint8) for _ in range(3)]
+    video = write_video(tmp_path / "wall.mp4", pictures)
+    assert main(["track", str(video), "-o", str(tmp_path / "o.parquet")]) == 1
+    assert "no person was found in any of the 3 frames" in capsys.readouterr().out
+    assert not (tmp_path / "o.parquet").exists()
+
+
+def test_truth_compared_with_itself_has_no_error():
+    truth = pq.read_table(CLIP / "talking.parquet")
+    twice = truth
+    for name in ("joints_zyx", "camera_pitch_yaw", "bfm_exp", "head_from_3dmm"):
+        twice = twice.append_column(f"{name}_raw", truth[name])
+    errors = compare(twice, truth)
+    for kind in ("raw", "smoothed"):
+        assert errors[kind]["head_shown"]["median_deg"] < 1e-3
+        assert errors[kind]["head_3dmm"]["jitter_of_truth"] == pytest.approx(1)
+        assert errors[kind]["expression"]["pearson"] == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_the_sample_clip_within_the_promised_errors(capsys):
+    numbers = clip_accuracy(CLIP)
+    smoothed = numbers["smoothed"]
+    assert numbers["frames"] == numbers["of"] == 125
+    assert smoothed["head_3dmm"]["median_deg"] < 4
+    for head in ("head_3dmm", "head_shown"):
+        assert smoothed[head]["jitter_of_truth"] < 1.5 < numbers["raw"][head]["jitter_of_truth"]
+    assert smoothed["expression"]["pearson_strongest10"] > 0.6
+    assert smoothed["expression"]["pearson_over_time"] > 0.5
+    assert numbers["speed"]["processor_ms"] < 2 * 1000 / 6  # two cores, six frames a second
+    assert "head, face model, smoothed" in capsys.readouterr().out

@@ -1,0 +1,93 @@
+"""Videos in: frames in order, 300-VW's folders, and files that are none."""
+
+import numpy as np
+import pytest
+
+from dataprep.errors import ConfigError
+from dataprep.tracking.looks import cuts, thumb
+from dataprep.tracking.video import open_video, read_pts
+from pipelines.cli import main
+from tests.tracking.clips import CLIP, clip_pictures, write_video
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("short") / "vid.avi", clip_pictures(0, 5))
+
+
+def write_pts(path, points):
+    path.parent.mkdir(exist_ok=True)
+    lines = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
+    path.write_text(f"version: 1\nn_points: 68\n{{\n{lines}\n}}\n")
+
+
+def test_frames_have_times_and_reading_goes_on_anywhere(short):
+    video = open_video(CLIP / "talking.mp4")
+    assert (video.width, video.height, video.fps, video.frames) == (512, 512, 25.0, 125)
+    all_frames = list(open_video(short).read())
+    assert [frame.number for frame in all_frames] == [0, 1, 2, 3, 4]
+    np.testing.assert_allclose([frame.time_s for frame in all_frames], np.arange(5) / 25, atol=1e-3)
+    tail = list(open_video(short).read(3))
+    assert [(f.number, f.time_s) for f in tail] == [(f.number, f.time_s) for f in all_frames[3:]]
+    np.testing.assert_array_equal(tail[0].rgb, all_frames[3].rgb)
+
+
+def test_a_folder_of_300vw(short, tmp_path):
+    folder = tmp_path / "300VW" / "001"
+    (folder / "annot").mkdir(parents=True)
+    (folder / "vid.avi").write_bytes(short.read_bytes())
+    points = np.random.default_rng(0).uniform(100, 300, (68, 2)).round(3)
+    write_pts(folder / "annot" / "000002.pts", points)
+    video = open_video(folder)
+    frames = list(video.read())
+    assert [frame.landmarks68_px is not None for frame in frames] == [False, True, False, False, False]
+    np.testing.assert_allclose(frames[1].landmarks68_px, points - 0.5)
+    before = video.sha256()
+    write_pts(folder / "annot" / "000003.pts", points)
+    assert video.sha256() != before
+    with pytest.raises(ConfigError, match=r"1 such folders, give one of them: .*001"):
+        open_video(tmp_path / "300VW")
+
+
+def test_pts_files_that_are_none(tmp_path):
+    write_pts(tmp_path / "a.pts", np.zeros((5, 2)))
+    with pytest.raises(ConfigError, match="holds 5 points, expected 68"):
+        read_pts(tmp_path / "a.pts")
+    (tmp_path / "b.pts").write_text("nothing")
+    with pytest.raises(ConfigError, match=r"not a \.pts file"):
+        read_pts(tmp_path / "b.pts")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"", "not a video that OpenCV can read"), (b"nonsense" * 99, "not a video that")],
+)
+def test_what_cannot_be_read_is_named(content, message, tmp_path, capsys):
+    path = tmp_path / "x.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["track", str(path), "-o", str(tmp_path / "o.parquet")]) == 2
+    assert message in capsys.readouterr().err
+    assert {p.name for p in tmp_path.iterdir()} <= {"x.mp4"}
+
+
+def test_a_video_cut_off_before_its_first_frame(tmp_path, capsys):
+    data = (CLIP / "talking.mp4").read_bytes()
+    (tmp_path / "x.mp4").write_bytes(data[: len(data) // 30])
+    assert main(["track", str(tmp_path / "x.mp4"), "-o", str(tmp_path / "o.parquet")]) == 2
+    assert "no frame could be decoded" in capsys.readouterr().err
+
+
+def test_cuts_are_told_from_dropouts_and_movement():
+    pictures = clip_pictures(0, 40)
+    thumbs = np.stack([thumb(picture) for picture in pictures])
+    seen = np.ones(40, bool)
+    assert not cuts(thumbs, seen, 10).any()
+    blank = thumbs.copy()
+    blank[10:14] = 0
+    seen[10:14] = False
+    assert not cuts(blank, seen, 10).any()
+    assert np.flatnonzero(cuts(blank, seen, 2)).tolist() == [10, 14]  # too long for a dropout
+    other = thumbs.copy()
+    other[20:] = 255 - other[20:]
+    assert np.flatnonzero(cuts(other, np.ones(40, bool), 10)).tolist() == [20]
