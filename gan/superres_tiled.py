@@ -76,11 +76,11 @@ class TiledSuperResolution:
     def _dense(self, block: DenseBlock, x: Tensor, out: Tensor) -> None:
         """Coefficients of the growing stack stay: every channel is transformed once for all who read it."""
         tiling, channels = self.tilings[0], x.shape[2]
-        tiling.transform(x, self.stack[:, :channels])
+        tiling.transform(x, self.stack)
         for conv, growth in zip((block.conv1, block.conv2, block.conv3, block.conv4), self.growths, strict=True):
             bias = cast(Tensor, conv.bias)
             tiling.convolve(self.stack[:, :channels], self.kernels[conv], bias, growth, SLOPE)
-            tiling.transform(growth, self.stack[:, channels : channels + growth.shape[2]])
+            tiling.transform(growth, self.stack, channels)
             channels += growth.shape[2]
         bias = cast(Tensor, block.conv5.bias)
         tiling.convolve(self.stack, self.kernels[block.conv5], bias, out, onto=(x, RESIDUAL))
@@ -111,7 +111,7 @@ class TiledSuperResolution:
 
     def _coefficients(self, tiling: Tiling, strip: Tiling, x: Tensor, kernel: Tensor, row: int) -> Tensor:
         coefficients_36CT = x.new_empty(36, x.shape[2], strip.tiles, dtype=kernel.dtype)
-        tiling.transform(x, coefficients_36CT, row)
+        tiling.transform(x, coefficients_36CT, row=row)
         return coefficients_36CT
 
     def _strip(self, tiling: Tiling, conv: nn.Module) -> Tiling:

@@ -12,13 +12,11 @@ runs over long contiguous stretches, and the zero padding of the convolution is 
 Suffixes: I J rows and columns within a tile, C O channels, T tiles (with those between rows), L T and the margins.
 """
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels import pixels_of_products, shuffle_pixels
+from gan.winograd_kernels import coefficients_of_pixels, pixels_of_products, shuffle_pixels
 
 TILE = 4
 # The points of interpolation are 0, 1, -1, 2, -2 and infinity.
@@ -26,7 +24,6 @@ KERNEL_MATRIX = (
     *((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6)),
     *((1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1)),
 )
-CHANNELS_AT_ONCE = 16  # transformed together, so that what is in between stays in the cache
 
 
 def transform_kernel(weight_OC33: Float[Tensor, "o c 3 3"]) -> Float[Tensor, "36 o c"]:
@@ -73,21 +70,15 @@ class Tiling:
         places = self._start, self.pitch, out_IJCL.numpy(), start, larger.pitch, self.rows, self.columns
         shuffle_pixels(tiled_IJCL.numpy(), *places)
 
-    def transform(self, tiled_IJCL: Float[Tensor, "4 4 c l"], out_36CT: Float[Tensor, "36 c t"], row: int = 0) -> None:
+    def transform(
+        self,
+        tiled_IJCL: Float[Tensor, "4 4 c l"],
+        out_36CT: Float[Tensor, "36 c_all t"],
+        first_channel: int = 0,
+        row: int = 0,
+    ) -> None:
         """Write the coefficients B^T d B of every tile d of the strip with its surroundings of one pixel."""
-        tiles, first = out_36CT.shape[2], row * self.pitch
-        half_in = self._like.new_empty(6, TILE, CHANNELS_AT_ONCE, tiles + 2)
-        scratch = self._like.new_empty(2, 6, CHANNELS_AT_ONCE, tiles + 2)
-        out_IJCT = out_36CT.unflatten(0, (6, 6))
-        pieces = tiled_IJCL.split(CHANNELS_AT_ONCE, 2), out_IJCT.split(CHANNELS_AT_ONCE, 2)
-        for image, out in zip(*pieces, strict=True):
-            channels = image.shape[2]
-            half, sums = half_in[:, :, :channels], scratch[:, :, :channels]
-            starts = (first + self.pitch * i for i in range(3))
-            above, here, below = (image[:, :, :, start : start + tiles + 2] for start in starts)
-            _to_coefficients((above[3], *here, below[0]), half.unbind(0), sums[:, :TILE])
-            left, middle, right = (half[..., i : i + tiles].unbind(1) for i in range(3))
-            _to_coefficients((left[3], *middle, right[0]), out.unbind(1), sums[..., :tiles])
+        coefficients_of_pixels(tiled_IJCL, out_36CT, first_channel, row * self.pitch, self.pitch)
 
     def convolve(
         self,
@@ -111,20 +102,3 @@ class Tiling:
     def _grid(self, tiled_IJCL: Tensor) -> Tensor:
         """Return a view of the tiles by row and column; the last column lies between the rows."""
         return tiled_IJCL[..., self._start : self._start + self.tiles].unflatten(-1, (self.rows, self.pitch))
-
-
-def _to_coefficients(d: Sequence[Tensor], out: Sequence[Tensor], scratch: Tensor) -> None:
-    """Apply B^T along one axis: six neighbouring samples to six coefficients."""
-    even, odd = scratch
-    torch.sub(d[4], d[2], alpha=4, out=even)
-    torch.sub(d[3], d[1], alpha=4, out=odd)
-    torch.add(even, odd, out=out[1])
-    torch.sub(even, odd, out=out[2])
-    torch.sub(d[4], d[2], out=even)
-    torch.sub(d[3], d[1], out=odd)
-    torch.add(even, odd, alpha=2, out=out[3])
-    torch.sub(even, odd, alpha=2, out=out[4])
-    torch.sub(d[0], d[2], out=out[0])
-    torch.add(even, out[0], alpha=4, out=out[0])
-    torch.sub(d[5], d[3], out=out[5])
-    torch.sub(out[5], odd, alpha=4, out=out[5])

@@ -24,7 +24,7 @@ def test_a_tiled_convolution_is_the_direct_one(height, width, channels, out, dty
         tiled, ours = tiling.tile(image), tiling.blank(out)
         for row in range(tiling.rows):  # strips of one row of tiles
             room = image.new_empty(36, channels, tiling.pitch)
-            tiling.transform(tiled, room, row)
+            tiling.transform(tiled, room, row=row)
             tiling.convolve(room, kernel, conv.bias, ours, row=row)
         torch.testing.assert_close(tiling.untile(ours), expected, atol=tolerance, rtol=tolerance)
 
