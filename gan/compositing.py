@@ -14,7 +14,7 @@ from gan.config import MAP_CENTRE_Y, GeneratorConfig
 
 MISS_DISTANCE = 10.0
 VALID_ABOVE = 0.99
-BAND_ROWS = 128  # rows composited at a time: 24 layers of RGBA at 512 x 512 would be 100 MB an array
+BAND_PIXELS = 1 << 13  # composited at a time on a CPU: 24 layers of RGBA stay in the cache
 
 
 class Picture(NamedTuple):
@@ -35,17 +35,28 @@ def render_hits(
 ) -> Picture:
     """Interpolate hits to `size` pixels, look their colours up in the maps and composite."""
     layers_L4HW = torch.cat([hits_L3HW, valid_L1HW], 1)
-    if size != layers_L4HW.shape[-1]:
-        layers_L4HW = F.interpolate(layers_L4HW, size=(size, size), mode="bilinear", align_corners=True)
+    rows = max(1, BAND_PIXELS // size) if maps_L4HW.device.type == "cpu" else size
     bands = [
         composite(
             sample_maps(maps_L4HW, band[:, :2], config.map_half_side),
             _distance(band[:, :3], origin_3),
             band[:, 3] > VALID_ABOVE,
         )
-        for band in layers_L4HW.split(BAND_ROWS, 2)
+        for band in (_enlarged(layers_L4HW, size, slice(row, min(row + rows, size))) for row in range(0, size, rows))
     ]
     return Picture(*(torch.cat(parts, -2) for parts in zip(*bands, strict=True)))
+
+
+def _enlarged(layers_LCHW: Tensor, size: int, rows: slice) -> Float[Tensor, "l c h2 w2"]:
+    """Return some rows of the layers interpolated to `size` pixels a side, end points aligned."""
+    height = layers_LCHW.shape[2]
+    if size == height:
+        return layers_LCHW[:, :, rows]
+    position = torch.arange(rows.start, rows.stop, device=layers_LCHW.device) * ((height - 1) / (size - 1))
+    above = position.long().clamp(max=height - 2)
+    fraction = (position - above).to(layers_LCHW.dtype)[:, None]
+    band = torch.lerp(layers_LCHW[:, :, above], layers_LCHW[:, :, above + 1], fraction)
+    return F.interpolate(band, size=(len(above), size), mode="bilinear", align_corners=True)
 
 
 def _distance(points_L3HW: Tensor, origin_3: Tensor) -> Float[Tensor, "l h w"]:
