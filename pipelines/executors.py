@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -67,13 +68,15 @@ class Executor(ABC):
 
 
 def prepare_process() -> None:
-    """One torch and one OpenCV thread in this process. Call before the first stage runs."""
-    if all(os.environ.get(name) == value for name, value in WORKER_ENVIRONMENT.items()):
-        return  # a worker is born so, and need not import torch to be told
-    import cv2
-    import torch
+    """One torch and one OpenCV thread in this process. Call before the first stage runs.
 
-    torch.set_num_threads(1)
+    A torch that is not imported yet reads its environment then: who never needs it need not import it to be told.
+    """
+    import cv2
+
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)
     cv2.setNumThreads(1)
 
 
@@ -96,7 +99,6 @@ class SerialExecutor(Executor):
 
     def __init__(self) -> None:
         self._queue: list[tuple[Callable[[Any], Any], Any]] = []
-        prepare_process()
 
     @property
     def pending(self) -> int:
@@ -106,6 +108,7 @@ class SerialExecutor(Executor):
         self._queue.append((function, task))
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
+        prepare_process()
         function, task = self._queue.pop(0)
         yield task, function(task)
 
@@ -113,11 +116,42 @@ class SerialExecutor(Executor):
         self._queue.clear()
 
 
+class LocalExecutor(Executor):
+    """`workers` processes of this machine, started with the first task: nothing to do costs no process and no dask."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers, self.capacity = workers, max(8, 3 * workers)
+        self._started: Executor | None = None
+
+    @property
+    def pending(self) -> int:
+        return self._started.pending if self._started else 0
+
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+        self._cluster().submit(function, task, key, resources)
+
+    def completed(self) -> Iterator[tuple[Any, Any]]:
+        return self._cluster().completed()
+
+    def close(self) -> None:
+        if self._started:
+            self._started.close()
+
+    def _cluster(self) -> Executor:
+        if self._started is None:
+            from pipelines.dask_executor import DaskExecutor
+
+            self._started = DaskExecutor("local", self.workers)
+        return self._started
+
+
 def make_executor(cluster: str, workers: str) -> Executor:
     """`cluster`: local, serial, tcp://host:port or file:PATH (a scheduler file). `workers`: a number or "auto"."""
     if cluster == "serial":
         return SerialExecutor()
-    if cluster != "local" and not cluster.startswith(("tcp://", "tls://", "ucx://", "file:")):
+    if cluster == "local":
+        return LocalExecutor(worker_count(workers))
+    if not cluster.startswith(("tcp://", "tls://", "ucx://", "file:")):
         raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tcp://host:port or file:scheduler.json")
     from pipelines.dask_executor import DaskExecutor
 

@@ -24,7 +24,7 @@ from dataprep.store import Store, write_json
 from pipelines import config
 from pipelines.dag import describe
 from pipelines.index import refresh
-from pipelines.plan import parts_of
+from pipelines.plan import make_plan
 from tests.label_rows import consistent_labels
 
 FACE_PX = np.array([224.0, 120.0])  # the astronaut's face, and the square around head and shoulders
@@ -53,19 +53,23 @@ def make_photos(folder: Path, count: int, broken: int = 0) -> None:
 
 
 def make_dataset(photos: Path, out: Path, ends: dict[str, End], small: bool = False) -> DatasetView:
-    """Commit every part of every map stage and build all aggregates but `report`; `small` pictures for many rows."""
+    """Commit every part of every map stage as a run leaves them, and build all aggregates but `report`.
+
+    `small` pictures for many rows.
+    """
     dag = config.build()
     index = refresh(photos, out)
     write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
-    store, parts, pictures = Store(out), parts_of(index), _Pictures(small)
+    store, pictures = Store(out), _Pictures(small)
+    plan = make_plan(store, dag, index)
     for stage in dag.stages:
         if stage.name == "face":  # `show` asks it which model the fit was made with
             write_json(store.folder(dag.refs[stage.name]) / "stage.json", {"stage": describe(stage), "upstream": {}})
-        for part, sources in parts.items():
+        for part, sources in plan.parts.items():
             ids = [source.sample_id for source in sources]
             results = [_result(stage, source, part, ends.get(source.path), pictures) for source in sources]
-            store.write_part(dag.refs[stage.name], part, stage, ids, results, "key")
-    view = DatasetView(store, {stage.name: stage for stage in dag.stages}, dag.refs, tuple(parts))
+            store.write_part(dag.refs[stage.name], part, stage, ids, results, plan.keys[stage.name][part])
+    view = DatasetView(store, {stage.name: stage for stage in dag.stages}, dag.refs, tuple(plan.parts))
     for aggregate in dag.aggregates:
         if aggregate.name != "report":
             aggregate.build(view, out)

@@ -1,5 +1,6 @@
 """The page `report/index.html`: what came of the photographs, why, and how good the labels are.
 
+write.py        everything below report/, in order: the work of the report stage
 census.py       the manifest as columns, a few thousand rows at a time
 numbers.py      every number of the data; also written as report.json
   checks.py       labels of one row that must agree, compared

@@ -6,33 +6,12 @@ Apart from that the same photographs give the same bytes on any number of worker
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-import pyarrow as pa
-
-from dataprep.errors import AssetError, ConfigError
-from dataprep.images import encode_png
 from dataprep.limits import require
-from dataprep.models.body_files import open_body
-from dataprep.models.face_files import open_face
-from dataprep.report.census import MANIFEST, Census
-from dataprep.report.numbers import Limits, as_json, count
-from dataprep.report.outlines import Outliner
-from dataprep.report.page import gallery_ids, make_sheets, render, render_timing, shown_ids
-from dataprep.report.pictures import Pictures
-from dataprep.report.sheets import portrait_sheet, rejected_sheet
-from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
-from dataprep.report.timing import timings
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.storage import Location, location
-from dataprep.store import atomic_file, write_json
-
-_CELL_PX, _SHEET = 160, 96  # of the contact sheets
-_PHOTO_PX = 400
+from dataprep.storage import Location
 
 
 @dataclass(frozen=True)
@@ -62,64 +41,6 @@ class Report(Aggregate):
         require("report.near_duplicate_bits", self.near_duplicate_bits, 0, 256)
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        with _small_arrow_pool():
-            return self._build(view, root)
+        from dataprep.report.write import write_report
 
-    def _build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        limits = Limits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
-        census = Census(root)
-        numbers = count(census, view.stages, limits, self.near_duplicate_bits, self._earlier())
-        times = timings(root, list(view.stages))
-        shelf = Shelf(Pictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
-        content = as_json(numbers)
-        sheets = make_sheets(shelf, census, numbers)
-
-        folder = root / "report"
-        accepted, rejected = gallery_ids(census, numbers)
-        rows, pictures = shelf.rows, shelf.pictures
-        portraits = (pictures.emitted("matte", "portrait.png", rows[i], _CELL_PX) for i in accepted[:_SHEET])
-        photographs = [(pictures.photograph(rows[i], _PHOTO_PX), rows[i]) for i in rejected[:_SHEET]]
-        _write(folder / "accepted.png", [encode_png(portrait_sheet([picture.rgb for picture in portraits if picture]))])
-        _write(folder / "rejected.png", [encode_png(rejected_sheet(photographs))])
-        write_json(folder / "report.json", content)
-        write_json(folder / "timing.json", [dataclasses.asdict(time) for time in times])
-        _write(folder / "timing.html", [render_timing(times).encode()])
-        page = render(numbers, content, sheets, shelf)
-        _write(folder / "index.html", (piece.encode("utf-8", "replace") for piece in page))
-        return {"rows": numbers.inputs}
-
-    def _earlier(self) -> Location | None:
-        if not self.earlier:
-            return None
-        path = location(self.earlier)
-        if not (path / MANIFEST).is_file() and not path.is_file():
-            raise ConfigError(f"report.earlier {self.earlier!r}: no manifest.parquet there; give a data set's folder")
-        return path
-
-
-def _outliner(view: DatasetView) -> Outliner:
-    """The models behind the labels; without their files the page has no outlines."""
-    models: list[object] = []
-    for stage, opened in (("face", open_face), ("body", open_body)):
-        try:
-            models.append(opened(getattr(view.stages[stage], "model", "")))
-        except (AssetError, KeyError):
-            models.append(None)
-    return Outliner(*models)  # type: ignore[arg-type]
-
-
-@contextmanager
-def _small_arrow_pool() -> Iterator[None]:
-    """Arrow's own allocator keeps what was freed; reading columns one after the other, that adds up."""
-    usual = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(usual)
-
-
-def _write(path: Location, pieces: Iterable[bytes]) -> None:
-    with atomic_file(path) as file:
-        for piece in pieces:
-            file.write(piece)
+        return write_report(self, view, root)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import versions
 from pipelines.config import STEPS
 from pipelines.versions import code_digest
 
@@ -36,8 +37,6 @@ def test_digests_see_code_and_not_comments(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
     def digest_of(source):
-        from pipelines import versions
-
         module.write_text(source)
         versions._tree_digest.cache_clear()
         versions._path.cache_clear()
@@ -46,6 +45,16 @@ def test_digests_see_code_and_not_comments(tmp_path, monkeypatch):
     plain = digest_of("def f(x):\n    return x + 1\n")
     assert digest_of('def f(x):  # more\n    """Said."""\n    return x + 1\n') == plain
     assert digest_of("def f(x):\n    return x + 2\n") != plain
+
+
+@pytest.mark.parametrize(
+    ("stage", "work"),
+    [("body", "fits.eft"), ("body", "models.hmr"), ("superres", "models.rrdbnet"), ("face", "models.rnet"),
+     ("detect", "models.devices"), ("report", "report.page")],
+)  # fmt: skip
+def test_digests_see_what_a_stage_imports_to_work(stage, work):
+    (step,) = [step for step in STEPS if step.name == stage]
+    assert f"dataprep.{work}" in versions._closure(step.__module__)
 
 
 if __name__ == "__main__":
