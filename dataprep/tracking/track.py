@@ -28,6 +28,7 @@ from dataprep.tracking.looks import AROUND, covered, cuts, difference, face_patc
 from dataprep.tracking.video import Video
 
 VERSION = 1  # of what is in the chunks
+_SAME_PICTURE = 0.15  # difference of two looks at one scene
 _FIT_BLOCK = 256  # frames fitted between two signs of progress
 
 
@@ -158,7 +159,13 @@ def _occluded(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
     blank = np.zeros_like(next(look.face_patch for look in looks if look.face_patch is not None))
     patches = np.stack([blank if look.face_patch is None else look.face_patch for look in looks])
     unlike = covered(patches, np.array([look.face_patch is not None for look in looks]), shot)
-    return unlike | np.array([look.lost == COVERED for look in looks])
+    out = unlike | np.array([look.lost == COVERED for look in looks])
+    for order in (range(1, len(looks)), range(len(looks) - 2, -1, -1)):
+        for i in order:  # a face that goes out of sight, covered in part before or after, is covered wholly
+            beside = i - order.step
+            gone = looks[i].sighting is None and shot[i] == shot[beside]
+            out[i] |= gone and out[beside] and difference(looks[i].thumb, looks[beside].thumb) < _SAME_PICTURE
+    return out
 
 
 # -- fitting

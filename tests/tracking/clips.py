@@ -41,7 +41,7 @@ def faulty_pictures() -> list[np.ndarray]:
         pictures[i] = np.zeros_like(pictures[i])
     for i in OCCLUSION:
         covered = pictures[i].copy()
-        top = 175 - 8 * (i - OCCLUSION[0])  # it rises from the chin over mouth and nose to the brows
+        top = 163 - 6 * (i - OCCLUSION[0])  # it rises from the mouth to the brows
         cv2.rectangle(covered, (200, top), (340, 260), (70, 100, 60), -1)
         pictures[i] = covered
     for i in range(CUT, FAULTY_FRAMES):

@@ -14,11 +14,33 @@ from tests.tracking.clips import CLIP, CUT, DROPOUT, FAULTY_FRAMES, OCCLUSION, f
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory):
-    """A clip with faults, tracked; and where it lies."""
+    """A folder with a clip with faults, tracked by a run that was stopped at frame 20 and one that went on."""
     folder = tmp_path_factory.mktemp("faulty")
     video = write_video(folder / "faulty.mp4", faulty_pictures())
-    assert main(["track", str(video), "-o", str(folder / "track.parquet"), "--npy", str(folder / "keys")]) == 0
+    command = ["track", str(video), "-o", str(folder / "track.parquet"), "--npy", str(folder / "keys")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chunks, "CHUNK_FRAMES", 16)
+        patch.setattr(track, "CHUNK_FRAMES", 16)
+        assert main_stopped_at(20, command) == (130, 20)
+        assert len(list((folder / "track.parquet.parts").glob("chunk-*.parquet"))) == 1
+        assert main_stopped_at(None, command) == (0, FAULTY_FRAMES - 16)
     return folder
+
+
+def main_stopped_at(frame, command):
+    """Run a command, with Ctrl-C when so many frames were looked at; returns its status and the frames looked at."""
+    advance, looked = Progress.advance, []
+
+    def counting(self, stage, rows, seconds):
+        advance(self, stage, rows, seconds)
+        if stage == "look" and seconds:
+            looked.append(rows)
+            if sum(looked) == frame:
+                raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "advance", counting)
+        return main(command), sum(looked)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +78,8 @@ def test_bridged_frames_follow_the_truth(table):
     names = {"joints_zyx", "camera_pitch_yaw", "bfm_exp", "head_from_3dmm"}
     bridged = table.filter(table["flag_interpolated"])
     for name in names:
-        bridged = bridged.set_column(bridged.column_names.index(f"{name}_raw"), f"{name}_raw", bridged[name])
+        field = bridged.schema.field(name).with_name(f"{name}_raw")
+        bridged = bridged.set_column(bridged.column_names.index(field.name), field, bridged[name])
     errors = compare(bridged, truth)
     assert errors["frames"] == len(DROPOUT) + len(OCCLUSION)
     assert errors["smoothed"]["head_3dmm"]["median_deg"] < 6
@@ -71,22 +94,9 @@ def test_the_exported_key_frames_are_the_track(faulty):
     assert not (faulty / "track.parquet.parts").exists()
 
 
-def test_a_run_that_was_stopped_goes_on_and_writes_the_same_bytes(faulty, tmp_path, monkeypatch):
-    monkeypatch.setattr(chunks, "CHUNK_FRAMES", 16)
-    monkeypatch.setattr(track, "CHUNK_FRAMES", 16)
+@pytest.mark.slow
+def test_a_run_that_was_not_stopped_writes_the_same_bytes(faulty):
     command = ["track", str(faulty / "faulty.mp4"), "-o", str(faulty / "again.parquet")]
-    advance, looked = Progress.advance, []
-
-    def stop_at_30(self, stage, rows, seconds):
-        advance(self, stage, rows, seconds)
-        looked.extend([stage] * rows)
-        if looked.count("look") == 30:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Progress, "advance", stop_at_30)
-        assert main(command) == 130
-    assert len(list((faulty / "again.parquet.parts").glob("chunk-*.parquet"))) == 1
     assert main(command) == 0
     assert (faulty / "again.parquet").read_bytes() == (faulty / "track.parquet").read_bytes()
 
@@ -104,7 +114,7 @@ def test_truth_compared_with_itself_has_no_error():
     truth = pq.read_table(CLIP / "talking.parquet")
     twice = truth
     for name in ("joints_zyx", "camera_pitch_yaw", "bfm_exp", "head_from_3dmm"):
-        twice = twice.append_column(f"{name}_raw", truth[name])
+        twice = twice.append_column(truth.schema.field(name).with_name(f"{name}_raw"), truth[name])
     errors = compare(twice, truth)
     for kind in ("raw", "smoothed"):
         assert errors[kind]["head_shown"]["median_deg"] < 1e-3

