@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dataprep.errors import ConfigError
+from dataprep.storage import location
 
 _MOTION = """\
 what moves (no file: every seed draws its own from --labels):
@@ -94,7 +95,8 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--preset", required=True, metavar="NAME", help="paper-stage1, paper-stage2, small, tiny, ... (a wrong name "
         "lists all)")  # fmt: skip
-    add("--data", nargs="+", type=Path, metavar="OUT", help="folders of data sets, all of one body and face model")
+    add("--data", nargs="+", type=location, metavar="OUT", help="folders or s3:// URLs of data sets, all of one body "
+        "and face model")  # fmt: skip
     add("--out", type=Path, metavar="RUN", help="folder of the run")
     add("--from", dest="begun_from", type=Path, metavar="RUN1", help="run to begin from: stage 2 needs one of stage 1")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change an entry of the preset (repeatable)")

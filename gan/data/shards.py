@@ -1,7 +1,7 @@
 """Random access to the shards of one or several data sets (spec 3, section 7).
 
 A sample is found by the byte offsets of the parquet twin and read with one `pread`: no unpacking, no index in memory
-but a few numbers a sample, and nothing shared between loader processes.
+but a few numbers a sample, and nothing shared between loader processes. On an object store the `pread` is a GET.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from jaxtyping import UInt8
 
 from dataprep.errors import ConfigError, Rejected
 from dataprep.images import decode_mask, decode_rgb
+from dataprep.storage import Location, ObjectPath, parquet
 from dataprep.store import SCHEMA_VERSION
 from gan.checkpoint import Bases
 from gan.data.errors import MixedBases, ShardCorrupt, ShardsMissing
@@ -42,7 +43,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class _Shard:
-    tar: Path
+    tar: Location
     first: int  # index of its first sample
     offset_N3: np.ndarray = field(repr=False)
     size_N3: np.ndarray = field(repr=False)
@@ -58,7 +59,7 @@ class ShardDataset:
 
     def __init__(
         self,
-        roots: Sequence[Path],
+        roots: Sequence[Location],
         split: Split = "train",
         portrait_px: int = 512,
         face_px: int = 256,
@@ -77,7 +78,7 @@ class ShardDataset:
         self.labels = concatenate(labels_from_table(table, str(tar)) for tar, table in tables)
         self.sample_ids: list[str] = [name for _, table in tables for name in table["sample_id"].to_pylist()]
         self._starts = np.array([shard.first for shard in self._shards])
-        self._descriptors: dict[Path, int] = {}
+        self._descriptors: dict[Location, int] = {}
 
     def __len__(self) -> int:
         return len(self.sample_ids)
@@ -109,7 +110,7 @@ class ShardDataset:
         """Return the bytes of an image file as they lie in the tar."""
         shard, row, column = *self._locate(index), IMAGE_NAMES.index(name)
         size = int(shard.size_N3[row, column])
-        content = os.pread(self._descriptor(shard.tar), size, int(shard.offset_N3[row, column]))
+        content = self._bytes(shard.tar, int(shard.offset_N3[row, column]), size)
         if len(content) != size:
             raise ShardCorrupt(f"{self._where(index, name)}: the tar ends early; build the shards again: shhq-hs run")
         if self.verify and hashlib.sha256(content).digest() != shard.sha256_N3[row][column]:
@@ -130,6 +131,11 @@ class ShardDataset:
     def _where(self, index: int, name: str) -> str:
         return f"{self._locate(index)[0].tar}: {self.sample_ids[index]}.{name}.png"
 
+    def _bytes(self, tar: Location, offset: int, size: int) -> bytes:
+        if isinstance(tar, ObjectPath):
+            return tar.read_range(offset, size)
+        return os.pread(self._descriptor(tar), size, offset)
+
     def _descriptor(self, tar: Path) -> int:
         # `pread` moves no file position, so that a forked child may read through its parent's descriptors.
         if tar not in self._descriptors:
@@ -149,7 +155,7 @@ class ShardDataset:
         return self.__dict__ | {"_descriptors": {}}
 
 
-def _twins(roots: Sequence[Path], split: Split) -> Iterator[tuple[Path, pa.Table]]:
+def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, pa.Table]]:
     """Tar path and parquet twin of every shard, after comparing sizes and row counts with the index."""
     columns = ["sample_id", *_BASES, *_POSITIONS, *LABEL_SHAPES]
     for root in roots:
@@ -166,7 +172,7 @@ def _twins(roots: Sequence[Path], split: Split) -> Iterator[tuple[Path, pa.Table
             yield path.with_suffix(".tar"), table
 
 
-def _index(folder: Path) -> Any:
+def _index(folder: Location) -> Any:
     path = folder / "index.json"
     try:
         index = json.loads(path.read_text())
@@ -179,7 +185,7 @@ def _index(folder: Path) -> Any:
     return index
 
 
-def _compare_size(path: Path, expected: int) -> None:
+def _compare_size(path: Location, expected: int) -> None:
     if not path.is_file():
         raise ShardsMissing(f"{path}: no such file, though index.json names it; build the shards again: shhq-hs run")
     if path.stat().st_size != expected:
@@ -188,17 +194,18 @@ def _compare_size(path: Path, expected: int) -> None:
         )
 
 
-def _read_columns(path: Path, columns: list[str]) -> pa.Table:
+def _read_columns(path: Location, columns: list[str]) -> pa.Table:
     try:
-        missing = sorted(set(columns) - set(pq.read_schema(path).names))
+        source = parquet(path)
+        missing = sorted(set(columns) - set(pq.read_schema(source).names))
         if missing:
             raise ShardCorrupt(f"{path} has no column {', '.join(missing)}; build the shards again: shhq-hs run")
-        return pq.read_table(path, columns=columns, partitioning=None)
+        return pq.read_table(source, columns=columns, partitioning=None)
     except pa.ArrowException as error:
         raise ShardCorrupt(f"{path} cannot be read ({error}); build the shards again: shhq-hs run") from error
 
 
-def _shard(tar: Path, first: int, table: pa.Table) -> _Shard:
+def _shard(tar: Location, first: int, table: pa.Table) -> _Shard:
     offset, size = (
         np.stack([table[f"{name}_{what}"].to_numpy() for name in IMAGE_NAMES], axis=1) for what in ("offset", "size")
     )
@@ -206,9 +213,9 @@ def _shard(tar: Path, first: int, table: pa.Table) -> _Shard:
     return _Shard(tar, first, offset.astype(np.int64), size.astype(np.int64), list(digests))
 
 
-def _one_basis(tables: Sequence[tuple[Path, pa.Table]]) -> Bases:
+def _one_basis(tables: Sequence[tuple[Location, pa.Table]]) -> Bases:
     """Return the body and face model all rows agree on."""
-    seen: dict[Bases, Path] = {}
+    seen: dict[Bases, Location] = {}
     for tar, table in tables:
         for values in sorted(set(zip(*(table[name].to_pylist() for name in _BASES), strict=True)), key=repr):
             if None in values:
@@ -222,5 +229,5 @@ def _one_basis(tables: Sequence[tuple[Path, pa.Table]]) -> Bases:
     return next(iter(seen))
 
 
-def _listed(roots: Sequence[Path]) -> str:
+def _listed(roots: Sequence[Location]) -> str:
     return ", ".join(str(root) for root in roots) or "no folder given"

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dataprep.storage import Location
 from dataprep.store import atomic_file
 from gan.data.stream import real_batches
 from gan.presets import Preset, describe
@@ -42,7 +43,7 @@ class Watcher:
 
 
 def train(
-    roots: Sequence[Path],
+    roots: Sequence[Location],
     preset: Preset,
     out: Path,
     models: Models,

@@ -8,6 +8,7 @@ from pathlib import Path
 from dataprep.errors import ConfigError
 from dataprep.models.bfm import FaceModel
 from dataprep.models.smpl import BodyModel
+from dataprep.storage import Location
 from dataprep.store import file_sha256
 from gan.animate_setup import body_arrays
 from gan.body import BodyArrays
@@ -44,7 +45,7 @@ class Run:
 
 
 def open_run(
-    roots: Sequence[Path],
+    roots: Sequence[Location],
     preset: Preset,
     out: Path,
     models: Models,
@@ -86,7 +87,7 @@ def _face_space(face: FaceModel, arrays: BodyArrays) -> FaceSpace:
     return FaceSpace(face, face_from_3dmm(face, arrays))
 
 
-def _digest(roots: Sequence[Path]) -> str:
+def _digest(roots: Sequence[Location]) -> str:
     """sha256 over the shard indexes, which hold the hashes of all shards."""
     digest = hashlib.sha256()
     for root in roots:
