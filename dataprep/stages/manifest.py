@@ -262,8 +262,9 @@ def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
     """A list column as float64, NaN where null."""
     known = column.is_valid().to_numpy()
     values = pc.list_flatten(column).to_numpy().astype(np.float64)
-    matrix = np.full((len(column), len(values) // max(1, int(known.sum()))), np.nan)
-    matrix[known] = values.reshape(int(known.sum()), -1)
+    width = len(values) // max(1, int(known.sum()))
+    matrix = np.full((len(column), width), np.nan)
+    matrix[known] = values.reshape(int(known.sum()), width)
     return matrix
 
 
