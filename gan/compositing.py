@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gan.compositing_kernels import composited
 from gan.config import MAP_CENTRE_Y, GeneratorConfig
 
 MISS_DISTANCE = 10.0
@@ -35,6 +36,9 @@ def render_hits(
 ) -> Picture:
     """Interpolate hits to `size` pixels, look their colours up in the maps and composite."""
     layers_L4HW = torch.cat([hits_L3HW, valid_L1HW], 1)
+    if in_machine_code(maps_L4HW) and min(*layers_L4HW.shape[2:], *maps_L4HW.shape[2:], size) > 1:
+        window = config.map_half_side, MAP_CENTRE_Y
+        return Picture(*composited(maps_L4HW, layers_L4HW, origin_3, window, VALID_ABOVE, size))
     rows = max(1, BAND_PIXELS // size) if maps_L4HW.device.type == "cpu" else size
     bands = [
         composite(
@@ -45,6 +49,10 @@ def render_hits(
         for band in (_enlarged(layers_L4HW, size, slice(row, min(row + rows, size))) for row in range(0, size, rows))
     ]
     return Picture(*(torch.cat(parts, -2) for parts in zip(*bands, strict=True)))
+
+
+def in_machine_code(maps_L4HW: Tensor) -> bool:
+    return maps_L4HW.device.type == "cpu" and maps_L4HW.dtype == torch.float32 and not torch.is_grad_enabled()
 
 
 def _enlarged(layers_LCHW: Tensor, size: int, rows: slice) -> Float[Tensor, "l c h2 w2"]:
@@ -81,8 +89,7 @@ def composite(
     distance_LHW = torch.where(valid_LHW, distance_LHW, distance_LHW.new_tensor(MISS_DISTANCE))
     rgba_L4HW = torch.cat([rgba_L4HW[:, :3], rgba_L4HW[:, 3:] * valid_LHW[:, None]], 1)
     if distance_LHW.device.type != "cpu" or not _front_to_back(distance_LHW, valid_LHW):
-        order_LHW = distance_LHW.argsort(0)
-        distance_LHW = distance_LHW.gather(0, order_LHW)
+        distance_LHW, order_LHW = distance_LHW.sort(dim=0, stable=True)
         rgba_L4HW = rgba_L4HW.gather(0, order_LHW[:, None].expand_as(rgba_L4HW))
     weights_LHW = compositing_weights(rgba_L4HW[:, 3])
     opacity_HW = weights_LHW.sum(0)

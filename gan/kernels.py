@@ -7,6 +7,7 @@ of the time of torch's, so torch's is the faster one only with many threads.
 import functools
 import inspect
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
@@ -30,10 +31,25 @@ def suits(x: Tensor) -> bool:
     return plain and not torch.is_grad_enabled() and torch.get_num_threads() <= FEW_THREADS
 
 
+def share(work: Callable[[int, int], None], count: int) -> None:
+    """Call work(first, last + 1) over `count` things, once for each of torch's threads."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        work(0, count)
+        return
+    bounds = [count * i // threads for i in range(threads + 1)]
+    list(_workers(threads).map(work, bounds[:-1], bounds[1:]))
+
+
+@functools.cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="kernels")
+
+
 def compiled(function: Callable[..., None]) -> Any:
     """Compile with fused multiply-adds (the sine's reduction counts on them); without a writable cache, every time."""
     plain = inspect.unwrap(function)  # without the type checks that tests wrap around every function
-    compile_with = functools.partial(numba.njit, nogil=True, fastmath={"contract", "nsz"})
+    compile_with = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
     try:
         return compile_with(cache=True)(plain)
     except RuntimeError:  # nowhere to keep the result

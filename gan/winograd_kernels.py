@@ -5,15 +5,13 @@ slice, so that numba knows that what it gets is contiguous.
 """
 
 import functools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gan.kernels import compiled
+from gan.kernels import compiled, share
 
 BLOCK_OUT, BLOCK_IN = 256, 512  # tiles worked on together: what lies in between stays in the cache
 
@@ -25,9 +23,7 @@ def coefficients_of_pixels(
     number = np.uint16 if out_36CT.dtype == torch.bfloat16 else None
     out = out_36CT.view(torch.uint16).numpy() if number else out_36CT.numpy()
     transform = _rounded_coefficients if number else _coefficients
-    _share_channels(
-        functools.partial(transform, tiled_IJCL.numpy(), out, first_channel, first_tile, pitch), tiled_IJCL.shape[2]
-    )
+    share(functools.partial(transform, tiled_IJCL.numpy(), out, first_channel, first_tile, pitch), tiled_IJCL.shape[2])
 
 
 def pixels_of_products(
@@ -41,22 +37,7 @@ def pixels_of_products(
     base_IJOL, gain = onto if onto else (out_IJOL, 0.0)
     arrays = products_36OT.numpy(), bias_O.numpy(), base_IJOL.numpy(), out_IJOL.numpy()
     work = functools.partial(_pixels, *arrays, start, number(slope), number(gain), onto is not None)
-    _share_channels(work, products_36OT.shape[1])
-
-
-def _share_channels(work: Callable[[int, int], None], channels: int) -> None:
-    """Call work(first channel, last + 1), once for each of torch's threads."""
-    threads = torch.get_num_threads()
-    if threads == 1:
-        work(0, channels)
-        return
-    bounds = [channels * i // threads for i in range(threads + 1)]
-    list(_workers(threads).map(work, bounds[:-1], bounds[1:]))
-
-
-@functools.cache
-def _workers(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="tiles")
+    share(work, products_36OT.shape[1])
 
 
 @compiled
