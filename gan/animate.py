@@ -100,11 +100,11 @@ class Meter(Protocol):
 
 def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) -> list[str]:
     """Render everything; returns remarks for the user. Raises ShhqError before anything is rendered or written."""
-    source = _source(what)
-    what = dataclasses.replace(what, fps=what.fps or (source.fps if isinstance(source, Source) else FPS))
     checkpoint = open_checkpoint(what.checkpoint)
     labels = open_labels(what.labels) if what.labels else prior_labels()
     given = _given_track(what)
+    source = _source(what)
+    what = dataclasses.replace(what, fps=what.fps or (source.fps if isinstance(source, Source) else FPS))
     speaking = [bases for bases in (labels.bases, given.bases if given else None) if bases is not None]
     generator = open_generator(checkpoint, speaking, what.body, what.nearest).to(resolve_device(what.device))
     tracks = {seed: _track_of(what, seed, labels, given) for seed in what.seeds}

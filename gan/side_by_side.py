@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pyarrow.parquet as pq
+from jaxtyping import UInt8
 
 from dataprep import overlays
 from dataprep.errors import ConfigError
@@ -17,7 +18,8 @@ from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.schema import rows_from_table
 from dataprep.tracking.video import Frame, Video, open_video
 from gan.sound_film import SoundFilm
-from gan.video import Pixels
+
+Pixels = UInt8[np.ndarray, "_ _ 3"]
 
 NAME = "side-by-side.mp4"
 HEIGHT_PX = (256, 512)  # of the panels; between them the portrait's own side

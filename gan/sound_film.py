@@ -37,7 +37,9 @@ class SoundFilm:
             raise Unwritable(f"{path}: cannot be written ({error.strerror or error})") from error
         name = next(name for name in _CODECS if name in av.codecs_available)
         options = {"crf": "18", "threads": "1"} if name == "libx264" else {"qscale": "3"}
-        self._video = self._file.add_stream(name, rate=Fraction(fps).limit_denominator(1001), options=options)
+        stream = self._file.add_stream(name, rate=Fraction(fps).limit_denominator(1001), options=options)
+        assert isinstance(stream, av.VideoStream)
+        self._video = stream
         self._video.height, self._video.width, self._video.pix_fmt = height + height % 2, width + width % 2, "yuv420p"
         self._video.codec_context.time_base = _TICKS
         self._sound = self._open_sound(sound_from)
@@ -100,7 +102,7 @@ class SoundFilm:
         for packet in self._source.demux(stream):
             if packet.dts is None or packet.pts is None:
                 continue
-            time_s = float(packet.pts * packet.time_base)
+            time_s = _time_s(packet)
             packet.stream = out
             yield time_s, packet
 
@@ -110,6 +112,10 @@ class SoundFilm:
         for frame in self._source.decode(stream):
             for piece in resampler.resample(frame):
                 for packet in out.encode(piece):
-                    yield float(packet.pts * packet.time_base), packet
+                    yield _time_s(packet), packet
         for packet in out.encode(None):
-            yield float(packet.pts * packet.time_base), packet
+            yield _time_s(packet), packet
+
+
+def _time_s(packet: av.Packet) -> float:
+    return float((packet.pts or 0) * packet.time_base)
