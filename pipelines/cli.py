@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-# Before torch is imported anywhere: threads that wait must not spin (5-17x on busy cores).
+# Before torch and pyarrow are imported anywhere: threads that wait must not spin (5-17x on busy cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # Arrow's own keeps what tables have left
 os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

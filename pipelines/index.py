@@ -17,6 +17,7 @@ from dataprep.storage import Location, parquet
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
 
 _KEEP_EVERY_S = 30.0
+_BATCH_ROWS = 4096
 _INDEX_SCHEMA = pa.schema(
     [
         ("path", pa.string()),
@@ -73,7 +74,9 @@ def read_index(out: Location) -> list[Source]:
 
 
 def write_index(out: Location, arranged: Iterable[Source]) -> None:
-    write_table(out / "index.parquet", pa.Table.from_pylist([vars(s) for s in arranged], schema=_INDEX_SCHEMA))
+    rows = list(arranged)
+    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in _INDEX_SCHEMA]
+    write_table(out / "index.parquet", pa.Table.from_arrays(columns, schema=_INDEX_SCHEMA))
 
 
 def _known(out: Location) -> tuple[list[Source], int]:
@@ -82,7 +85,9 @@ def _known(out: Location) -> tuple[list[Source], int]:
         return [], 0
     try:
         settings = json.loads((out / "dataset.json").read_text())
-        rows = pq.read_table(parquet(path), schema=_INDEX_SCHEMA, partitioning=None).to_pylist()
+        with pq.ParquetFile(parquet(path)) as file:  # read_table imports pandas, and all rows at once are large
+            batches = file.iter_batches(_BATCH_ROWS, columns=_INDEX_SCHEMA.names)
+            known = [Source(**row) for batch in batches for row in batch.to_pylist()]
     except (OSError, ValueError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
     if settings["schema_version"] != SCHEMA_VERSION:
@@ -90,7 +95,7 @@ def _known(out: Location) -> tuple[list[Source], int]:
             f"{out} has schema version {settings['schema_version']}, this program writes {SCHEMA_VERSION}; "
             "choose another --out"
         )
-    return [Source(**row) for row in rows], settings["part_size"]
+    return known, settings["part_size"]
 
 
 def _keeper(
@@ -116,7 +121,8 @@ def _read_cache(out: Location) -> dict[FileState, bytes]:
     path = out / "runs" / "hashes.parquet"
     if not path.exists():
         return {}
-    columns = pq.read_table(parquet(path), partitioning=None).to_pydict()
+    with pq.ParquetFile(parquet(path)) as file:
+        columns = file.read().to_pydict()
     states = zip(columns["path"], columns["bytes"], columns["mtime_ns"], strict=True)
     return dict(zip(states, columns["sha256"], strict=True))
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pipelines.cli  # noqa: F401 - the environment that `shhq-hs run` sets before pyarrow is imported
 from pipelines.dag import Dag
 from pipelines.executors import make_executor
 from pipelines.run import run
