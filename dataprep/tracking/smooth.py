@@ -70,12 +70,15 @@ def stretches(known: Bool[np.ndarray, " n"], scene: np.ndarray, longest_gap: int
 
 def nearest(covered: Bool[np.ndarray, " n"], scene: np.ndarray) -> np.ndarray:
     """For each frame the nearest covered one, of its own scene where that has any."""
-    rows = np.flatnonzero(covered)
-    out = np.empty(len(covered), int)
-    for i in range(len(covered)):
-        own = rows[scene[rows] == scene[i]]
+    rows, out = np.flatnonzero(covered), np.empty(len(covered), int)
+    for number in np.unique(scene):
+        frames = np.flatnonzero(scene == number)
+        own = rows[scene[rows] == number]
         choice = own if len(own) else rows
-        out[i] = choice[np.argmin(np.abs(choice - i))]
+        after = np.minimum(np.searchsorted(choice, frames), len(choice) - 1)
+        before = np.maximum(after - 1, 0)
+        nearer = np.abs(choice[before] - frames) <= np.abs(choice[after] - frames)
+        out[frames] = np.where(nearer, choice[before], choice[after])
     return out
 
 

@@ -104,7 +104,7 @@ def _row(tracked: Tracked, i: int) -> dict[str, Any]:
     return {
         "frame": look.frame,
         "time_s": look.time_s,
-        "shot": int(tracked.cut[: i + 1].sum()),
+        "shot": int(tracked.shot[i]),
         "bfm_exp": lines.expression[i],
         "joints_zyx": lines.joints_zyx[i],
         "camera_pitch_yaw": lines.camera[i],
@@ -129,7 +129,7 @@ def _row(tracked: Tracked, i: int) -> dict[str, Any]:
         "lost_reason": look.lost or None,
         "flag_no_body": seen is not None and body is None,
         "flag_occluded": bool(tracked.occluded[i]),
-        "flag_cut": bool(tracked.cut[i]),
+        "flag_cut": i > 0 and bool(tracked.shot[i] > tracked.shot[i - 1]),
         "flag_interpolated": BRIDGED in sources,
         "flag_held": HELD in sources,
     }

@@ -49,7 +49,7 @@ class Tracked:
     """All frames: what was seen, what was fitted, and the smooth lines through it."""
 
     looks: list[Look]
-    cut: Bool[np.ndarray, " n"]
+    shot: np.ndarray  # (n,): number of each frame's scene
     occluded: Bool[np.ndarray, " n"]
     bodies: list[BodyFitRow | None]
     faces: list[FaceFitRow | None]
@@ -93,7 +93,7 @@ def track(
     finally:
         meter.close()
     lines = lines_of(bodies, faces, occluded, shot, fitter.tie, smoothing, fps)
-    return Tracked(looks, cut, occluded, bodies, faces, person, identity, lines, fps)
+    return Tracked(looks, shot, occluded, bodies, faces, person, identity, lines, fps)
 
 
 def frame_rate(looks: list[Look], declared: float) -> float:

@@ -48,3 +48,10 @@ def faulty_pictures() -> list[np.ndarray]:
         close = cv2.resize(pictures[i][:400, 60:460, :], (512, 512), interpolation=cv2.INTER_LINEAR)[:, ::-1]
         pictures[i] = cv2.convertScaleAbs(close, alpha=0.8, beta=25)
     return pictures
+
+
+def write_pts(path: Path, points: np.ndarray) -> None:
+    """68 points as iBUG writes them."""
+    path.parent.mkdir(exist_ok=True)
+    lines = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
+    path.write_text(f"version: 1\nn_points: 68\n{{\n{lines}\n}}\n")

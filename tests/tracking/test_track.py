@@ -1,5 +1,6 @@
 """`shhq-hs track` from video to file: a clip with faults, a stop in the middle, nobody there, the sample's truth."""
 
+import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -9,7 +10,17 @@ from gan.tracks import read_keyframes, read_track
 from pipelines.cli import main
 from pipelines.clip_accuracy import clip_accuracy, compare
 from pipelines.progress import Progress
-from tests.tracking.clips import CLIP, CUT, DROPOUT, FAULTY_FRAMES, OCCLUSION, faulty_pictures, write_video
+from tests.tracking.clips import (
+    CLIP,
+    CUT,
+    DROPOUT,
+    FAULTY_FRAMES,
+    OCCLUSION,
+    clip_pictures,
+    faulty_pictures,
+    write_pts,
+    write_video,
+)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +103,28 @@ def test_the_exported_key_frames_are_the_track(faulty):
         np.testing.assert_array_equal(getattr(keys, name), getattr(frames, name))
     assert frames.bases is not None
     assert not (faulty / "track.parquet.parts").exists()
+
+
+def test_annotated_folders_and_faces_without_a_body(tmp_path):
+    """300-VW's landmarks are used as they are; a close-up is taken to stand upright."""
+    pictures, truth = clip_pictures(0, 4), pq.read_table(CLIP / "talking.parquet")
+    (tmp_path / "001/annot").mkdir(parents=True)
+    write_video(tmp_path / "001/vid.avi", pictures)
+    points = [np.reshape(row, (68, 2)) for row in truth["landmarks68_px"].to_pylist()[:4]]
+    for i, landmarks in enumerate(points):
+        write_pts(tmp_path / f"001/annot/{i + 1:06d}.pts", landmarks + 0.5)
+    close = [cv2.resize(picture[50:230, 190:370], (480, 480)) for picture in pictures]
+    write_video(tmp_path / "close.mp4", close)
+    found = {}
+    for name in ("001", "close.mp4"):
+        output = tmp_path / f"{name}.parquet"
+        assert main(["track", str(tmp_path / name), "-o", str(output)]) == 0
+        found[name] = pq.read_table(output)
+        assert compare(found[name], truth)["smoothed"]["head_3dmm"]["median_deg"] < 5
+    assert set(found["001"]["landmarks68_method"].to_pylist()) == {"pts"}
+    np.testing.assert_allclose(np.reshape(found["001"]["landmarks68_px"].to_pylist(), (4, 68, 2)), points, atol=1e-3)
+    assert flagged(found["close.mp4"], "no_body") == [0, 1, 2, 3]
+    assert set(found["close.mp4"]["crop_centre_px"].to_pylist()) == {None}
 
 
 @pytest.mark.slow

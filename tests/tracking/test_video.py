@@ -7,18 +7,12 @@ from dataprep.errors import ConfigError
 from dataprep.tracking.looks import cuts, thumb
 from dataprep.tracking.video import open_video, read_pts
 from pipelines.cli import main
-from tests.tracking.clips import CLIP, clip_pictures, write_video
+from tests.tracking.clips import CLIP, clip_pictures, write_pts, write_video
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
     return write_video(tmp_path_factory.mktemp("short") / "vid.avi", clip_pictures(0, 5))
-
-
-def write_pts(path, points):
-    path.parent.mkdir(exist_ok=True)
-    lines = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
-    path.write_text(f"version: 1\nn_points: 68\n{{\n{lines}\n}}\n")
 
 
 def test_frames_have_times_and_reading_goes_on_anywhere(short):
