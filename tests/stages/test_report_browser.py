@@ -23,7 +23,7 @@ pytestmark = [
 ]
 ROWS = 40_000
 MAX_BYTES, MAX_SECONDS, MAX_PAINT_MS = 10e6, 60, 2000
-MAX_OWN_MIB = 150  # above what the imported libraries take, torch foremost
+MAX_MIB = 400  # of the whole process
 SECTIONS = ("overview", "funnel", "pictures", "checks", "scores", "extremes", "coverage", "prior", "similar", "health",
             "unmeasured", "timing", "difference", "provenance")  # fmt: skip
 ENDS = {
@@ -37,12 +37,10 @@ import json, sys, time, pickle
 from pathlib import Path
 view, out = pickle.load(open(sys.argv[1], "rb")), Path(sys.argv[2])
 from dataprep.stages.report import Report
-from pipelines import config
-config.build()
 def peak(): return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
-before, started = peak(), time.process_time()
+started = time.process_time()
 Report().build(view, out)
-print(json.dumps({"cpu_s": time.process_time() - started, "peak_mib": peak(), "own_mib": peak() - before}))
+print(json.dumps({"cpu_s": time.process_time() - started, "peak_mib": peak()}))
 """
 
 
@@ -176,7 +174,7 @@ def test_forty_thousand_rows(browser, small, tmp_path):
     print({**measured, "page_mb": path.stat().st_size / 1e6, "first_paint_ms": paint})
     assert path.stat().st_size <= MAX_BYTES
     assert measured["cpu_s"] < MAX_SECONDS
-    assert measured["own_mib"] < MAX_OWN_MIB
+    assert measured["peak_mib"] < MAX_MIB
     assert paint < MAX_PAINT_MS
     assert "40,000" in browser.run("document.querySelector('h1').textContent")
     assert browser.errors == []
