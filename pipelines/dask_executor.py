@@ -1,26 +1,50 @@
-"""The dask.distributed executor: local worker processes, or a running scheduler. The only module that imports dask."""
+"""The dask.distributed executor: local worker processes, or those of a running scheduler.
+
+What a cluster may lose, and what that costs:
+- a worker: its part is tried again elsewhere (`WorkerDied`, see `pipelines/isolation.py`);
+- the scheduler, or the way to it: when it is back, everything unfinished is handed out again;
+- all workers, or all that offer a resource which waiting parts need: after `no_worker_s` the run ends in ClusterLost.
+Workers may come at any time; those that cannot take part (`pipelines/worker_check.py`) are turned away.
+"""
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
+import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-import dask
-from distributed import Client, Nanny, Scheduler, SpecCluster, WorkerPlugin, as_completed
+from distributed import Client, WorkerPlugin, as_completed, get_worker
 from distributed.scheduler import KilledWorker
 
 from dataprep.errors import ClusterLost, ConfigError
-from pipelines.executors import WORKER_ENVIRONMENT, Executor, WorkerDied, prepare_worker
-from pipelines.machine import WORKER_BYTES, memory_bytes
+from dataprep.stages.base import Step
+from dataprep.storage import Location
+from pipelines import worker_check
+from pipelines.dask_workers import configure_dask, local_cluster, scheduler_address
+from pipelines.executors import Executor, WorkerDied, capacity_of, prepare_worker
+from pipelines.machine import WORKER_BYTES
+from pipelines.worker_check import Refused, Request
 
 NO_WORKER_S = 300.0  # a cluster that has no worker for so long is given up
 _LOOK_S = 15.0
+_CONNECT_S = 10.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What was asked for: enough to ask again."""
+
+    function: Callable[[Any], Any]
+    task: Any
+    key: str
+    resources: Mapping[str, float]
 
 
 class DaskExecutor(Executor):
@@ -36,134 +60,211 @@ class DaskExecutor(Executor):
     ) -> None:
         """`address`: local, tcp://host:port or file:PATH.
 
-        For a local cluster: `worker_bytes` is the memory that each worker may take (default: 85% of the machine's,
-        shared evenly), `gpus` how many of the workers get a GPU each (default: as many as torch sees).
+        `workers`, `worker_bytes` and `gpus` are those of a local cluster (`dask_workers.worker_options`).
         """
-        _configure_dask()
-        self._cluster: Any = None
-        if address == "local":
-            worker_bytes = worker_bytes or int(0.85 * memory_bytes() / workers)
-            self._cluster = _local_cluster(workers, worker_bytes, cuda_devices() if gpus is None else gpus)
-            self._client = Client(self._cluster)
-        else:
-            self._client = _connect(address)
-        self._client.register_plugin(_PrepareWorker())
-        known = self._client.scheduler_info()["workers"].values()
-        self.workers = max(1, sum(worker["nthreads"] for worker in known))
-        self.offered = {name for worker in known for name in worker["resources"]}
-        self.capacity = max(8, 3 * self.workers)
-        self._tasks: dict[Any, Any] = {}
-        self._finished = as_completed()
+        configure_dask()
+        self._address, self._no_worker_s = address, no_worker_s
+        self._cluster: Any = local_cluster(workers, worker_bytes, gpus) if address == "local" else None
+        self._request: Request | None = None
+        self._work: dict[Any, _Work] = {}  # by the key of its future
+        self._turned_away: Counter[str] = Counter()
+        self._given_up = ""  # why, in words
+        self._connect()
+        self.workers = max(1, self._threads)
+        self.offered = set(self._resources)
         self._closed = threading.Event()
-        threading.Thread(target=self._give_up_without_workers, args=(no_worker_s,), daemon=True).start()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     @property
     def pending(self) -> int:
-        return len(self._tasks)
+        return len(self._work)
 
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+    @property
+    def capacity(self) -> int:
+        return capacity_of(self._threads)
+
+    @property
+    def dashboard(self) -> str:
+        """Address of a page that shows the workers at work; "" when the scheduler serves none (no bokeh)."""
+        return self._client.dashboard_link or ""
+
+    def require_ready(self, source: Location, out: Location, steps: Sequence[Step]) -> None:
+        """Look at every worker of a foreign cluster; raises ConfigError naming those that cannot take part."""
+        if self._cluster is not None:
+            return
+        self._request = worker_check.make_request(source, out, steps)
+        self._register()
+        answers = self._client.run(worker_check.examine, self._request, on_error="return")
+        workers = defaultdict(list)
+        for worker, answer in answers.items():
+            for why in [answer] if isinstance(answer, BaseException) else answer:
+                text = f"it does not run this version of shhq-hs ({why!r}); install it there and start the worker again"
+                workers[text if isinstance(why, BaseException) else str(why)].append(worker)
+        if workers:
+            raise ConfigError("\n".join(f"worker {_some(those)} cannot take part: {why}"
+                                        for why, those in workers.items()))  # fmt: skip
+        hint = "" if answers else f"; none yet, on a machine of the cluster: shhq-hs worker {self._address}"
+        print(f"cluster {self._address}: {len(answers)} workers{hint}", file=sys.stderr)
+        if self.dashboard:
+            print(f"dashboard: {self.dashboard}", file=sys.stderr)
+
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
         """A resource that no worker offered at the start is not asked for: `device=auto` then means the CPU."""
         wanted = {name: amount for name, amount in resources.items() if name in self.offered}
-        future = self._client.submit(function, task, key=key, pure=False, retries=0, resources=wanted or None)
-        self._tasks[future.key] = task
-        self._finished.add(future)
+        work = _Work(function, task, key, wanted)
+        try:
+            self._hand_out(work)
+        except (OSError, RuntimeError, CancelledError):  # the client is about to notice that its scheduler is gone
+            self._work[key] = work
+            self._connect_again()
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
-        future = next(self._finished)
-        task = self._tasks.pop(future.key)
-        try:
-            error = future.exception()
-            outcome = future.result() if error is None else error
-        except (CancelledError, OSError, TimeoutError) as lost:
-            outcome = lost
-        if isinstance(outcome, CancelledError | OSError) and future.status in ("cancelled", "lost"):
-            raise ClusterLost("the dask scheduler or all its workers are gone; finished parts are whole")
-        yield task, WorkerDied(str(outcome)) if isinstance(outcome, KilledWorker) else outcome
-        future.release()
+        while True:
+            future = next(self._finished)
+            outcome = _outcome(future)
+            if future.status in ("cancelled", "lost"):
+                if self._given_up:
+                    raise ClusterLost(f"{self._given_up}; finished parts are whole")
+                self._connect_again()
+                continue
+            work = self._work.pop(future.key)
+            future.release()
+            if not isinstance(outcome, Refused):
+                yield work.task, WorkerDied(str(outcome)) if isinstance(outcome, KilledWorker) else outcome
+                return
+            self._turn_away(outcome)
+            self._hand_out(work)
 
     def close(self) -> None:
         self._closed.set()
+        if self._cluster is None and self._client.status == "running":
+            with suppress(OSError, RuntimeError, CancelledError):  # or the next user's workers would be prepared so
+                self._client.unregister_worker_plugin(_PrepareWorker.name)
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
 
-    def _give_up_without_workers(self, no_worker_s: float) -> None:
-        """Cancel what waits when there has been no worker for long: `completed` then says so."""
-        alone_s, look_s = 0.0, min(_LOOK_S, no_worker_s / 3)
+    def _connect(self) -> None:
+        self._client = Client(self._cluster) if self._cluster is not None else _client_of(self._address)
+        self._finished = as_completed(loop=self._client.loop)
+        self._register()
+        self._count()
+
+    def _register(self) -> None:
+        self._client.register_plugin(_PrepareWorker(self._request))
+
+    def _count(self) -> None:
+        known = self._client.scheduler_info()["workers"].values()
+        self._threads = sum(worker["nthreads"] for worker in known)
+        self._resources = {name for worker in known for name in worker["resources"]}
+
+    def _hand_out(self, work: _Work) -> None:
+        token = self._request.token if self._request else ""
+        again = sum(self._turned_away.values())
+        key = f"{work.key}-again-{again}" if again else work.key
+        resources = dict(work.resources) or None
+        future = self._client.submit(_run_checked, token, work.function, work.task, key=key, pure=False, retries=0,
+                                     resources=resources)  # fmt: skip
+        self._work[future.key] = work
+        self._finished.add(future)
+
+    def _connect_again(self) -> None:
+        """Wait for the scheduler, then hand out all that is unfinished; raises ClusterLost when it stays away."""
+        if self._cluster is not None:
+            raise ClusterLost("the local dask scheduler is gone; finished parts are whole")
+        print(f"\nthe scheduler at {self._address} is gone; waiting for it", file=sys.stderr)
+        waiting, self._work = list(self._work.values()), {}
+        with suppress(OSError, RuntimeError, CancelledError, TimeoutError):
+            self._client.close(timeout=1)
+        deadline_s = time.monotonic() + self._no_worker_s
+        while True:
+            try:
+                self._connect()
+                break
+            except (ConfigError, OSError, RuntimeError, CancelledError) as error:
+                if time.monotonic() > deadline_s:
+                    raise ClusterLost(f"the scheduler at {self._address} is gone, and has not come back for "
+                                      f"{self._no_worker_s:.0f} s; finished parts are whole") from error  # fmt: skip
+                time.sleep(min(1.0, self._no_worker_s / 3))
+        print("the scheduler is back", file=sys.stderr)
+        for work in waiting:
+            self._hand_out(work)
+
+    def _turn_away(self, refused: Refused) -> None:
+        """Say why once, and let the worker end."""
+        if not self._turned_away[refused.worker]:
+            print(f"\nworker {refused.worker} is turned away: {refused.why}", file=sys.stderr)
+        self._turned_away[refused.worker] += 1
+        self._client.retire_workers([refused.worker], close_workers=True, remove=True)
+
+    def _watch(self) -> None:
+        """Cancel what waits when what it waits for has long been away: `completed` then says so."""
+        look_s = min(_LOOK_S, self._no_worker_s / 3)
+        alone_s: Counter[str] = Counter()
         while not self._closed.wait(look_s):
             try:
-                alone_s = 0.0 if self._client.nthreads() else alone_s + look_s
-                if alone_s >= no_worker_s:
-                    self._client.cancel(list(self._finished.futures), force=True)
-            except (OSError, CancelledError, ValueError, RuntimeError):  # closing, or the scheduler is gone
-                return
+                self._count()
+            except (OSError, CancelledError, ValueError, RuntimeError, AttributeError):
+                continue  # closing, or the scheduler is gone: `completed` sees to it
+            needed = {name for work in list(self._work.values()) for name in work.resources}
+            missing = needed - self._resources if self._threads else {""}
+            alone_s = Counter({name: alone_s[name] + look_s for name in missing})
+            long = [name for name, seconds in alone_s.items() if seconds >= self._no_worker_s]
+            if long and self._work:
+                self._given_up = self._given_up or _farewell(long[0], self._no_worker_s, self._address)
+                self._client.cancel(list(self._finished.futures), force=True)
 
 
-class _PrepareWorker(WorkerPlugin):
-    """Runs `prepare_worker` in every worker process, also in those that replace a dead one."""
-
-    name = "shhq-hs"
-
-    def setup(self, worker: Any) -> None:
-        prepare_worker()
-
-
-def cuda_devices() -> int:
-    """CUDA devices that torch sees here; torch is asked only where the driver's tool is installed."""
-    if shutil.which("nvidia-smi") is None and not Path("/dev/nvidia0").exists():
-        return 0
-    import torch
-
-    return torch.cuda.device_count()
-
-
-def _configure_dask() -> None:
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a lost scheduler is told in ClusterLost
-    dask.config.set(
-        {
-            "distributed.worker.daemon": False,
-            "distributed.worker.memory.target": False,
-            "distributed.worker.memory.spill": False,
-            "distributed.worker.memory.pause": False,
-            "distributed.scheduler.allowed-failures": 0,
-        }
+def _farewell(resource: str, seconds: float, address: str) -> str:
+    if not resource:
+        return f"all workers are gone, and none has come for {seconds:.0f} s"
+    return (
+        f"no worker has offered a {resource} for {seconds:.0f} s, and parts wait for one: start such a worker again "
+        f"(on a machine with a {resource}: shhq-hs worker {address}); without one, the command below uses CPUs"
     )
 
 
-def _local_cluster(workers: int, worker_bytes: int, gpus: int) -> SpecCluster:
-    """`workers` processes on this machine; the first `gpus` of them own a GPU each, the others see none."""
-    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
-    dask.config.set({"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT})
-    share = {WORKER_BYTES: str(worker_bytes)}  # not pre-spawn: there, what an earlier cluster left in os.environ wins
-    visible = _visible_devices(gpus)
-    nannies = {}
-    for i in range(workers):
-        options: dict[str, Any] = {"host": "127.0.0.1", "nthreads": 1, "memory_limit": worker_bytes, "dashboard": False}
-        options["env"] = share
-        options |= {"silence_logs": logging.WARNING}
-        if i < gpus:
-            options |= {"resources": {"GPU": 1}, "env": share | {"CUDA_VISIBLE_DEVICES": visible[i]}}
-        elif gpus:
-            options |= {"env": share | {"CUDA_VISIBLE_DEVICES": ""}}
-        nannies[i] = {"cls": Nanny, "options": options}
-    return SpecCluster(workers=nannies, scheduler=scheduler, silence_logs=logging.ERROR)
+def _some(workers: list[str]) -> str:
+    """A few names, and how many more."""
+    return ", ".join(workers[:3]) + (f" and {len(workers) - 3} more" if len(workers) > 3 else "")
 
 
-def _visible_devices(gpus: int) -> list[str]:
-    """Names of the GPUs as this process was told them, else their numbers."""
-    told = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    return told if len(told) >= gpus else [str(i) for i in range(gpus)]
+def _outcome(future: Any) -> Any:
+    try:
+        error = future.exception()
+        return future.result() if error is None else error
+    except (CancelledError, OSError, TimeoutError) as lost:
+        return lost
 
 
-def _connect(address: str) -> Client:
+def _client_of(address: str) -> Client:
     """A client of the scheduler at tcp://host:port or in the scheduler file file:PATH; raises ConfigError."""
     try:
-        if address.startswith("file:"):
-            path = Path(address.removeprefix("file:"))
-            if not path.is_file():
-                raise ConfigError(f"--cluster {address}: no such file; dask scheduler --scheduler-file makes it")
-            return Client(scheduler_file=str(path), timeout="10s")
-        return Client(address, timeout="10s")
+        return Client(scheduler_address(address), timeout=_CONNECT_S)
     except (OSError, TimeoutError, ValueError) as error:
-        raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error})") from error
+        raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error}); start one with: "
+                          "dask scheduler --scheduler-file scheduler.json") from error  # fmt: skip
+
+
+class _PrepareWorker(WorkerPlugin):
+    """Runs `prepare_worker` in every worker process, also in those that come late or replace a dead one."""
+
+    name = "shhq-hs"
+
+    def __init__(self, request: Request | None) -> None:
+        self._request = request
+
+    def setup(self, worker: Any) -> None:
+        limit_bytes = worker.memory_manager.memory_limit
+        if limit_bytes:
+            os.environ.setdefault(WORKER_BYTES, str(limit_bytes))
+        prepare_worker()
+        if self._request is not None:
+            worker_check.accept(self._request)
+
+
+def _run_checked(token: str, function: Callable[[Any], Any], task: Any) -> Any:
+    """`function(task)`, unless this worker cannot take part in the run of that token; then raises Refused."""
+    if token and (problems := worker_check.verdict(token)):
+        raise Refused(get_worker().address, str(problems[0]))
+    return function(task)

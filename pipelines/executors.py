@@ -7,13 +7,16 @@ each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image al
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from dataprep.errors import ConfigError
+from dataprep.stages.base import Step
+from dataprep.storage import Location
 from pipelines import watchdog
 from pipelines.machine import cores
 from pipelines.stopping import ignore_interrupts
@@ -38,10 +41,20 @@ WORKER_ENVIRONMENT = {
 
 
 class Executor(ABC):
-    """Runs tasks; `capacity` is how many to keep submitted so that no worker waits."""
+    """Runs tasks; `workers` is how many at a time, as far as it is known at the start."""
 
     workers: int
-    capacity: int
+
+    @property
+    @abstractmethod
+    def capacity(self) -> int:
+        """Tasks to keep submitted so that no worker waits."""
+
+    def require_ready(self, source: Location, out: Location, steps: Sequence[Step]) -> None:  # noqa: B027
+        """Raise ConfigError unless every worker runs `steps` as this process would; processes it starts itself do.
+
+        Call with OUT's lock held.
+        """
 
     @property
     @abstractmethod
@@ -49,7 +62,7 @@ class Executor(ABC):
         """Tasks submitted and not yet yielded."""
 
     @abstractmethod
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
         """Start `function(task)`; `key` names it. `resources`: what the worker must have, if any worker has it."""
 
     @abstractmethod
@@ -86,6 +99,13 @@ def prepare_worker() -> None:
     prepare_process()
     watchdog.enable()
     ignore_interrupts()
+    # A worker of a foreign nanny is born a daemon, which may not start the processes that isolate images.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+
+
+def capacity_of(workers: int) -> int:
+    """Tasks to keep submitted to `workers` processes."""
+    return max(8, 3 * workers)
 
 
 class WorkerDied(Exception):
@@ -95,7 +115,8 @@ class WorkerDied(Exception):
 class SerialExecutor(Executor):
     """Everything in this process, in order: for tests and debuggers."""
 
-    workers, capacity = 1, 1
+    workers = 1
+    capacity = 1
 
     def __init__(self) -> None:
         self._queue: list[tuple[Callable[[Any], Any], Any]] = []
@@ -104,7 +125,7 @@ class SerialExecutor(Executor):
     def pending(self) -> int:
         return len(self._queue)
 
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
         self._queue.append((function, task))
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
@@ -120,14 +141,18 @@ class LocalExecutor(Executor):
     """`workers` processes of this machine, started with the first task: nothing to do costs no process and no dask."""
 
     def __init__(self, workers: int) -> None:
-        self.workers, self.capacity = workers, max(8, 3 * workers)
+        self.workers = workers
         self._started: Executor | None = None
+
+    @property
+    def capacity(self) -> int:
+        return capacity_of(self.workers)
 
     @property
     def pending(self) -> int:
         return self._started.pending if self._started else 0
 
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: dict[str, float]) -> None:
+    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
         self._cluster().submit(function, task, key, resources)
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
@@ -142,6 +167,8 @@ class LocalExecutor(Executor):
             from pipelines.dask_executor import DaskExecutor
 
             self._started = DaskExecutor("local", self.workers)
+            if link := self._started.dashboard:
+                print(f"dashboard: {link}", file=sys.stderr)
         return self._started
 
 

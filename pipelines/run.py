@@ -69,6 +69,7 @@ def run(
     with run_lock(out), stop_request() as stop:
         store = Store(out)
         sweep(out)
+        executor.require_ready(source_root, out, dag.steps)
         index = refresh(source_root, out, lambda: stop.requested)
         plan = make_plan(store, dag, index)
         log = EventLog(out)

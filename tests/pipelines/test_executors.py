@@ -13,6 +13,7 @@ from dataprep.errors import ClusterLost, ConfigError
 from dataprep.schema import STRING, Column
 from dataprep.stages.base import Result, gpu_wish
 from dataprep.stages.ingest import Ingest
+from pipelines import worker_check
 from pipelines.dag import Dag, assemble
 from pipelines.dask_executor import DaskExecutor
 from pipelines.executors import make_executor
@@ -52,7 +53,20 @@ def gpu_dag() -> Dag:
 def test_stages_that_wish_for_a_gpu_run_where_one_is_offered(photos, tmp_path):
     with DaskExecutor("local", 2, gpus=1) as executor:
         assert not run(photos, tmp_path, gpu_dag(), executor).failed
-    assert places(tmp_path) == {("0", "0")}
+        assert places(tmp_path) == {("0", "0")}
+        a_gpu_worker_that_leaves_for_good_ends_the_run(executor, photos, tmp_path / "left")
+
+
+def a_gpu_worker_that_leaves_for_good_ends_the_run(host, photos, out):
+    """Its parts neither wait for ever nor go to CPUs unasked; what needs no GPU is done."""
+    scheduler = host._client.scheduler_info()
+    (leaving,) = (address for address, worker in scheduler["workers"].items() if worker["resources"])
+    with DaskExecutor(scheduler["address"], 1, no_worker_s=2.0) as executor:
+        executor._client.retire_workers([leaving], close_workers=True, remove=True)
+        with pytest.raises(ClusterLost, match=r"no worker has offered a GPU for 2 s.*shhq-hs worker tcp://"):
+            run(photos, out, gpu_dag(), executor)
+    assert len(list(out.glob("stages/brightness-*/part-*.parquet"))) > 0
+    assert not list(out.glob("stages/inverted-*/part-*.parquet"))
 
 
 def test_a_scheduler_file_leads_to_the_cluster_and_no_offer_drops_the_wish(photos, tmp_path, monkeypatch):
@@ -71,11 +85,16 @@ def places(out):
     return set(zip(rows["worker"].dropna(), rows["visible"].dropna(), strict=True))
 
 
-def test_a_cluster_left_by_its_workers_ends_the_run(photos, tmp_path):
+def test_a_cluster_of_another_version_is_refused_and_one_left_by_its_workers_given_up(photos, tmp_path, monkeypatch):
     with (
         DaskExecutor("local", 1, no_worker_s=1.0) as host,
         DaskExecutor(host._client.scheduler_info()["address"], 1, no_worker_s=1.0) as executor,
     ):
+        with monkeypatch.context() as patch:
+            patch.setattr(worker_check, "code_files", lambda: {"dataprep/store.py": "of another version"})
+            with pytest.raises(ConfigError, match=r"worker tcp://127.0.0.1:\d+ cannot take part.*dataprep/.* differ"):
+                run(photos, tmp_path / "out", toy_dag(), executor)
+        assert not (tmp_path / "out" / "index.parquet").exists()  # nothing had begun
         host._cluster.scale(0)
         with pytest.raises(ClusterLost, match="workers"):
             run(photos, tmp_path / "out", toy_dag(), executor)
