@@ -47,23 +47,28 @@ def run(options: argparse.Namespace) -> int:
     from dataprep.tracking.table import track_table, write_keyframes, write_track
     from dataprep.tracking.track import NobodyFound, track
     from dataprep.tracking.video import open_video
+    from pipelines import resume
     from pipelines.progress import Progress
 
     if options.frames is not None and options.frames < 1:
         raise ConfigError(f"--frames {options.frames}: expected a whole number from 1 on")
+    if options.output.is_dir() or options.output.resolve() == options.video.resolve():
+        kind = "a folder" if options.output.is_dir() else "the video itself"
+        raise ConfigError(f"-o {options.output}: is {kind}; name a parquet file to write")
     smoothing = Smoothing(options.expression_hz, options.head_hz, options.body_hz, options.max_gap_s)
     video = open_video(options.video)
     fitter = Fitter.open(*_stages(options.set))
     try:
-        tracked = track(
-            video,
-            fitter,
-            smoothing,
-            options.output,
-            lambda total: Progress(total, workers=1, unit="frames"),
-            options.frames,
-            options.identity,
-        )
+        with resume.hint(resume.command_line(options.arguments)):
+            tracked = track(
+                video,
+                fitter,
+                smoothing,
+                options.output,
+                lambda total: Progress(total, workers=1, unit="frames"),
+                options.frames,
+                options.identity,
+            )
     except NobodyFound as nobody:
         print(f"{options.video}: {nobody}; `track` needs one person whose face shows")
         return 1

@@ -4,7 +4,10 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from scipy.spatial.transform import Rotation
 
+from dataprep.fits.camera import pitch_yaw, rotations_from_joints_zyx
+from dataprep.schema import rows_from_table
 from dataprep.tracking import chunks, track
 from gan.tracks import read_keyframes, read_track
 from pipelines.cli import main
@@ -141,6 +144,17 @@ def test_a_video_without_a_person_says_so(tmp_path, capsys):
     assert main(["track", str(video), "-o", str(tmp_path / "o.parquet")]) == 1
     assert "no person was found in any of the 3 frames" in capsys.readouterr().out
     assert not (tmp_path / "o.parquet").exists()
+
+
+def test_the_clips_truth_agrees_with_itself():
+    rows = rows_from_table(pq.read_table(CLIP / "talking.parquet"))
+    assert [row["frame"] for row in rows] == list(range(125))
+    for row in rows[::10]:
+        np.testing.assert_allclose(pitch_yaw(row["chest_rotation"]), row["camera_pitch_yaw"], atol=1e-5)
+        joints = rotations_from_joints_zyx(row["joints_zyx"].astype(np.float64))
+        head = row["chest_rotation"] @ joints[0] @ joints[3]
+        assert Rotation.from_matrix(head.T @ row["head_rotation"]).magnitude() < np.radians(2.5)  # two points of view
+        assert ((row["landmarks68_px"] > 0) & (row["landmarks68_px"] < 512)).all()
 
 
 def test_truth_compared_with_itself_has_no_error():

@@ -65,6 +65,14 @@ def test_what_cannot_be_read_is_named(content, message, tmp_path, capsys):
     assert {p.name for p in tmp_path.iterdir()} <= {"x.mp4"}
 
 
+def test_outputs_that_would_not_do(short, tmp_path, capsys):
+    for output, message in ((tmp_path, "is a folder"), (short, "is the video itself")):
+        before = short.read_bytes()
+        assert main(["track", str(short), "-o", str(output)]) == 2
+        assert message in capsys.readouterr().err
+        assert short.read_bytes() == before
+
+
 def test_a_video_cut_off_before_its_first_frame(tmp_path, capsys):
     data = (CLIP / "talking.mp4").read_bytes()
     (tmp_path / "x.mp4").write_bytes(data[: len(data) // 30])
