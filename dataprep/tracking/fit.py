@@ -17,7 +17,7 @@ from jaxtyping import Float
 from dataprep import geometry
 from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.camera import rotations_from_rotvecs, turn_in_picture
-from dataprep.fits.face3dmm import FaceFit
+from dataprep.fits.face_fit import FaceFit
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.fits.head_tie import head_offset, neck_head_covariance, rest_face_points
 from dataprep.stages.base import Item

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from dataprep.fits.contour import contour_of
-from dataprep.fits.face3dmm import FaceFit, FaceFitter, Faces
+from dataprep.fits.face3dmm import FaceFitter, Faces
+from dataprep.fits.face_fit import FaceFit
 from dataprep.models.bfm import EXP, ID, FaceModel
 
 IDENTITY_FRAMES = 32  # at most, evenly spread

@@ -70,47 +70,42 @@ def lines_of(
     fps: float,
 ) -> Lines:
     """Smooth within shots. Covered faces are not measurements; gaps up to the limit are bridged, longer ones held."""
-    face_known = np.array([fit is not None for fit in faces]) & ~occluded
-    if not face_known.any():  # covered throughout: better than nothing
-        face_known = np.array([fit is not None for fit in faces])
+    found = np.array([fit is not None for fit in faces])
+    face_known = found & ~occluded if (found & ~occluded).any() else found  # covered throughout: better than nothing
     body_known = np.array([fit is not None for fit in bodies])
     line = _Line(shot, smoothing.longest_gap(fps), fps)
-
-    local = _stacked([None if fit is None else fit.rotations for fit in bodies], (24, 3, 3))
-    square = _stacked([None if fit is None else _square(fit) for fit in bodies], (4,))
-    face_in_cam = _stacked([None if fit is None else fit.face_in_cam for fit in faces], (3, 3))
-    expression = _stacked([None if fit is None else fit.expression for fit in faces], (EXP,))
-
-    smooth_local = np.tile(unseen_body(), (len(shot), 1, 1, 1))
-    smooth_square = np.full((len(shot), 4), np.nan)
-    body_source = [HELD] * len(shot)
+    face = _stacked([fit.face_in_cam if fit and k else None for fit, k in zip(faces, face_known, strict=True)], (3, 3))
+    expression = _stacked(
+        [fit.expression if fit and k else None for fit, k in zip(faces, face_known, strict=True)], (EXP,)
+    )
+    local, square = np.tile(unseen_body(), (len(shot), 1, 1, 1)), np.full((len(shot), 4), np.nan)
+    smooth_local, smooth_square = local, square
     if body_known.any():
+        local = _stacked([fit.rotations if fit else None for fit in bodies], (24, 3, 3))
+        square = _stacked([_square(fit) if fit else None for fit in bodies], (4,))
+        smooth_local = smooth_local.copy()
         for joint in _SMOOTHED:
             smooth_local[:, joint] = line.rotations(local[:, joint], body_known, smoothing.body_hz)
         smooth_square = line.values(square, body_known, smoothing.body_hz)
-        body_source = line.source(body_known)
-    smooth_face = line.rotations(face_in_cam, face_known, smoothing.head_hz)
-    smooth_expression = line.values(expression, face_known, smoothing.expression_hz)
-
+    smooth_face = line.rotations(face, face_known, smoothing.head_hz)
     joints, camera, head = _labels(smooth_local, smooth_face, tie)
-    raw = face_known & body_known if body_known.any() else face_known
-    first = np.where(body_known[:, None, None, None], local, unseen_body()) if not body_known.any() else local
-    raw_joints, raw_camera, raw_head = _labels(first, face_in_cam, tie, raw)
+    measured = face_known & body_known if body_known.any() else face_known
+    raw_joints, raw_camera, raw_head = _labels(local, face, tie, measured)
     return Lines(
-        smooth_expression,
-        joints,
-        camera,
-        head,
-        smooth_face,
-        smooth_square,
-        expression,
-        raw_joints,
-        raw_camera,
-        raw_head,
-        face_in_cam,
-        line.source(face_known),
-        body_source,
-        bool(body_known.any()),
+        expression=line.values(expression, face_known, smoothing.expression_hz),
+        joints_zyx=joints,
+        camera=camera,
+        head=head,
+        face_in_cam=smooth_face,
+        square=smooth_square,
+        raw_expression=expression,
+        raw_joints_zyx=raw_joints,
+        raw_camera=raw_camera,
+        raw_head=raw_head,
+        raw_face_in_cam=face,
+        face_source=line.source(face_known),
+        body_source=line.source(body_known) if body_known.any() else [HELD] * len(shot),
+        any_body=bool(body_known.any()),
     )
 
 
