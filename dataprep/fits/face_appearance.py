@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.ndimage import map_coordinates
 
-from dataprep.fits.face3dmm import FaceFit
+from dataprep.fits.face_fit import FaceFit
 from dataprep.fits.face_frames import DISTANCE_DM
 from dataprep.models.bfm import TEX, FaceModel, harmonics
 

@@ -15,8 +15,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from dataprep.errors import AssetError, Rejected
-from dataprep.fits.face3dmm import FaceFit
 from dataprep.fits.face_appearance import Appearance, colour_rmse
+from dataprep.fits.face_fit import FaceFit
 from dataprep.fits.face_frames import CENTRE_PX, Alignment, align, head_from_3dmm, project_224
 from dataprep.models.bfm import FaceModel
 from dataprep.models.devices import resolve_device

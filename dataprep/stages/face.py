@@ -12,8 +12,8 @@ from dataprep import geometry
 from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.contour import contour_of
 from dataprep.fits.expression_units import UNITS_PATH, units_of
-from dataprep.fits.face3dmm import FaceFit, FaceFitConfig, FaceFitter
 from dataprep.fits.face_appearance import Appearance, fit_appearance
+from dataprep.fits.face_fit import FaceFit, FaceFitConfig
 from dataprep.fits.face_frames import face_crop_from_portrait
 from dataprep.fits.head_tie import head_offset
 from dataprep.fits.landmark_errors import LANDMARK_ERRORS_PATH, load_landmark_errors
@@ -25,6 +25,7 @@ from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 if TYPE_CHECKING:
+    from dataprep.fits.face3dmm import FaceFitter
     from dataprep.fits.face_rnet import RNetFitter
 
 _SD = {"unit": "standard deviation"}
@@ -114,24 +115,24 @@ class Face(Stage):
         return gpu_wish(self.device) if self.method == "rnet" else {}
 
     def load(self) -> FaceTools:
-        model = open_face(self.model)
-        if self.method == "landmark_map":
-            return FaceTools(model, self._fitters(model), None)
-        from dataprep.fits.face_rnet import open_rnet
-
-        path = find_file(self.rnet, "face.rnet")
-        return FaceTools(model, {}, open_rnet(model, self.model, path, self.device))
-
-    def _fitters(self, model: FaceModel) -> dict[str, FaceFitter]:
         """The mesh detector's errors are measured on the shipped face; its far jaw stays, FAN's follows the edge."""
+        model = open_face(self.model)
+        if self.method == "rnet":
+            from dataprep.fits.face_rnet import open_rnet
+
+            path = find_file(self.rnet, "face.rnet")
+            return FaceTools(model, {}, open_rnet(model, self.model, path, self.device))
+        from dataprep.fits.face3dmm import FaceFitter
+
         config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
         errors = load_landmark_errors()
         errors = errors if errors.meta["face_sha256"] == model.sha256 else errors.for_another_face()
         contour, units = contour_of(model), units_of(model)
-        return {
+        fitters = {
             "mesh": FaceFitter(model, config, errors, contour if self.contour == "sliding" else None, units),
             "fan": FaceFitter(model, config, None, None if self.contour == "fixed" else contour, units),
         }
+        return FaceTools(model, fitters, None)
 
     def process(self, items: Sequence[Item], tools: FaceTools) -> list[Result]:
         """Fit the batch at once, then colours and crop image by image."""

@@ -15,7 +15,8 @@ from jaxtyping import Float, UInt8
 from dataprep import geometry
 from dataprep.errors import Rejected
 from dataprep.fits.expression_units import units_of
-from dataprep.fits.face3dmm import FaceFit, FaceFitConfig, FaceFitter
+from dataprep.fits.face3dmm import FaceFitter
+from dataprep.fits.face_fit import FaceFit, FaceFitConfig
 from dataprep.fits.landmark_errors import load_landmark_errors
 from dataprep.models.bfm import FaceModel
 from dataprep.models.landmarks68 import landmarks68_from_mesh

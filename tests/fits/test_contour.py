@@ -5,7 +5,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dataprep.fits.contour import Contour, contour_of
-from dataprep.fits.face3dmm import FaceFitConfig, fit_face
+from dataprep.fits.face3dmm import fit_face
+from dataprep.fits.face_fit import FaceFitConfig
 from dataprep.fits.face_frames import Alignment, pitch_yaw_of_head, project_224
 from dataprep.models.bfm import FaceModel, load_face
 

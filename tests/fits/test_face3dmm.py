@@ -9,8 +9,9 @@ from scipy.spatial.transform import Rotation
 from dataprep import geometry
 from dataprep.errors import Rejected
 from dataprep.fits.expression_units import units_of
-from dataprep.fits.face3dmm import FaceFit, FaceFitConfig, FaceFitter, Faces, fit_face, linearise
+from dataprep.fits.face3dmm import FaceFitter, Faces, fit_face, linearise
 from dataprep.fits.face_appearance import fit_appearance
+from dataprep.fits.face_fit import FaceFit, FaceFitConfig
 from dataprep.fits.face_frames import (
     Alignment,
     align,

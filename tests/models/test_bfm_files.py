@@ -9,7 +9,8 @@ import scipy.io
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError
-from dataprep.fits.face3dmm import FaceFitConfig, fit_face
+from dataprep.fits.face3dmm import fit_face
+from dataprep.fits.face_fit import FaceFitConfig
 from dataprep.fits.face_frames import Alignment, project_224
 from dataprep.models.bfm import FaceModel, load_face
 from dataprep.models.bfm09 import FILES, load_bfm09
