@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dataprep.errors import Unreachable, Unreadable
-from dataprep.storage import Location, ObjectPath
+from dataprep.storage import Location, ObjectPath, Status
 
 MAX_BYTES = 1 << 30  # no photograph is larger; a file is held in memory whole
 _PAUSES_S = (0.1, 0.5)  # network file systems hiccup; two more tries
@@ -33,6 +33,11 @@ def read_bytes(root: Location, name: str) -> bytes:
 def sha256_of(root: Location, name: str) -> bytes:
     """Digest of `root / name`; raises Unreadable and Unreachable."""
     return _patiently(lambda: _digest(root / name))
+
+
+def state_of(root: Location, name: str) -> os.stat_result | Status:
+    """Size and time of writing of `root / name`; raises Unreadable and Unreachable."""
+    return _patiently(lambda: (root / name).stat())
 
 
 def why(error: OSError) -> str:

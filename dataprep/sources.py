@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape, unescape
-from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, why
+from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, state_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
 from dataprep.storage import Location, ObjectPath
 
@@ -230,10 +230,7 @@ def identify(
 
     def digest_of(path: str) -> bytes:
         name = unescape(path)
-        try:
-            state = states.get(path) or _file_state(root, path)
-        except OSError as error:
-            raise Unreadable(f"the file cannot be read: {why(error)}") from error
+        state = states.get(path) or _file_state(root, path)
         if state not in cache:
             cache[state] = sha256_of(root, name)
         return cache[state]
@@ -262,7 +259,7 @@ def identify(
 
 
 def _file_state(root: Location, path: str) -> FileState:
-    status = (root / unescape(path)).stat()
+    status = state_of(root, unescape(path))
     return path, status.st_size, status.st_mtime_ns
 
 

@@ -1,0 +1,441 @@
+"""Photographs and data sets on an object store: a real S3 server on loopback, or `memory://` where no bytes travel."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from dataprep import storage
+from dataprep.errors import ConfigError, StoreError, Unreachable, Unwritable
+from dataprep.reading import read_bytes
+from dataprep.sources import identify, scan
+from dataprep.storage import ObjectPath, location
+from dataprep.store import atomic_file, file_sha256
+from pipelines import lock, retry, verify
+from pipelines.cli import main
+from pipelines.index import read_index
+from pipelines.lock import run_lock
+from tests.object_store import S3Server, contents, make_bucket, s3_server, upload
+from tests.pipelines.test_run import payload, run_serial
+from tests.pipelines.toy import make_photos
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    pytest.importorskip("s3fs", reason="pip install 'shhq-hs[s3]'")
+    pytest.importorskip("moto.server", reason="pip install 'shhq-hs[dev]'")
+    with s3_server(tmp_path_factory.mktemp("server")) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        storage._filesystem.cache_clear()
+        yield running
+        storage._filesystem.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    make_photos(folder, 13)
+    (folder / "deeper" / ".hidden").mkdir(parents=True)
+    (folder / "deeper" / ".hidden" / "no.png").write_bytes(b"passed over")
+    (folder / "deeper" / "ünder score #1 100%.png").write_bytes((folder / "photo0002.png").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def on_disk(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("on_disk")
+    run_serial(photos, out)
+    return payload(out)
+
+
+@pytest.fixture(scope="module")
+def bucket(server, photos):
+    found = make_bucket("photographs")
+    upload(photos, found / "people")
+    return found
+
+
+@pytest.fixture(scope="module")
+def built(bucket):
+    """A data set on the object store, of photographs on it; with what was written there meanwhile."""
+    out = make_bucket("built") / "some" / "where"
+    run_serial(bucket / "people", out)
+    return out
+
+
+def stored(out: ObjectPath) -> dict[str, str]:
+    """As `payload`, of an object store."""
+    files = {name: data for name, data in contents(out).items() if not name.startswith("runs/")}
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+
+def test_photographs_and_data_set_on_s3_give_the_same_bytes_as_on_disk(built, on_disk):
+    assert stored(built) == on_disk
+
+
+def test_photographs_on_s3_are_never_written(server: S3Server, bucket, built):
+    assert server.writes_below("/built/"), "the log does not show writes"
+    uploads = server.writes_below("/photographs/")
+    assert len(uploads) == len(contents(bucket))
+    assert all(line.startswith("PUT") for line in uploads)
+
+
+def test_a_data_set_on_disk_of_photographs_on_s3_is_the_same(bucket, on_disk, tmp_path):
+    run_serial(bucket / "people", tmp_path)
+    assert payload(tmp_path) == on_disk
+
+
+@pytest.mark.slow
+def test_dask_workers_give_the_same_bytes(bucket, on_disk):
+    from pipelines.dask_executor import DaskExecutor
+    from pipelines.run import run
+    from tests.pipelines.toy import toy_dag
+
+    out = make_bucket("by-dask")
+    with DaskExecutor("local", 2) as executor:
+        run(bucket / "people", out, toy_dag(), executor)
+    assert stored(out) == on_disk
+
+
+def test_nothing_to_do_asks_little(server: S3Server, bucket, built):
+    """One listing of the photographs, two a stage; a few small objects, and none for each part or photograph."""
+    before = server.requests()
+    assert run_serial(bucket / "people", built).plan.is_empty
+    asked = server.requests() - before
+    assert asked["LIST"] <= 1 + 2 * 3
+    assert asked.total() < 40, asked
+
+
+def test_new_photographs_recompute_only_themselves_and_one_part(server, photos):
+    source, out = make_bucket("growing") / "in", ObjectPath("s3://growing/out")
+    upload(photos, source)
+    run_serial(source, out)
+    (source / "photo9999.png").write_bytes((photos / "photo0001.png").read_bytes() + b"\0")
+    (source / "photo0000.png").write_bytes((photos / "photo0002.png").read_bytes())  # other bytes, another row
+    plan = run_serial(source, out).plan
+    assert [stage.todo for stage in plan.stages] == [(0, 3, 4)] * 3  # one left, one filled a part, one began a part
+    assert len(read_index(out)) == 16
+
+
+def test_a_killed_driver_goes_on_to_the_same_bytes(bucket, on_disk):
+    out = make_bucket("killed") / "out"
+    code = (
+        "from dataprep.storage import ObjectPath as P; from tests.pipelines.test_run import run_serial; "
+        f"run_serial(P({str(bucket / 'people')!r}), P({str(out)!r}))"
+    )
+
+    def parts() -> int:
+        return sum(name.endswith(".parquet") for name, _ in out.walk() if name.startswith("stages/"))
+
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    while process.poll() is None and parts() < 5:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    run_serial(bucket / "people", out)
+    assert stored(out) == on_disk
+
+
+def test_commands_work_on_urls(bucket, built, capsys):
+    out = built
+    for verb in ("status", "errors"):
+        assert main([verb, str(out)]) == 0, verb
+    said = capsys.readouterr().out
+    assert "15 inputs in 4 parts" in said
+    assert "brightness: error, ZeroDivisionError: 1 image" in said
+    assert main(["errors", str(out), "--traceback"]) == 0
+    assert "is unlucky" in capsys.readouterr().out.rpartition("Traceback")[2]
+    assert retry.retry(out, "brightness", "error", "") == 0
+    assert [len(stage.todo) for stage in run_serial(bucket / "people", out).plan.stages] == [0, 1, 1]
+    assert verify.defects_of(out, deep=True).defects == ("manifest: not built yet",)  # this DAG has none
+
+
+def test_verify_finds_a_damaged_and_a_missing_object(built):
+    out = make_bucket("damaged")
+    for name, data in contents(built).items():
+        (out / name).write_bytes(data)
+    tars = sorted(name for name in contents(out) if name.endswith(".tar"))
+    damaged = bytearray((out / tars[0]).read_bytes())
+    damaged[600] ^= 1
+    (out / tars[0]).write_bytes(bytes(damaged))
+    (out / tars[1]).unlink()
+    defects = [defect for defect in verify.defects_of(out, deep=True).defects if "manifest" not in defect]
+    assert len(defects) == 2
+    assert "other bytes" in defects[0]
+    assert tars[0] in defects[0]
+    assert "missing" in defects[1]
+    assert tars[1] in defects[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ftp://host/folder", "not known; expected a folder"),
+        ("s3://no-such-bucket/out", "no bucket is named 'no-such-bucket'; make it: aws s3 mb"),
+        ("s3://", "names no bucket"),
+        ("memory://a/b", "gone when this command ends"),
+        ("s3://built/nothing", "holds no data set .* shhq-hs run SOURCE --out s3://built/nothing"),
+    ],
+)
+def test_a_wrong_url_is_told_with_what_to_type(server, built, url, words, capsys):
+    assert main(["status", url]) == 2
+    assert re.search(words, capsys.readouterr().err)
+
+
+def test_commands_for_folders_say_so(server, built, capsys):
+    assert main(["show", str(built), "photo0000.png"]) == 2
+    assert f"copy it first: aws s3 sync {built} FOLDER" in capsys.readouterr().err
+
+
+def test_no_photographs_under_a_url(server, built, tmp_path):
+    with pytest.raises(ConfigError, match="'s3://built/empty' holds no image file"):
+        run_serial(ObjectPath("s3://built/empty"), tmp_path)
+
+
+def fresh(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Another process, for what is read from the environment once."""
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; from pipelines.cli import main; sys.exit(main({command.split()!r}))"],
+        cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def test_absent_credentials_and_an_absent_package_are_told(built, tmp_path):
+    home = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    unknown = fresh(f"status {built}", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", **home)
+    assert unknown.returncode == 2
+    assert "set AWS_ACCESS_KEY_ID" in unknown.stderr
+    (tmp_path / "s3fs.py").write_text("raise ImportError('no s3fs here')\n")
+    absent = fresh(f"status {built}", PYTHONPATH=str(tmp_path))
+    assert absent.returncode == 2
+    assert "pip install 'shhq-hs[s3]'" in absent.stderr
+
+
+# --- the lock ----------------------------------------------------------------------------------------------------
+
+
+def test_the_lock_of_a_living_process_keeps_others_out(server, built):
+    other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    path = built / "runs" / "lock.json"
+    path.write_bytes(json.dumps({"host": socket.gethostname(), "pid": other.pid}).encode())
+    try:
+        with pytest.raises(StoreError, match=f"process {other.pid}"), run_lock(built):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    with run_lock(built):  # the holder is dead: its lock is taken over
+        assert json.loads(path.read_text())["pid"] == os.getpid()
+    assert not path.exists()
+
+
+def test_a_lock_of_another_machine_counts_while_it_is_touched(server, built, monkeypatch):
+    monkeypatch.setattr(lock, "BEAT_S", 0.2)
+    monkeypatch.setattr(lock, "STALE_S", 1.5)  # the store's clock has seconds
+    path = built / "runs" / "lock.json"
+    content = json.dumps({"host": "elsewhere", "pid": 1}).encode()
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="on elsewhere"), run_lock(built):
+        pass
+    time.sleep(2.6)
+    with run_lock(built):
+        written = path.stat().st_mtime
+        time.sleep(1.5)
+        assert path.stat().st_mtime > written, "nobody touched it"
+
+
+def test_of_many_that_want_the_lock_at_once_one_gets_it(server, built):
+    took = []
+
+    def want(number: int) -> None:
+        if (built / "runs" / "lock.json").create(str(number).encode()):
+            took.append(number)
+
+    threads = [threading.Thread(target=want, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (built / "runs" / "lock.json").read_text() == str(took[0])
+    assert len(took) == 1
+    (built / "runs" / "lock.json").unlink()
+
+
+# --- faults ------------------------------------------------------------------------------------------------------
+
+
+class FlakyProxy:
+    """In front of a server: cuts every connection whose number `cuts` chooses, after part of the answer."""
+
+    def __init__(self, server: S3Server, cuts) -> None:
+        self._target = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        self._cuts, self.connections, self.cut = cuts, 0, 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            self.connections += 1
+            cut = self._cuts(self.connections)
+            self.cut += cut
+            threading.Thread(target=self._pass_on, args=(client, cut), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, cut: bool) -> None:
+        with client, socket.create_connection(self._target) as upstream:
+            threading.Thread(target=_pump, args=(client, upstream, None), daemon=True).start()
+            _pump(upstream, client, 100 if cut else None)
+            client.shutdown(socket.SHUT_RDWR)  # closing alone waits for the other thread's reading
+
+
+def _pump(source: socket.socket, target: socket.socket, limit: int | None) -> None:
+    try:
+        while data := source.recv(65536):
+            target.sendall(data[:limit])
+            if limit is not None:
+                return
+    except OSError:
+        return
+
+
+@pytest.fixture
+def through(server, monkeypatch):
+    """The store seen through a proxy that fails."""
+
+    def begin(cuts) -> FlakyProxy:
+        proxy = FlakyProxy(server, cuts)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        storage._filesystem.cache_clear()
+        return proxy
+
+    yield begin
+    monkeypatch.undo()
+    storage._filesystem.cache_clear()
+
+
+def test_a_network_that_drops_connections_changes_nothing(through, bucket, on_disk):
+    out = make_bucket("flaky") / "out"
+    proxy = through(lambda number: number % 7 == 0)
+    run_serial(bucket / "people", out)
+    assert proxy.cut > 5
+    assert stored(out) == on_disk
+
+
+def test_a_store_that_stays_away_is_told_and_costs_no_input_its_row(server, bucket, monkeypatch, tmp_path):
+    found = scan(bucket / "people")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
+    storage._filesystem.cache_clear()
+    try:
+        with pytest.raises(Unreachable, match="run the command again"):
+            identify(bucket / "people", found[:1])
+        with pytest.raises(Unwritable, match="finished parts are whole"), atomic_file(bucket / "x") as file:
+            file.write(b"x")
+        with pytest.raises(ConfigError, match="cannot be reached"):
+            bucket.require_reachable()
+    finally:
+        monkeypatch.undo()
+        storage._filesystem.cache_clear()
+
+
+# --- the seam ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["memory", "s3"])
+def root(request):
+    if request.param == "s3":
+        request.getfixturevalue("server")
+        return make_bucket(f"seam-{time.time_ns()}") / "root"
+    return ObjectPath(f"memory://seam-{time.time_ns()}/root")
+
+
+def test_an_object_appears_whole_or_not_at_all(root):
+    with atomic_file(root / "a" / "b.txt") as file:
+        file.write(b"half")
+        assert not (root / "a" / "b.txt").exists()
+    assert (root / "a" / "b.txt").read_text() == "half"
+    with pytest.raises(ZeroDivisionError), atomic_file(root / "a" / "b.txt") as file:
+        file.write(b"%d" % (1 // 0))
+    assert (root / "a" / "b.txt").read_text() == "half"
+
+
+def test_objects_answer_as_paths_do(root, tmp_path):
+    names = [
+        "x.json",
+        "stages/one-1/stage.json",
+        "stages/one-2/stage.json",
+        "stages/two-1/part.parquet",
+        "stages/loose",
+    ]
+    for place in (root, tmp_path):
+        for name in names:
+            with atomic_file(place / name) as file:
+                file.write(name.encode())
+    for pattern in ("*", "stages/*/stage.json", "stages/one-*/stage.json", "*/loose", "x.json", "none/*", "*.txt"):
+        found = [str(path).removeprefix(f"{root}/") for path in storage.matching(root, pattern)]
+        assert found == [p.relative_to(tmp_path).as_posix() for p in storage.matching(tmp_path, pattern)], pattern
+    for name in (*names, "stages", "none", "stages/one-1"):
+        ours, theirs = root / name, tmp_path / name
+        assert (ours.exists(), ours.is_file(), ours.is_dir()) == (theirs.exists(), theirs.is_file(), theirs.is_dir())
+        assert (ours.name, ours.stem, ours.suffix) == (theirs.name, theirs.stem, theirs.suffix)
+        assert (ours.with_suffix(".tar").name, ours.parent.name) == (
+            theirs.with_suffix(".tar").name,
+            (root / name).parent.name,
+        )
+    for name in names:
+        assert file_sha256(root / name) == file_sha256(tmp_path / name)
+        assert (root / name).stat().st_size == (tmp_path / name).stat().st_size
+    for offset, size in ((0, 3), (2, 100), (6, 5), (100, 5), (0, 0)):
+        ours, theirs = (storage.read_range(place / "x.json", offset, size) for place in (root, tmp_path))
+        assert ours == theirs, (offset, size)
+    assert sorted(storage.names_in(root / "stages")) == sorted(storage.names_in(tmp_path / "stages"))
+    for place in (root, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            storage.names_in(place / "none")
+        (place / "none").unlink(missing_ok=True)
+
+
+def test_a_large_object_is_sent_in_pieces_and_comes_back_whole(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(storage, "_PIECE_BYTES", 1 << 20)
+    content = os.urandom(3 << 20)
+    path = make_bucket("large") / "object"
+    with atomic_file(path) as file:
+        file.write(content)
+    assert file_sha256(path) == hashlib.sha256(content).hexdigest()
+    path.download(tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == content
+
+
+def test_create_does_not_overwrite(root):
+    assert (root / "lock").create(b"first")
+    assert not (root / "lock").create(b"second")
+    assert (root / "lock").read_bytes() == b"first"
+
+
+def test_what_is_no_url_is_a_path():
+    assert location("a/b") == Path("a/b")
+    assert location("/a:/b") == Path("/a:/b")
+    assert location("file:///a/b") == Path("/a/b")
+    assert location("S3://Bucket/Key/") == ObjectPath("s3://Bucket/Key")
+
+
+def test_a_photograph_that_vanished_says_so_without_the_url(root):
+    from dataprep.errors import Unreadable
+
+    with pytest.raises(Unreadable, match=r"^the file cannot be read: no such file or directory$"):
+        read_bytes(root, "gone.jpg")
