@@ -160,7 +160,7 @@ class ObjectPath:
 
     def read_bytes(self) -> bytes:
         with self._asking() as (fs, key):
-            return fs.cat_file(key, max_concurrency=1)  # one request; more would ask for the size first
+            return fs.cat_file(key)
 
     def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return self.read_bytes().decode(encoding, errors)
@@ -277,7 +277,10 @@ def _filesystem(scheme: str, process: int) -> Any:
     import fsspec
 
     try:
-        return fsspec.filesystem(scheme, use_listings_cache=False, skip_instance_cache=scheme != "memory")
+        if scheme == "memory":
+            return fsspec.filesystem("memory")
+        # An object is one GET: more would ask for its size first.
+        return fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True, max_concurrency=1)
     except ImportError as error:
         raise ConfigError(
             f"{scheme}:// needs a package that is not installed ({error}); install it with: pip install 'shhq-hs[s3]'"

@@ -18,13 +18,17 @@ from pipelines.dag import Dag, describe
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage's work: how many parts there are, which must run, and the reason in words ("" when none)."""
+    """One stage's work: how many parts there are, which must run, and the reason in words ("" when none).
+
+    `recorded`: the ledger names the parts that are there, and no other.
+    """
 
     name: str
     parts: int
     todo: tuple[int, ...]
     rows_todo: int
     reason: str
+    recorded: bool
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,14 @@ def make_plan(store: Store, dag: Dag, index: Sequence[Source]) -> Plan:
     for stage in dag.stages:
         ref = dag.refs[stage.name]
         keys[stage.name] = {part: _part_key(ref, rows, part, stage, keys) for part, rows in parts.items()}
-        found = committed_keys(store, ref, read_ledger(store, ref))
+        ledger = read_ledger(store, ref)
+        found = committed_keys(store, ref, ledger)
         todo = tuple(part for part, key in keys[stage.name].items() if found.get(part) != key)
         reason = _reason(store, dag, stage, todo, found, running) if todo else ""
         if todo:
             running.add(stage.name)
-        plans.append(StagePlan(stage.name, len(parts), todo, sum(len(parts[part]) for part in todo), reason))
+        rows_todo = sum(len(parts[part]) for part in todo)
+        plans.append(StagePlan(stage.name, len(parts), todo, rows_todo, reason, found == ledger))
     aggregate_keys = _aggregate_keys(dag, keys)
     reasons = {a.name: _aggregate_reason(store, a, aggregate_keys[a.name], running) for a in dag.aggregates}
     return Plan(tuple(plans), reasons, keys, aggregate_keys, parts)

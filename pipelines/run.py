@@ -217,6 +217,8 @@ class Schedule:
     def _write_ledgers(self) -> None:
         """Also of stages that were done before: their run may have died between its last part and its ledger."""
         for plan in self._plan.stages:
+            if plan.recorded and not plan.todo:
+                continue
             ref = self._dag.refs[plan.name]
             ledger = read_ledger(self._store, ref)
             keys = committed_keys(self._store, ref, ledger)

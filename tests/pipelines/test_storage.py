@@ -110,12 +110,12 @@ def test_dask_workers_give_the_same_bytes(bucket, on_disk):
 
 
 def test_nothing_to_do_asks_little(server: S3Server, bucket, built):
-    """One listing of the photographs, two a stage; a few small objects, and none for each part or photograph."""
+    """One listing of the photographs, one a stage; a few small objects, and none for each part or photograph."""
     before = server.requests()
     assert run_serial(bucket / "people", built).plan.is_empty
     asked = server.requests() - before
-    assert asked["LIST"] <= 1 + 2 * 3
-    assert asked.total() < 40, asked
+    assert asked["LIST"] == 1 + 3
+    assert asked.total() < 30, asked
 
 
 def test_new_photographs_recompute_only_themselves_and_one_part(server, photos):
