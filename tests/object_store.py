@@ -39,15 +39,15 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
-    """A server that forgets everything at the end; its log lies in `folder`."""
+def s3_server(folder: Path, **settings: str) -> Iterator[S3Server]:
+    """A server that forgets everything at the end; its log lies in `folder`. `settings` are moto's, by environment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     log = folder / "s3.log"
     with log.open("wb") as output:
         command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | settings)
     try:
         _await(port, process)
         url = f"http://127.0.0.1:{port}"
@@ -87,7 +87,3 @@ def upload(folder: Path, target: ObjectPath) -> None:
 def contents(root: ObjectPath) -> dict[str, bytes]:
     """Every object below `root`."""
     return {name: (root / name).read_bytes() for name, _ in root.walk()}
-
-
-def environment_with(server: S3Server) -> dict[str, str]:
-    return os.environ | server.environment

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from dataprep.errors import ConfigError, StoreError, Unreachable, Unwritable
 from dataprep.reading import read_bytes
 from dataprep.sources import identify, scan
 from dataprep.storage import ObjectPath, location
-from dataprep.store import atomic_file, file_sha256
+from dataprep.store import atomic_file, file_sha256, write_json
 from pipelines import lock, retry, verify
 from pipelines.cli import main
 from pipelines.index import read_index
@@ -148,6 +149,31 @@ def test_a_killed_driver_goes_on_to_the_same_bytes(bucket, on_disk):
     assert stored(out) == on_disk
 
 
+@pytest.mark.slow
+def test_sample_people_through_the_real_stages_are_the_same(server, tmp_path):
+    """All twelve stages with the small network; the driver is killed once on the way."""
+    photos = tmp_path / "photos"
+    for name in ("no_segment/p001.jpg", "segments/p001.png", "photos/p020.jpg", "bad/grey16.png"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "samples" / "people" / name, photos / name)
+    out, source = make_bucket("real") / "out", ObjectPath("s3://real/photos")
+    upload(photos, source)
+    command = [
+        sys.executable, "-m", "pipelines.cli", "run", "--workers", "2", "--set", "superres.model=animevideov3",
+        "--set", "superres.precision=float32",
+    ]  # fmt: skip
+    subprocess.run([*command, str(photos), "--out", str(tmp_path / "out")], cwd=ROOT, check=True)
+    process = subprocess.Popen([*command, str(source), "--out", str(out)], cwd=ROOT)
+    while process.poll() is None and not any(name.endswith(".tar") for name, _ in out.walk()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    subprocess.run([*command, str(source), "--out", str(out)], cwd=ROOT, check=True)
+    machine = {"report/timing.json", "report/timing.html"}
+    assert {name: sha for name, sha in stored(out).items() if name not in machine} == payload(tmp_path / "out")
+    assert verify.defects_of(out, deep=True).defects == ()
+
+
 def test_commands_work_on_urls(bucket, built, capsys):
     out = built
     for verb in ("status", "errors"):
@@ -221,6 +247,20 @@ def test_absent_credentials_and_an_absent_package_are_told(built, tmp_path):
     absent = fresh(f"status {built}", PYTHONPATH=str(tmp_path))
     assert absent.returncode == 2
     assert "pip install 'shhq-hs[s3]'" in absent.stderr
+
+
+def test_denied_access_is_told(server, bucket, monkeypatch, tmp_path, capsys):
+    with s3_server(tmp_path, INITIAL_NO_AUTH_ACTION_COUNT="0") as strict:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", strict.url)
+        storage._filesystem.cache_clear()
+        try:
+            assert main(["status", str(bucket)]) == 2
+            assert "these credentials may not list the bucket" in capsys.readouterr().err
+            with pytest.raises(Unwritable, match="photographs/x cannot be written: permission denied"):
+                write_json(bucket / "x", {})
+        finally:
+            monkeypatch.undo()
+            storage._filesystem.cache_clear()
 
 
 # --- the lock ----------------------------------------------------------------------------------------------------
