@@ -74,7 +74,7 @@ class PersonDetector:
             raise Rejected("no_person", "no person was found" + (", only a face without a body" if faces else ""))
         faces = self._add_face_near_pose(rgb, pose, faces)
         face = _face_of(pose, faces)
-        reading = None if face is None else self._read_face(rgb, pose, face)
+        reading = None if face is None else self._read_face(rgb, list(_head_squares(pose, face)), face)
         if reading is None or face is None:
             raise _missing_face(pose, rgb.shape[1], rgb.shape[0])
         _require_inside(reading.landmarks68, rgb.shape[1], rgb.shape[0])
@@ -143,12 +143,11 @@ class PersonDetector:
 
     # --- mesh
 
-    def _read_face(self, rgb: np.ndarray, pose: PosePoints, face: FaceBox) -> _FaceReading | None:
+    def _read_face(self, rgb: np.ndarray, squares: list[_Square], face: FaceBox) -> _FaceReading | None:
         """The mean of the readings that agree, over several head crops and their mirror images.
 
         The mirror images take out the network's preference for one side (a twentieth of the error).
         """
-        squares = list(_head_squares(pose, face))
         meshes = [mesh for square in squares if (mesh := self._mesh_in(rgb, square)) is not None]
         meshes = [mesh for mesh in meshes if _covers(mesh, face)]
         if not meshes:

@@ -17,11 +17,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
-from dataprep.models.landmarks68 import landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, PosePoints, quiet_stderr
 from dataprep.models.mediapipe_models import (
     PersonDetector,
-    _covers,
     _face_of,
     _iou,
     _require_inside,
@@ -38,7 +36,6 @@ _REACH_SIDES = 1.5  # how far, in face sides, a person may have come when seen a
 _ANYBODY_AFTER_S = 2.0  # from then on whoever is there is followed
 _BODY_REACH = (8.0, 5.0)  # in face sides: a standing person, head to waist
 _FACE_SCALES = (1.7, 2.1)  # head crops, of those that `detect` reads: more of them are no better, once smoothed
-_MESH_TOLERANCE = 0.06
 _MIN_AGREEMENT = 0.25
 
 
@@ -88,7 +85,6 @@ class Follower(PersonDetector):
                 pose = body.result()
         if annotated is not None:
             return _sighting(annotated, "pts", 1.0, face, pose)
-        _require_inside(landmarks, rgb.shape[1], rgb.shape[0])
         return _sighting(landmarks, "mesh", agreement, face, pose)
 
     def _face(
@@ -152,22 +148,16 @@ class Follower(PersonDetector):
         return None
 
     def _landmarks(self, rgb: np.ndarray, face: FaceBox) -> tuple[np.ndarray, float]:
-        """The mean of the readings that agree, over head crops and their mirror images, and the part that agreed."""
+        """The 68 landmarks, and the part of their readings that agreed."""
         roll = _roll(face.points_px[0], face.points_px[1])
         squares = [_Square(face.centre_px, scale * face.side_px, roll) for scale in _FACE_SCALES]
-        meshes = [mesh for square in squares if (mesh := self._mesh_in(rgb, square)) is not None]
-        meshes = [mesh for mesh in meshes if _covers(mesh, face)]
-        if not meshes:
-            raise Rejected(COVERED, "the face mesh finds no face where the detector does")
-        mirrored = [points for square in squares if (points := self._mirrored_landmarks(rgb, square)) is not None]
-        readings = np.stack([landmarks68_from_mesh(mesh) for mesh in meshes] + mirrored)
-        size = float(np.mean(np.ptp(readings, axis=1)))
-        apart = np.linalg.norm(readings[:, None] - readings[None], axis=-1).mean(axis=-1) / size
-        agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
-        agreement = float(agreeing.sum() / (2 * len(squares)))
-        if agreement < _MIN_AGREEMENT:
-            raise Rejected(COVERED, "the readings of the face contradict each other")
-        return readings[agreeing].mean(axis=0), agreement
+        reading = self._read_face(rgb, squares, face)
+        if reading is None or reading.agreement < _MIN_AGREEMENT:
+            raise Rejected(
+                COVERED, "no face mesh, or several that contradict each other, where the detector sees a face"
+            )
+        _require_inside(reading.landmarks68, rgb.shape[1], rgb.shape[0])
+        return reading.landmarks68, reading.agreement
 
 
 @contextlib.contextmanager
