@@ -19,7 +19,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench bench-scale lifter clean
+.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench bench-scale lifter docs docs-check site clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -81,6 +81,18 @@ bench-scale: $(SETUP) ## Measure the machinery at 40,000 rows and 1,000 people t
 
 lifter: $(SETUP) ## Train the key-point lifter again (minutes)
 	$(SHHQ) train-lifter
+
+docs: $(SETUP) ## Write docs/reference and the diagram again, from the code
+	$(BIN)/python -m pipelines.reference
+	$(BIN)/python -m pipelines.diagram
+
+docs-check: $(SETUP) ## Run the commands of README and docs as written, in a temporary folder (half an hour)
+	$(BIN)/python -m pipelines.docs_check README.md docs/*.md
+
+# Its own environment: what the site needs is no business of the package.
+site: ## Make the documentation's pages, build/site/index.html (checks every link)
+	@test -x build/.site/bin/mkdocs || { $(PYTHON) -m venv build/.site && build/.site/bin/python -m pip install -q --disable-pip-version-check 'mkdocs>=1.6,<2'; }
+	build/.site/bin/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## Remove build outputs (never your photos, never .venv)
 	rm -rf build dist *.egg-info

@@ -58,7 +58,7 @@ _URL_AS_PATH = re.compile(r"(s3|memory|gs|abfs|https?):/+(.*)")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to mend."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     options.arguments = arguments
     try:
         _check_urls(options)
@@ -89,7 +89,7 @@ def _check_urls(options: argparse.Namespace) -> None:
                 raise ConfigError(f"{url}: this command works on folders; copy it first: aws s3 sync {url} FOLDER")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("shhq-hs", description=_DESCRIPTION, formatter_class=formatter)
     parser.add_argument("--version", action="version", version=f"shhq-hs {__version__}")
