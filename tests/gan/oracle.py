@@ -54,12 +54,12 @@ class Oracle:
         return z[0]
 
     def film(self, name: str, x: torch.Tensor, freq: torch.Tensor, phase: torch.Tensor) -> torch.Tensor:
-        layer = F.linear(x, self.w[f"{name}.layer.weight"], self.w[f"{name}.layer.bias"])
-        return torch.addcmul(phase, freq, layer).sin_()
+        weight, bias = self.w[f"{name}.layer.weight"][:, : x.shape[1]], self.w[f"{name}.layer.bias"]
+        return F.linear(x, freq[:, None] * weight, freq * bias + phase).sin_()
 
     def displacement(self, points_N3: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
         freq, phase = style.view(2, 3, 128)
-        h = F.pad(points_N3 * COORD, (0, 4))
+        h = points_N3 * COORD  # the other four inputs are zero
         for i in range(3):
             h = self.film(f"deform_net.network.{i}", h, freq[i] * 15 + 30, phase[i])
         return F.linear(h, self.w["deform_net.final_layer.weight"], self.w["deform_net.final_layer.bias"])[:, :3]
@@ -198,7 +198,8 @@ class Oracle:
         points_RS3 = torch.stack(torch.meshgrid(y, x, z, indexing="ij"), -1)[..., [1, 0, 2]].reshape(-1, 64, 3)
         scaled = points_RS3 * COORD
         s = torch.cat([self.manifold(p) for p in scaled.view(-1, 3).split(CHUNK)]).view(-1, 64)
-        hits_RL3, valid_RL = intersect(scaled, s, LEVELS, falling_only=False)
+        chunks = zip(scaled.split(CHUNK // 64), s.split(CHUNK // 64), strict=True)
+        hits_RL3, valid_RL = joined((intersect(*chunk, LEVELS, falling_only=False) for chunk in chunks), 0)
         style = self.mapping("radiance_net", code)
         out = torch.cat([self.radiance(p / COORD, style) for p in hits_RL3.view(-1, 3).split(CHUNK)])
         out = out.view(size, size, 24, 36).permute(2, 3, 0, 1).clone()
@@ -231,7 +232,8 @@ class Oracle:
         origin = self.camera_origin(camera_2)
         valid = valid.permute(2, 0, 1)[:, None].float()
         image_lr, _ = composite_maps(maps[0], hits, valid, origin)
-        image, depth = composite_maps(maps[1], upsample(hits), upsample(valid), origin)
+        bands = zip(upsample(hits).split(16, 2), upsample(valid).split(16, 2), strict=True)
+        image, depth = joined((composite_maps(maps[1], *band, origin) for band in bands), -2)
         return {
             "target_points": target,
             "neutral_points": neutral,
@@ -241,27 +243,28 @@ class Oracle:
         }
 
 
+def joined(parts, dim: int) -> tuple[torch.Tensor, ...]:
+    """Concatenate the first tensors of all parts, the second ones, and so on."""
+    return tuple(torch.cat(tensors, dim) for tensors in zip(*parts, strict=True))
+
+
 def upsample(x: torch.Tensor) -> torch.Tensor:
     return F.interpolate(x, scale_factor=4, mode="bilinear", align_corners=True)
 
 
 def intersect(points_RS3, s_RS, levels_L, falling_only: bool):
     """Hits and validity of every ray with every level: the earliest qualifying interval, the last one on a miss."""
-    hits, valids = [], []
-    for level in levels_L:
-        before, after = s_RS[:, :-1], s_RS[:, 1:]
-        change = (before >= level) & (after <= level)
-        if not falling_only:
-            change |= (before <= level) & (after >= level)
-        last = s_RS.shape[1] - 2
-        near = torch.where(change.any(1), change.float().argmax(1), last)[:, None]
-        s_near, s_far = s_RS.gather(1, near), s_RS.gather(1, near + 1)
-        valid = change.any(1, keepdim=True) & (s_near >= level) & (s_far <= level)
-        t = torch.where(valid & ((s_far - s_near).abs() > 0.05), (s_near - level) / (s_near - s_far), 1.0)
-        take = lambda i: points_RS3.gather(1, i[..., None].expand(-1, 1, 3))[:, 0]  # noqa: E731
-        hits.append(take(near) * (1 - t) + take(near + 1) * t)
-        valids.append(valid[:, 0])
-    return torch.stack(hits, 1), torch.stack(valids, 1)
+    before, after, level = s_RS[:, None, :-1], s_RS[:, None, 1:], levels_L[:, None]
+    change = (before >= level) & (after <= level)
+    if not falling_only:
+        change |= (before <= level) & (after >= level)
+    found, near = change.max(2)  # the first of equals
+    near = torch.where(found, near, s_RS.shape[1] - 2)
+    s_near, s_far = s_RS.gather(1, near), s_RS.gather(1, near + 1)
+    valid = found & (s_near >= levels_L) & (s_far <= levels_L)
+    t = torch.where(valid & ((s_far - s_near).abs() > 0.05), (s_near - levels_L) / (s_near - s_far), 1.0)[..., None]
+    take = lambda i: points_RS3.gather(1, i[..., None].expand(-1, -1, 3))  # noqa: E731
+    return take(near) * (1 - t) + take(near + 1) * t, valid
 
 
 def composite_maps(maps_L4HW, hits_L3HW, valid_L1HW, origin_3):
