@@ -4,6 +4,10 @@ Every measurement runs in a process of its own, so that its peak memory is its o
 body: the cost is that of any weights, except that of the search, which depends on how wrinkled the field is. Wall times
 of a busy machine mean little: compare CPU seconds, or the ratio to the plain oracle of the tests. How plain that is, is
 measured too: what it takes beyond its bare matrix products, convolutions and sines.
+
+`torch.compile` is not used: on a CPU it gives less than the kernels of this package do, for 8 to 44 seconds of
+compiling. Measured on one busy core, with kernels, compiled and as torch runs it: D_e of 1,024 points 0.94, 0.95 and
+1.33 ms; phi 14.5, 15.3 and 17.1 ms; U of one map 0.77 (in tiles), 1.39 and 1.29 s.
 """
 
 import argparse

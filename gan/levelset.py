@@ -25,7 +25,9 @@ def find_crossings(
     """Pick for each level the earliest interval in which s falls through it (or, not `falling_only`, changes sign).
 
     A hit is valid where s falls. A level that is never met takes the ray's last sample and is invalid; so does the far
-    end stand for a crossing whose s difference is within `guard`. Gradients flow through the fractions.
+    end stand for a crossing whose s difference is within `guard`. So a pixel may depend on the last bits of s: a sample
+    on a level may end one interval or begin the next, whose far end is a step away. Gradients flow through the
+    fractions.
     """
     with torch.no_grad():
         near_RL, found_RL = _earliest_intervals(s_RS, levels_L, falling_only)
