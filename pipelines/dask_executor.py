@@ -93,8 +93,11 @@ class DaskExecutor(Executor):
         if self._cluster is not None:
             return
         self._request = worker_check.make_request(source, out, steps)
-        self._register()
-        answers = self._client.run(worker_check.examine, self._request, on_error="return")
+        try:
+            self._register()
+            answers = self._client.run(worker_check.examine, self._request, on_error="return")
+        except (OSError, RuntimeError, CancelledError) as error:
+            raise ClusterLost(f"the scheduler at {self._address} went away while workers were looked at") from error
         workers = defaultdict(list)
         for worker, answer in answers.items():
             for why in [answer] if isinstance(answer, BaseException) else answer:
@@ -145,7 +148,8 @@ class DaskExecutor(Executor):
             self._cluster.close()
 
     def _connect(self) -> None:
-        self._client = Client(self._cluster) if self._cluster is not None else _client_of(self._address)
+        timeout_s = min(_CONNECT_S, self._no_worker_s)
+        self._client = Client(self._cluster) if self._cluster is not None else _client_of(self._address, timeout_s)
         self._finished = as_completed(loop=self._client.loop)
         self._register()
         self._count()
@@ -154,9 +158,11 @@ class DaskExecutor(Executor):
         self._client.register_plugin(_PrepareWorker(self._request))
 
     def _count(self) -> None:
-        known = self._client.scheduler_info()["workers"].values()
-        self._threads = sum(worker["nthreads"] for worker in known)
-        self._resources = {name for worker in known for name in worker["resources"]}
+        known = self._client.scheduler_info().get("workers")
+        if known is None:
+            raise OSError("the scheduler does not answer")
+        self._threads = sum(worker["nthreads"] for worker in known.values())
+        self._resources = {name for worker in known.values() for name in worker["resources"]}
 
     def _hand_out(self, work: _Work) -> None:
         token = self._request.token if self._request else ""
@@ -237,10 +243,10 @@ def _outcome(future: Any) -> Any:
         return lost
 
 
-def _client_of(address: str) -> Client:
+def _client_of(address: str, timeout_s: float) -> Client:
     """A client of the scheduler at tcp://host:port or in the scheduler file file:PATH; raises ConfigError."""
     try:
-        return Client(scheduler_address(address), timeout=_CONNECT_S)
+        return Client(scheduler_address(address), timeout=timeout_s)
     except (OSError, TimeoutError, ValueError) as error:
         raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error}); start one with: "
                           "dask scheduler --scheduler-file scheduler.json") from error  # fmt: skip

@@ -85,7 +85,9 @@ def places(out):
     return set(zip(rows["worker"].dropna(), rows["visible"].dropna(), strict=True))
 
 
-def test_a_cluster_of_another_version_is_refused_and_one_left_by_its_workers_given_up(photos, tmp_path, monkeypatch):
+def test_a_cluster_of_another_version_is_refused_and_one_left_by_workers_or_scheduler_given_up(
+    photos, tmp_path, monkeypatch
+):
     with (
         DaskExecutor("local", 1, no_worker_s=1.0) as host,
         DaskExecutor(host._client.scheduler_info()["address"], 1, no_worker_s=1.0) as executor,
@@ -98,6 +100,11 @@ def test_a_cluster_of_another_version_is_refused_and_one_left_by_its_workers_giv
         host._cluster.scale(0)
         with pytest.raises(ClusterLost, match="workers"):
             run(photos, tmp_path / "out", toy_dag(), executor)
+        with DaskExecutor(host._client.scheduler_info()["address"], 1, no_worker_s=2.0) as left:
+            left.submit(len, "task", "task", {})
+            host.close()
+            with pytest.raises(ClusterLost, match="gone, and has not come back for 2 s"):
+                next(left.completed())
 
 
 @pytest.mark.parametrize(
