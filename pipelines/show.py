@@ -60,6 +60,12 @@ def show(out: Path, sample: str, png: Path | None) -> int:
     return 0
 
 
+def material_of(out: Path, sample: str) -> Material:
+    """All that is known of a sample; raises ConfigError on no such sample."""
+    source = find_sample(read_index(out), sample)
+    return _material(out, source, read_chapters(Store(out), source))
+
+
 def find_sample(index: Sequence[Source], sample: str) -> Source:
     """By id, the start of an id (4 characters or more), the path below the source folder, or the end of that path."""
     asked = sample.strip().replace("\\", "/").removeprefix("./")
