@@ -31,8 +31,7 @@ ROOT = Path(__file__).parents[2]
 QUICK = {  # what a lost machine costs before it is noticed: seconds here, half a minute by default
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "11s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s",
-    "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
-    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "6s",
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s",
 }
 SCHEDULER = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard")
 WORKER = (sys.executable, "-m", "pipelines.cli", "worker")
@@ -68,9 +67,10 @@ def waited_for(cluster):
         time.sleep(0.2)
 
 
-def drive(source, out, cluster):
-    """Build the toy data set on a cluster; what the driver's process runs."""
+def drive(source, out, cluster, workers="0"):
+    """Build the toy data set on a cluster, once it has so many workers; what the driver's process runs."""
     with waited_for(cluster) as executor:
+        executor._client.wait_for_workers(int(workers))
         failed = run(Path(source), Path(out), unhurried_dag(), executor, max_error_fraction=1.0).failed
     print(*failed, sep="\n")
     return len(failed)
@@ -78,7 +78,7 @@ def drive(source, out, cluster):
 
 @pytest.fixture
 def photos(tmp_path):
-    make_photos(tmp_path / "photos", 120)
+    make_photos(tmp_path / "photos", 80)
     (tmp_path / "seen").mkdir()
     return tmp_path / "photos"
 
@@ -140,9 +140,9 @@ def test_a_host_whose_cable_is_pulled_loses_nothing(photos, serial, tmp_path):
         cluster = f"tcp://{hub.address}:8786"
         scheduler = hub.command(*SCHEDULER, "--host", hub.address)
         workers = [host.command(*WORKER, cluster, "--workers", "1") for host in (first, second)]
-        driver = hub.command(sys.executable, "-c", DRIVER, str(photos), str(out), cluster)
+        driver = hub.command(sys.executable, "-c", DRIVER, str(photos), str(out), cluster, "2")
         with (
-            started(*scheduler),
+            started(*scheduler) as watching,
             started(*workers[0], host="first"),
             started(*workers[1], host="second"),
             started(*driver) as process,
@@ -150,7 +150,9 @@ def test_a_host_whose_cable_is_pulled_loses_nothing(photos, serial, tmp_path):
             until(lambda: items_of("first", tmp_path) >= 5 and items_of("second", tmp_path) >= 5, process)
             second.cable("down")
             status, text = ended(process)
+            noticed = watching.log.read_text()
     assert status == 0, text
+    assert "Worker failed to heartbeat" in noticed  # the run did not end before the loss was felt
     assert payload(out) == serial
 
 
@@ -233,8 +235,9 @@ def test_a_build_of_samples_on_two_hosts_has_the_bytes_of_the_serial_one(tmp_pat
         assert ended(process, 900)[0] == 0, process.log.read_text()
     with namespaces.hosts(3) as (hub, first, second):
         cluster = f"tcp://{hub.address}:8786"
+        no_second_try = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0"}  # by dask: ours, image by image
         with (
-            started(*hub.command(*SCHEDULER, "--host", hub.address)),
+            started(*hub.command(*SCHEDULER, "--host", hub.address), **no_second_try),
             started(*first.command(*WORKER, cluster, "--workers", "1"), host="first"),
             started(*second.command(*WORKER, cluster, "--workers", "1"), host="second"),
             started(*hub.command(*build, "--out", str(out), "--cluster", cluster)) as process,
