@@ -1,0 +1,18 @@
+"""A real S3 server for the tests that ask for one."""
+
+import pytest
+
+from dataprep import storage
+from tests.object_store import s3_server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    pytest.importorskip("s3fs", reason="pip install 'shhq-hs[s3]'")
+    pytest.importorskip("moto.server", reason="pip install 'shhq-hs[dev]'")
+    with s3_server(tmp_path_factory.mktemp("server")) as running, pytest.MonkeyPatch.context() as patch:
+        for name, value in running.environment.items():
+            patch.setenv(name, value)
+        storage._filesystem.cache_clear()
+        yield running
+        storage._filesystem.cache_clear()
