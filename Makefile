@@ -86,13 +86,13 @@ docs: $(SETUP) ## Write docs/reference and the diagram again, from the code
 	$(BIN)/python -m pipelines.reference
 	$(BIN)/python -m pipelines.diagram
 
-docs-check: $(SETUP) ## Run the commands of README and docs as written, in a temporary folder (half an hour)
+docs-check: $(SETUP) ## Run the commands of README and docs as written, in a temporary folder (long: it trains)
 	$(BIN)/python -m pipelines.docs_check README.md docs/*.md
 
-# Its own environment: what the site needs is no business of the package.
-site: ## Make the documentation's pages, build/site/index.html (checks every link)
-	@test -x build/.site/bin/mkdocs || { $(PYTHON) -m venv build/.site && build/.site/bin/python -m pip install -q --disable-pip-version-check 'mkdocs>=1.6,<2'; }
-	build/.site/bin/mkdocs build --strict --quiet --site-dir build/site
+site: $(SETUP) ## Make the documentation's pages, build/site/index.html; a link that leads nowhere is an error
+	@test -x $(BIN)/mkdocs || PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[docs]'
+	$(BIN)/python -m pipelines.site build/docs
+	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## Remove build outputs (never your photos, never .venv)
 	rm -rf build dist *.egg-info

@@ -95,7 +95,9 @@ def test_the_diagram_is_fresh():
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_source_files_that_a_page_names_exist(page):
-    names = re.findall(r"`((?:dataprep|gan|pipelines|tests|docs)/[\w/.]+\.(?:py|md|npz|json))`", page.read_text("utf-8"))
+    names = re.findall(
+        r"`((?:dataprep|gan|pipelines|tests|docs)/[\w/.]+\.(?:py|md|npz|json))`", page.read_text("utf-8")
+    )
     assert [name for name in names if not (ROOT / name).exists()] == []
 
 

@@ -36,7 +36,9 @@ def test_the_stage_has_a_row_for_every_photograph(page):
     (ref,) = [path.name for path in (out / "stages").glob("colourfulness-*")]
     dag = assemble((namespace["Ingest"](min_side_px=16), namespace["Colourfulness"](min_spread=2.0)), ())
     assert dag.refs["colourfulness"].fingerprint == ref.partition("-")[2]
-    rows = [row for part in {s.part for s in read_index(out)} for row in Store(out).rows(dag.refs["colourfulness"], part)]
+    rows = [
+        row for part in {s.part for s in read_index(out)} for row in Store(out).rows(dag.refs["colourfulness"], part)
+    ]
     assert len(rows) == 4
     assert {row["status"] for row in rows} == {"ok", "upstream"}  # the fourth is broken
     assert all(row["colour_spread"] > 2 for row in rows if row["status"] == "ok")
@@ -45,8 +47,9 @@ def test_the_stage_has_a_row_for_every_photograph(page):
 def test_the_detector_finds_the_same_face_elsewhere_by_less_than_a_pixel_or_two(page):
     namespace, _ = page
     stage = namespace["DetectTwice"]()
-    assert assemble((namespace["Ingest"](), stage), ()).refs["detect"] != (
-        assemble((namespace["Ingest"](), namespace["Detect"]()), ()).refs["detect"]
+    assert (
+        assemble((namespace["Ingest"](), stage), ()).refs["detect"]
+        != (assemble((namespace["Ingest"](), namespace["Detect"]()), ()).refs["detect"])
     )
     tools = stage.load()
     twice, once = tools.detector(astronaut()), tools.detector._detector(astronaut())
