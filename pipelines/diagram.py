@@ -68,12 +68,13 @@ _GENERATOR = (
     Box("presets", 4, 7.5, "presets", "gan/presets.py", "file"),
 )
 BOXES = (*_PIPELINE, *_GENERATOR)
-ARROWS = """
-photos>ingest ingest>detect detect>body body>crop crop>superres superres>matte matte>face
-face>camera camera>quality quality>manifest manifest>shards shards>report shards>stream
-prior>cameras cameras>skinning smpl>skinning skinning>dp dp>de de>m m>levels levels>maps
-phi>maps maps>u u>compose compose>critics critics>losses stream>prior
-""".split()
+_ARROWS = """
+photos>ingest ingest>detect detect>body body>crop crop>superres superres>matte matte>face face>camera
+camera>quality quality>manifest manifest>shards shards>report shards>stream prior>cameras cameras>skinning
+smpl>skinning skinning>dp dp>de de>m m>levels levels>maps phi>maps maps>u u>compose compose>critics
+critics>losses stream>prior
+"""
+ARROWS = tuple(_ARROWS.split())
 _LEFT, _TOP, _STEP = 24, 64, 228
 
 
