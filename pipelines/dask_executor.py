@@ -95,6 +95,7 @@ class DaskExecutor(Executor):
         self._request = worker_check.make_request(source, out, steps)
         try:
             self._register()
+            self._require_scheduler()
             answers = self._client.run(worker_check.examine, self._request, on_error="return")
         except (OSError, RuntimeError, CancelledError) as error:
             raise ClusterLost(f"the scheduler at {self._address} went away while workers were looked at") from error
@@ -110,6 +111,14 @@ class DaskExecutor(Executor):
         print(f"cluster {self._address}: {len(answers)} workers{hint}", file=sys.stderr)
         if self.dashboard:
             print(f"dashboard: {self.dashboard}", file=sys.stderr)
+
+    def _require_scheduler(self) -> None:
+        """The scheduler reads every task on its way."""
+        try:
+            self._client.run_on_scheduler(worker_check.code_files)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"the scheduler at {self._address} has not this version of shhq-hs ({error}); install it "
+                              "there too, and start it in that environment: dask scheduler") from error  # fmt: skip
 
     def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
         """A resource that no worker offered at the start is not asked for: `device=auto` then means the CPU."""

@@ -48,7 +48,7 @@ class Unhurried(Brightness):
     """
 
     def process_item(self, item, tools):
-        time.sleep(0.03)
+        time.sleep(float(os.environ.get("TEST_PAUSE_S", "0.03")))
         if item.row["source_path"] == os.environ.get("TEST_FATAL"):
             os.kill(os.getpid(), signal.SIGSEGV)
         (item.source_root.parent / "seen" / f"{os.environ['TEST_HOST']}.{item.sample_id}").touch()
@@ -67,7 +67,7 @@ def waited_for(cluster):
         time.sleep(0.2)
 
 
-def drive(source, out, cluster, workers="0"):
+def drive(source, out, cluster, workers="1"):
     """Build the toy data set on a cluster, once it has so many workers; what the driver's process runs."""
     with waited_for(cluster) as executor:
         executor._client.wait_for_workers(int(workers))
@@ -190,7 +190,7 @@ def test_a_late_worker_helps_and_one_of_another_version_is_turned_away(photos, s
     with (
         started(*SCHEDULER, "--host", "127.0.0.1", "--port", str(port)),
         started(sys.executable, "-c", DRIVER, str(photos), str(out), cluster) as process,
-        started(*worker, host="first"),
+        started(*worker, host="first", TEST_PAUSE_S="0.2"),
     ):
         until(lambda: items_of("first", tmp_path) >= 5, process)
         with started("env", "-C", str(other), *worker, host="wrong", PYTHONPATH=str(other)):
