@@ -2,7 +2,7 @@
 
 Fenced blocks marked `sh` or `console` are run one after another, all of one file in one temporary folder that looks
 like a checkout (`samples/`, `Makefile`, packages). `console` blocks run their lines after `$ `. A block is left out
-after a line `<!-- no-run: reason -->`; blocks without a language are synopses, and not run (tests check that they parse).
+after a line `<!-- no-run: reason -->`; blocks without a language are synopses, and not run.
 """
 
 from __future__ import annotations
