@@ -5,18 +5,22 @@ coefficients, which are multiplied channel by channel (36 matrix products for th
 products back. In float32 the result differs from the direct sum by about 1e-5 of the largest value.
 
 Between convolutions an image lies *tiled*, so that no step gathers single pixels: pixel (4 ty + i, 4 tx + j) of channel
-c is element [i, j, c, place of tile (ty, tx)]. Tiles lie row by row with one zero tile between rows, a row of zero
+c is element [c, i, j, place of tile (ty, tx)]. Tiles lie row by row with one zero tile between rows, a row of zero
 tiles above and below, and one element of slack at either end. So the neighbours of a tile lie at fixed distances, work
 runs over long contiguous stretches, and the zero padding of the convolution is already there.
 
 Suffixes: I J rows and columns within a tile, C O channels, T tiles (with those between rows), L T and the margins.
 """
 
+import math
+
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.winograd_kernels import coefficients_of_pixels, pixels_of_products, shuffle_pixels
+from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, NUMBER_BYTES, ROWS
+from gan.winograd_kernels import MARGIN, Convolution, Place, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
 # The points of interpolation are 0, 1, -1, 2, -2 and infinity.
@@ -33,72 +37,104 @@ def transform_kernel(weight_OC33: Float[Tensor, "o c 3 3"]) -> Float[Tensor, "36
     return coefficients.flatten(0, 1).to(weight_OC33.dtype)
 
 
-class Tiling:
-    """Tiled images of one size, whose sides are multiples of four. Work may be done on a strip of their rows of tiles.
+class TiledKernel:
+    """A 3 x 3 kernel and its bias, as the loops of gan.winograd_kernels read them.
 
-    A strip is known by its first row and by the number of tiles that its coefficients are for, those between rows
-    counted.
+    `dtype` bfloat16 rounds coefficients of kernel and image to that type, where the CPU multiplies it
+    (`gan.vectors.BFLOAT16_PRODUCTS`); sums stay in float32.
     """
 
-    def __init__(self, height: int, width: int, like: Tensor) -> None:
+    def __init__(self, weight_OC33: Tensor, bias_O: Tensor, dtype: torch.dtype = torch.float32) -> None:
+        self.outputs, self.inputs = weight_OC33.shape[:2]
+        self.bias = bias_O.detach().contiguous()
+        self.pairs = dtype == torch.bfloat16
+        assert BFLOAT16_PRODUCTS or not self.pairs
+        together = 2 if self.pairs else 1
+        padded_36OC = _padded(_padded(transform_kernel(weight_OC33.detach()), 1, ROWS), 2, together).to(dtype)
+        grouped_36GDR = padded_36OC.unflatten(2, (-1, together)).unflatten(1, (-1, ROWS)).transpose(2, 3)
+        self.groups, self.depth = grouped_36GDR.shape[1:3]
+        self.span, self.chunk = at_once(self.groups, self.depth)
+        parts = (part for span in grouped_36GDR.split(self.span, 1) for part in span.split(self.chunk, 2))
+        self.packed = torch.cat([part.flatten() for part in parts])
+
+
+def _padded(x: Tensor, dim: int, multiple: int) -> Tensor:
+    """Append zeros until the size of that dimension is a multiple."""
+    missing = list(x.shape)
+    missing[dim] = -x.shape[dim] % multiple
+    return torch.cat([x, x.new_zeros(missing)], dim)
+
+
+class Tiling:
+    """Tiled images of one size, whose sides are multiples of four, in float32."""
+
+    def __init__(self, height: int, width: int) -> None:
         assert height % TILE == 0 == width % TILE
         self.rows, self.columns = height // TILE, width // TILE
-        self.pitch = self.columns + 1
-        self.tiles = self.rows * self.pitch
-        self._start = self.pitch + 1  # place of the first tile: a row of zero tiles and the slack lie before it
-        self._like = like
+        self._mask = torch.zeros(BLOCK * math.ceil(self.columns / BLOCK))
+        self._mask[: self.columns] = 1
 
-    def blank(self, channels: int) -> Float[Tensor, "4 4 c l"]:
+    def blank(self, channels: int) -> Float[Tensor, "r c 16 p"]:
         """Return a tiled image of zeros."""
-        return self._like.new_zeros(TILE, TILE, channels, self.tiles + 2 * self._start)
+        return torch.zeros(self.rows + 2, channels, TILE * TILE, MARGIN + len(self._mask))
 
-    def tile(self, image_CHW: Float[Tensor, "c h w"]) -> Float[Tensor, "4 4 c l"]:
-        tiled_IJCL = self.blank(len(image_CHW))
+    def tile(self, image_CHW: Float[Tensor, "c h w"], out: Float[Tensor, "r c 16 p"] | None = None) -> Tensor:
+        """Return a picture as a tiled image, `out` or a new one."""
+        out = self.blank(len(image_CHW)) if out is None else out
         split = image_CHW.unflatten(2, (self.columns, TILE)).unflatten(1, (self.rows, TILE))
-        self._grid(tiled_IJCL)[..., : self.columns].copy_(split.permute(2, 4, 0, 1, 3))
-        return tiled_IJCL
+        self._pixels(out).unflatten(2, (TILE, TILE)).copy_(split.permute(1, 0, 2, 4, 3))
+        return out
 
-    def untile(self, tiled_IJCL: Float[Tensor, "4 4 c l"]) -> Float[Tensor, "c h w"]:
-        pixels = self._grid(tiled_IJCL)[..., : self.columns]
-        return pixels.permute(2, 3, 0, 4, 1).flatten(3, 4).flatten(1, 2)
+    def untile(self, tiled: Float[Tensor, "r c 16 p"]) -> Float[Tensor, "c h w"]:
+        pixels = self._pixels(tiled).unflatten(2, (TILE, TILE))
+        return pixels.permute(1, 0, 2, 4, 3).flatten(3, 4).flatten(1, 2)
 
-    def shuffle(
-        self, tiled_IJCL: Float[Tensor, "4 4 c l"], larger: "Tiling", out_IJCL: Float[Tensor, "4 4 c_4 l2"], row: int
-    ) -> None:
-        """Write the image, four channels made one of twice the size, into `out_IJCL` from twice `row` on."""
-        start = larger._start + 2 * row * larger.pitch
-        places = self._start, self.pitch, out_IJCL.numpy(), start, larger.pitch, self.rows, self.columns
-        shuffle_pixels(tiled_IJCL.numpy(), *places)
+    def strip(self, rows: int) -> "Tiling":
+        """Return the tiling of so many rows of tiles."""
+        return Tiling(TILE * rows, TILE * self.columns)
 
-    def transform(
-        self,
-        tiled_IJCL: Float[Tensor, "4 4 c l"],
-        out_36CT: Float[Tensor, "36 c_all t"],
-        first_channel: int = 0,
-        row: int = 0,
-    ) -> None:
-        """Write the coefficients B^T d B of every tile d of the strip with its surroundings of one pixel."""
-        coefficients_of_pixels(tiled_IJCL, out_36CT, first_channel, row * self.pitch, self.pitch)
+    def shuffle(self, tiled: Float[Tensor, "r c 16 p"], out: Float[Tensor, "r2 c_4 16 p2"], row: int) -> None:
+        """Write the image, four channels made one of twice the size, into `out` from that row of tiles on."""
+        assert tiled.shape[1] == 4 * out.shape[1]
+        shuffle_pixels(_place(tiled), _place(out, row), self.rows, out.shape[1], self.columns)
 
     def convolve(
         self,
-        coefficients_36CT: Float[Tensor, "36 c t"],
-        kernel_36OC: Float[Tensor, "36 o c"],
-        bias_O: Float[Tensor, " o"],
-        out_IJOL: Float[Tensor, "4 4 o l"],
+        x: Float[Tensor, "r_x c1 16 p"],
+        kernel: TiledKernel,
+        out: Float[Tensor, "r o_all 16 p"],
         slope: float = 1.0,
+        *,
+        more: Float[Tensor, "r_x c2 16 p"] | None = None,
         onto: tuple[Tensor, float] | None = None,
+        out_channel: int = 0,
         row: int = 0,
     ) -> None:
-        """Write f(convolution) of the image that has these coefficients, f leaky ReLU of that slope.
+        """Write f(convolution) into channels of a tiled image, f leaky ReLU of that slope; they are none of the inputs.
 
-        With `onto` = (image, gain) the result is image + gain f(convolution) instead.
+        Args:
+            x: The image, or one of more rows of tiles: those from `row` on are read.
+            kernel: It reads the channels of `x`, then as many of `more` as it has inputs.
+            out: Tiled image of this tiling; channels from `out_channel` on are written.
+            slope: Of f.
+            more: Further channels of the image.
+            onto: (image, gain): the result is image + gain f(convolution) instead.
+            out_channel: See `out`.
+            row: See `x`.
+
         """
-        products_36OT = torch.bmm(kernel_36OC, coefficients_36CT).to(out_IJOL.dtype)
-        pixels_of_products(products_36OT, bias_O, slope, out_IJOL, self._start + row * self.pitch, onto)
-        rows = coefficients_36CT.shape[2] // self.pitch
-        self._grid(out_IJOL)[..., row : row + rows, self.columns].zero_()
+        base, gain = onto or (out, 0.0)
+        job = Convolution(
+            *(_place(x, row), _place(x if more is None else more, row), x.shape[1], kernel.inputs),
+            *(kernel.packed.data_ptr(), kernel.pairs, kernel.groups, kernel.span, kernel.depth, kernel.chunk),
+            *(kernel.bias.data_ptr(), kernel.outputs, len(self._mask) // BLOCK, self._mask.data_ptr(), _place(base), _place(out, 0, out_channel)),
+            *(np.float32(slope), np.float32(gain), onto is not None),
+        )
+        convolve_tiles(job, self.rows)
 
-    def _grid(self, tiled_IJCL: Tensor) -> Tensor:
-        """Return a view of the tiles by row and column; the last column lies between the rows."""
-        return tiled_IJCL[..., self._start : self._start + self.tiles].unflatten(-1, (self.rows, self.pitch))
+    def _pixels(self, tiled: Tensor) -> Tensor:
+        return tiled[1:-1, ..., MARGIN : MARGIN + self.columns]
+
+
+def _place(tiled: Tensor, row: int = 0, channel: int = 0) -> Place:
+    return Place(tiled[row + 1, channel, 0, MARGIN:].data_ptr(), *(NUMBER_BYTES * step for step in tiled.stride()[:3]))

@@ -1,212 +1,307 @@
-"""The two transforms of Winograd's convolutions and the pixel shuffle, on tiled images (gan.winograd), in machine code.
+"""Winograd's convolution of tiled images (gan.winograd) in machine code, and their pixel shuffle.
 
-Each reads and writes its arrays once; torch's threads share the channels. Arrays are indexed with integers and one last
-slice, so that numba knows that what it gets is contiguous.
+A block of tiles is taken from pixels to pixels while it lies in the cache: its coefficients, 36 products with the
+kernel's, and what those products make of the pixels. Torch's threads share the blocks.
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from gan.kernels import compiled, share
+from gan.vectors import BLOCK, LANES, NUMBER_BYTES, ROWS, WIDE, Code, Vector, emitted
 
-BLOCK_OUT, BLOCK_IN = 256, 512  # tiles worked on together: what lies in between stays in the cache
-
-
-def coefficients_of_pixels(
-    tiled_IJCL: Tensor, out_36CT: Tensor, first_channel: int, first_tile: int, pitch: int
-) -> None:
-    """Write B^T d B of the tiles d from `first_tile` on of tiled images (gan.winograd), from `first_channel` on."""
-    number = np.uint16 if out_36CT.dtype == torch.bfloat16 else None
-    out = out_36CT.view(torch.uint16).numpy() if number else out_36CT.numpy()
-    transform = _rounded_coefficients if number else _coefficients
-    share(functools.partial(transform, tiled_IJCL.numpy(), out, first_channel, first_tile, pitch), tiled_IJCL.shape[2])
+AREA = 36
+TILE_AREA = 16
+LINE_BYTES = 64  # of the cache
+MARGIN = 1  # zero tiles before every row of tiles; those of the next row lie behind it
+BLOCK_BYTES = BLOCK * NUMBER_BYTES
+AREA_BYTES = AREA * BLOCK_BYTES
+GROUPS_AT_ONCE, DEPTH_AT_ONCE = 64 // ROWS, 32  # output channels by ROWS, and input channels: what the cache holds
 
 
-def pixels_of_products(
-    products_36OT: Tensor, bias_O: Tensor, slope: float, out_IJOL: Tensor, start: int, onto: tuple[Tensor, float] | None
-) -> None:
-    """Write f(A^T m A + bias) of all tiles at `start` of tiled images (gan.winograd), f leaky ReLU of that slope.
-
-    With `onto` = (image, gain) the result is image + gain f(...) instead. Torch's threads share the channels.
-    """
-    number = products_36OT.numpy().dtype.type
-    base_IJOL, gain = onto if onto else (out_IJOL, 0.0)
-    arrays = products_36OT.numpy(), bias_O.numpy(), base_IJOL.numpy(), out_IJOL.numpy()
-    work = functools.partial(_pixels, *arrays, start, number(slope), number(gain), onto is not None)
-    share(work, products_36OT.shape[1])
-
-
-@compiled
-def _to_coefficients(d0: Any, d1: Any, d2: Any, d3: Any, d4: Any, d5: Any, out: Any) -> None:
+def _to_coefficients(d: list[Vector]) -> list[Vector]:
     """Apply B^T of F(4, 3): six neighbouring samples to six coefficients."""
-    two, four, five = d0.dtype.type(2), d0.dtype.type(4), d0.dtype.type(5)
-    for t in range(d0.size):
-        even, odd = d4[t] - four * d2[t], d3[t] - four * d1[t]
-        near_even, near_odd = d4[t] - d2[t], two * (d3[t] - d1[t])
-        out[0, t] = d4[t] + four * d0[t] - five * d2[t]
-        out[1, t] = even + odd
-        out[2, t] = even - odd
-        out[3, t] = near_even + near_odd
-        out[4, t] = near_even - near_odd
-        out[5, t] = d5[t] + four * d1[t] - five * d3[t]
+    even, odd = d[4] - 4.0 * d[2], d[3] - 4.0 * d[1]
+    near_even, near_odd = d[4] - d[2], 2.0 * (d[3] - d[1])
+    first, last = d[4] + (4.0 * d[0] - 5.0 * d[2]), d[5] + (4.0 * d[1] - 5.0 * d[3])
+    return [first, even + odd, even - odd, near_even + near_odd, near_even - near_odd, last]
 
 
-@compiled
-def _row_coefficients(tiled: Any, c: int, t: int, n: int, pitch: int, half: Any) -> None:
-    """Transform along the columns of n tiles and of those on either side: half[j, i] of column j."""
-    a, b, d = t, t + pitch, t + 2 * pitch  # the rows of tiles above, here and below
-    end = n + 2
-    for j in range(4):
-        _to_coefficients(
-            tiled[3, j, c, a : a + end],
-            tiled[0, j, c, b : b + end],
-            tiled[1, j, c, b : b + end],
-            tiled[2, j, c, b : b + end],
-            tiled[3, j, c, b : b + end],
-            tiled[0, j, c, d : d + end],
-            half[j],
-        )
-
-
-@compiled
-def _of_row(half: Any, i: int, n: int, out: Any) -> None:
-    here = slice(1, n + 1)
-    _to_coefficients(
-        half[3, i, :n],
-        half[0, i, here],
-        half[1, i, here],
-        half[2, i, here],
-        half[3, i, here],
-        half[0, i, 2 : n + 2],
-        out,
-    )
-
-
-@compiled
-def _coefficients(tiled: Any, out: Any, channel: int, start: int, pitch: int, first: int, last: int) -> None:
-    half = np.empty((4, 6, BLOCK_IN + 2), tiled.dtype)
-    row = np.empty((6, BLOCK_IN), tiled.dtype)
-    for c in range(first, last):
-        for t in range(0, out.shape[2], BLOCK_IN):
-            n = min(BLOCK_IN, out.shape[2] - t)
-            _row_coefficients(tiled, c, start + t, n, pitch, half)
-            for i in range(6):
-                _of_row(half, i, n, row)
-                for j in range(6):
-                    out[6 * i + j, channel + c, t : t + n] = row[j, :n]
-
-
-@compiled
-def _rounded_coefficients(tiled: Any, out: Any, channel: int, start: int, pitch: int, first: int, last: int) -> None:
-    """Do the same into the bits of bfloat16 numbers."""
-    half = np.empty((4, 6, BLOCK_IN + 2), tiled.dtype)
-    row = np.empty((6, BLOCK_IN), tiled.dtype)
-    for c in range(first, last):
-        for t in range(0, out.shape[2], BLOCK_IN):
-            n = min(BLOCK_IN, out.shape[2] - t)
-            _row_coefficients(tiled, c, start + t, n, pitch, half)
-            for i in range(6):
-                _of_row(half, i, n, row)
-                for j in range(6):
-                    _round_to_bfloat16(row[j, :n].view(np.uint32), out[6 * i + j, channel + c, t : t + n])
-
-
-@compiled
-def _round_to_bfloat16(bits: Any, out: Any) -> None:
-    """Keep the upper half of float32 numbers, to the nearest, ties to even."""
-    for t in range(bits.size):
-        odd = (bits[t] >> np.uint32(16)) & np.uint32(1)
-        out[t] = (bits[t] + np.uint32(0x7FFF) + odd) >> np.uint32(16)
-
-
-@compiled
-def shuffle_pixels(
-    source: Any, start: int, pitch: int, target: Any, target_start: int, target_pitch: int, rows: int, columns: int
-) -> None:
-    """Make every four channels of tiles (i, j, 4 c, place) one of twice the height and width: pixel shuffle.
-
-    Pixel (y, x) of the two by two tiles that one becomes is pixel (y // 2, x // 2) of channel 4 c + 2 (y % 2) + x % 2.
-    """
-    for c in range(target.shape[2]):
-        for y in range(8):
-            for x in range(4):  # and x + 4, which lies in the next tile
-                i, j, channel = y // 2, x // 2, 4 * c + y % 2 * 2 + x % 2
-                for r in range(rows):
-                    here = start + r * pitch
-                    there = target_start + (2 * r + y // 4) * target_pitch
-                    _interleave(
-                        source[i, j, channel, here : here + columns],
-                        source[i, j + 2, channel, here : here + columns],
-                        target[y % 4, x, c, there : there + 2 * columns],
-                    )
-
-
-@compiled
-def _interleave(even: Any, odd: Any, out: Any) -> None:
-    for t in range(even.size):
-        out[2 * t] = even[t]
-        out[2 * t + 1] = odd[t]
-
-
-@compiled
-def _along_one_axis(m0: Any, m1: Any, m2: Any, m3: Any, m4: Any, m5: Any, out: Any) -> None:
+def _to_samples(m: list[Vector]) -> list[Vector]:
     """Apply A^T of F(4, 3): six products to four samples."""
-    two, four, eight = m0.dtype.type(2), m0.dtype.type(4), m0.dtype.type(8)
-    for t in range(m0.size):
-        even, far_even, odd, far_odd = m1[t] + m2[t], m3[t] + m4[t], m1[t] - m2[t], m3[t] - m4[t]
-        out[0, t] = m0[t] + even + far_even
-        out[1, t] = odd + two * far_odd
-        out[2, t] = even + four * far_even
-        out[3, t] = m5[t] + odd + eight * far_odd
+    even, far_even, odd, far_odd = m[1] + m[2], m[3] + m[4], m[1] - m[2], m[3] - m[4]
+    return [m[0] + even + far_even, odd + 2.0 * far_odd, even + 4.0 * far_even, m[5] + odd + 8.0 * far_odd]
+
+
+def _coefficients(code: Code, pixels: Any, plane: Any, row: Any) -> list[Vector]:
+    """Return B^T d B of LANES tiles d: `plane` bytes from pixel to pixel of a tile, `row` from tile to tile below."""
+    at = lambda i, j: code.shifted(pixels, code.builder.mul(plane, plane.type(4 * i + j)))  # noqa: E731
+    columns = []
+    for j, tile in ((3, -1), (0, 0), (1, 0), (2, 0), (3, 0), (0, 1)):
+        above, below = code.builder.sub(at(3, j), row), code.shifted(at(0, j), row)
+        places = above, *(at(i, j) for i in range(4)), below
+        columns.append(_to_coefficients([code.load(place, tile) for place in places]))
+    rows = [_to_coefficients(list(samples)) for samples in zip(*columns, strict=True)]
+    return [coefficient for row_of_six in rows for coefficient in row_of_six]
+
+
+@emitted(integers=2)
+def _fetch_tiles(code: Code, pixels: Any, plane: Any) -> None:
+    """Begin to bring the pixels of a block of tiles into the cache."""
+    for pixel in range(TILE_AREA):
+        place = code.shifted(pixels, code.builder.mul(plane, plane.type(pixel)))
+        for line in range(0, BLOCK_BYTES + LINE_BYTES, LINE_BYTES):
+            code.prefetch(code.shifted(place, line))
+
+
+@emitted(integers=4)
+def _transform(code: Code, pixels: Any, plane: Any, row: Any, out: Any) -> None:
+    """Write the coefficients of LANES tiles, a block apart."""
+    for i, coefficient in enumerate(_coefficients(code, pixels, plane, row)):
+        code.store(coefficient, out, i * BLOCK)
+
+
+@emitted(integers=5)
+def _transform_pair(code: Code, even: Any, odd: Any, plane: Any, row: Any, out: Any) -> None:
+    """Write those of two channels as pairs of bfloat16 numbers."""
+    pairs = zip(*(_coefficients(code, pixels, plane, row) for pixels in (even, odd)), strict=True)
+    for i, (of_even, of_odd) in enumerate(pairs):
+        code.store_bfloat16_pairs(of_even, of_odd, code.shifted(out, i * BLOCK_BYTES))
+
+
+def _emit_product(code: Code, a: Any, x: Any, out: Any, depth: Any, pairs: bool, add: bool) -> None:
+    """Write the sums over k of a[k, r] x[k], ROWS blocks, or add them; one of AREA blocks is x[k] and is written."""
+    places = [r * AREA * BLOCK + w * LANES for r in range(ROWS) for w in range(WIDE)]
+    start = [code.load(out, place) if add else code.constant(0.0) for place in places]
+    sums = code.sum_of_products(start, a, x, depth, AREA_BYTES, pairs)
+    for place, total in zip(places, sums, strict=True):
+        code.store(total, out, place)
+
+
+_product, _more_product, _product_of_pairs, _more_product_of_pairs = (
+    emitted(integers=4)(functools.partial(_emit_product, pairs=pairs, add=add))
+    for pairs in (False, True)
+    for add in (False, True)
+)
+
+
+def _emit_pixels(code: Code, products: Any, mask: Any, bias: Any, out: Any, plane: Any, *others: Any) -> None:
+    """Write f(A^T m A + bias) of LANES tiles; given the place of a base, and its `plane`, add to that."""
+    *base, slope, gain = others
+    half = []
+    for j in range(6):
+        half.append(_to_samples([code.load(products, (6 * i + j) * BLOCK) for i in range(6)]))
+    keep, zero, shift = code.load(mask), code.constant(0.0), code.load_spread(bias)
+    slope, gain = code.spread(slope), code.spread(gain)
+    at = lambda place, plane, i: code.shifted(place, code.builder.mul(plane, plane.type(i)))  # noqa: E731
+    for i, products_of_row in enumerate(zip(*half, strict=True)):
+        for j, sample in enumerate(_to_samples(list(products_of_row))):
+            value = sample + shift
+            value = code.where(code.is_larger(value, zero), value, slope * value)
+            if base:
+                value = code.load(at(*base, 4 * i + j)) + gain * value
+            code.store(keep * value, at(out, plane, 4 * i + j))
+
+
+_pixels = emitted(integers=5, numbers=2)(_emit_pixels)
+_pixels_onto = emitted(integers=7, numbers=2)(_emit_pixels)
+
+
+class Place(NamedTuple):
+    """A channel of a tiled image (rows + 2, channels, 16, MARGIN + columns + MARGIN): where its first tile lies.
+
+    `row`, `channel` and `plane` are the bytes from one row of tiles, channel and pixel of a tile to the next.
+    """
+
+    address: int
+    row: int
+    channel: int
+    plane: int
+
+
+class Convolution(NamedTuple):
+    """One convolution of tiled images, in addresses and numbers: counting references costs more than some of the work.
+
+    Attributes:
+        first, second: The inputs: `first_channels` of one, then those of the other up to `channels`.
+        kernel: Address of its coefficients in the order in which they are read (`TiledKernel`).
+        pairs: Whether they are pairs of bfloat16 numbers: those of two inputs.
+        groups, span: Of ROWS output channels each, and how many of them at once.
+        depth, chunk: Inputs or pairs of them, and how many of them at once.
+        bias: Address of (outputs).
+        blocks_across: Blocks in a row of tiles.
+        mask: Address of (columns): 1 in the picture, 0 past its end.
+        base, out: The result goes to `out`, and `base` is what it is added to.
+        slope, gain, add: The result is f(convolution), or base + gain f(convolution); f is leaky ReLU of that slope.
+
+    """
+
+    first: Place
+    second: Place
+    first_channels: int
+    channels: int
+    kernel: int
+    pairs: bool
+    groups: int
+    span: int
+    depth: int
+    chunk: int
+    bias: int
+    outputs: int
+    blocks_across: int
+    mask: int
+    base: Place
+    out: Place
+    slope: Any
+    gain: Any
+    add: bool
+
+
+def convolve_tiles(job: Convolution, rows: int) -> None:
+    """Do it for so many rows of tiles."""
+    share(functools.partial(_convolve, job), rows * job.blocks_across)
+
+
+def at_once(groups: int, depth: int) -> tuple[int, int]:
+    """Return how many groups of outputs, and how many inputs or pairs of them, a block is worked on for at once.
+
+    Either its products for all outputs stay in the cache or its coefficients of all inputs, whichever are fewer.
+    """
+    few_outputs = groups <= GROUPS_AT_ONCE
+    return (groups, min(depth, DEPTH_AT_ONCE)) if few_outputs else (GROUPS_AT_ONCE // 2, depth)
 
 
 @compiled
-def _activated(m: Any, bias: Any, slope: Any, out: Any) -> None:
-    for t in range(m.size):
-        value = m[t] + bias
-        out[t] = value if value > 0 else slope * value
+def _convolve(job: Any, first: int, last: int) -> None:
+    rooms = np.empty(job.chunk * AREA * BLOCK + LANES, np.float32), np.empty(job.span * ROWS * AREA * BLOCK + LANES, np.float32)
+    coefficients, products = _line(rooms[0].ctypes.data), _line(rooms[1].ctypes.data)
+    for block in range(first, last):
+        kernel = job.kernel
+        for group in range(0, job.groups, job.span):
+            until = min(group + job.span, job.groups)
+            for c in range(0, job.depth, job.chunk):
+                end = min(c + job.chunk, job.depth)
+                if group == 0:
+                    _transform_block(job, block, c, end, coefficients)
+                if end < job.depth:
+                    ahead = block, end, min(end + job.chunk, job.depth)
+                elif until == job.groups and block + 1 < last:
+                    ahead = block + 1, 0, job.chunk
+                else:
+                    ahead = 0, 0, 0
+                kernel = _multiply(job, kernel, until - group, c > 0, end - c, coefficients, products, ahead)
+            for channel in range(group * ROWS, min(until * ROWS, job.outputs)):
+                _write_channel(job, block, products + (channel - group * ROWS) * AREA_BYTES, channel)
+    rooms[0][0] = rooms[1][0] = 0  # they are in use until here
 
 
 @compiled
-def _activated_onto(m: Any, bias: Any, slope: Any, base: Any, gain: Any, out: Any) -> None:
-    for t in range(m.size):
-        value = m[t] + bias
-        out[t] = base[t] + gain * (value if value > 0 else slope * value)
+def _line(address: int) -> int:
+    """Return where the next line of the cache begins."""
+    return address + -address % LINE_BYTES
 
 
 @compiled
-def _pixels(
-    products: Any, bias: Any, base: Any, out: Any, start: int, slope: Any, gain: Any, add: bool, first: int, last: int
-) -> None:
-    half = np.empty((6, 4, BLOCK_OUT), products.dtype)
-    pixels = np.empty((4, BLOCK_OUT), products.dtype)
-    tiles = products.shape[2]
+def _multiply(
+    job: Any, kernel: int, groups: int, add: bool, depth: int, coefficients: int, products: int, ahead: Any
+) -> int:
+    """Write or add to so many groups' products what so many inputs contribute; return the next place in the kernel."""
+    for k in range(AREA):
+        _fetch_share(job, ahead, k)
+        for g in range(groups):
+            x, out = coefficients + k * BLOCK_BYTES, products + g * ROWS * AREA_BYTES + k * BLOCK_BYTES
+            if job.pairs:
+                if add:
+                    _more_product_of_pairs(kernel, x, out, depth)
+                else:
+                    _product_of_pairs(kernel, x, out, depth)
+            elif add:
+                _more_product(kernel, x, out, depth)
+            else:
+                _product(kernel, x, out, depth)
+            kernel += depth * ROWS * NUMBER_BYTES
+    return kernel
+
+
+@compiled
+def _fetch_share(job: Any, ahead: Any, k: int) -> None:
+    block, first, last = ahead
+    row, tile = block // job.blocks_across, block % job.blocks_across * BLOCK
+    if job.pairs:
+        first, last = 2 * first, min(2 * last, job.channels)
+    for c in range(first + (last - first) * k // AREA, first + (last - first) * (k + 1) // AREA):
+        pixels, plane, _ = _channel(job, c, row, tile)
+        _fetch_tiles(pixels, plane)
+
+
+@compiled
+def _transform_block(job: Any, block: int, first: int, last: int, out: int) -> None:
+    """Write the coefficients of a block of tiles of some channels, or pairs of channels."""
+    row, tile = block // job.blocks_across, block % job.blocks_across * BLOCK
     for c in range(first, last):
-        for t in range(0, tiles, BLOCK_OUT):
-            n = min(BLOCK_OUT, tiles - t)
-            end = t + n
-            for j in range(6):
-                _along_one_axis(
-                    products[j, c, t:end],
-                    products[6 + j, c, t:end],
-                    products[12 + j, c, t:end],
-                    products[18 + j, c, t:end],
-                    products[24 + j, c, t:end],
-                    products[30 + j, c, t:end],
-                    half[j],
-                )
-            for i in range(4):
-                h = half
-                _along_one_axis(h[0, i, :n], h[1, i, :n], h[2, i, :n], h[3, i, :n], h[4, i, :n], h[5, i, :n], pixels)
-                for j in range(4):
-                    here = out[i, j, c, start + t : start + t + n]
-                    if add:
-                        _activated_onto(
-                            pixels[j, :n], bias[c], slope, base[i, j, c, start + t : start + t + n], gain, here
-                        )
-                    else:
-                        _activated(pixels[j, :n], bias[c], slope, here)
+        for lane in range(0, BLOCK, LANES):
+            if job.pairs:
+                even, plane, down = _channel(job, 2 * c, row, tile + lane)
+                odd, _, _ = _channel(job, min(2 * c + 1, job.channels - 1), row, tile + lane)
+                _transform_pair(even, odd, plane, down, out + NUMBER_BYTES * lane)
+            else:
+                pixels, plane, down = _channel(job, c, row, tile + lane)
+                _transform(pixels, plane, down, out + NUMBER_BYTES * lane)
+        out += AREA_BYTES
+
+
+@compiled
+def _channel(job: Any, c: int, row: int, tile: int) -> Any:
+    """Return where a tile of an input channel lies, and the distances of pixels and rows."""
+    if c < job.first_channels:
+        return _at(job.first, row, c, tile), job.first.plane, job.first.row
+    return _at(job.second, row, c - job.first_channels, tile), job.second.plane, job.second.row
+
+
+@compiled
+def _at(image: Any, row: int, channel: int, tile: int) -> int:
+    return image.address + row * image.row + channel * image.channel + NUMBER_BYTES * tile
+
+
+@compiled
+def _write_channel(job: Any, block: int, products: int, channel: int) -> None:
+    """Write the pixels of a block of tiles that these products make."""
+    row, first = block // job.blocks_across, block % job.blocks_across * BLOCK
+    bias = job.bias + NUMBER_BYTES * channel
+    for tile in range(first, first + BLOCK, LANES):
+        source = products + NUMBER_BYTES * (tile - first)
+        mask, out = job.mask + NUMBER_BYTES * tile, _at(job.out, row, channel, tile)
+        if job.add:
+            base = _at(job.base, row, channel, tile)
+            _pixels_onto(source, mask, bias, out, job.out.plane, base, job.base.plane, job.slope, job.gain)
+        else:
+            _pixels(source, mask, bias, out, job.out.plane, job.slope, job.gain)
+
+
+@emitted(integers=6)
+def _shuffle_tiles(code: Code, source: Any, channel: Any, plane: Any, out: Any, out_row: Any, out_plane: Any) -> None:
+    """Make LANES tiles of four channels two rows of twice as many of one.
+
+    Pixel (y, x) of the two by two tiles that one becomes is pixel (y // 2, x // 2) of channel 2 (y % 2) + x % 2.
+    """
+    times = lambda distance, count: code.builder.mul(distance, distance.type(count))  # noqa: E731
+    for y in range(8):
+        for x in range(4):  # and x + 4, which lies in the next tile
+            here = code.shifted(source, times(channel, y % 2 * 2 + x % 2))
+            left, right = (code.shifted(here, times(plane, 4 * (y // 2) + x // 2 + right)) for right in (0, 2))
+            there = code.shifted(code.shifted(out, times(out_row, y // 4)), times(out_plane, 4 * (y % 4) + x))
+            for i, tiles in enumerate(code.by_turns(code.load(left), code.load(right))):
+                code.store(tiles, there, i * LANES)
+
+
+@compiled
+def shuffle_pixels(source: Any, out: Any, rows: int, channels: int, columns: int) -> None:
+    """Make every four channels of a tiled image one of twice the height and width; both are `Place`s."""
+    for row in range(rows):
+        for c in range(channels):
+            for tile in range(0, columns, LANES):
+                here, there = _at(source, row, 4 * c, tile), _at(out, 2 * row, c, 2 * tile)
+                _shuffle_tiles(here, source.channel, source.plane, there, out.row, out.plane)
