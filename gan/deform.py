@@ -3,13 +3,15 @@
 Suffixes: B batch, N points, K code values.
 """
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan.config import COORDINATE_SCALE, EXPRESSION_CODE, ID_CODE
 from gan.film import FiLMLayer, FilmStyle, MappingNet, film_style
-from gan.pointwise import pointwise
+from gan.pointwise import Layer, each, sum_of_heads
 
 
 class ExpressionDeformation(nn.Module):
@@ -36,14 +38,17 @@ class ExpressionDeformation(nn.Module):
 
         `reference_BN4` is the 3DMM displacement (face units) and its confidence; without it both are zero.
         """
-        hidden = points_BN3 * COORDINATE_SCALE
+        inputs = points_BN3 * COORDINATE_SCALE
         if reference_BN4 is not None:
             scaled_BN4 = torch.cat([reference_BN4[..., :3] * COORDINATE_SCALE, reference_BN4[..., 3:]], -1)
-            hidden = torch.cat([hidden, scaled_BN4], -1)
-        for i, layer in enumerate(self.network):
-            hidden = layer(hidden, *style.layer(i))
-        weight_BOI = self.final_layer.weight[:3].expand(len(hidden), -1, -1)
-        return pointwise(hidden, weight_BOI, self.final_layer.bias[:3].expand(len(hidden), -1))
+            inputs = torch.cat([inputs, scaled_BN4], -1)
+        given = slice(inputs.shape[-1])
+        layers = [
+            cast(FiLMLayer, layer).modulated(*style.layer(i), slice(None) if i else given)
+            for i, layer in enumerate(self.network)
+        ]
+        head = Layer(each(self.final_layer.weight[:3], inputs), each(self.final_layer.bias[:3], inputs))
+        return sum_of_heads(inputs, layers, {len(layers) - 1: head})
 
 
 def search_coordinates(

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan.pointwise import pointwise, sine
+from gan.pointwise import Layer
 
 
 class FilmStyle(NamedTuple):
@@ -71,14 +71,17 @@ class FiLMLayer(nn.Module):
         bound = 1 / dim_in if first else math.sqrt(6 / dim_in) / 25  # the usual SIREN start for gamma' near 25-30
         nn.init.uniform_(self.layer.weight, -bound, bound)
 
+    def modulated(
+        self, frequency_BO: Float[Tensor, "b o"], phase_BO: Float[Tensor, "b o"], columns: slice = slice(None)
+    ) -> Layer:
+        """Return the layer of one style: gamma' goes into the weights. `columns` are the inputs there are, if not all.
+
+        The others are zero.
+        """
+        weight_BOI = frequency_BO[:, :, None] * self.layer.weight[:, columns]
+        return Layer(weight_BOI, frequency_BO * self.layer.bias + phase_BO, "sine")
+
     def forward(
-        self,
-        x_BNI: Float[Tensor, "b n i"],
-        frequency_BO: Float[Tensor, "b o"],
-        phase_BO: Float[Tensor, "b o"],
-        columns: slice | None = None,
+        self, x_BNI: Float[Tensor, "b n i"], frequency_BO: Float[Tensor, "b o"], phase_BO: Float[Tensor, "b o"]
     ) -> Float[Tensor, "b n o"]:
-        """Without the `columns` that x stands for it stands for the first; the other inputs are zero."""
-        # gamma' goes into the weights, so a point costs one product and one sine.
-        weight_BOI = frequency_BO[:, :, None] * self.layer.weight[:, columns or slice(x_BNI.shape[2])]
-        return sine(pointwise(x_BNI, weight_BOI, frequency_BO * self.layer.bias + phase_BO))
+        return self.modulated(frequency_BO, phase_BO)(x_BNI)

@@ -1,13 +1,14 @@
 """M: the scalar field whose level sets are the radiance manifolds. Suffixes: N points."""
 
 import math
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan.config import COORDINATE_SCALE
-from gan.pointwise import pointwise, rectify
+from gan.pointwise import Layer, sum_of_heads
 
 CENTRE = (0.0, 0.0, -1.5)  # of the field, in scaled coordinates
 
@@ -30,16 +31,12 @@ class ManifoldPredictor(nn.Module):
 
     def forward(self, points_N3: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Return s; the scale and the shift of the coordinates are folded into the first layer."""
-        first = self.network[0]
-        assert isinstance(first, nn.Linear)
-        centre_3 = points_N3.new_tensor(CENTRE)
-        hidden = pointwise(
-            points_N3[None], (first.weight * COORDINATE_SCALE)[None], (first.bias - first.weight @ centre_3)[None]
-        )
-        for layer in (self.network[2], self.network[4], self.output_layer):
-            assert isinstance(layer, nn.Linear)
-            hidden = pointwise(rectify(hidden), layer.weight[None], layer.bias[None])
-        return hidden[0, :, 0]
+        first, second, third = (cast(nn.Linear, self.network[i]) for i in (0, 2, 4))
+        bias_O = first.bias - first.weight @ points_N3.new_tensor(CENTRE)
+        layers = [Layer((first.weight * COORDINATE_SCALE)[None], bias_O[None], "relu")]
+        layers += [Layer(linear.weight[None], linear.bias[None], "relu") for linear in (second, third)]
+        head = Layer(self.output_layer.weight[None], self.output_layer.bias[None])
+        return sum_of_heads(points_N3[None], layers, {2: head})[0, :, 0]
 
 
 def levels(count: int, first: float, last: float, like: Tensor) -> Float[Tensor, " l"]:

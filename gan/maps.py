@@ -58,7 +58,12 @@ def map_hits(field: ManifoldPredictor, config: GeneratorConfig, like: Tensor, ch
 
 
 def shade_maps(
-    field: ManifoldPredictor, radiance: RadianceGenerator, style: FilmStyle, config: GeneratorConfig, chunk: int
+    field: ManifoldPredictor,
+    radiance: RadianceGenerator,
+    style: FilmStyle,
+    config: GeneratorConfig,
+    chunk: int,
+    dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "l c h w"]:
     """Intersect, shade and return RGB, alpha and features of every manifold; `style` is one identity's."""
     hits = map_hits(field, config, style.frequency_BLC, chunk)
@@ -67,7 +72,7 @@ def shade_maps(
         found_RL = hits.crossings.found_RL
         missed_R = (~found_RL).any(1)
         points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
-        shaded_NC = torch.cat([radiance(part[None], style)[0] for part in points_N3.split(chunk)])
+        shaded_NC = torch.cat([radiance(part[None], style, dtype)[0] for part in points_N3.split(chunk)])
         maps_RLC = shaded_NC[rows_of_levels(found_RL, missed_R)]
 
     alpha_RL = opacity(maps_RLC[..., 3], config) * hits.crossings.valid_RL

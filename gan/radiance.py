@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gan.config import COORDINATE_SCALE, ID_CODE, NOISE_CODE
 from gan.film import FiLMLayer, FilmStyle, MappingNet, film_style
-from gan.pointwise import pointwise
+from gan.pointwise import Layer, each, sum_of_heads
 
 LAYERS = 8
 VIEW = (0.0, 0.0, -1.0)  # maps are baked once, so every point is seen along -z
@@ -33,38 +33,29 @@ class RadianceGenerator(nn.Module):
         """Modulation for z_id ++ noise."""
         return film_style(self.mapping_network(code_BK), LAYERS + 1)
 
-    def forward(self, points_BN3: Float[Tensor, "b n 3"], style: FilmStyle) -> Float[Tensor, "b n c"]:
-        """Return RGB in [0, 1], raw sigma and features at points in face units."""
-        hidden = points_BN3 * COORDINATE_SCALE
-        total = None
-        for i, layer in enumerate(self.network):
-            hidden = layer(hidden, *style.layer(i))
-            if i:
-                out = self._heads(hidden, i - 1, with_colour=i < LAYERS - 1)
-                total = out if total is None else total + out
-        lit = self._lit(hidden, *style.layer(LAYERS))
-        last = cast(nn.Linear, self.output_color[-1])
-        colour = pointwise(lit, _batched(last.weight, lit), _batched(last.bias, lit))
-        assert total is not None
-        return torch.cat([torch.sigmoid(total[..., :3] + colour), total[..., 3:]], -1)
+    def forward(
+        self, points_BN3: Float[Tensor, "b n 3"], style: FilmStyle, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "b n c"]:
+        """Return RGB in [0, 1], raw sigma and features at points in face units; `dtype`: see `sum_of_heads`."""
+        layers = [cast(FiLMLayer, layer).modulated(*style.layer(i)) for i, layer in enumerate(self.network)]
+        layers.append(self._lit(*style.layer(LAYERS)))
+        heads = {i: self._heads(i - 1, points_BN3, colour=i < LAYERS - 1) for i in range(1, LAYERS)}
+        # The last colour head sees the point lit; the others there see what the layer before made of it.
+        heads[LAYERS] = self._heads(LAYERS - 2, points_BN3, others=False)
+        total = sum_of_heads(points_BN3 * COORDINATE_SCALE, layers, heads, dtype)
+        return torch.cat([torch.sigmoid(total[..., :3]), total[..., 3:]], -1)
 
-    def _lit(self, hidden_BNI: Tensor, frequency_BO: Tensor, phase_BO: Tensor) -> Tensor:
-        """Apply the colour layer to the view direction and `hidden`; the view is the same everywhere: a phase."""
+    def _lit(self, frequency_BO: Tensor, phase_BO: Tensor) -> Layer:
+        """Return the colour layer for the view direction and what it is given; the view is the same everywhere."""
         layer = cast(FiLMLayer, self.color_layer_sine[0])
-        view_3 = hidden_BNI.new_tensor(VIEW)
-        seen_O = layer.layer.weight[:, :3] @ view_3.to(layer.layer.weight.dtype)
-        return layer(hidden_BNI, frequency_BO, phase_BO + frequency_BO * seen_O, columns=slice(3, None))
+        view_3 = layer.layer.weight.new_tensor(VIEW)
+        seen_O = layer.layer.weight[:, :3] @ view_3
+        return layer.modulated(frequency_BO, phase_BO + frequency_BO * seen_O, slice(3, None))
 
-    def _heads(self, hidden_BNC: Tensor, index: int, with_colour: bool) -> Tensor:
-        """One product for the three heads of a layer; the last colour head sees other inputs and stays zero here."""
-        colour, sigma, feature = (
-            cast(nn.Linear, heads[index]) for heads in (self.output_color, self.output_sigma, self.output_feature)
-        )
-        keep = 1.0 if with_colour else 0.0
-        weight = torch.cat([colour.weight * keep, sigma.weight, feature.weight])
-        bias = torch.cat([colour.bias * keep, sigma.bias, feature.bias])
-        return pointwise(hidden_BNC, _batched(weight, hidden_BNC), _batched(bias, hidden_BNC))
-
-
-def _batched(parameter: Tensor, like: Tensor) -> Tensor:
-    return parameter.expand(len(like), *parameter.shape)
+    def _heads(self, index: int, like: Tensor, colour: bool = True, others: bool = True) -> Layer:
+        """Return the three heads of a layer as one; those left out give zero."""
+        heads = self.output_color[index], self.output_sigma[index], self.output_feature[index]
+        linears = [(cast(nn.Linear, head), float(on)) for head, on in zip(heads, (colour, others, others), strict=True)]
+        weight = torch.cat([linear.weight * on for linear, on in linears])
+        bias = torch.cat([linear.bias * on for linear, on in linears])
+        return Layer(each(weight, like), each(bias, like))

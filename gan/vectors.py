@@ -117,17 +117,12 @@ class Code:
     def where(self, condition: Any, a: Vector, b: Vector) -> Vector:
         return Vector(self.builder, self.builder.select(condition, a.value, b.value))
 
-    # -- numbers of two kinds beside float32
-
-    def nearest_integer(self, x: Vector) -> Vector:
-        """Return x without its fraction, ties to even."""
-        name = f"llvm.rint.v{LANES}f32"
-        return Vector(self.builder, self.builder.call(self._function(name, _NUMBERS, [_NUMBERS]), [x.value]))
+    # -- numbers by their bits
 
     def negated_where_odd(self, x: Vector, whole: Vector) -> Vector:
-        """Return -x in the lanes whose whole number, below 2^31, is odd."""
+        """Return -x in the lanes where the last bit of `whole` is one."""
         b = self.builder
-        sign = b.shl(b.fptosi(whole.value, _WORDS), ir.Constant(_WORDS, [31] * LANES))
+        sign = b.shl(b.bitcast(whole.value, _WORDS), ir.Constant(_WORDS, [31] * LANES))
         return Vector(b, b.bitcast(b.xor(b.bitcast(x.value, _WORDS), sign), _NUMBERS))
 
     def store_bfloat16_pairs(self, even: Vector, odd: Vector, address: Any) -> None:
