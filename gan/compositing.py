@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gan.compositing_kernels import composited
 from gan.config import MAP_CENTRE_Y, GeneratorConfig
+from gan.kernels import suits
 
 MISS_DISTANCE = 10.0
 VALID_ABOVE = 0.99
@@ -36,7 +37,7 @@ def render_hits(
 ) -> Picture:
     """Interpolate hits to `size` pixels, look their colours up in the maps and composite."""
     layers_L4HW = torch.cat([hits_L3HW, valid_L1HW], 1)
-    if in_machine_code(maps_L4HW) and min(*layers_L4HW.shape[2:], *maps_L4HW.shape[2:], size) > 1:
+    if suits(maps_L4HW) and min(*layers_L4HW.shape[2:], *maps_L4HW.shape[2:], size) > 1:
         window = config.map_half_side, MAP_CENTRE_Y
         return Picture(*composited(maps_L4HW, layers_L4HW, origin_3, window, VALID_ABOVE, size))
     rows = max(1, BAND_PIXELS // size) if maps_L4HW.device.type == "cpu" else size
@@ -49,10 +50,6 @@ def render_hits(
         for band in (_enlarged(layers_L4HW, size, slice(row, min(row + rows, size))) for row in range(0, size, rows))
     ]
     return Picture(*(torch.cat(parts, -2) for parts in zip(*bands, strict=True)))
-
-
-def in_machine_code(maps_L4HW: Tensor) -> bool:
-    return maps_L4HW.device.type == "cpu" and maps_L4HW.dtype == torch.float32 and not torch.is_grad_enabled()
 
 
 def _enlarged(layers_LCHW: Tensor, size: int, rows: slice) -> Float[Tensor, "l c h2 w2"]:

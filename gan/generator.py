@@ -21,8 +21,8 @@ from gan.compositing import Picture, render_hits
 from gan.config import GeneratorConfig
 from gan.deform import ExpressionDeformation
 from gan.deformed import DeformedField, hit_manifolds
-from gan import layer_kernels
 from gan.film import film_style
+from gan.kernels import suits
 from gan.manifold import ManifoldPredictor
 from gan.maps import RadianceMaps, shade_maps, super_resolve
 from gan.radiance import LAYERS, RadianceGenerator
@@ -219,7 +219,7 @@ class Generator(nn.Module):
 
     def chunk_points(self) -> int:
         like = next(self.parameters())
-        if layer_kernels.suits(like):
+        if suits(like):
             return KERNEL_CHUNK_POINTS
         cpu = like.device.type == "cpu"
         return CPU_CHUNK_POINTS * torch.get_num_threads() if cpu else CUDA_CHUNK_POINTS

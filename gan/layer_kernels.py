@@ -37,11 +37,6 @@ class PointLayer(NamedTuple):
     activation: Activation = "none"
 
 
-def suits(*tensors: Tensor) -> bool:
-    """Say whether `LayerStack` may stand for layers in torch."""
-    return not torch.is_grad_enabled() and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
-
-
 class Step(NamedTuple):
     """A layer as the loop sees it: rows of the workspace that it reads and writes, and which code does it."""
 
@@ -165,8 +160,10 @@ CODES: tuple[tuple[Activation, bool, bool, bool], ...] = (
     *(("none", True, False, False), ("none", True, False, True)),
 )
 _relu, _sines, _linear, _add, _sines_to_pairs, _pairs_to_pairs, _of_pairs, _add_of_pairs = (
-    emitted(integers=5)(functools.partial(_emit_layer, activation=f, from_pairs=x, to_pairs=y, add=add))
-    for f, x, y, add in (CODES if BFLOAT16_PRODUCTS else [(f, False, y, add) for f, _, y, add in CODES])
+    emitted(integers=5)(
+        functools.partial(_emit_layer, activation=f, from_pairs=x and BFLOAT16_PRODUCTS, to_pairs=y, add=add)
+    )
+    for f, x, y, add in CODES
 )
 
 

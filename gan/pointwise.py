@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan import layer_kernels
+from gan.kernels import suits
+from gan.layer_kernels import LayerStack, PointLayer
 
 Activation = Literal["none", "relu", "sine"]
 
@@ -43,8 +44,8 @@ def sum_of_heads(
     For inference on a CPU in float32 all of it is one loop in machine code (gan.layer_kernels), which `dtype` bfloat16
     lets multiply in that type; elsewhere `dtype` changes nothing.
     """
-    if len(x_BNI) == 1 and layer_kernels.suits(x_BNI, *layers[0][:2]):
-        stack = layer_kernels.LayerStack([_of_one(layer) for layer in layers], _of_each(heads), dtype)
+    if len(x_BNI) == 1 and suits(x_BNI, *layers[0][:2]):
+        stack = LayerStack([_of_one(layer) for layer in layers], _of_each(heads), dtype)
         return stack(x_BNI[0])[None]
     total = None
     for i, layer in enumerate(layers):
@@ -61,9 +62,9 @@ def each(parameter: Tensor, like: Float[Tensor, "b *rest"]) -> Tensor:
     return parameter.expand(len(like), *parameter.shape)
 
 
-def _of_each(heads: dict[int, Layer]) -> dict[int, layer_kernels.PointLayer]:
+def _of_each(heads: dict[int, Layer]) -> dict[int, PointLayer]:
     return {i: _of_one(head) for i, head in heads.items()}
 
 
-def _of_one(layer: Layer) -> layer_kernels.PointLayer:
-    return layer_kernels.PointLayer(layer.weight_BOI[0], layer.bias_BO[0], layer.activation)
+def _of_one(layer: Layer) -> PointLayer:
+    return PointLayer(layer.weight_BOI[0], layer.bias_BO[0], layer.activation)

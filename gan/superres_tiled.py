@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gan.kernels import suits
 from gan.superres import ManifoldSuperResolution
 from gan.trunk import RESIDUAL, SLOPE, DenseBlock, ResidualBlock
 from gan.vectors import BFLOAT16_PRODUCTS
@@ -21,8 +22,7 @@ def super_resolution_in_tiles(
     network: ManifoldSuperResolution, style_K: Tensor, like_MCHW: Tensor, dtype: torch.dtype
 ) -> "TiledSuperResolution | None":
     """Return a faster U for maps like these where there is one; it keeps today's weights."""
-    plain = like_MCHW.device.type == "cpu" and like_MCHW.dtype == torch.float32 and not torch.is_grad_enabled()
-    fits = plain and like_MCHW.shape[2] % TILE == 0 == like_MCHW.shape[3] % TILE
+    fits = suits(like_MCHW) and like_MCHW.shape[2] % TILE == 0 == like_MCHW.shape[3] % TILE
     return TiledSuperResolution(network, style_K, like_MCHW.shape[2:], dtype) if fits else None
 
 
@@ -43,7 +43,7 @@ class TiledSuperResolution:
         plain = (network.conv_first, *network.RRDB_trunk.modules(), network.trunk_conv)
         weights: dict[nn.Module, Tensor] = {conv: conv.weight for conv in plain if isinstance(conv, nn.Conv2d)}
         weights |= {conv: conv.modulated(style) for conv, style in modulated.items()}
-        product = dtype if BFLOAT16_PRODUCTS else torch.float32
+        product = torch.bfloat16 if dtype == torch.bfloat16 and BFLOAT16_PRODUCTS else torch.float32
         self.kernels = {conv: TiledKernel(weight, cast(Tensor, conv.bias), product) for conv, weight in weights.items()}
         self.last_4C = network.conv_last.modulated(styles[3])[..., 0, 0]
 
@@ -72,7 +72,10 @@ class TiledSuperResolution:
         x = self._upscale(small, self.buffers[0], network.upconvs[0], self.middle)
         x = self._upscale(middle, x, network.upconvs[1], self.large)
         large.convolve(x, kernels[network.HRconv], self.largest, SLOPE)
-        return large.untile((self.last_4C @ self.largest.flatten(2)).unflatten(2, self.largest.shape[2:])) + network.conv_last.bias[:, None, None]
+        return (
+            large.untile((self.last_4C @ self.largest.flatten(2)).unflatten(2, self.largest.shape[2:]))
+            + network.conv_last.bias[:, None, None]
+        )
 
     def _trunk(self, x: Tensor) -> Tensor:
         a, b, result = self.buffers

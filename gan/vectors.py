@@ -11,18 +11,27 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import llvmlite.binding
+import numba
 from llvmlite import ir
 from numba import types
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
-_FEATURES = llvmlite.binding.get_host_cpu_features()
-_MANY_REGISTERS = _FEATURES.get("avx512f", False) or _FEATURES.get("neon", False)  # 32 of them, else 16
-LANES = 16 if _FEATURES.get("avx512f", False) else 8 if _FEATURES.get("avx", False) else 4
+
+def _features() -> set[str]:
+    """Return what instructions numba may use: the machine's, or those its settings name."""
+    chosen = getattr(numba.config, "CPU_FEATURES", None)
+    words = get_host_cpu_features() if chosen is None else chosen
+    return {word[1:] for word in words.split(",") if word.startswith("+")}
+
+
+_FEATURES = _features()
+_MANY_REGISTERS = bool(_FEATURES & {"avx512f", "neon"})  # 32 of them, else 16
+LANES = 16 if "avx512f" in _FEATURES else 8 if "avx" in _FEATURES else 4
 # ROWS x WIDE vectors of sums, WIDE of inputs and one coefficient stay in registers.
 ROWS, WIDE = (8, 2) if _MANY_REGISTERS else (4, 2)
 BLOCK = WIDE * LANES
-BFLOAT16_PRODUCTS = _FEATURES.get("avx512bf16", False)
+BFLOAT16_PRODUCTS = {"avx512f", "avx512bf16"} <= _FEATURES
 
 NUMBER_BYTES = 4
 _FUSED = ("contract",)  # a multiplication and an addition may be one instruction
@@ -76,11 +85,12 @@ class Code:
     def __init__(self, builder: Any) -> None:
         self.builder = builder
 
-    def shifted(self, address: Any, by: Any) -> Any:
+    def shifted(self, address: Any, by: Any, times: int = 1) -> Any:
         """Return an address so many bytes further; the distance may be known now or only when the code runs."""
         if isinstance(by, int):
-            return self.builder.add(address, _I64(by)) if by else address
-        return self.builder.add(address, by)
+            return self.builder.add(address, _I64(times * by)) if times * by else address
+        distance = by if times == 1 else self.builder.mul(by, _I64(times))
+        return self.builder.add(address, distance) if times else address
 
     def load(self, address: Any, lanes_on: int = 0) -> Vector:
         return Vector(self.builder, self._read(self.shifted(address, NUMBER_BYTES * lanes_on), _NUMBERS))

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, NUMBER_BYTES, ROWS
-from gan.winograd_kernels import MARGIN, Convolution, Place, at_once, convolve_tiles, shuffle_pixels
+from gan.winograd_kernels import MARGIN, Convolution, Kernel, Place, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
 # The points of interpolation are 0, 1, -1, 2, -2 and infinity.
@@ -45,17 +45,19 @@ class TiledKernel:
     """
 
     def __init__(self, weight_OC33: Tensor, bias_O: Tensor, dtype: torch.dtype = torch.float32) -> None:
-        self.outputs, self.inputs = weight_OC33.shape[:2]
-        self.bias = bias_O.detach().contiguous()
-        self.pairs = dtype == torch.bfloat16
-        assert BFLOAT16_PRODUCTS or not self.pairs
-        together = 2 if self.pairs else 1
+        outputs, inputs = weight_OC33.shape[:2]
+        pairs = dtype == torch.bfloat16
+        assert BFLOAT16_PRODUCTS or not pairs
+        together = 2 if pairs else 1
         padded_36OC = _padded(_padded(transform_kernel(weight_OC33.detach()), 1, ROWS), 2, together).to(dtype)
         grouped_36GDR = padded_36OC.unflatten(2, (-1, together)).unflatten(1, (-1, ROWS)).transpose(2, 3)
-        self.groups, self.depth = grouped_36GDR.shape[1:3]
-        self.span, self.chunk = at_once(self.groups, self.depth)
-        parts = (part for span in grouped_36GDR.split(self.span, 1) for part in span.split(self.chunk, 2))
-        self.packed = torch.cat([part.flatten() for part in parts])
+        groups, depth = grouped_36GDR.shape[1:3]
+        span, chunk = at_once(groups, depth)
+        parts = (part for span_36SDR in grouped_36GDR.split(span, 1) for part in span_36SDR.split(chunk, 2))
+        self._packed, self._bias_O = torch.cat([part.flatten() for part in parts]), bias_O.detach().contiguous()
+        self.outputs = outputs
+        places = self._packed.data_ptr(), self._bias_O.data_ptr()
+        self.numbers = Kernel(places[0], pairs, groups, span, depth, chunk, places[1], outputs, inputs)
 
 
 def _padded(x: Tensor, dim: int, multiple: int) -> Tensor:
@@ -96,6 +98,8 @@ class Tiling:
     def shuffle(self, tiled: Float[Tensor, "r c 16 p"], out: Float[Tensor, "r2 c_4 16 p2"], row: int) -> None:
         """Write the image, four channels made one of twice the size, into `out` from that row of tiles on."""
         assert tiled.shape[1] == 4 * out.shape[1]
+        assert len(tiled) == self.rows + 2
+        assert len(out) >= row + 2 * self.rows + 2
         shuffle_pixels(_place(tiled), _place(out, row), self.rows, out.shape[1], self.columns)
 
     def convolve(
@@ -124,13 +128,35 @@ class Tiling:
 
         """
         base, gain = onto or (out, 0.0)
+        self._check(x, kernel.numbers, out, more, base, out_channel, row)
         job = Convolution(
-            *(_place(x, row), _place(x if more is None else more, row), x.shape[1], kernel.inputs),
-            *(kernel.packed.data_ptr(), kernel.pairs, kernel.groups, kernel.span, kernel.depth, kernel.chunk),
-            *(kernel.bias.data_ptr(), kernel.outputs, len(self._mask) // BLOCK, self._mask.data_ptr(), _place(base), _place(out, 0, out_channel)),
-            *(np.float32(slope), np.float32(gain), onto is not None),
+            first=_place(x, row),
+            second=_place(x if more is None else more, row),
+            first_channels=x.shape[1],
+            kernel=kernel.numbers,
+            blocks_across=len(self._mask) // BLOCK,
+            mask=self._mask.data_ptr(),
+            base=_place(base),
+            out=_place(out, 0, out_channel),
+            slope=np.float32(slope),
+            gain=np.float32(gain),
+            add=onto is not None,
         )
         convolve_tiles(job, self.rows)
+
+    def _check(
+        self, x: Tensor, kernel: Kernel, out: Tensor, more: Tensor | None, base: Tensor, out_channel: int, row: int
+    ) -> None:
+        """Machine code writes where it is told."""
+        inputs, pitch = [x] if more is None else [x, more], MARGIN + len(self._mask)
+        assert all(image.dtype == torch.float32 and image.shape[2:] == (16, pitch) for image in (*inputs, base, out))
+        assert all(image.stride()[2:] == (pitch, 1) for image in (*inputs, base, out))
+        assert all(len(image) >= self.rows + row + 2 for image in inputs)
+        assert len(out) >= self.rows + 2 <= len(base)
+        assert kernel.inputs <= sum(image.shape[1] for image in inputs)
+        assert not (kernel.pairs and more is not None and x.shape[1] % 2), "a pair lies in one image"
+        assert out_channel + kernel.outputs <= out.shape[1]
+        assert kernel.outputs <= base.shape[1]
 
     def _pixels(self, tiled: Tensor) -> Tensor:
         return tiled[1:-1, ..., MARGIN : MARGIN + self.columns]

@@ -8,10 +8,9 @@ import functools
 from typing import Any, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from gan.kernels import compiled, share
-from gan.vectors import BLOCK, LANES, NUMBER_BYTES, ROWS, WIDE, Code, Vector, emitted
+from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES, ROWS, WIDE, Code, Vector, emitted
 
 AREA = 36
 TILE_AREA = 16
@@ -38,11 +37,10 @@ def _to_samples(m: list[Vector]) -> list[Vector]:
 
 def _coefficients(code: Code, pixels: Any, plane: Any, row: Any) -> list[Vector]:
     """Return B^T d B of LANES tiles d: `plane` bytes from pixel to pixel of a tile, `row` from tile to tile below."""
-    at = lambda i, j: code.shifted(pixels, code.builder.mul(plane, plane.type(4 * i + j)))  # noqa: E731
     columns = []
     for j, tile in ((3, -1), (0, 0), (1, 0), (2, 0), (3, 0), (0, 1)):
-        above, below = code.builder.sub(at(3, j), row), code.shifted(at(0, j), row)
-        places = above, *(at(i, j) for i in range(4)), below
+        places = [code.shifted(pixels, plane, 4 * i + j) for i in range(4)]
+        places = [code.shifted(places[3], row, -1), *places, code.shifted(places[0], row)]
         columns.append(_to_coefficients([code.load(place, tile) for place in places]))
     rows = [_to_coefficients(list(samples)) for samples in zip(*columns, strict=True)]
     return [coefficient for row_of_six in rows for coefficient in row_of_six]
@@ -52,9 +50,8 @@ def _coefficients(code: Code, pixels: Any, plane: Any, row: Any) -> list[Vector]
 def _fetch_tiles(code: Code, pixels: Any, plane: Any) -> None:
     """Begin to bring the pixels of a block of tiles into the cache."""
     for pixel in range(TILE_AREA):
-        place = code.shifted(pixels, code.builder.mul(plane, plane.type(pixel)))
         for line in range(0, BLOCK_BYTES + LINE_BYTES, LINE_BYTES):
-            code.prefetch(code.shifted(place, line))
+            code.prefetch(code.shifted(code.shifted(pixels, plane, pixel), line))
 
 
 @emitted(integers=4)
@@ -83,7 +80,7 @@ def _emit_product(code: Code, a: Any, x: Any, out: Any, depth: Any, pairs: bool,
 
 _product, _more_product, _product_of_pairs, _more_product_of_pairs = (
     emitted(integers=4)(functools.partial(_emit_product, pairs=pairs, add=add))
-    for pairs in (False, True)
+    for pairs in (False, BFLOAT16_PRODUCTS)
     for add in (False, True)
 )
 
@@ -96,14 +93,14 @@ def _emit_pixels(code: Code, products: Any, mask: Any, bias: Any, out: Any, plan
         half.append(_to_samples([code.load(products, (6 * i + j) * BLOCK) for i in range(6)]))
     keep, zero, shift = code.load(mask), code.constant(0.0), code.load_spread(bias)
     slope, gain = code.spread(slope), code.spread(gain)
-    at = lambda place, plane, i: code.shifted(place, code.builder.mul(plane, plane.type(i)))  # noqa: E731
-    for i, products_of_row in enumerate(zip(*half, strict=True)):
-        for j, sample in enumerate(_to_samples(list(products_of_row))):
-            value = sample + shift
-            value = code.where(code.is_larger(value, zero), value, slope * value)
-            if base:
-                value = code.load(at(*base, 4 * i + j)) + gain * value
-            code.store(keep * value, at(out, plane, 4 * i + j))
+    rows = [_to_samples(list(products_of_row)) for products_of_row in zip(*half, strict=True)]
+    for pixel, sample in enumerate(sample for row in rows for sample in row):
+        value = sample + shift
+        value = code.where(code.is_larger(value, zero), value, slope * value)
+        if base:
+            place, base_plane = base
+            value = code.load(code.shifted(place, base_plane, pixel)) + gain * value
+        code.store(keep * value, code.shifted(out, plane, pixel))
 
 
 _pixels = emitted(integers=5, numbers=2)(_emit_pixels)
@@ -122,16 +119,36 @@ class Place(NamedTuple):
     plane: int
 
 
+class Kernel(NamedTuple):
+    """Coefficients of a kernel, in the order in which they are read (`gan.winograd.TiledKernel`), and its bias.
+
+    Attributes:
+        address: Of the coefficients.
+        pairs: Whether they are pairs of bfloat16 numbers, those of two inputs.
+        groups, span: Of ROWS outputs each, and how many of them at once.
+        depth, chunk: Inputs or pairs of them, and how many of them at once.
+        bias: Its address.
+        outputs, inputs: Channels.
+
+    """
+
+    address: int
+    pairs: bool
+    groups: int
+    span: int
+    depth: int
+    chunk: int
+    bias: int
+    outputs: int
+    inputs: int
+
+
 class Convolution(NamedTuple):
     """One convolution of tiled images, in addresses and numbers: counting references costs more than some of the work.
 
     Attributes:
-        first, second: The inputs: `first_channels` of one, then those of the other up to `channels`.
-        kernel: Address of its coefficients in the order in which they are read (`TiledKernel`).
-        pairs: Whether they are pairs of bfloat16 numbers: those of two inputs.
-        groups, span: Of ROWS output channels each, and how many of them at once.
-        depth, chunk: Inputs or pairs of them, and how many of them at once.
-        bias: Address of (outputs).
+        first, second: The inputs: `first_channels` of one, then as many of the other as the kernel has inputs.
+        kernel: See there.
         blocks_across: Blocks in a row of tiles.
         mask: Address of (columns): 1 in the picture, 0 past its end.
         base, out: The result goes to `out`, and `base` is what it is added to.
@@ -142,15 +159,7 @@ class Convolution(NamedTuple):
     first: Place
     second: Place
     first_channels: int
-    channels: int
-    kernel: int
-    pairs: bool
-    groups: int
-    span: int
-    depth: int
-    chunk: int
-    bias: int
-    outputs: int
+    kernel: Kernel
     blocks_across: int
     mask: int
     base: Place
@@ -176,24 +185,27 @@ def at_once(groups: int, depth: int) -> tuple[int, int]:
 
 @compiled
 def _convolve(job: Any, first: int, last: int) -> None:
-    rooms = np.empty(job.chunk * AREA * BLOCK + LANES, np.float32), np.empty(job.span * ROWS * AREA * BLOCK + LANES, np.float32)
+    rooms = (
+        np.empty(job.kernel.chunk * AREA * BLOCK + LANES, np.float32),
+        np.empty(job.kernel.span * ROWS * AREA * BLOCK + LANES, np.float32),
+    )
     coefficients, products = _line(rooms[0].ctypes.data), _line(rooms[1].ctypes.data)
     for block in range(first, last):
-        kernel = job.kernel
-        for group in range(0, job.groups, job.span):
-            until = min(group + job.span, job.groups)
-            for c in range(0, job.depth, job.chunk):
-                end = min(c + job.chunk, job.depth)
+        kernel = job.kernel.address
+        for group in range(0, job.kernel.groups, job.kernel.span):
+            until = min(group + job.kernel.span, job.kernel.groups)
+            for c in range(0, job.kernel.depth, job.kernel.chunk):
+                end = min(c + job.kernel.chunk, job.kernel.depth)
                 if group == 0:
                     _transform_block(job, block, c, end, coefficients)
-                if end < job.depth:
-                    ahead = block, end, min(end + job.chunk, job.depth)
-                elif until == job.groups and block + 1 < last:
-                    ahead = block + 1, 0, job.chunk
+                if end < job.kernel.depth:
+                    ahead = block, end, min(end + job.kernel.chunk, job.kernel.depth)
+                elif until == job.kernel.groups and block + 1 < last:
+                    ahead = block + 1, 0, job.kernel.chunk
                 else:
                     ahead = 0, 0, 0
                 kernel = _multiply(job, kernel, until - group, c > 0, end - c, coefficients, products, ahead)
-            for channel in range(group * ROWS, min(until * ROWS, job.outputs)):
+            for channel in range(group * ROWS, min(until * ROWS, job.kernel.outputs)):
                 _write_channel(job, block, products + (channel - group * ROWS) * AREA_BYTES, channel)
     rooms[0][0] = rooms[1][0] = 0  # they are in use until here
 
@@ -213,7 +225,7 @@ def _multiply(
         _fetch_share(job, ahead, k)
         for g in range(groups):
             x, out = coefficients + k * BLOCK_BYTES, products + g * ROWS * AREA_BYTES + k * BLOCK_BYTES
-            if job.pairs:
+            if job.kernel.pairs:
                 if add:
                     _more_product_of_pairs(kernel, x, out, depth)
                 else:
@@ -230,8 +242,8 @@ def _multiply(
 def _fetch_share(job: Any, ahead: Any, k: int) -> None:
     block, first, last = ahead
     row, tile = block // job.blocks_across, block % job.blocks_across * BLOCK
-    if job.pairs:
-        first, last = 2 * first, min(2 * last, job.channels)
+    if job.kernel.pairs:
+        first, last = 2 * first, min(2 * last, job.kernel.inputs)
     for c in range(first + (last - first) * k // AREA, first + (last - first) * (k + 1) // AREA):
         pixels, plane, _ = _channel(job, c, row, tile)
         _fetch_tiles(pixels, plane)
@@ -243,9 +255,9 @@ def _transform_block(job: Any, block: int, first: int, last: int, out: int) -> N
     row, tile = block // job.blocks_across, block % job.blocks_across * BLOCK
     for c in range(first, last):
         for lane in range(0, BLOCK, LANES):
-            if job.pairs:
+            if job.kernel.pairs:
                 even, plane, down = _channel(job, 2 * c, row, tile + lane)
-                odd, _, _ = _channel(job, min(2 * c + 1, job.channels - 1), row, tile + lane)
+                odd, _, _ = _channel(job, min(2 * c + 1, job.kernel.inputs - 1), row, tile + lane)
                 _transform_pair(even, odd, plane, down, out + NUMBER_BYTES * lane)
             else:
                 pixels, plane, down = _channel(job, c, row, tile + lane)
@@ -270,7 +282,7 @@ def _at(image: Any, row: int, channel: int, tile: int) -> int:
 def _write_channel(job: Any, block: int, products: int, channel: int) -> None:
     """Write the pixels of a block of tiles that these products make."""
     row, first = block // job.blocks_across, block % job.blocks_across * BLOCK
-    bias = job.bias + NUMBER_BYTES * channel
+    bias = job.kernel.bias + NUMBER_BYTES * channel
     for tile in range(first, first + BLOCK, LANES):
         source = products + NUMBER_BYTES * (tile - first)
         mask, out = job.mask + NUMBER_BYTES * tile, _at(job.out, row, channel, tile)
@@ -287,13 +299,12 @@ def _shuffle_tiles(code: Code, source: Any, channel: Any, plane: Any, out: Any, 
 
     Pixel (y, x) of the two by two tiles that one becomes is pixel (y // 2, x // 2) of channel 2 (y % 2) + x % 2.
     """
-    times = lambda distance, count: code.builder.mul(distance, distance.type(count))  # noqa: E731
     for y in range(8):
         for x in range(4):  # and x + 4, which lies in the next tile
-            here = code.shifted(source, times(channel, y % 2 * 2 + x % 2))
-            left, right = (code.shifted(here, times(plane, 4 * (y // 2) + x // 2 + right)) for right in (0, 2))
-            there = code.shifted(code.shifted(out, times(out_row, y // 4)), times(out_plane, 4 * (y % 4) + x))
-            for i, tiles in enumerate(code.by_turns(code.load(left), code.load(right))):
+            here = code.shifted(code.shifted(source, channel, y % 2 * 2 + x % 2), plane, 4 * (y // 2) + x // 2)
+            there = code.shifted(code.shifted(out, out_row, y // 4), out_plane, 4 * (y % 4) + x)
+            left, right = code.load(here), code.load(code.shifted(here, plane, 2))
+            for i, tiles in enumerate(code.by_turns(left, right)):
                 code.store(tiles, there, i * LANES)
 
 

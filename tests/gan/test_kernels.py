@@ -1,48 +1,134 @@
-"""Loops in machine code against float64, at the arguments networks give them."""
+"""Loops in machine code against torch."""
+
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
-from gan import kernels
-from gan.compositing import in_machine_code, render_hits
+from gan.compositing import render_hits
 from gan.config import GeneratorConfig
-from gan.pointwise import sine
+from gan.kernels import suits
+from gan.layer_kernels import LayerStack, PointLayer
+from gan.pointwise import Layer, sum_of_heads
+from gan.vectors import BFLOAT16_PRODUCTS
 
 
 @pytest.mark.parametrize("largest", [1.0, 300.0, 30_000.0])
 def test_sine_is_that_of_float64(largest):
+    """A layer that hands its input on, followed by a sine."""
     random = np.random.default_rng(0)
-    x = np.concatenate([largest * (2 * random.random(100_001) - 1), np.pi / 2 * np.arange(-9, 10), [0.0, -0.0]])
-    x = x.astype(np.float32).clip(-largest, largest)
-    found = x.copy()
-    kernels.sine(found)
-    assert np.abs(found - np.sin(x.astype(np.float64))).max() < 2e-7
-    assert np.abs(found).max() <= 1 + 1e-6
+    x = np.concatenate([largest * (2 * random.random(10_001) - 1), np.pi / 2 * np.arange(-9, 10), [0.0, -0.0]])
+    x = torch.from_numpy(x.astype(np.float32).clip(-largest, largest))
+    one = torch.ones(1, 1)
+    stack = LayerStack([PointLayer(one, torch.zeros(1), "sine")], {0: PointLayer(one, torch.zeros(1))})
+    found = stack(x[:, None])[:, 0]
+    assert (found - x.double().sin()).abs().max() < 2e-7
+    assert stack(torch.tensor([[np.nan], [np.inf], [-np.inf]])).isnan().all()
 
 
-def test_sine_of_what_is_no_number():
-    x = np.array([np.nan, np.inf, -np.inf], np.float32)
-    kernels.sine(x)
-    assert np.isnan(x).all()
+def some_layers(inputs: int, widths: list[int], kinds: list[str], outputs: int) -> tuple[list[Layer], dict[int, Layer]]:
+    torch.manual_seed(inputs)
+    layers, width = [], inputs
+    for wide, kind in zip(widths, kinds, strict=True):
+        layers.append(Layer(torch.randn(1, wide, width) / width**0.5, torch.randn(1, wide), kind))
+        width = wide
+    heads = {
+        i: Layer(torch.randn(1, outputs, wide) / wide**0.5, torch.randn(1, outputs))
+        for i, wide in enumerate(widths)
+        if i
+    }
+    return layers, heads
 
 
-@pytest.mark.parametrize("threads", [1, kernels.FEW_THREADS + 1])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_both_ways_agree_for_any_type_and_layout(threads, dtype):
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("points", [0, 1, 33, 1000])
+@pytest.mark.parametrize(
+    ("inputs", "widths", "kinds", "outputs"),
+    [
+        (3, [128, 128, 128], ["relu", "relu", "relu"], 1),
+        (7, [20, 33, 5], ["sine", "relu", "sine"], 11),
+        (1, [8, 4], ["sine", "none"], 36),
+    ],
+)
+def test_layers_in_one_loop_are_those_of_torch(inputs, widths, kinds, outputs, points, threads):
     torch.set_num_threads(threads)  # a fixture sets it back
-    x = torch.linspace(-50, 50, 3000, dtype=dtype).view(3, 1000)
-    for given in (x, x.T, x[:, ::2]):
-        expected = torch.sin(given.double())
-        with torch.no_grad():
-            found = sine(given.clone(memory_format=torch.preserve_format))
-        torch.testing.assert_close(found.double(), expected, atol=1e-2 if dtype == torch.bfloat16 else 3e-7, rtol=0)
+    layers, heads = some_layers(inputs, widths, kinds, outputs)
+    x = torch.randn(1, points, inputs)
+    with torch.no_grad():
+        assert suits(x)
+        found = sum_of_heads(x, layers, heads)
+        in_columns = sum_of_heads(x.transpose(1, 2).contiguous().transpose(1, 2), layers, heads)
+        twice = sum_of_heads(x.expand(2, -1, -1), *doubled(layers, heads))
+    expected = sum_of_heads(x, layers, heads)  # with gradients: torch
+    assert found.shape == (1, points, outputs)
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+    assert torch.equal(found, in_columns)
+    torch.testing.assert_close(twice, expected.expand(2, -1, -1), atol=2e-5, rtol=1e-5)
+
+
+def doubled(layers: list[Layer], heads: dict[int, Layer]) -> tuple[list[Layer], dict[int, Layer]]:
+    of_two = lambda layer: Layer(layer[0].expand(2, -1, -1), layer[1].expand(2, -1), layer[2])  # noqa: E731
+    return [of_two(layer) for layer in layers], {i: of_two(head) for i, head in heads.items()}
+
+
+@torch.no_grad()
+@pytest.mark.skipif(not BFLOAT16_PRODUCTS, reason="this CPU does not multiply bfloat16 numbers")
+def test_products_of_bfloat16_are_as_good_as_that_type():
+    """Rounding by 2^-9, and neither the first layer's inputs nor any sum rounded."""
+    layers, heads = some_layers(3, [64, 96, 40], ["sine", "sine", "sine"], 9)
+    x = 100 * torch.randn(1, 500, 3)
+    exact, rounded = sum_of_heads(x, layers, heads), sum_of_heads(x, layers, heads, torch.bfloat16)
+    error = (rounded - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+    assert 1e-4 < error < 0.01
 
 
 def test_gradients_take_torch_s_own():
-    x = torch.linspace(-9, 9, 50, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(sine, x)
-    assert not kernels.suits(torch.zeros(3))
+    layers, heads = some_layers(2, [4, 4], ["sine", "relu"], 2)
+    x = torch.randn(1, 5, 2, requires_grad=True)
+    assert not suits(x)
+    sum_of_heads(x, layers, heads).sum().backward()
+    assert x.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert not suits(x.double())
+
+
+@pytest.mark.parametrize("features", ["+avx2,+avx,+fma", "+sse2"])
+def test_other_processors_compute_the_same(features, tmp_path):
+    """Vectors of eight and of four numbers, without products of bfloat16: what numba makes for those runs here, too."""
+    torch.manual_seed(0)
+    conv, image = torch.nn.Conv2d(9, 18, 3, padding=1), torch.randn(9, 8, 20)
+    layers, heads = some_layers(3, [20, 33], ["sine", "relu"], 5)
+    x = torch.randn(1, 50, 3)
+    with torch.no_grad():
+        expected = conv(image[None])[0], sum_of_heads(x, layers, heads)
+    torch.save((conv.weight, conv.bias, image, layers, heads, x), tmp_path / "given.pt")
+    environment = os.environ | {"NUMBA_CPU_FEATURES": features, "NUMBA_CPU_NAME": "x86-64"}
+    subprocess.run([sys.executable, "-c", ELSEWHERE, tmp_path], check=True, env=environment, timeout=300)
+    lanes, *found = torch.load(tmp_path / "found.pt", weights_only=True)
+    assert lanes == (8 if "avx" in features else 4)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+import torch
+from gan.pointwise import sum_of_heads
+from gan.vectors import BFLOAT16_PRODUCTS, LANES
+from gan.winograd import TiledKernel, Tiling
+folder = Path(sys.argv[1])
+weight, bias, image, layers, heads, x = torch.load(folder / "given.pt", weights_only=False)
+assert not BFLOAT16_PRODUCTS
+with torch.no_grad():
+    tiling = Tiling(8, 20)
+    out = tiling.blank(18)
+    tiling.convolve(tiling.tile(image), TiledKernel(weight, bias), out)
+    torch.save((LANES, tiling.untile(out), sum_of_heads(x, layers, heads, torch.bfloat16)), folder / "found.pt")
+"""
 
 
 def scene(seed: int, levels: int = 7, rays: int = 12) -> tuple[torch.Tensor, ...]:
@@ -63,7 +149,7 @@ def test_compositing_in_machine_code_is_that_of_torch(size, threads):
         valid[:, :, :3, :3] = 0  # nothing is hit there
         slow = render_hits(maps, hits, valid, origin, GeneratorConfig(), size)  # with gradients
         with torch.no_grad():
-            assert in_machine_code(maps)
+            assert suits(maps)
             quick = render_hits(maps, hits, valid, origin, GeneratorConfig(), size)
         assert slow.depth_HW.isnan().any()
         for name, expected in slow._asdict().items():

@@ -10,7 +10,6 @@ from gan.deform import ExpressionDeformation
 from gan.film import FiLMLayer, MappingNet, film_style
 from gan.levelset import at_crossings, find_crossings
 from gan.manifold import ManifoldPredictor
-from gan.pointwise import pointwise
 from gan.radiance import RadianceGenerator
 from gan.smoothing import PoseSmoothing
 from gan.superres import ManifoldSuperResolution
@@ -27,15 +26,6 @@ def test_film_style_scales_frequencies_once():
     style = film_style(torch.tensor([[1.0, 0, -1, 2, 5, 6, 7, 8]]), layers=2)
     assert style.frequency_BLC.tolist() == [[[45, 30], [15, 60]]]
     assert style.phase_BLC.tolist() == [[[5, 6], [7, 8]]]
-
-
-@pytest.mark.parametrize("channels", [3, 64])
-def test_pointwise_convolution_equals_the_product(channels):
-    x, weight, bias = torch.randn(1, 50, channels), torch.randn(1, 9, channels), torch.randn(1, 9)
-    expected = F.linear(x[0], weight[0], bias[0])[None]
-    with torch.inference_mode():
-        torch.testing.assert_close(pointwise(x, weight, bias), expected, atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(pointwise(x, weight, bias), expected, atol=1e-4, rtol=1e-5)
 
 
 def test_mapping_net_starts_small():

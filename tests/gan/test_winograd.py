@@ -9,57 +9,106 @@ from gan import superres_tiled
 from gan.maps import super_resolve
 from gan.superres import ManifoldSuperResolution
 from gan.superres_tiled import TiledSuperResolution, super_resolution_in_tiles
-from gan.winograd import Tiling, transform_kernel
+from gan.vectors import BFLOAT16_PRODUCTS
+from gan.winograd import TILE, TiledKernel, Tiling
 
 
-@pytest.mark.parametrize(("height", "width", "channels", "out"), [(4, 4, 1, 1), (8, 20, 3, 5), (32, 12, 40, 33)])
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)])
-def test_a_tiled_convolution_is_the_direct_one(height, width, channels, out, dtype, tolerance):
-    """Zero padding at every border included; channels that do not divide into the pieces worked on, too."""
-    random = torch.Generator().manual_seed(channels)
-    image = torch.randn(channels, height, width, generator=random, dtype=dtype)
-    conv = nn.Conv2d(channels, out, 3, padding=1).to(dtype)
-    with torch.no_grad():
-        tiling, kernel, expected = Tiling(height, width, image), transform_kernel(conv.weight), conv(image[None])[0]
-        tiled, ours = tiling.tile(image), tiling.blank(out)
-        for row in range(tiling.rows):  # strips of one row of tiles
-            room = image.new_empty(36, channels, tiling.pitch)
-            tiling.transform(tiled, room, row=row)
-            tiling.convolve(room, kernel, conv.bias, ours, row=row)
-        torch.testing.assert_close(tiling.untile(ours), expected, atol=tolerance, rtol=tolerance)
-
-        room, again = image.new_empty(36, channels, tiling.tiles), tiling.blank(out)
-        tiling.transform(tiled, room)
-        tiling.convolve(room, kernel, conv.bias, again, slope=0.25, onto=(ours, 0.5))
-        expected = expected + 0.5 * F.leaky_relu(expected, 0.25)
-        torch.testing.assert_close(tiling.untile(again), expected, atol=2 * tolerance, rtol=tolerance)
+TYPES = [pytest.param(torch.float32, 1e-4, id="float32")]
+if BFLOAT16_PRODUCTS:
+    TYPES.append(pytest.param(torch.bfloat16, 0.1, id="bfloat16"))
 
 
-def test_convolutions_follow_one_another_in_tiles():
-    """What lies between the rows of tiles stays zero, whatever bias and neighbours would put there."""
-    torch.manual_seed(0)
-    image, convolutions = torch.randn(2, 8, 12), [nn.Conv2d(2, 2, 3, padding=1) for _ in range(3)]
-    with torch.no_grad():
-        tiling, direct = Tiling(8, 12, image), image[None]
-        tiled, room = tiling.tile(image), image.new_empty(36, 2, tiling.tiles)
-        for conv in convolutions:
-            tiling.transform(tiled, room)
-            tiling.convolve(room, transform_kernel(conv.weight), conv.bias, tiled, slope=0.2)
-            direct = F.leaky_relu(conv(direct), 0.2)
-        torch.testing.assert_close(tiling.untile(tiled), direct[0], atol=1e-5, rtol=1e-4)
+def kernel_of(conv: nn.Conv2d, dtype: torch.dtype = torch.float32) -> TiledKernel:
+    return TiledKernel(conv.weight, conv.bias, dtype)
 
 
 @torch.no_grad()
-def test_four_channels_become_one_of_twice_the_size():
-    image = torch.randn(12, 8, 16)
-    small, large = Tiling(8, 16, image), Tiling(16, 32, image)
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "out"), [(4, 4, 1, 1), (8, 20, 3, 5), (12, 132, 40, 33), (8, 12, 70, 140)]
+)
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+def test_a_tiled_convolution_is_the_direct_one(height, width, channels, out, dtype, tolerance):
+    """Zero padding at every border included; channels and tiles that do not divide into the pieces worked on, too."""
+    random = torch.Generator().manual_seed(channels)
+    image = torch.randn(channels, height, width, generator=random)
+    conv = nn.Conv2d(channels, out, 3, padding=1)
+    tiling, kernel, expected = Tiling(height, width), kernel_of(conv, dtype), conv(image[None])[0]
+    tiled, ours = tiling.tile(image), tiling.blank(out)
+    tiling.convolve(tiled, kernel, ours)
+    torch.testing.assert_close(tiling.untile(ours), expected, atol=tolerance, rtol=tolerance)
+
+    row = tiling.strip(1)
+    strip = row.blank(out)
+    for i in range(tiling.rows):
+        row.convolve(tiled, kernel, strip, slope=0.25, row=i)
+        part = F.leaky_relu(expected, 0.25)[:, TILE * i : TILE * (i + 1)]
+        torch.testing.assert_close(row.untile(strip), part, atol=tolerance, rtol=tolerance)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("dtype", "tolerance"), TYPES)
+def test_channels_may_lie_in_two_images_and_be_added(dtype, tolerance):
+    torch.manual_seed(0)
+    image, base, tiling = torch.randn(13, 8, 36), torch.randn(6, 8, 36), Tiling(8, 36)
+    first, more, out = tiling.tile(image[:8]), tiling.tile(torch.randn(9, 8, 36)), tiling.blank(10)
+    tiling.tile(image[8:], more[:, :5])
+    conv = nn.Conv2d(13, 6, 3, padding=1)
+    tiling.convolve(
+        first, kernel_of(conv, dtype), out, slope=0.2, more=more, onto=(tiling.tile(base), 0.5), out_channel=3
+    )
+    expected = base + 0.5 * F.leaky_relu(conv(image[None])[0], 0.2)
+    found = tiling.untile(out)
+    torch.testing.assert_close(found[3:9], expected, atol=tolerance, rtol=tolerance)
+    assert not found[:3].any()
+    assert not found[9:].any()
+
+
+@torch.no_grad()
+def test_convolutions_follow_one_another_in_tiles():
+    """What lies around the tiles stays zero, whatever bias and neighbours would put there."""
+    torch.manual_seed(0)
+    image, convolutions = torch.randn(2, 8, 12), [nn.Conv2d(2, 2, 3, padding=1) for _ in range(3)]
+    tiling, direct = Tiling(8, 12), image[None]
+    tiled, other = tiling.tile(image), tiling.blank(2)
+    for conv in convolutions:
+        tiling.convolve(tiled, kernel_of(conv), other, slope=0.2)
+        tiled, other = other, tiled
+        direct = F.leaky_relu(conv(direct), 0.2)
+    torch.testing.assert_close(tiling.untile(tiled), direct[0], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_what_does_not_fit_is_refused():
+    """Machine code would write anywhere."""
+    tiling, conv = Tiling(8, 12), nn.Conv2d(2, 3, 3, padding=1)
+    image, out, kernel = tiling.blank(2), tiling.blank(3), kernel_of(conv)
+    tiling.convolve(image, kernel, out)
+    wrong = [
+        {"x": tiling.blank(1)},
+        {"out": tiling.blank(2)},
+        {"out_channel": 1},
+        {"row": 1},
+        {"onto": (tiling.blank(2), 1.0)},
+        {"x": image.double()},
+        {"x": Tiling(8, 140).blank(2)},
+        {"out": out.transpose(2, 3).contiguous().transpose(2, 3)},
+    ]
+    for arguments in wrong:
+        with pytest.raises(AssertionError):
+            tiling.convolve(**({"x": image, "kernel": kernel, "out": out} | arguments))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("width", [16, 72, 128])
+def test_four_channels_become_one_of_twice_the_size(width):
+    image = torch.randn(12, 8, width)
+    small, large, strip = Tiling(8, width), Tiling(16, 2 * width), Tiling(4, width)
     out = large.blank(3)
-    strip = Tiling(4, 16, image)
     for row in range(2):
-        strip.shuffle(strip.tile(image[:, 4 * row : 4 * row + 4]), large, out, row)
+        strip.shuffle(strip.tile(image[:, 4 * row : 4 * row + 4]), out, 2 * row)
     assert torch.equal(large.untile(out), F.pixel_shuffle(image, 2))
     again = large.blank(3)
-    small.shuffle(small.tile(image), large, again, 0)
+    small.shuffle(small.tile(image), again, 0)
     assert torch.equal(again, out)
 
 
