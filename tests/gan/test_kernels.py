@@ -95,7 +95,7 @@ def test_gradients_take_torch_s_own():
         assert not suits(x.double())
 
 
-@pytest.mark.parametrize("features", ["+avx2,+avx,+fma", "+sse2"])
+@pytest.mark.parametrize("features", ["+avx2,+avx,+fma", pytest.param("+sse2", marks=pytest.mark.slow)])
 def test_other_processors_compute_the_same(features, tmp_path):
     """Vectors of eight and of four numbers, without products of bfloat16: what numba makes for those runs here, too."""
     torch.manual_seed(0)

@@ -1,6 +1,5 @@
 """The five networks: what they promise beyond numbers, and their gradients in float64."""
 
-import pytest
 import torch
 import torch.nn.functional as F
 

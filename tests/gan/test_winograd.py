@@ -12,10 +12,9 @@ from gan.superres_tiled import TiledSuperResolution, super_resolution_in_tiles
 from gan.vectors import BFLOAT16_PRODUCTS
 from gan.winograd import TILE, TiledKernel, Tiling
 
-
 TYPES = [pytest.param(torch.float32, 1e-4, id="float32")]
 if BFLOAT16_PRODUCTS:
-    TYPES.append(pytest.param(torch.bfloat16, 0.1, id="bfloat16"))
+    TYPES.append(pytest.param(torch.bfloat16, 0.3, id="bfloat16"))
 
 
 def kernel_of(conv: nn.Conv2d, dtype: torch.dtype = torch.float32) -> TiledKernel:
@@ -94,7 +93,7 @@ def test_what_does_not_fit_is_refused():
         {"out": out.transpose(2, 3).contiguous().transpose(2, 3)},
     ]
     for arguments in wrong:
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, TypeError)):  # the latter by the type checks of tests
             tiling.convolve(**({"x": image, "kernel": kernel, "out": out} | arguments))
 
 
