@@ -5,9 +5,9 @@ body: the cost is that of any weights, except that of the search, which depends 
 of a busy machine mean little: compare CPU seconds, or the ratio to the plain oracle of the tests. How plain that is, is
 measured too: what it takes beyond its bare matrix products, convolutions and sines.
 
-`torch.compile` is not used: on a CPU it gives less than the kernels of this package do, for 8 to 44 seconds of
-compiling. Measured on one busy core, with kernels, compiled and as torch runs it: D_e of 1,024 points 0.94, 0.95 and
-1.33 ms; phi 14.5, 15.3 and 17.1 ms; U of one map 0.77 (in tiles), 1.39 and 1.29 s.
+`torch.compile` is not used: on a CPU it gives less than the kernels of this package do, for 5 to 20 seconds of
+compiling in every process. Measured on one core, with kernels, compiled and as torch runs it: D_e of 16,384 points 12,
+17 and 24 ms; phi 188, 296 and 311 ms; U 0.54, 1.36 and 1.18 s a map.
 """
 
 import argparse
@@ -219,7 +219,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     print(f"generator on {device} ({name}), torch {torch.__version__}; seconds")
     print(f"{'':<34} {'wall':>8} {'cpu':>8} {'released code':>17} {'plain (cpu)':>17}   peak GB")
-    for label, dtype in (("radiance maps, float32", "float32"), ("radiance maps, U in bfloat16", "bfloat16")):
+    for label, dtype in (("radiance maps, float32", "float32"), ("radiance maps, bfloat16", "bfloat16")):
         ours = _alone(measure_maps, device, threads, repeats, dtype)
         print(_row(label, ours, released.get("maps"), plain.get("maps")), flush=True)
     for label, frames in (("frame", 1), ("frame, batch of 4", 4)):

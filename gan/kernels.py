@@ -5,9 +5,11 @@ call (seconds) and keeps the result on disk.
 """
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -40,6 +42,17 @@ def compiled(function: Callable[..., Any]) -> Any:
     plain = inspect.unwrap(function)  # without the type checks that tests wrap around every function
     compile_with = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
     try:
-        return compile_with(cache=True)(plain)
+        dispatcher = compile_with(cache=True)(plain)
     except RuntimeError:  # nowhere to keep the result
         return compile_with()(plain)
+    # numba keeps code until its own file changes; ours is made of several.
+    kept = dispatcher._cache._cache_file
+    kept._source_stamp = (kept._source_stamp, _sources())
+    return dispatcher
+
+
+@functools.cache
+def _sources() -> str:
+    """Return the sha256 of all files that machine code is made from."""
+    files = sorted(Path(__file__).parent.glob("*kernels.py")), [Path(__file__).with_name("vectors.py")]
+    return hashlib.sha256(b"".join(file.read_bytes() for part in files for file in part)).hexdigest()

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, NUMBER_BYTES, ROWS
+from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES, ROWS
 from gan.winograd_kernels import MARGIN, Convolution, Kernel, Place, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
@@ -100,6 +100,7 @@ class Tiling:
         assert tiled.shape[1] == 4 * out.shape[1]
         assert len(tiled) == self.rows + 2
         assert len(out) >= row + 2 * self.rows + 2
+        assert out.shape[3] >= MARGIN + 2 * LANES * math.ceil(self.columns / LANES)
         shuffle_pixels(_place(tiled), _place(out, row), self.rows, out.shape[1], self.columns)
 
     def convolve(

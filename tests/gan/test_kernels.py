@@ -1,13 +1,16 @@
 """Loops in machine code against torch."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from gan import kernels
 from gan.compositing import render_hits
 from gan.config import GeneratorConfig
 from gan.kernels import suits
@@ -116,6 +119,7 @@ def test_other_processors_compute_the_same(features, tmp_path):
 ELSEWHERE = """
 import sys
 from pathlib import Path
+from pathlib import Path
 import torch
 from gan.pointwise import sum_of_heads
 from gan.vectors import BFLOAT16_PRODUCTS, LANES
@@ -154,3 +158,26 @@ def test_compositing_in_machine_code_is_that_of_torch(size, threads):
         assert slow.depth_HW.isnan().any()
         for name, expected in slow._asdict().items():
             torch.testing.assert_close(getattr(quick, name), expected, atol=2e-5, rtol=1e-5, equal_nan=True, msg=name)
+
+
+def test_kept_machine_code_is_forgotten_when_any_of_its_files_changes(tmp_path):
+    """numba itself looks at one file only."""
+    package = Path(kernels.__file__).parent
+    shutil.copytree(package, tmp_path / "gan", ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    printed = lambda: subprocess.run(  # noqa: E731
+        [sys.executable, "-c", LINEAR], check=True, env=environment, capture_output=True, text=True, cwd=tmp_path
+    ).stdout.strip()
+    assert printed() == "2.0"
+    vectors = tmp_path / "gan" / "vectors.py"
+    vectors.write_text(vectors.read_text().replace("b.fmul(factor, x,", "b.fadd(factor, x,"))
+    assert printed() == "4.0"
+
+
+LINEAR = """
+import torch
+from gan.layer_kernels import LayerStack, PointLayer
+one, zero = torch.ones(1, 1), torch.zeros(1)
+with torch.no_grad():
+    print(float(LayerStack([PointLayer(one, zero, "relu")], {0: PointLayer(one, zero)})(torch.tensor([[2.0]]))))
+"""
