@@ -46,7 +46,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     except RuntimeError:  # nowhere to keep the result
         return compile_with()(plain)
     # numba keeps code until its own file changes; ours is made of several.
-    kept = dispatcher._cache._cache_file
+    kept = dispatcher._cache._cache_file  # type: ignore[attr-defined,unused-ignore]
     kept._source_stamp = (kept._source_stamp, _sources())
     return dispatcher
 

@@ -46,12 +46,14 @@ def _coefficients(code: Code, pixels: Any, plane: Any, row: Any) -> list[Vector]
     return [coefficient for row_of_six in rows for coefficient in row_of_six]
 
 
-@emitted(integers=2)
-def _fetch_tiles(code: Code, pixels: Any, plane: Any) -> None:
-    """Begin to bring the pixels of a block of tiles into the cache."""
-    for pixel in range(TILE_AREA):
+@emitted(integers=3)
+def _fetch_tiles(code: Code, pixels: Any, plane: Any, row: Any) -> None:
+    """Begin to bring the pixels of a block of tiles, and the nearest of those above and below, into the cache."""
+    above, below = code.shifted(pixels, row, -1), code.shifted(pixels, row)
+    nearest = [(above, pixel) for pixel in range(12, 16)] + [(below, pixel) for pixel in range(4)]
+    for place, pixel in [(pixels, pixel) for pixel in range(TILE_AREA)] + nearest:
         for line in range(0, BLOCK_BYTES + LINE_BYTES, LINE_BYTES):
-            code.prefetch(code.shifted(code.shifted(pixels, plane, pixel), line))
+            code.prefetch(code.shifted(code.shifted(place, plane, pixel), line))
 
 
 @emitted(integers=4)
@@ -245,8 +247,8 @@ def _fetch_share(job: Any, ahead: Any, k: int) -> None:
     if job.kernel.pairs:
         first, last = 2 * first, min(2 * last, job.kernel.inputs)
     for c in range(first + (last - first) * k // AREA, first + (last - first) * (k + 1) // AREA):
-        pixels, plane, _ = _channel(job, c, row, tile)
-        _fetch_tiles(pixels, plane)
+        pixels, plane, down = _channel(job, c, row, tile)
+        _fetch_tiles(pixels, plane, down)
 
 
 @compiled

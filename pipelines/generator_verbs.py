@@ -86,7 +86,7 @@ def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fps", type=float, help="frames a second of videos (default: the track's, else 25)")
     add("--body", metavar="FILE", help="body model of the weights (default: known by its hash; SMPL for the authors')")
     add("--nearest", type=Path, metavar="FILE", help="the authors' valid_smpl_knn_index.npy")
-    add("--precision", default="float32", metavar="P", help="of super-resolution: float32 (default) or bfloat16")
+    add("--precision", default="float32", metavar="P", help="of the maps: float32 (default) or bfloat16")
     add("--device", default="auto", help="auto (default), cpu or cuda")
     add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
 
