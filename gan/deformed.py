@@ -12,6 +12,7 @@ from gan.deform import ExpressionDeformation, search_coordinates
 from gan.film import FilmStyle
 from gan.levelset import at_crossings, find_crossings
 from gan.manifold import ManifoldPredictor, levels
+from gan.pointwise import in_chunks
 from gan.sparse_gradients import evaluate_for_search
 
 
@@ -32,7 +33,7 @@ class DeformedField:
     def __call__(self, points_N3: Float[Tensor, "n 3"]) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
         """Return s and the scaled displacement of neutral-pose points."""
         s, displacement = [], []
-        for part in points_N3.split(self.chunk):
+        for part in in_chunks(points_N3, self.chunk):
             shift = self.deform(part[None], self.style)
             s.append(self.field(search_coordinates(part[None], shift)[0]))
             displacement.append(shift[0])

@@ -22,7 +22,6 @@ from gan.config import GeneratorConfig
 from gan.deform import ExpressionDeformation
 from gan.deformed import DeformedField, hit_manifolds
 from gan.film import film_style
-from gan.kernels import suits
 from gan.manifold import ManifoldPredictor
 from gan.maps import RadianceMaps, shade_maps, super_resolve
 from gan.radiance import LAYERS, RadianceGenerator
@@ -33,7 +32,6 @@ from gan.truncation import Truncation
 
 View = Literal["portrait", "face"]
 CPU_CHUNK_POINTS = 1 << 10  # a thread: activations of 128-256 channels stay in its second-level cache
-KERNEL_CHUNK_POINTS = 1 << 17  # gan.layer_kernels keeps its own activations in the cache
 CUDA_CHUNK_POINTS = 1 << 20
 
 
@@ -218,8 +216,5 @@ class Generator(nn.Module):
         return Frames(high.image_3HW[None], high.depth_HW[None], high.opacity_HW[None], low.image_3HW[None])
 
     def chunk_points(self) -> int:
-        like = next(self.parameters())
-        if suits(like):
-            return KERNEL_CHUNK_POINTS
-        cpu = like.device.type == "cpu"
+        cpu = next(self.parameters()).device.type == "cpu"
         return CPU_CHUNK_POINTS * torch.get_num_threads() if cpu else CUDA_CHUNK_POINTS

@@ -15,6 +15,7 @@ from gan.config import COORDINATE_SCALE, MAP_CENTRE_Y, GeneratorConfig
 from gan.film import FilmStyle
 from gan.levelset import Crossings, at_crossings, find_crossings
 from gan.manifold import ManifoldPredictor, levels
+from gan.pointwise import in_chunks
 from gan.radiance import RadianceGenerator
 from gan.sparse_gradients import evaluate_for_search
 from gan.superres import ManifoldSuperResolution
@@ -50,8 +51,8 @@ def map_hits(field: ManifoldPredictor, config: GeneratorConfig, like: Tensor, ch
         # Scaled here and scaled again inside M: see gan.deform.search_coordinates.
         rays_RS3 = map_rays(config, like) * COORDINATE_SCALE
         levels_L = levels(config.levels, config.level_first, config.level_last, rays_RS3)
-        in_chunks = lambda points_N3: (torch.cat([field(part) for part in points_N3.split(chunk)]),)  # noqa: E731
-        (s_RS,) = evaluate_for_search(in_chunks, rays_RS3, levels_L, falling_only=False)
+        in_parts = lambda points_N3: (torch.cat([field(part) for part in in_chunks(points_N3, chunk)]),)  # noqa: E731
+        (s_RS,) = evaluate_for_search(in_parts, rays_RS3, levels_L, falling_only=False)
         crossings = find_crossings(s_RS, levels_L, config.guard, falling_only=False)
         points_RL3 = at_crossings(rays_RS3, crossings) / COORDINATE_SCALE
         return MapHits(points_RL3, rays_RS3[:, -1] / COORDINATE_SCALE, crossings)
@@ -72,7 +73,7 @@ def shade_maps(
         found_RL = hits.crossings.found_RL
         missed_R = (~found_RL).any(1)
         points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
-        shaded_NC = torch.cat([radiance(part[None], style, dtype)[0] for part in points_N3.split(chunk)])
+        shaded_NC = torch.cat([radiance(part[None], style, dtype)[0] for part in in_chunks(points_N3, chunk)])
         maps_RLC = shaded_NC[rows_of_levels(found_RL, missed_R)]
 
     alpha_RL = opacity(maps_RLC[..., 3], config) * hits.crossings.valid_RL

@@ -4,16 +4,16 @@ Suffixes: B identities or frames, N points, I and O channels in and out.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from gan.kernels import suits
-from gan.layer_kernels import LayerStack, PointLayer
+from gan.layer_kernels import Activation, LayerStack, PointLayer
 
-Activation = Literal["none", "relu", "sine"]
+KERNEL_POINTS = 1 << 17  # for one packing of the weights
 
 
 class Layer(NamedTuple):
@@ -55,6 +55,11 @@ def sum_of_heads(
             total = out if total is None else total + out
     assert total is not None
     return total
+
+
+def in_chunks(points_NI: Float[Tensor, "n i"], chunk: int) -> tuple[Float[Tensor, "_ i"], ...]:
+    """Split points for `sum_of_heads`; loops in machine code keep activations in the cache by themselves."""
+    return points_NI.split(KERNEL_POINTS if suits(points_NI) else chunk)
 
 
 def each(parameter: Tensor, like: Float[Tensor, "b *rest"]) -> Tensor:
