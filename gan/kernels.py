@@ -7,8 +7,10 @@ call (seconds) and keeps the result on disk.
 import functools
 import hashlib
 import inspect
+import itertools
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +31,19 @@ def share(work: Callable[[int, int], None], count: int) -> None:
         work(0, count)
         return
     bounds = [count * i // threads for i in range(threads + 1)]
-    list(_workers(threads).map(work, bounds[:-1], bounds[1:]))
+    futures = [_workers(threads).submit(work, *part) for part in itertools.pairwise(bounds)]
+    wait(futures)  # whatever happens in one: the others work on memory that the caller would free
+    for future in futures:
+        future.result()
 
 
 @functools.cache
 def _workers(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="kernels")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_workers.cache_clear)  # threads stay with the parent
 
 
 def compiled(function: Callable[..., Any]) -> Any:

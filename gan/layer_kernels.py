@@ -60,6 +60,10 @@ class LayerStack:
     ) -> None:
         self.pairs = dtype == torch.bfloat16 and BFLOAT16_PRODUCTS
         self.inputs, self.outputs = layers[0].weight_OI.shape[1], len(next(iter(heads.values())).weight_OI)
+        parts = [*layers, *heads.values()]
+        assert all(x.dtype == torch.float32 for part in parts for x in part[:2]), "machine code reads float32"
+        assert self.inputs > 0
+        assert {len(head.weight_OI) for head in heads.values()} == {self.outputs}
         self._weights: list[Tensor] = []
         self._biases: list[Tensor] = []
         steps: list[Step] = []
@@ -79,10 +83,10 @@ class LayerStack:
         self.weights, self.biases = torch.cat(self._weights), torch.cat(self._biases)
 
     def __call__(self, points_NI: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
-        points_NI = points_NI.contiguous()
+        points_NI = points_NI.detach().contiguous()
         count = len(points_NI)
         blocks = -(-count // BLOCK)
-        out = torch.empty(blocks, self.outputs, BLOCK)
+        out = torch.empty(blocks, self.outputs, BLOCK, dtype=torch.float32)
         addresses = self.weights.data_ptr(), self.biases.data_ptr()
         arrays = points_NI.numpy(), self.steps, out.numpy()
         share(functools.partial(_run, *arrays, *addresses, self.rows, self.total_row), blocks)
@@ -107,7 +111,10 @@ def _up(count: int, multiple: int) -> int:
 
 
 def _sine(code: Code, x: Vector) -> Vector:
-    """Return sin x within 2e-7 up to |x| = 30,000 (Cody and Waite's reduction by pi)."""
+    """Return sin x within 2e-7 up to |x| = 30,000 (Cody and Waite's reduction by pi).
+
+    A processor without fused multiply-adds gets 1e-4 there.
+    """
     rounded = x * ONE_OVER_PI + code.constant(ROUNDING)
     half_turns = rounded - code.constant(ROUNDING)
     for part in PI_PARTS:
@@ -140,7 +147,7 @@ def _emit_layer(
         sums = [total + biases[r] for (r, _), total in zip(places, sums, strict=True)]
     if activation == "relu":
         zero = code.constant(0.0)
-        sums = [code.where(code.is_larger(total, zero), total, zero) for total in sums]
+        sums = [code.where(code.is_larger(zero, total), zero, total) for total in sums]  # NaN stays
     elif activation == "sine":
         sums = [_sine(code, total) for total in sums]
     results = dict(zip(places, sums, strict=True))

@@ -21,7 +21,7 @@ STRIP = 1 << 14  # channels x tiles of a strip: what lies between a convolution 
 def super_resolution_in_tiles(
     network: ManifoldSuperResolution, style_K: Tensor, like_MCHW: Tensor, dtype: torch.dtype
 ) -> "TiledSuperResolution | None":
-    """Return a faster U for maps like these where there is one; it keeps today's weights."""
+    """Return a faster U for maps like these where there is one; it is for today's weights."""
     fits = suits(like_MCHW) and like_MCHW.shape[2] % TILE == 0 == like_MCHW.shape[3] % TILE
     return TiledSuperResolution(network, style_K, like_MCHW.shape[2:], dtype) if fits else None
 

@@ -1,15 +1,16 @@
 """3 x 3 convolutions in a quarter of the multiplications, for inference on a CPU (Winograd; Lavin and Gray 2016).
 
 F(4 x 4, 3 x 3): a tile of 4 x 4 outputs needs 6 x 6 inputs. Small fixed matrices take the kernel and those inputs to 36
-coefficients, which are multiplied channel by channel (36 matrix products for the whole image); a third one takes the
-products back. In float32 the result differs from the direct sum by about 1e-5 of the largest value.
+coefficients, which are multiplied channel by channel; a third one takes the products back. In float32 the result
+differs from the direct sum by about 1e-5 of the largest value.
 
 Between convolutions an image lies *tiled*, so that no step gathers single pixels: pixel (4 ty + i, 4 tx + j) of channel
-c is element [c, i, j, place of tile (ty, tx)]. Tiles lie row by row with one zero tile between rows, a row of zero
-tiles above and below, and one element of slack at either end. So the neighbours of a tile lie at fixed distances, work
-runs over long contiguous stretches, and the zero padding of the convolution is already there.
+c is element [ty + 1, c, 4 i + j, MARGIN + tx]. There is a row of zero tiles above and one below, a zero before the
+tiles of every row, and zeros behind them up to a whole block. So the neighbours of a tile lie at fixed distances (behind the
+last tile of a row comes the margin of the next pixel), and the zero padding of the convolution is already there.
 
-Suffixes: I J rows and columns within a tile, C O channels, T tiles (with those between rows), L T and the margins.
+Suffixes: C O channels, H W pixels, G groups of R outputs, D inputs or pairs of them. In shapes: r rows of tiles and the
+two around them, c channels, 16 pixels of a tile, p the margin and the tiles of a row.
 """
 
 import math
@@ -46,6 +47,7 @@ class TiledKernel:
 
     def __init__(self, weight_OC33: Tensor, bias_O: Tensor, dtype: torch.dtype = torch.float32) -> None:
         outputs, inputs = weight_OC33.shape[:2]
+        assert weight_OC33.dtype == bias_O.dtype == torch.float32
         pairs = dtype == torch.bfloat16
         assert BFLOAT16_PRODUCTS or not pairs
         together = 2 if pairs else 1
@@ -98,7 +100,12 @@ class Tiling:
     def shuffle(self, tiled: Float[Tensor, "r c 16 p"], out: Float[Tensor, "r2 c_4 16 p2"], row: int) -> None:
         """Write the image, four channels made one of twice the size, into `out` from that row of tiles on."""
         assert tiled.shape[1] == 4 * out.shape[1]
+        assert row >= 0
+        assert tiled.dtype == out.dtype == torch.float32
         assert len(tiled) == self.rows + 2
+        assert tiled.shape[2:] == (TILE * TILE, MARGIN + len(self._mask))
+        assert tiled.is_contiguous()
+        assert out.is_contiguous()
         assert len(out) >= row + 2 * self.rows + 2
         assert out.shape[3] >= MARGIN + 2 * LANES * math.ceil(self.columns / LANES)
         shuffle_pixels(_place(tiled), _place(out, row), self.rows, out.shape[1], self.columns)
@@ -150,6 +157,7 @@ class Tiling:
     ) -> None:
         """Machine code writes where it is told."""
         inputs, pitch = [x] if more is None else [x, more], MARGIN + len(self._mask)
+        assert row >= 0 <= out_channel
         assert all(image.dtype == torch.float32 and image.shape[2:] == (16, pitch) for image in (*inputs, base, out))
         assert all(image.stride()[2:] == (pitch, 1) for image in (*inputs, base, out))
         assert all(len(image) >= self.rows + row + 2 for image in inputs)

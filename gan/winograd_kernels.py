@@ -15,7 +15,7 @@ from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES, ROWS, WID
 AREA = 36
 TILE_AREA = 16
 LINE_BYTES = 64  # of the cache
-MARGIN = 1  # zero tiles before every row of tiles; those of the next row lie behind it
+MARGIN = 1  # zero tiles before every row of tiles; what lies behind it is the next pixel's margin
 BLOCK_BYTES = BLOCK * NUMBER_BYTES
 AREA_BYTES = AREA * BLOCK_BYTES
 GROUPS_AT_ONCE, DEPTH_AT_ONCE = 64 // ROWS, 32  # output channels by ROWS, and input channels: what the cache holds
@@ -110,7 +110,7 @@ _pixels_onto = emitted(integers=7, numbers=2)(_emit_pixels)
 
 
 class Place(NamedTuple):
-    """A channel of a tiled image (rows + 2, channels, 16, MARGIN + columns + MARGIN): where its first tile lies.
+    """A channel of a tiled image (rows + 2, channels, 16, MARGIN + whole blocks): where its first tile lies.
 
     `row`, `channel` and `plane` are the bytes from one row of tiles, channel and pixel of a tile to the next.
     """
@@ -179,7 +179,7 @@ def convolve_tiles(job: Convolution, rows: int) -> None:
 def at_once(groups: int, depth: int) -> tuple[int, int]:
     """Return how many groups of outputs, and how many inputs or pairs of them, a block is worked on for at once.
 
-    Either its products for all outputs stay in the cache or its coefficients of all inputs, whichever are fewer.
+    With few outputs its products for all of them stay in the cache, else its coefficients of all inputs.
     """
     few_outputs = groups <= GROUPS_AT_ONCE
     return (groups, min(depth, DEPTH_AT_ONCE)) if few_outputs else (GROUPS_AT_ONCE // 2, depth)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from gan import kernels
 from gan.compositing import render_hits
 from gan.config import GeneratorConfig
-from gan.kernels import suits
+from gan.kernels import share, suits
 from gan.layer_kernels import LayerStack, PointLayer
 from gan.pointwise import Layer, sum_of_heads
 from gan.vectors import BFLOAT16_PRODUCTS
@@ -30,6 +31,42 @@ def test_sine_is_that_of_float64(largest):
     found = stack(x[:, None])[:, 0]
     assert (found - x.double().sin()).abs().max() < 2e-7
     assert stack(torch.tensor([[np.nan], [np.inf], [-np.inf]])).isnan().all()
+
+
+def test_what_is_no_number_stays_so():
+    one, zero = torch.ones(1, 1), torch.zeros(1)
+    stack = LayerStack([PointLayer(one, zero, "relu")], {0: PointLayer(one, zero)})
+    found = stack(torch.tensor([[np.nan], [-1.0], [2.0], [np.inf]]))[:, 0]
+    assert found[0].isnan()
+    assert found[1:].tolist() == [0, 2, np.inf]
+
+
+def test_layers_that_do_not_fit_are_refused():
+    """Machine code would write anywhere."""
+    layer, head = PointLayer(torch.ones(4, 3), torch.zeros(4), "sine"), PointLayer(torch.ones(2, 4), torch.zeros(2))
+    wide = PointLayer(torch.ones(5, 4), torch.zeros(5))
+    for layers, heads in (
+        ([layer, PointLayer(torch.ones(4, 4), torch.zeros(4), "sine")], {0: head, 1: wide}),
+        ([layer], {0: PointLayer(head[0].double(), head[1].double())}),
+        ([PointLayer(torch.ones(4, 0), torch.zeros(4), "sine")], {0: head}),
+    ):
+        with pytest.raises(AssertionError):
+            LayerStack(layers, heads)
+
+
+def test_when_one_thread_fails_the_others_are_waited_for():
+    torch.set_num_threads(3)
+    ended = []
+
+    def work(first: int, last: int) -> None:
+        if first == 0:
+            raise MemoryError
+        time.sleep(0.3)
+        ended.append(first)
+
+    with pytest.raises(MemoryError):
+        share(work, 3)
+    assert sorted(ended) == [1, 2]
 
 
 def some_layers(inputs: int, widths: list[int], kinds: list[str], outputs: int) -> tuple[list[Layer], dict[int, Layer]]:
@@ -56,8 +93,11 @@ def some_layers(inputs: int, widths: list[int], kinds: list[str], outputs: int) 
         (1, [8, 4], ["sine", "none"], 36),
     ],
 )
-def test_layers_in_one_loop_are_those_of_torch(inputs, widths, kinds, outputs, points, threads):
+def test_layers_in_one_loop_are_those_of_torch(inputs, widths, kinds, outputs, points, threads, monkeypatch):
     torch.set_num_threads(threads)  # a fixture sets it back
+    ran = []
+    run = LayerStack.__call__
+    monkeypatch.setattr(LayerStack, "__call__", lambda *given: ran.append(given) or run(*given))
     layers, heads = some_layers(inputs, widths, kinds, outputs)
     x = torch.randn(1, points, inputs)
     with torch.no_grad():
@@ -65,7 +105,9 @@ def test_layers_in_one_loop_are_those_of_torch(inputs, widths, kinds, outputs, p
         found = sum_of_heads(x, layers, heads)
         in_columns = sum_of_heads(x.transpose(1, 2).contiguous().transpose(1, 2), layers, heads)
         twice = sum_of_heads(x.expand(2, -1, -1), *doubled(layers, heads))
+    assert len(ran) == 2
     expected = sum_of_heads(x, layers, heads)  # with gradients: torch
+    assert len(ran) == 2
     assert found.shape == (1, points, outputs)
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
     assert torch.equal(found, in_columns)
@@ -118,7 +160,7 @@ def test_other_processors_compute_the_same(features, tmp_path):
 
 ELSEWHERE = """
 import sys
-from pathlib import Path
+import time
 from pathlib import Path
 import torch
 from gan.pointwise import sum_of_heads

@@ -12,9 +12,13 @@ from gan.superres_tiled import TiledSuperResolution, super_resolution_in_tiles
 from gan.vectors import BFLOAT16_PRODUCTS
 from gan.winograd import TILE, TiledKernel, Tiling
 
-TYPES = [pytest.param(torch.float32, 1e-4, id="float32")]
+TYPES = [pytest.param(torch.float32, 1e-5, id="float32")]
 if BFLOAT16_PRODUCTS:
-    TYPES.append(pytest.param(torch.bfloat16, 0.3, id="bfloat16"))
+    TYPES.append(pytest.param(torch.bfloat16, 0.04, id="bfloat16"))
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).square().mean().sqrt() / expected.square().mean().sqrt())
 
 
 def kernel_of(conv: nn.Conv2d, dtype: torch.dtype = torch.float32) -> TiledKernel:
@@ -34,14 +38,14 @@ def test_a_tiled_convolution_is_the_direct_one(height, width, channels, out, dty
     tiling, kernel, expected = Tiling(height, width), kernel_of(conv, dtype), conv(image[None])[0]
     tiled, ours = tiling.tile(image), tiling.blank(out)
     tiling.convolve(tiled, kernel, ours)
-    torch.testing.assert_close(tiling.untile(ours), expected, atol=tolerance, rtol=tolerance)
+    assert relative_error(tiling.untile(ours), expected) < tolerance
 
     row = tiling.strip(1)
     strip = row.blank(out)
     for i in range(tiling.rows):
         row.convolve(tiled, kernel, strip, slope=0.25, row=i)
         part = F.leaky_relu(expected, 0.25)[:, TILE * i : TILE * (i + 1)]
-        torch.testing.assert_close(row.untile(strip), part, atol=tolerance, rtol=tolerance)
+        assert relative_error(row.untile(strip), part) < tolerance
 
 
 @torch.no_grad()
@@ -57,7 +61,7 @@ def test_channels_may_lie_in_two_images_and_be_added(dtype, tolerance):
     )
     expected = base + 0.5 * F.leaky_relu(conv(image[None])[0], 0.2)
     found = tiling.untile(out)
-    torch.testing.assert_close(found[3:9], expected, atol=tolerance, rtol=tolerance)
+    assert relative_error(found[3:9], expected) < tolerance
     assert not found[:3].any()
     assert not found[9:].any()
 
@@ -87,6 +91,8 @@ def test_what_does_not_fit_is_refused():
         {"out": tiling.blank(2)},
         {"out_channel": 1},
         {"row": 1},
+        {"row": -1},
+        {"out_channel": -1},
         {"onto": (tiling.blank(2), 1.0)},
         {"x": image.double()},
         {"x": Tiling(8, 140).blank(2)},
