@@ -6,8 +6,8 @@ differs from the direct sum by about 1e-5 of the largest value.
 
 Between convolutions an image lies *tiled*, so that no step gathers single pixels: pixel (4 ty + i, 4 tx + j) of channel
 c is element [ty + 1, c, 4 i + j, MARGIN + tx]. There is a row of zero tiles above and one below, a zero before the
-tiles of every row, and zeros behind them up to a whole block. So the neighbours of a tile lie at fixed distances (behind the
-last tile of a row comes the margin of the next pixel), and the zero padding of the convolution is already there.
+tiles of every row, and zeros behind them up to a whole block. So the neighbours of a tile lie at fixed distances
+(behind the last tile of a row comes the margin of the next pixel), and the zero padding of the convolution is there.
 
 Suffixes: C O channels, H W pixels, G groups of R outputs, D inputs or pairs of them. In shapes: r rows of tiles and the
 two around them, c channels, 16 pixels of a tile, p the margin and the tiles of a row.
