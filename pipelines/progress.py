@@ -39,6 +39,11 @@ class Progress:
         self._seconds[stage] += seconds
         self._show()
 
+    def say(self, sentence: str) -> None:
+        """Print a line of its own, above the live line."""
+        self.stream.write(("\r\x1b[2K" if self.stream.isatty() else "") + sentence + "\n")
+        self.stream.flush()
+
     def close(self) -> None:
         self._show(final=True)
 
