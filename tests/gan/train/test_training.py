@@ -11,6 +11,7 @@ import torch
 
 from dataprep.errors import AssetError, ConfigError
 from gan.checkpoint import load_into, read_checkpoint
+from gan.discriminators import Critics
 from gan.errors import BasisError
 from gan.training.checkpoints import STATE_FILE, numbered
 from gan.training.errors import Diverged, RunMismatch
@@ -200,7 +201,15 @@ def test_a_diverged_run_keeps_its_last_checkpoint(data: Path, models: Models, tm
     assert (tmp_path / STATE_FILE).read_bytes() == before
 
 
-def test_a_run_that_diverges_at_once_is_not_told_to_go_on(data: Path, models: Models, tmp_path: Path) -> None:
+def test_a_run_that_diverges_at_once_is_not_told_to_go_on(
+    data: Path, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*sizes: object) -> Critics:
+        critics = Critics(*sizes)
+        torch.nn.init.constant_(critics.whole.last.bias, float("nan"))
+        return critics
+
+    monkeypatch.setattr("gan.training.state.Critics", broken)
     with pytest.raises(Diverged, match=r"no checkpoint yet: begin again with a lower learning rate"):
-        train([data], replace(ONE, r1_gamma=float("inf")), tmp_path, models, options=PLAIN)
+        train([data], ONE, tmp_path, models, options=PLAIN)
     assert not list(tmp_path.rglob("*.pt"))
