@@ -109,7 +109,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--time-limit",
         type=float,
         metavar="S",
-        help="processor seconds that one image may take in one stage (default 300, super-resolution 1800); an image that hangs is ended, too",
+        help="processor seconds that one image may take in one stage (default 300; super-resolution 1800)",
     )
     run.set_defaults(run=_run)
 
