@@ -6,6 +6,7 @@ each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image al
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import multiprocessing
 import os
@@ -140,8 +141,8 @@ class SerialExecutor(Executor):
 class LocalExecutor(Executor):
     """`workers` processes of this machine, started with the first task: nothing to do costs no process and no dask."""
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, dashboard: bool = False) -> None:
+        self.workers, self._dashboard = workers, dashboard
         self._started: Executor | None = None
 
     @property
@@ -166,20 +167,27 @@ class LocalExecutor(Executor):
         if self._started is None:
             from pipelines.dask_executor import DaskExecutor
 
-            self._started = DaskExecutor("local", self.workers)
-            if link := self._started.dashboard:
-                print(f"dashboard: {link}", file=sys.stderr)
+            self._started = DaskExecutor("local", self.workers, dashboard=self._dashboard)
+            print(self._started.dashboard, file=sys.stderr)
         return self._started
 
 
-def make_executor(cluster: str, workers: str) -> Executor:
-    """`cluster`: local, serial, tcp://host:port or file:PATH (a scheduler file). `workers`: a number or "auto"."""
+def make_executor(cluster: str, workers: str, dashboard: bool = False) -> Executor:
+    """`cluster`: local, serial, tls://host:port, tcp://host:port or file:PATH (a scheduler file).
+
+    `workers`: a number or "auto". `dashboard`: a local cluster serves dask's page, which needs bokeh (ConfigError).
+    """
+    if dashboard and cluster != "local":
+        raise ConfigError(f"--dashboard is of --cluster local, not of {cluster}: a scheduler that runs has its own")
+    if dashboard and importlib.util.find_spec("bokeh") is None:
+        raise ConfigError("--dashboard needs the package bokeh, which is not installed: pip install 'bokeh>=3.1'")
     if cluster == "serial":
         return SerialExecutor()
     if cluster == "local":
-        return LocalExecutor(worker_count(workers))
-    if not cluster.startswith(("tcp://", "tls://", "ucx://", "file:")):
-        raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tcp://host:port or file:scheduler.json")
+        return LocalExecutor(worker_count(workers), dashboard)
+    if not cluster.startswith(("tls://", "tcp://", "ucx://", "file:")):
+        raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tls://host:port, tcp://host:port or "
+                          "file:scheduler.json")  # fmt: skip
     from pipelines.dask_executor import DaskExecutor
 
     return DaskExecutor(cluster, worker_count(workers))

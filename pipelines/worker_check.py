@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 
@@ -98,6 +99,11 @@ def verdict(token: str) -> list[Problem]:
 def examine(request: Request) -> list[Problem]:
     """What this process lacks; empty when it can take part."""
     return list(_code(request)) or [*_packages(request), *_models(request), *_source(request), *_out(request)]
+
+
+def serves_pages(dask_scheduler: Any) -> bool:
+    """Whether a scheduler serves dask's page of the workers: it names an address for it without bokeh, too."""
+    return bool(dask_scheduler.http_application.applications)
 
 
 @cache
