@@ -9,6 +9,7 @@ import socket
 import time
 from typing import Any
 
+from dataprep.own_files import open_to_append
 from dataprep.storage import Location, ObjectPath
 from dataprep.store import atomic_file, unwritable
 
@@ -50,7 +51,7 @@ class EventLog:
             return
         path = self._folder / "events.jsonl"
         try:
-            with path.open("a") as file:
+            with open_to_append(path) as file:
                 file.write(text)
         except OSError as error:
             raise unwritable(path, error) from error

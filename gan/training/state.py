@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.store import unwritable
+from dataprep.store import atomic_file
 from gan.body import BodyArrays
 from gan.checkpoint import Bases, save_checkpoint
 from gan.discriminators import Critics, CriticSizes
@@ -158,17 +157,9 @@ def save_state(state: TrainState, folder: Path) -> None:
         "images_seen": state.images_seen,
         **{name: getattr(state, name).state_dict() for name in _STATEFUL},
     }
-    temporary = folder / (STATE_FILE + ".partial")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / STATE_FILE)
-    except OSError as error:
-        raise unwritable(folder / STATE_FILE, error) from error
+    save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
+    with atomic_file(folder / STATE_FILE) as file:
+        torch.save(content, file)
 
 
 _STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser", "scaler")
