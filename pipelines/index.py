@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from dataprep import sources
 from dataprep.errors import StoreError
+from dataprep.foreign import require_sample_ids
 from dataprep.sources import FileState, Source
 from dataprep.storage import Location, parquet
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
@@ -88,6 +89,7 @@ def _known(out: Location) -> tuple[list[Source], int]:
         with pq.ParquetFile(parquet(path)) as file:  # read_table imports pandas, and all rows at once are large
             batches = file.iter_batches(_BATCH_ROWS, columns=_INDEX_SCHEMA.names)
             known = [Source(**row) for batch in batches for row in batch.to_pylist()]
+        require_sample_ids((source.sample_id for source in known), path)
     except (OSError, ValueError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
     if settings["schema_version"] != SCHEMA_VERSION:
