@@ -190,6 +190,7 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder or s3:// URL of photographs; read only, any layout")  # fmt: skip
     parser.add_argument("--out", type=location, required=True, metavar="DIR", help=_OUT)
     parser.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    parser.add_argument("--follow-links", action="store_true", help="also read links that lead out of SOURCE")
     parser.add_argument(
         "--workers", default="auto", help="worker processes: a number, or auto = one per core (default)"
     )
@@ -247,7 +248,7 @@ def _run(options: argparse.Namespace) -> int:
     source, out = _paths(options)
     command = resume.command_line(options.arguments)
     with resume.hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
-        outcome = run(source, out, dag, executor, options.max_error_fraction, command)
+        outcome = run(source, out, dag, executor, options.max_error_fraction, command, options.follow_links)
     if outcome.stopped:
         return resume.print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
     return summary.after_run(options.out, dag, outcome)
@@ -261,7 +262,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     dag = _dag(options)
     source, out = _paths(options)
-    return summary.print_plan(make_plan(Store(out), dag, preview(source, out)))
+    return summary.print_plan(make_plan(Store(out), dag, preview(source, out, options.follow_links)))
 
 
 def _params(options: argparse.Namespace) -> int:

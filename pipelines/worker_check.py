@@ -187,7 +187,7 @@ def _models(request: Request) -> Iterator[Problem]:
 
 
 def _sample(source: Location) -> tuple[str, str] | None:
-    """The first file below SOURCE that can be read."""
+    """The first file below SOURCE that can be read; no link, which may lead anywhere."""
     path = _first_file(source)
     if path is None:
         return None
@@ -198,7 +198,7 @@ def _first_file(folder: Location) -> Location | None:
     with suppress(OSError):
         for name in sorted(names_in(folder)):
             path = folder / name
-            if name.startswith("."):
+            if name.startswith(".") or (isinstance(path, Path) and path.is_symlink()):
                 continue
             if path.is_file() and _readable(path):
                 return path
