@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from dataprep.settings import number, require_bounds
 from gan.discriminators import Verdicts
 from gan.smoothing import PoseSmoothing
 
@@ -23,10 +24,13 @@ CAMERA_WEIGHT = 15.0  # GRAM's, where a critic regresses the camera
 class AdversarialWeights:
     """Weights of the critics (paper section 5); the patch critic's is GRAM-HD's, assumed."""
 
-    whole: float = 0.1
-    face: float = 1.0
-    torso: float = 0.5
-    patch: float = 0.1
+    whole: float = number(0.1, 0, 1e6)
+    face: float = number(1.0, 0, 1e6)
+    torso: float = number(0.5, 0, 1e6)
+    patch: float = number(0.1, 0, 1e6)
+
+    def __post_init__(self) -> None:
+        require_bounds(self, "adversarial.")
 
 
 # -- adversarial

@@ -12,6 +12,7 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -106,6 +107,13 @@ def make_parser() -> argparse.ArgumentParser:
         default=0.01,
         metavar="F",
         help="stop early when more than this part of a stage's images fail (default 0.01, judged after 256 images)",
+    )
+    run.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="S",
+        help="processor seconds that one image may take in one stage (default 300, super-resolution 1800); an image "
+        "that hangs is ended, too",
     )
     run.set_defaults(run=_run)
 
@@ -244,11 +252,14 @@ def _run(options: argparse.Namespace) -> int:
 
     if not 0 <= options.max_error_fraction <= 1:
         raise ConfigError(f"--max-error-fraction {options.max_error_fraction}: expected a number from 0 to 1")
+    if options.time_limit is not None and not 0 < options.time_limit < math.inf:
+        raise ConfigError(f"--time-limit {options.time_limit:g}: expected a number of seconds above 0")
     dag = _dag(options)
     source, out = _paths(options)
     command = resume.command_line(options.arguments)
     with resume.hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
-        outcome = run(source, out, dag, executor, options.max_error_fraction, command, options.follow_links)
+        settings = (options.max_error_fraction, command, options.time_limit, options.follow_links)
+        outcome = run(source, out, dag, executor, *settings)
     if outcome.stopped:
         return resume.print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
     return summary.after_run(options.out, dag, outcome)

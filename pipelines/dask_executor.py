@@ -1,7 +1,8 @@
 """The dask.distributed executor: local worker processes, or those of a running scheduler.
 
 What a cluster may lose, and what that costs:
-- a worker: its part is tried again elsewhere (`WorkerDied`, see `pipelines/isolation.py`);
+- a worker: the part in its hands is tried again elsewhere (`WorkerDied`, see `pipelines/isolation.py`), and parts that
+  were waiting for it are handed out again as they are;
 - the scheduler, or the way to it: when it is back, everything unfinished is handed out again;
 - all workers, or all that offer a resource which waiting parts need: after `no_worker_s` the run ends in ClusterLost.
 Workers may come at any time; those that cannot take part (`pipelines/worker_check.py`) are turned away.
@@ -9,6 +10,7 @@ Workers may come at any time; those that cannot take part (`pipelines/worker_che
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, WorkerPlugin, as_completed, get_worker
@@ -30,12 +33,14 @@ from dataprep.storage import Location
 from pipelines import worker_check
 from pipelines.dask_security import require_keys
 from pipelines.dask_workers import configure_dask, local_cluster, scheduler_address
-from pipelines.executors import Executor, WorkerDied, capacity_of, prepare_worker
+from pipelines.executors import Executor, Listener, WorkerDied, capacity_of, log_to, prepare_worker
 from pipelines.machine import WORKER_BYTES
 from pipelines.worker_check import Refused, Request
 
+_FAREWELL_S = 0.2
 NO_WORKER_S = 300.0  # a cluster that has no worker for so long is given up
 _LOOK_S = 15.0
+_TOPIC = "shhq-hs"  # of what workers say: {"in_hand": key} as a task begins, {"too_long": [stage, sample id]}
 _CONNECT_S = 10.0
 
 
@@ -73,6 +78,10 @@ class DaskExecutor(Executor):
         self._work: dict[Any, _Work] = {}  # by the key of its future
         self._turned_away: Counter[str] = Counter()
         self._given_up = ""  # why, in words
+        self._in_hand: dict[str, str] = {}  # by the worker's address: the task that it began last
+        self._handed_out = 0
+        self._listener: Listener | None = None
+        self._dask_log: logging.Handler | None = None
         self._connect()
         self.workers = max(1, self._threads)
         self.offered = set(self._resources)
@@ -151,11 +160,30 @@ class DaskExecutor(Executor):
                 continue
             work = self._work.pop(future.key)
             future.release()
+            if isinstance(outcome, KilledWorker) and self._was_waiting(outcome, future.key):
+                self._hand_out(work)
+                continue
             if not isinstance(outcome, Refused):
                 yield work.task, WorkerDied(str(outcome)) if isinstance(outcome, KilledWorker) else outcome
                 return
             self._turn_away(outcome)
             self._hand_out(work)
+
+    def listen(self, listener: Listener) -> None:
+        self._listener, self._dask_log = listener, log_to(listener.log)
+        self._register()
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        """Called in the client's own thread, before it hears that a task of this worker ended."""
+        said = event[1]
+        if "in_hand" in said:
+            self._in_hand[said["worker"]] = said["in_hand"]
+        elif self._listener:
+            self._listener.too_long(*said["too_long"])
+
+    def _was_waiting(self, died: KilledWorker, key: str) -> bool:
+        """Whether the task only waited for the worker that died with another one in its hands."""
+        return self._in_hand.get(died.last_worker.address, key) != key
 
     def close(self) -> None:
         self._closed.set()
@@ -165,16 +193,19 @@ class DaskExecutor(Executor):
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+        if self._dask_log:
+            self._dask_log.close()
 
     def _connect(self) -> None:
         timeout_s = min(_CONNECT_S, self._no_worker_s)
         self._client = Client(self._cluster) if self._cluster is not None else _client_of(self._address, timeout_s)
         self._finished = as_completed(loop=self._client.loop)
+        self._client.subscribe_topic(_TOPIC, self._hear)
         self._register()
         self._count()
 
     def _register(self) -> None:
-        self._client.register_plugin(_PrepareWorker(self._request))
+        self._client.register_plugin(_PrepareWorker(self._request, self._listener.log if self._listener else None))
 
     def _count(self) -> None:
         known = self._client.scheduler_info().get("workers")
@@ -185,10 +216,10 @@ class DaskExecutor(Executor):
 
     def _hand_out(self, work: _Work) -> None:
         token = self._request.token if self._request else ""
-        again = sum(self._turned_away.values())
-        key = f"{work.key}-again-{again}" if again else work.key
+        self._handed_out += 1
+        key = f"{work.key}-{self._handed_out}"  # dask remembers how the same key ended before
         resources = dict(work.resources) or None
-        future = self._client.submit(_run_checked, token, work.function, work.task, key=key, pure=False, retries=0,
+        future = self._client.submit(_run_checked, token, key, work.function, work.task, key=key, pure=False, retries=0,
                                      resources=resources)  # fmt: skip
         self._work[future.key] = work
         self._finished.add(future)
@@ -279,20 +310,28 @@ class _PrepareWorker(WorkerPlugin):
 
     name = "shhq-hs"
 
-    def __init__(self, request: Request | None) -> None:
-        self._request = request
+    def __init__(self, request: Request | None, log: Path | None) -> None:
+        self._request, self._log = request, log
 
     def setup(self, worker: Any) -> None:
         limit_bytes = worker.memory_manager.memory_limit
         if limit_bytes:
             os.environ.setdefault(WORKER_BYTES, str(limit_bytes))
-        prepare_worker()
+
+        def tell(stage: str, sample_id: str) -> None:
+            """Say so and end; runs in the worker's main thread, whose loop then has a moment to send it."""
+            worker.log_event(_TOPIC, {"too_long": [stage, sample_id]})
+            worker.loop.add_callback(worker.loop.call_later, _FAREWELL_S, os._exit, 1)
+
+        prepare_worker(self._log, tell)
         if self._request is not None:
             worker_check.accept(self._request)
 
 
-def _run_checked(token: str, function: Callable[[Any], Any], task: Any) -> Any:
+def _run_checked(token: str, key: str, function: Callable[[Any], Any], task: Any) -> Any:
     """`function(task)`, unless this worker cannot take part in the run of that token; then raises Refused."""
+    worker = get_worker()
+    worker.log_event(_TOPIC, {"in_hand": key, "worker": worker.address})
     if token and (problems := worker_check.verdict(token)):
-        raise Refused(get_worker().address, str(problems[0]))
+        raise Refused(worker.address, str(problems[0]))
     return function(task)

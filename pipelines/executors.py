@@ -13,9 +13,13 @@ import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from dataprep.errors import ConfigError
+from dataprep.own_files import open_to_append
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import watchdog
@@ -41,6 +45,17 @@ WORKER_ENVIRONMENT = {
 }
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of workers. `log`: file that stacks and dask's own lines go to; None: they go to stderr.
+
+    `too_long(stage, sample_id)`: a worker ends because that image took too long; "" when it was a batch of images.
+    """
+
+    log: Path | None
+    too_long: Callable[[str, str], None]
+
+
 class Executor(ABC):
     """Runs tasks; `workers` is how many at a time, as far as it is known at the start."""
 
@@ -55,6 +70,12 @@ class Executor(ABC):
         """Raise ConfigError unless every worker runs `steps` as this process would; processes it starts itself do.
 
         Call with OUT's lock held.
+        """
+
+    def listen(self, listener: Listener) -> None:  # noqa: B027
+        """Tell `listener` what happens to workers; processes of another kind have nothing to tell.
+
+        Call before the first task.
         """
 
     @property
@@ -94,14 +115,36 @@ def prepare_process() -> None:
     cv2.setNumThreads(1)
 
 
-def prepare_worker() -> None:
-    """`prepare_process` for a process that may be ended when an image takes too long."""
+def prepare_worker(log: Path | None, tell: Callable[[str, str], None]) -> None:
+    """`prepare_process` for a process that may be ended when an image takes too long; `tell` as in `Listener`."""
     logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)  # the driver says what failed, and keeps on
     prepare_process()
-    watchdog.enable()
+    watchdog.enable(log_to(log).stream, tell)
     ignore_interrupts()
     # A worker of a foreign nanny is born a daemon, which may not start the processes that isolate images.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+
+
+class _LogFile(logging.FileHandler):
+    """A log in OUT, which follows no link that waits under its name."""
+
+    def _open(self) -> Any:
+        return open_to_append(Path(self.baseFilename))
+
+
+def log_to(path: Path | None) -> logging.StreamHandler[Any]:
+    """Send dask's log lines of this process to a file; to stderr where it cannot be opened.
+
+    A worker of another machine may not have the folder.
+    """
+    handler: logging.StreamHandler[Any] = logging.StreamHandler()
+    if path is not None:
+        with suppress(OSError):
+            handler = _LogFile(path, encoding="utf-8")
+    dask_log = logging.getLogger("distributed")
+    dask_log.handlers[:] = [handler]
+    dask_log.propagate = False
+    return handler
 
 
 def capacity_of(workers: int) -> int:
@@ -144,6 +187,10 @@ class LocalExecutor(Executor):
     def __init__(self, workers: int, dashboard: bool = False) -> None:
         self.workers, self._dashboard = workers, dashboard
         self._started: Executor | None = None
+        self._listener: Listener | None = None
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
 
     @property
     def capacity(self) -> int:
@@ -168,6 +215,8 @@ class LocalExecutor(Executor):
             from pipelines.dask_executor import DaskExecutor
 
             self._started = DaskExecutor("local", self.workers, dashboard=self._dashboard)
+            if self._listener:
+                self._started.listen(self._listener)
             print(self._started.dashboard, file=sys.stderr)
         return self._started
 

@@ -18,7 +18,7 @@ from pipelines import current, resume
 from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.dag import Dag, describe
 from pipelines.events import EventLog
-from pipelines.executors import Executor, WorkerDied
+from pipelines.executors import Executor, Listener, WorkerDied
 from pipelines.index import refresh
 from pipelines.isolation import run_part_isolated
 from pipelines.lock import run_lock
@@ -58,12 +58,14 @@ def run(
     executor: Executor,
     max_error_fraction: float = DEFAULT_FRACTION,
     command: str = "",
+    limit_s: float | None = None,
     follow_links: bool = False,
 ) -> RunSummary:
     """Bring the data set in `out` up to date. Raises ShhqError on what the user must mend.
 
-    `command` is what the user typed, kept for commands that tell how to go on. `follow_links`: also those that lead out
-    of the source folder.
+    `command` is what the user typed, kept for commands that tell how to go on. `limit_s`: processor seconds that one
+    image may take in one stage (default: the stage's own limit). `follow_links`: also those that lead out of the source
+    folder.
 
     Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
     `max_error_fraction` of a stage's images fail.
@@ -79,7 +81,8 @@ def run(
         current.remember(store, dag)
         resume.remember(out, command)
         log.write("start", inputs=len(index), python=platform.python_version(), workers=executor.workers)
-        work = Schedule(store, source_root, dag, plan, log, stop, ErrorBudget(max_error_fraction))
+        work = Schedule(store, source_root, dag, plan, log, stop, ErrorBudget(max_error_fraction), limit_s)
+        executor.listen(Listener(log.workers_log, work.say_too_long))
         try:
             work.run_parts(executor)
             log.flush()  # the report reads it
@@ -104,9 +107,10 @@ class Schedule:
         log: EventLog,
         stop: StopRequest,
         budget: ErrorBudget,
+        limit_s: float | None,
     ) -> None:
         self._store, self._source_root, self._dag, self._plan, self._log = store, source_root, dag, plan, log
-        self._stop, self._budget = stop, budget
+        self._stop, self._budget, self._limit_s = stop, budget, limit_s
         self._todo = {stage.name: set(stage.todo) for stage in plan.stages}
         self._ready: list[tuple[int, int]] = []  # (-depth, part)
         self._suspect: list[PartTask] = []  # their worker died; one of their images may be guilty
@@ -181,8 +185,31 @@ class Schedule:
         key = self._plan.keys[stage.name][part]
         upstream = self._dag.upstream(stage)
         return PartTask(
-            self._store.root, self._source_root, stage, self._dag.refs[stage.name], upstream, part, key, sources
+            self._store.root,
+            self._source_root,
+            stage,
+            self._dag.refs[stage.name],
+            upstream,
+            part,
+            key,
+            self._limit_of(stage),
+            sources,
         )
+
+    def _limit_of(self, stage: Any) -> float:
+        return stage.timeout_s if self._limit_s is None else self._limit_s
+
+    def say_too_long(self, stage: str, sample_id: str) -> None:
+        """A worker ended because an image took too long: one sentence for people."""
+        what, limit = self._path(sample_id), f"{self._limit_of(self._stage(stage)):g} s of processor time"
+        if what:
+            self.progress.say(f"{stage} took longer than {limit} for {what}; it is tried again alone")
+        else:
+            self.progress.say(f"{stage} took longer than {limit} an image for a batch; its images are tried alone")
+
+    def _path(self, sample_id: str) -> str:
+        sources = (source for part in self._plan.parts.values() for source in part)
+        return next((source.path for source in sources if source.sample_id == sample_id), "")
 
     def _finish(self, task: PartTask, outcome: PartReport | BaseException) -> None:
         if isinstance(outcome, ShhqError):
@@ -191,6 +218,9 @@ class Schedule:
             self._attempts[task.ref.folder, task.part] += 1
             self._suspect.append(task)
             self._log.write("suspect", stage=task.stage.name, part=task.part)
+            first = self._plan.parts[task.part][0].path
+            self.progress.say(f"{task.stage.name}: a process ended at part {task.part} ({first} ...); its images are "
+                              "tried again one by one")  # fmt: skip
             return
         if isinstance(outcome, BaseException):
             self.failed.append(f"{task.stage.name} part {task.part}: {type(outcome).__name__}: {outcome}")
@@ -208,6 +238,8 @@ class Schedule:
             memory_mib=round(outcome.memory_mib),
         )
         self._budget.count(outcome.stage, outcome.counts, outcome.faults)
+        for sample_id, message in outcome.ended.items():
+            self.progress.say(f"{outcome.stage} {self._path(sample_id)}: {message}")
         for sample_id, text in outcome.errors.items():
             self._log.write("error", stage=outcome.stage, sample_id=sample_id, traceback=text)
         for depth, stage in enumerate(self._dag.stages):

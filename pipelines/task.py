@@ -39,6 +39,7 @@ class PartTask:
     upstream: tuple[StageRef, ...]
     part: int
     part_key: str
+    limit_s: float  # processor seconds that one image may take
     sources: tuple[Source, ...] = ()
 
 
@@ -52,6 +53,7 @@ class PartReport:
     seconds: float
     errors: dict[str, str] = field(default_factory=dict)  # sample_id -> traceback, for the event log
     faults: dict[str, int] = field(default_factory=dict)  # reasons of error, crash and timeout
+    ended: dict[str, str] = field(default_factory=dict)  # sample_id -> message, of images that ended their process
     memory_mib: float = 0.0  # what the worker holds afterwards
 
 
@@ -82,26 +84,27 @@ def _make_part(process: Process, task: PartTask) -> PartReport:
     store.write_part(task.ref, task.part, task.stage, ids, results, task.part_key)
     counts = Counter(str(result.status) for result in results)
     faults = Counter(result.reason for result in results if result.status in FAULTS)
+    ended = {i: result.message for i, result in zip(ids, results, strict=True) if result.status in ("crash", "timeout")}
     seconds = time.perf_counter() - started
-    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults))
+    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), ended)
 
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
     tools = load_tools(task)
     if task.stage.batched:
         try:
-            with watchdog.limit(task.stage.timeout_s * len(items)):
+            with watchdog.limit(task.limit_s * len(items), task.stage.name):
                 return task.stage.process(items, tools)
         except Exception:
             logger.debug("batch of %s failed, running it item by item", task.stage.name, exc_info=True)
-    return [process_one(task.stage, item, tools, errors) for item in items]
+    return [process_one(task, item, tools, errors) for item in items]
 
 
-def process_one(stage: Stage, item: Item, tools: Any, errors: dict[str, str]) -> Result:
+def process_one(task: PartTask, item: Item, tools: Any, errors: dict[str, str]) -> Result:
     """One item; an exception becomes an `error` result and leaves its traceback in `errors`."""
     try:
-        with watchdog.limit(stage.timeout_s):
-            (result,) = stage.process([item], tools)
+        with watchdog.limit(task.limit_s, task.stage.name, item.sample_id):
+            (result,) = task.stage.process([item], tools)
     except MemoryError:
         return TOO_MUCH_MEMORY
     except Exception as error:

@@ -123,7 +123,7 @@ class Stage(Step):
     """Base of the map stages. Subclasses set the class variables and override `process_item` (or `process`)."""
 
     blobs: ClassVar[tuple[str, ...]] = ()
-    timeout_s: ClassVar[float] = 300.0  # the longest one image may take, model loading included
+    timeout_s: ClassVar[float] = 300.0  # processor seconds that one image may take (`run --time-limit` changes it)
 
     @property
     def batched(self) -> bool:

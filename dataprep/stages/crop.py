@@ -16,8 +16,8 @@ from jaxtyping import Float
 from dataprep import geometry
 from dataprep.errors import Rejected
 from dataprep.images import decode_rgb, encode_png
-from dataprep.limits import require
 from dataprep.schema import FLOAT, UINT16, Column, floats
+from dataprep.settings import require
 from dataprep.stages.base import Item, Result, Stage
 
 

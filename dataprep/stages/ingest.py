@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from dataprep import sources
 from dataprep.errors import Rejected
 from dataprep.images import decode_rgb
-from dataprep.limits import require
 from dataprep.schema import UINT32, Column
+from dataprep.settings import require
 from dataprep.stages.base import Item, Result, Stage
 
 

@@ -18,8 +18,8 @@ from skimage.measure import blur_effect
 from dataprep import geometry
 from dataprep.duplicates import HASH_BYTES, difference_hash
 from dataprep.images import decode_mask, decode_rgb
-from dataprep.limits import require
 from dataprep.schema import BOOL, FLOAT, Column
+from dataprep.settings import require
 from dataprep.stages.base import Item, Result, Stage
 
 _FACE_PX = 96  # the face is brought to this size before its sharpness is measured, so that sizes compare

@@ -85,6 +85,8 @@ def write_track(path: Path, table: pa.Table, video: Video, tracked: Tracked, smo
         "width": str(video.width),
         "height": str(video.height),
         "fps": repr(tracked.fps),
+        "frames_declared": str(video.frames),
+        "frames_read": str(tracked.frames_read),
         "filter": "Whittaker-Henderson, order 2: gain 1 / (1 + (f / cutoff)^4), Huber weights",
         "smoothing": json.dumps(dataclasses.asdict(smoothing), sort_keys=True),
         "settings": json.dumps(how, sort_keys=True),

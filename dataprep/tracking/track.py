@@ -24,10 +24,11 @@ from dataprep.tracking.chunks import CHUNK_FRAMES, Chunks, Look, look_of, row_of
 from dataprep.tracking.fit import BodyFitRow, FaceFitRow, Fitter
 from dataprep.tracking.follow import COVERED, Follower, Sighting
 from dataprep.tracking.lines import Lines, Smoothing, lines_of
-from dataprep.tracking.looks import AROUND, covered, cuts, difference, face_patch, is_cut, thumb
-from dataprep.tracking.video import Video
+from dataprep.tracking.looks import AROUND, THUMB_PX, covered, cuts, difference, face_patch, is_cut, thumb
+from dataprep.tracking.video import Frame, Video
 
-VERSION = 1  # of what is in the chunks
+VERSION = 2  # of what is in the chunks
+UNDECODABLE = "undecodable"  # why nobody was found in a frame whose bytes are damaged
 _SAME_PICTURE = 0.15  # difference of two looks at one scene
 _FIT_BLOCK = 256  # frames fitted between two signs of progress
 
@@ -57,6 +58,11 @@ class Tracked:
     identity: np.ndarray  # (n, 80): of that person
     lines: Lines
     fps: float
+
+    @property
+    def frames_read(self) -> int:
+        """Frames that could be decoded."""
+        return sum(look.lost != UNDECODABLE for look in self.looks)
 
 
 def track(
@@ -112,15 +118,7 @@ def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter
     for frame in video.read(len(looks)):
         if most_frames is not None and frame.number >= most_frames:
             break
-        picture = thumb(frame.rgb)
-        last, away_s = _last(looks, picture, frame.time_s)
-        sighting, lost = None, ""
-        try:
-            sighting = follower.follow(frame.rgb, last, away_s, frame.landmarks68_px)
-        except Rejected as rejected:
-            lost = rejected.reason
-        patch = None if sighting is None else face_patch(frame.rgb, sighting.landmarks68_px)
-        look = _rounded(Look(frame.number, frame.time_s, lost, sighting, picture, patch))
+        look = _rounded(_look(frame, looks, follower))
         looks.append(look)
         pending.append(look)
         meter.advance("look", 1, time.monotonic() - began)
@@ -129,6 +127,22 @@ def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter
             chunks.commit(len(looks) // CHUNK_FRAMES - 1, pending)
             pending = []
     return looks
+
+
+def _look(frame: Frame, looks: list[Look], follower: Follower) -> Look:
+    """One frame; one that could not be decoded shows nobody, and looks as the one before it."""
+    if frame.rgb is None:
+        blank = looks[-1].thumb if looks else np.zeros((THUMB_PX, THUMB_PX, 3), np.uint8)
+        return Look(frame.number, frame.time_s, UNDECODABLE, None, blank, None)
+    picture = thumb(frame.rgb)
+    last, away_s = _last(looks, picture, frame.time_s)
+    sighting, lost = None, ""
+    try:
+        sighting = follower.follow(frame.rgb, last, away_s, frame.landmarks68_px)
+    except Rejected as rejected:
+        lost = rejected.reason
+    patch = None if sighting is None else face_patch(frame.rgb, sighting.landmarks68_px)
+    return Look(frame.number, frame.time_s, lost, sighting, picture, patch)
 
 
 def _last(looks: list[Look], picture: np.ndarray, time_s: float) -> tuple[Sighting | None, float]:

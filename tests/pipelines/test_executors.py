@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,9 +19,11 @@ from dataprep.stages.ingest import Ingest
 from pipelines import worker_check
 from pipelines.dag import Dag, assemble
 from pipelines.dask_executor import DaskExecutor
-from pipelines.executors import make_executor
+from pipelines.executors import WorkerDied, make_executor
 from pipelines.run import run
 from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag
+
+DEADLY = 2
 
 
 @contextmanager
@@ -125,3 +128,21 @@ def test_a_cluster_of_another_version_is_refused_and_one_left_by_workers_or_sche
 def test_impossible_executors_are_the_users_error(cluster, workers):
     with pytest.raises(ConfigError):
         make_executor(cluster, workers)
+
+
+def test_a_worker_that_dies_takes_only_the_task_in_its_hands_along():
+    with DaskExecutor("local", 1, gpus=0) as executor:
+        for number in (1, DEADLY, 3, 4):
+            executor.submit(_end_if_deadly, number, f"task-{number}", {})
+        outcomes = {}
+        while executor.pending:
+            outcomes |= dict(executor.completed())
+    assert isinstance(outcomes.pop(DEADLY), WorkerDied)
+    assert outcomes == {1: 1, 3: 3, 4: 4}
+
+
+def _end_if_deadly(number):
+    time.sleep(0.2)  # the others arrive at the worker meanwhile
+    if number == DEADLY:
+        os._exit(1)
+    return number

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import resource
 import signal
 import socket
@@ -103,6 +104,10 @@ from tests.pipelines import toy
 plain = toy.Brightness.process_item
 toy.Brightness.process_item = lambda self, item, tools: (time.sleep(float(sys.argv[3])), plain(self, item, tools))[1]
 """
+ON_A_TERMINAL = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+"""
 SLOW_COMMAND = (
     SLOW
     + """
@@ -150,6 +155,22 @@ def test_an_interrupt_ends_cleanly_and_the_printed_command_resumes(photos, tmp_p
         assert sum(len(stage.todo) for stage in run(photos, out, toy_dag(), executor).plan.stages) > 0
         run(photos, tmp_path / "undisturbed", toy_dag(), executor)
     assert payload(out) == payload(tmp_path / "undisturbed")
+
+
+def test_a_terminal_that_closes_ends_a_run_cleanly(photos, tmp_path):
+    """The driver leads a session on a real terminal; closing that sends SIGHUP and leaves nowhere to print."""
+    out = tmp_path / "out"
+    terminal, its_side = pty.openpty()
+    command = [sys.executable, "-c", ON_A_TERMINAL + SLOW_COMMAND, str(photos), str(out), "0.03"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | WORKER_ENVIRONMENT, start_new_session=True,
+                               stdin=its_side, stdout=its_side, stderr=its_side)  # fmt: skip
+    os.close(its_side)
+    wait_for_parts(process, out, 1)
+    os.close(terminal)
+    assert process.wait(timeout=60) == 130
+    assert not (out / "runs/lock.json").exists()
+    with SerialExecutor() as executor:
+        assert sum(len(stage.todo) for stage in run(photos, out, toy_dag(), executor).plan.stages) > 0
 
 
 def test_a_second_interrupt_abandons_what_is_in_flight(photos, tmp_path):
