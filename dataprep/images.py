@@ -22,12 +22,12 @@ _ALPHA_MODES = {"LA", "RGBA", "PA", "P"}
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "JPEG2000")
 
 
-def decode_rgb(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
+def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
     """Decode the first frame of a photograph, upright; transparent pixels become white.
 
     Raises Rejected with reason empty_file, undecodable, too_large or unsupported_mode (16-bit, float).
     """
-    image = _open(data)
+    image = _open(data, max_pixels)
     if image.mode in _ALPHA_MODES:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
@@ -38,18 +38,18 @@ def decode_rgb(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
     return np.asarray(image.convert("RGB"))
 
 
-def decode_mask(data: bytes) -> UInt8[np.ndarray, "h w"]:
+def decode_mask(data: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w"]:
     """Decode a supplied mask or an alpha blob to 0-255 grey; any 8-bit mode is taken.
 
     A colour mask counts by its brightest channel, so white-on-black and cut-out figures on black both work.
     """
-    image = _open(data)
+    image = _open(data, max_pixels)
     if image.mode in ("RGB", "RGBA", "P"):
         return np.asarray(image.convert("RGB")).max(axis=2)
     return np.asarray(image.convert("L"))
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise Rejected("empty_file", "the file has 0 bytes")
     try:
@@ -57,8 +57,8 @@ def _open(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Rejected("too_large", f"the image has {width} x {height} pixels, at most {MAX_PIXELS:,} are read")
+            if width * height > max_pixels:
+                raise Rejected("too_large", f"the image has {width} x {height} pixels, at most {max_pixels:,} are read")
             image.load()
             return ImageOps.exif_transpose(image)
     except (Rejected, MemoryError):

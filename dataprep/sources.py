@@ -13,7 +13,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from dataprep.errors import ConfigError, Unreadable
@@ -29,6 +29,7 @@ MASK_FOLDERS = ("segments", "segment", "masks", "mask")
 IMAGE_FOLDER = "no_segment"
 PARSING_FOLDERS = ("parsing", "parsings", "SHHQ-1.0_parsing")
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
+_BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
 COLUMNS = (
@@ -66,33 +67,46 @@ class Source:
     refused: str | None = None
 
 
+@dataclass
+class Links:
+    """What becomes of links that lead out of the source folder; `out` are those that a scan met."""
+
+    follow: bool = False
+    out: list[str] = field(default_factory=list)
+
+
 FileState = tuple[str, int, int]  # relative path, bytes, modification time in ns (of an object: Status.version)
 
 
-def scan(root: Location, states: dict[str, FileState] | None = None) -> list[Source]:
+def scan(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> list[Source]:
     """All inputs below `root`, sorted by relative path, not yet read. What a listing tells is added to `states`.
 
     Hidden files and folders, links to folders, and data sets that this program built are passed over. What has an
-    image's name and is no file (a dangling link, a pipe) and a folder that cannot be listed are inputs too, refused
-    ones. Raises ConfigError when `root` is no folder or holds no image file.
+    image's name and is no file (a dangling link, a pipe), a link that leads out of `root` unless `links` says otherwise
+    and a folder that cannot be listed are inputs too, refused ones. Raises ConfigError when `root` is no folder or
+    holds no image file.
     """
+    links = links or Links()
     if isinstance(root, Path) and not root.is_dir():
         raise ConfigError(f"SOURCE {str(root)!r} is not a folder; give the folder that holds the photographs")
-    found = dict(_walk_objects(root, states) if isinstance(root, ObjectPath) else _walk(root))
+    found = dict(_walk_objects(root, states) if isinstance(root, ObjectPath) else _walk(root, links))
     files = {path: entry.size for path, entry in found.items() if not entry.refused}
+    barred = {} if links.follow else dict.fromkeys(links.out, 0)
     auxiliary = _auxiliary_prefixes(files)
     for path, entry in found.items():
         if entry.refused and path.endswith("/") and path.startswith(auxiliary):
             raise ConfigError(f"{path} in SOURCE holds the images' masks or maps, and {entry.refused}; mend or move it")
+    if texts := [path for path in barred if _is_openpose(path)]:
+        raise ConfigError(f"{texts[0]} holds key points of the images, but {_BARRED}; move it, or --follow-links")
     keypoints = _openpose_lines(root, files)
     sources = [
         Source(
             path,
             entry.size,
-            mask_path=_mask_of(path, files),
+            mask_path=(mask := _mask_of(path, files | barred)),
             openpose=_openpose_of(path, keypoints),
             dataset="shhq" if f"/{IMAGE_FOLDER}/" in f"/{path}" else "folder",
-            refused=entry.refused,
+            refused=entry.refused or (f"link_outside: its mask: {_BARRED}" if mask in barred else None),
         )
         for path, entry in sorted(found.items())
         if (_is_image(path) or path.endswith("/")) and not path.startswith(auxiliary)
@@ -109,9 +123,10 @@ class _Entry:
     refused: str | None = None
 
 
-def _walk(root: Path) -> Iterator[tuple[str, _Entry]]:
+def _walk(root: Path, links: Links) -> Iterator[tuple[str, _Entry]]:
     """Relative path (as text; folders that cannot be listed end in "/") of every file, by folder."""
     pending = [""]
+    resolved = root.resolve()
     while pending:
         prefix = pending.pop()
         try:
@@ -126,6 +141,9 @@ def _walk(root: Path) -> Iterator[tuple[str, _Entry]]:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(f"{name}/")
                     elif state := _state(entry):
+                        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(resolved):
+                            links.out.append(escape(name))
+                            state = state if links.follow or state.refused else _Entry(0, f"link_outside: {_BARRED}")
                         yield escape(name), state
         except OSError as error:
             if not prefix:
@@ -188,11 +206,15 @@ def _mask_of(path: str, files: dict[str, int]) -> str | None:
     return None
 
 
+def _is_openpose(path: str) -> bool:
+    return path.endswith(".txt") and "openpose" in path.lower()
+
+
 def _openpose_lines(root: Location, files: dict[str, int]) -> dict[tuple[str, str], str]:
     """SHHQ's key-point text, one line a file: `<file> x0 y0 ... x24 y24`; keyed by the text's folder and the name."""
     lines: dict[tuple[str, str], str] = {}
     for path in sorted(files):
-        if not (path.endswith(".txt") and "openpose" in path.lower()):
+        if not _is_openpose(path):
             continue
         try:
             text = read_bytes(root, unescape(path)).decode(errors="replace")

@@ -21,7 +21,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import tarfile
 import tempfile
 import uuid
@@ -35,6 +34,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataprep.errors import StoreError, Unwritable
+from dataprep.foreign import require_word
+from dataprep.machine import this_machine
+from dataprep.own_files import open_new
 from dataprep.reading import why
 from dataprep.schema import STRING, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.stages.base import Result, Stage
@@ -66,10 +68,10 @@ def atomic_file(path: Location) -> Iterator[IO[bytes]]:
         with _uploaded(path) as upload:
             yield upload
         return
-    temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+    temporary = path.parent / f".{path.name}.{this_machine()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = temporary.open("wb")
+        file = open_new(temporary)
     try:
         try:
             yield file
@@ -189,6 +191,11 @@ class StageRef:
 
     name: str
     fingerprint: str
+
+    def __post_init__(self) -> None:
+        """Both make the name of a folder; raises StoreError when they cannot."""
+        require_word(self.name, "the name of a stage")
+        require_word(self.fingerprint, f"the fingerprint of stage {self.name}")
 
     @property
     def folder(self) -> str:

@@ -1,6 +1,6 @@
 """Frames to files: gif, png grids, depth pictures. Every file appears whole or not at all, the same every time."""
 
-import os
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,12 +48,12 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file lies while it grows; makes its folder, raises Unwritable."""
+    """Where a file lies while it grows, a name that nobody can guess; makes its folder, raises Unwritable."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Unwritable(f"{path}: cannot be written ({error.strerror or error})") from error
-    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    return path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}")
 
 
 class Gif:

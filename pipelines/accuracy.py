@@ -19,6 +19,7 @@ from dataprep import geometry
 from dataprep.errors import ConfigError
 from dataprep.fits.camera import global_rotation, rotations_from_rotvecs, turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.foreign import as_cell
 from dataprep.images import decode_mask
 from dataprep.models.smpl import CHEST, HEAD, NECK
 from dataprep.schema import rows_from_table
@@ -77,7 +78,7 @@ def report(
     if json_path:
         write_json(json_path, numbers)
     if csv_path:
-        frame.to_csv(csv_path)
+        frame.rename(index=as_cell).to_csv(csv_path)
     return 0
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, ShhqError
+from dataprep.filenames import printable_lines
 from dataprep.storage import Location, ObjectPath, location
 from pipelines import generator_verbs, owner, track
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_urls(options)
         return options.run(options)
     except ShhqError as error:
-        print(f"shhq-hs: {error}", file=sys.stderr)
+        print(f"shhq-hs: {printable_lines(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,6 +99,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     run = verbs.add_parser("run", help="build or bring up to date", epilog=_SETTINGS, formatter_class=formatter)
     _add_dataset_arguments(run)
+    run.add_argument("--dashboard", action="store_true", help="serve dask's page of the workers at work, which every "
+                     "account of this machine can read; needs bokeh")  # fmt: skip
     run.add_argument(
         "--max-error-fraction",
         type=float,
@@ -133,7 +136,7 @@ def make_parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_show)
 
     worker = verbs.add_parser("worker", help="let this machine work for a dask scheduler (docs/clusters.md)")
-    worker.add_argument("cluster", metavar="SCHEDULER", help="tcp://host:port or file:scheduler.json")
+    worker.add_argument("cluster", metavar="SCHEDULER", help="tls://host:port, tcp://host:port or file:scheduler.json")
     worker.add_argument("--workers", default="auto", help="processes: a number, or auto = one per core (default)")
     worker.add_argument("--gpus", type=int, metavar="N", help="how many of them own a GPU (default: all GPUs here)")
     worker.set_defaults(run=_worker)
@@ -194,11 +197,15 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder or s3:// URL of photographs; read only, any layout")  # fmt: skip
     parser.add_argument("--out", type=location, required=True, metavar="DIR", help=_OUT)
     parser.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    parser.add_argument("--follow-links", action="store_true", help="also read links that lead out of SOURCE")
     parser.add_argument(
         "--workers", default="auto", help="worker processes: a number, or auto = one per core (default)"
     )
     parser.add_argument(
-        "--cluster", default="local", help="local (default), serial (no dask), tcp://host:port, file:scheduler.json"
+        "--cluster",
+        default="local",
+        help="local (default), serial (no dask), tls://host:port (docs/clusters.md), "
+        "tcp://host:port, file:scheduler.json",
     )
     _add_set_argument(parser)
 
@@ -209,11 +216,13 @@ def _add_set_argument(parser: argparse.ArgumentParser) -> None:
 
 def _paths(options: argparse.Namespace) -> tuple[Location, Location]:
     """SOURCE and OUT as absolute paths (workers may start elsewhere), checked before anything starts."""
+    from pipelines.new_folder import require_folder
+
     source, out = options.source.resolve(), options.out.resolve()
     if isinstance(source, Path) and not source.is_dir():
         raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs")
-    if isinstance(out, Path) and out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {str(options.out)!r} is a file; give a folder, new or of an earlier run")
+    if isinstance(out, Path):
+        require_folder(out)
     if out == source:
         raise ConfigError(f"--out {str(options.out)!r} is the folder of the photographs; give another one")
     return source, out
@@ -247,8 +256,9 @@ def _run(options: argparse.Namespace) -> int:
     dag = _dag(options)
     source, out = _paths(options)
     command = resume.command_line(options.arguments)
-    with resume.hint(command), make_executor(options.cluster, options.workers) as executor:
-        outcome = run(source, out, dag, executor, options.max_error_fraction, command, options.time_limit)
+    with resume.hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
+        settings = (options.max_error_fraction, command, options.time_limit, options.follow_links)
+        outcome = run(source, out, dag, executor, *settings)
     if outcome.stopped:
         return resume.print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
     return summary.after_run(options.out, dag, outcome)
@@ -262,7 +272,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     dag = _dag(options)
     source, out = _paths(options)
-    return summary.print_plan(make_plan(Store(out), dag, preview(source, out)))
+    return summary.print_plan(make_plan(Store(out), dag, preview(source, out, options.follow_links)))
 
 
 def _params(options: argparse.Namespace) -> int:

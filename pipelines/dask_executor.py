@@ -27,9 +27,11 @@ from distributed import Client, WorkerPlugin, as_completed, get_worker
 from distributed.scheduler import KilledWorker
 
 from dataprep.errors import ClusterLost, ConfigError
+from dataprep.filenames import printable
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import worker_check
+from pipelines.dask_security import require_keys
 from pipelines.dask_workers import configure_dask, local_cluster, scheduler_address
 from pipelines.executors import Executor, Listener, WorkerDied, capacity_of, log_to, prepare_worker
 from pipelines.machine import WORKER_BYTES
@@ -62,14 +64,16 @@ class DaskExecutor(Executor):
         worker_bytes: int | None = None,
         gpus: int | None = None,
         no_worker_s: float = NO_WORKER_S,
+        dashboard: bool = False,
     ) -> None:
-        """`address`: local, tcp://host:port or file:PATH.
+        """`address`: local, tls://host:port, tcp://host:port or file:PATH.
 
-        `workers`, `worker_bytes` and `gpus` are those of a local cluster (`dask_workers.worker_options`).
+        `workers`, `worker_bytes`, `gpus` and `dashboard` are those of a local cluster (`dask_workers.local_cluster`).
         """
         configure_dask()
         self._address, self._no_worker_s = address, no_worker_s
-        self._cluster: Any = local_cluster(workers, worker_bytes, gpus) if address == "local" else None
+        is_local = address == "local"
+        self._cluster: Any = local_cluster(workers, worker_bytes, gpus, dashboard) if is_local else None
         self._request: Request | None = None
         self._work: dict[Any, _Work] = {}  # by the key of its future
         self._turned_away: Counter[str] = Counter()
@@ -94,8 +98,12 @@ class DaskExecutor(Executor):
 
     @property
     def dashboard(self) -> str:
-        """Address of a page that shows the workers at work; "" when the scheduler serves none (no bokeh)."""
-        return self._client.dashboard_link or ""
+        """Where dask's page of the workers at work is served, or how to get one, as a line for people."""
+        if self._client.run_on_scheduler(worker_check.serves_pages):
+            return f"dashboard: {self._client.dashboard_link}"
+        if self._cluster is not None:
+            return "no dashboard; to have one: pip install 'bokeh>=3.1', and --dashboard (docs/clusters.md)"
+        return "no dashboard; to have one: pip install 'bokeh>=3.1' beside the scheduler, and start it again"
 
     def require_ready(self, source: Location, out: Location, steps: Sequence[Step]) -> None:
         """Look at every worker of a foreign cluster; raises ConfigError naming those that cannot take part."""
@@ -104,7 +112,7 @@ class DaskExecutor(Executor):
         self._request = worker_check.make_request(source, out, steps)
         try:
             self._register()
-            self._require_scheduler()
+            dashboard = self._require_scheduler()
             answers = self._client.run(worker_check.examine, self._request, on_error="return")
         except (OSError, RuntimeError, CancelledError) as error:
             raise ClusterLost(f"the scheduler at {self._address} went away while workers were looked at") from error
@@ -118,13 +126,15 @@ class DaskExecutor(Executor):
                                         for why, those in workers.items()))  # fmt: skip
         hint = "" if answers else f"; none yet, on a machine of the cluster: shhq-hs worker {self._address}"
         print(f"cluster {self._address}: {len(answers)} workers{hint}", file=sys.stderr)
-        if self.dashboard:
-            print(f"dashboard: {self.dashboard}", file=sys.stderr)
+        if not scheduler_address(self._address).startswith("tls://"):
+            print("this scheduler is open: whoever reaches its port runs code as the workers' user and reads every "
+                  "task; docs/clusters.md shows tls://", file=sys.stderr)  # fmt: skip
+        print(dashboard, file=sys.stderr)
 
-    def _require_scheduler(self) -> None:
-        """The scheduler reads every task on its way."""
+    def _require_scheduler(self) -> str:
+        """The scheduler reads every task on its way, so it needs this package; returns the line of `dashboard`."""
         try:
-            self._client.run_on_scheduler(worker_check.code_files)
+            return self.dashboard
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"the scheduler at {self._address} has not this version of shhq-hs ({error}); install it "
                               "there too, and start it in that environment: dask scheduler") from error  # fmt: skip
@@ -239,7 +249,7 @@ class DaskExecutor(Executor):
     def _turn_away(self, refused: Refused) -> None:
         """Say why once, and let the worker end."""
         if not self._turned_away[refused.worker]:
-            print(f"\nworker {refused.worker} is turned away: {refused.why}", file=sys.stderr)
+            print(f"\nworker {refused.worker} is turned away: {printable(refused.why)}", file=sys.stderr)
         self._turned_away[refused.worker] += 1
         self._client.retire_workers([refused.worker], close_workers=True, remove=True)
 
@@ -284,11 +294,14 @@ def _outcome(future: Any) -> Any:
 
 
 def _client_of(address: str, timeout_s: float) -> Client:
-    """A client of the scheduler at tcp://host:port or in the scheduler file file:PATH; raises ConfigError."""
+    """A client of the scheduler at tls://host:port, tcp://host:port or in the file of file:PATH; raises ConfigError."""
+    place = scheduler_address(address)
+    require_keys(place, "client", f"--cluster {address}")
     try:
-        return Client(scheduler_address(address), timeout=timeout_s)
+        return Client(place, timeout=timeout_s)
     except (OSError, TimeoutError, ValueError) as error:
-        raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error}); start one with: "
+        keys = " that takes these keys" if place.startswith("tls://") else ""
+        raise ConfigError(f"--cluster {address}: no dask scheduler{keys} answers there ({error}); start one with: "
                           "dask scheduler --scheduler-file scheduler.json") from error  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from dataprep.errors import ConfigError
+from dataprep.filenames import printable
 from dataprep.sources import Source
 from dataprep.storage import Location, each, matching
 from dataprep.store import Store
@@ -91,11 +92,11 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
     tracebacks = _tracebacks(out) if with_tracebacks else {}
     names = list(stages)
     for key, members in sorted(groups.items(), key=lambda g: (names.index(g[0][0]), -len(g[1]), g[0])):
-        print(f"{key[0]}: {key[1]}, {key[2] or 'no reason'}: {len(members)} image{'s' * (len(members) > 1)}")
+        print(f"{key[0]}: {key[1]}, {printable(key[2]) or 'no reason'}: {len(members)} image{'s' * (len(members) > 1)}")
         for loss in sorted(members, key=lambda loss: loss.source.path):
-            print(f"  {loss.source.sample_id[:12]}  {_on_one_line(loss.source.path)}  {_on_one_line(loss.message)}")
+            print(f"  {loss.source.sample_id[:12]}  {printable(loss.source.path)}  {printable(loss.message)}")
             if text := tracebacks.get((loss.stage, loss.source.sample_id)):
-                print("".join(f"      | {line}\n" for line in text.rstrip().splitlines()), end="")
+                print("".join(f"      | {printable(line)}\n" for line in text.rstrip().splitlines()), end="")
         print()
     total = sum(map(len, groups.values()))
     print(f"{total} rows that are not ok" if total else "no such rows: nothing was lost")
@@ -122,7 +123,3 @@ def _events(path: Location) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except ValueError:  # the last line of a run that was killed
                 continue
-
-
-def _on_one_line(text: str) -> str:
-    return text if text.isprintable() else text.encode("unicode_escape").decode()

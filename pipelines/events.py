@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dataprep.own_files import open_to_append
 from dataprep.storage import Location, ObjectPath
 from dataprep.store import atomic_file, unwritable
 
@@ -59,7 +60,7 @@ class EventLog:
             return
         path = self._folder / "events.jsonl"
         try:
-            with path.open("a") as file:
+            with open_to_append(path) as file:
                 file.write(text)
         except OSError as error:
             raise unwritable(path, error) from error

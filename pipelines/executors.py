@@ -6,6 +6,7 @@ each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image al
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dataprep.errors import ConfigError
+from dataprep.own_files import open_to_append
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import watchdog
@@ -123,6 +125,13 @@ def prepare_worker(log: Path | None, tell: Callable[[str, str], None]) -> None:
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
 
 
+class _LogFile(logging.FileHandler):
+    """A log in OUT, which follows no link that waits under its name."""
+
+    def _open(self) -> Any:
+        return open_to_append(Path(self.baseFilename))
+
+
 def log_to(path: Path | None) -> logging.StreamHandler[Any]:
     """Send dask's log lines of this process to a file; to stderr where it cannot be opened.
 
@@ -131,7 +140,7 @@ def log_to(path: Path | None) -> logging.StreamHandler[Any]:
     handler: logging.StreamHandler[Any] = logging.StreamHandler()
     if path is not None:
         with suppress(OSError):
-            handler = logging.FileHandler(path, encoding="utf-8")
+            handler = _LogFile(path, encoding="utf-8")
     dask_log = logging.getLogger("distributed")
     dask_log.handlers[:] = [handler]
     dask_log.propagate = False
@@ -175,8 +184,8 @@ class SerialExecutor(Executor):
 class LocalExecutor(Executor):
     """`workers` processes of this machine, started with the first task: nothing to do costs no process and no dask."""
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, dashboard: bool = False) -> None:
+        self.workers, self._dashboard = workers, dashboard
         self._started: Executor | None = None
         self._listener: Listener | None = None
 
@@ -205,22 +214,29 @@ class LocalExecutor(Executor):
         if self._started is None:
             from pipelines.dask_executor import DaskExecutor
 
-            self._started = DaskExecutor("local", self.workers)
+            self._started = DaskExecutor("local", self.workers, dashboard=self._dashboard)
             if self._listener:
                 self._started.listen(self._listener)
-            if link := self._started.dashboard:
-                print(f"dashboard: {link}", file=sys.stderr)
+            print(self._started.dashboard, file=sys.stderr)
         return self._started
 
 
-def make_executor(cluster: str, workers: str) -> Executor:
-    """`cluster`: local, serial, tcp://host:port or file:PATH (a scheduler file). `workers`: a number or "auto"."""
+def make_executor(cluster: str, workers: str, dashboard: bool = False) -> Executor:
+    """`cluster`: local, serial, tls://host:port, tcp://host:port or file:PATH (a scheduler file).
+
+    `workers`: a number or "auto". `dashboard`: a local cluster serves dask's page, which needs bokeh (ConfigError).
+    """
+    if dashboard and cluster != "local":
+        raise ConfigError(f"--dashboard is of --cluster local, not of {cluster}: a scheduler that runs has its own")
+    if dashboard and importlib.util.find_spec("bokeh") is None:
+        raise ConfigError("--dashboard needs the package bokeh, which is not installed: pip install 'bokeh>=3.1'")
     if cluster == "serial":
         return SerialExecutor()
     if cluster == "local":
-        return LocalExecutor(worker_count(workers))
-    if not cluster.startswith(("tcp://", "tls://", "ucx://", "file:")):
-        raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tcp://host:port or file:scheduler.json")
+        return LocalExecutor(worker_count(workers), dashboard)
+    if not cluster.startswith(("tls://", "tcp://", "ucx://", "file:")):
+        raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tls://host:port, tcp://host:port or "
+                          "file:scheduler.json")  # fmt: skip
     from pipelines.dask_executor import DaskExecutor
 
     return DaskExecutor(cluster, worker_count(workers))

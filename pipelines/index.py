@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 
 from dataprep import sources
 from dataprep.errors import StoreError
-from dataprep.sources import FileState, Source
+from dataprep.filenames import printable
+from dataprep.foreign import require_sample_ids
+from dataprep.sources import FileState, Links, Source
 from dataprep.storage import Location, parquet
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
 
@@ -38,8 +40,12 @@ _CACHE_SCHEMA = pa.schema(
 )
 
 
-def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = lambda: False) -> list[Source]:
+def refresh(
+    source_root: Location, out: Location, stopped: Callable[[], bool] = lambda: False, follow_links: bool = False
+) -> list[Source]:
     """Scan and hash the source folder, place new inputs into parts, and write the index when it changed.
+
+    Links that lead out of it are read only when `follow_links` says so; either way they are told on stderr.
 
     Raises StoreError when `out` holds a data set of other photographs, KeyboardInterrupt once `stopped` says so; what
     has been hashed by then is kept.
@@ -48,7 +54,7 @@ def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = 
     cache = _read_cache(out)
     before = len(cache)
     states: dict[str, FileState] = {}
-    inputs = sources.scan(source_root, states)
+    inputs = _scanned(source_root, states, follow_links)
     found = sources.identify(source_root, inputs, cache, _keeper(out, cache, len(inputs), stopped), states)
     part_size = part_size or sources.part_size_for(len(found))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
@@ -63,6 +69,16 @@ def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = 
     if len(cache) > before:
         _write_cache(out, cache)
     return arranged
+
+
+def _scanned(source_root: Location, states: dict[str, FileState], follow_links: bool) -> list[Source]:
+    links = Links(follow_links)
+    found = sources.scan(source_root, states, links)
+    if links.out:
+        how = "are followed" if follow_links else "are not followed; --follow-links reads them"
+        first = f"{printable(links.out[0])}{' and others' if len(links.out) > 1 else ''}"
+        print(f"{len(links.out)} links lead out of SOURCE ({first}) and {how}", file=sys.stderr)
+    return found
 
 
 def read_index(out: Location) -> list[Source]:
@@ -88,6 +104,7 @@ def _known(out: Location) -> tuple[list[Source], int]:
         with pq.ParquetFile(parquet(path)) as file:  # read_table imports pandas, and all rows at once are large
             batches = file.iter_batches(_BATCH_ROWS, columns=_INDEX_SCHEMA.names)
             known = [Source(**row) for batch in batches for row in batch.to_pylist()]
+        require_sample_ids((source.sample_id for source in known), path)
     except (OSError, ValueError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
     if settings["schema_version"] != SCHEMA_VERSION:
@@ -141,10 +158,10 @@ def _write_cache(out: Location, cache: dict[FileState, bytes]) -> None:
     write_table(out / "runs" / "hashes.parquet", table)
 
 
-def preview(source_root: Location, out: Location) -> list[Source]:
+def preview(source_root: Location, out: Location, follow_links: bool = False) -> list[Source]:
     """The index as `refresh` would make it; writes nothing."""
     known, part_size = _known(out)
     states: dict[str, FileState] = {}
-    inputs = sources.scan(source_root, states)
+    inputs = _scanned(source_root, states, follow_links)
     found = sources.identify(source_root, inputs, _read_cache(out), states=states)
     return sources.arrange(found, known, part_size or sources.part_size_for(len(found)))

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from dataprep.errors import ConfigError
 from dataprep.fits.camera import turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL
+from dataprep.foreign import require_sample_ids
 from dataprep.models.smpl import HEAD
 from gan.evaluation.control import Control
 from gan.evaluation.reals import RealSet
@@ -26,6 +27,7 @@ def known_of(folder: Path) -> Callable[[RealSet], Known]:
     def find(reals: RealSet) -> Known:
         ids = reals.sample_ids()
         rows = {row["sample_id"]: row for root in reals.roots for row in _rows(root)}
+        require_sample_ids(rows, "the shards")
         found = [
             (i, rows[name]) for i, name in enumerate(ids) if truth_path(folder, rows[name]["source_path"]).is_file()
         ]

@@ -59,11 +59,13 @@ def run(
     max_error_fraction: float = DEFAULT_FRACTION,
     command: str = "",
     limit_s: float | None = None,
+    follow_links: bool = False,
 ) -> RunSummary:
     """Bring the data set in `out` up to date. Raises ShhqError on what the user must mend.
 
     `command` is what the user typed, kept for commands that tell how to go on. `limit_s`: processor seconds that one
-    image may take in one stage (default: the stage's own limit).
+    image may take in one stage (default: the stage's own limit). `follow_links`: also those that lead out of the source
+    folder.
 
     Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
     `max_error_fraction` of a stage's images fail.
@@ -72,7 +74,7 @@ def run(
         store = Store(out)
         sweep(out)
         executor.require_ready(source_root, out, dag.steps)
-        index = refresh(source_root, out, lambda: stop.requested)
+        index = refresh(source_root, out, lambda: stop.requested, follow_links)
         plan = make_plan(store, dag, index)
         log = EventLog(out)
         write_json(out / "runs" / "source.json", {"source": escape(str(source_root.resolve()))})

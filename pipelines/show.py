@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataprep.errors import AssetError, ConfigError, StoreError
+from dataprep.filenames import printable
+from dataprep.foreign import inside
 from dataprep.images import encode_png
 from dataprep.models.bfm import FaceModel, load_face
 from dataprep.report.pictures import read_photograph, source_folder
@@ -49,10 +51,10 @@ def show(out: Path, sample: str, png: Path | None) -> int:
     chapters = read_chapters(Store(out), source)
     release = _manifest_row(out, source.sample_id)
     verdict = _verdict(chapters, release)
-    print(f"{source.path}\n{source.sample_id}\n{verdict}\n")
+    print(f"{printable(source.path)}\n{source.sample_id}\n{printable(verdict)}\n")
     print(table(("stage", "status", "what it found"), _lines(chapters, release)))
     material = _material(out, source, chapters)
-    path = png or out / "report" / "show" / f"{source.sample_id}.png"
+    path = png or inside(out, "report", "show", f"{source.sample_id}.png")
     with atomic_file(path) as file:
         file.write(encode_png(draw_story(material, f"{source.path}   {source.sample_id[:12]}", verdict)))
     missing = "" if material.photograph is not None else " (without the photograph: it is gone, changed or unreadable)"

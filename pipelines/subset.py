@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dataprep.errors import ConfigError, StoreError
+from dataprep.foreign import inside, require_sample_ids
 from dataprep.report.census import MANIFEST, Census
 from dataprep.selection import matching
 from dataprep.stages.manifest import Manifest
-from dataprep.stages.shards import Shards
+from dataprep.stages.shards import reader_of, write_shards
 from dataprep.store import write_table
+from pipelines.new_folder import require_folder
 from pipelines.view import open_view
 
 
@@ -40,6 +42,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     """
     if target.resolve() == out.resolve():
         raise ConfigError(f"--out {str(target)!r} is the data set itself; give another folder")
+    require_folder(target)
     if (target / MANIFEST).exists() and not (target / "shards").is_dir():
         raise StoreError(f"{target} holds a manifest that is not of shards built here; give another folder")
     known = set(Census(out).ids)
@@ -53,8 +56,8 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     table = _placed(table.filter(table["selected"]), shard_rows)
     if not len(table):
         raise ConfigError(f"{subset} has no row that is selected for training; shards hold accepted portraits only")
+    counts = write_shards(table, inside(target, "shards", "index.json").parent, reader_of(open_view(out)))
     write_table(target / MANIFEST, table)
-    counts = Shards().build(open_view(out), target)
     print(f"{target / 'shards'}: {counts['samples']} samples in {counts['shards']} shards")
     return 0
 
@@ -66,6 +69,7 @@ def _read_subset(path: Path) -> pa.Table:
         raise ConfigError(f"--subset {path}: no readable parquet file ({error}); see: shhq-hs select") from error
     if missing := {"sample_id", "selected", "split", "shard", "shard_row"} - set(table.column_names):
         raise ConfigError(f"--subset {path}: no column {', '.join(sorted(missing))}; make it with: shhq-hs select")
+    require_sample_ids(table["sample_id"].to_pylist(), f"--subset {path}")
     return table
 
 

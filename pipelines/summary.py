@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow.parquet as pq
 
 from dataprep.errors import StoreError
+from dataprep.filenames import printable
 from dataprep.storage import Location, each, parquet
 from dataprep.store import StageRef, Store
 from pipelines.config import STAGE_NAMES
@@ -24,8 +25,8 @@ _EXAMPLES = 3
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Plain aligned columns; numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    """Plain aligned columns, fit for a terminal whatever they hold; numbers to the right."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     numeric = [all(row[i].replace(".", "").replace("%", "").isdigit() for row in cells) for i in range(len(header))]
 
@@ -58,7 +59,7 @@ def after_run(out: Location, dag: Dag, outcome: RunSummary) -> int:
     """Say what came of a run; 1 when something failed or nothing was accepted."""
     if outcome.failed:
         for line in outcome.failed[:_EXAMPLES]:
-            print(f"  failed: {line}")
+            print(f"  failed: {printable(line)}")
         print(f"{len(outcome.failed)} parts could not be computed; their workers died or the store failed. "
               "To try them again, run the same command again.")  # fmt: skip
         return 1
@@ -126,14 +127,8 @@ def _print_manifest(out: Location) -> int:
         order = sorted(lost.items(), key=lambda entry: (STAGE_NAMES.index(entry[0][0]), -len(entry[1])))
         print(table(
             ("stage", "status", "reason", "images", "for example"),
-            [(*key, len(files), ", ".join(map(_printable, files[:_EXAMPLES]))) for key, files in order],
+            [(*key, len(files), ", ".join(files[:_EXAMPLES])) for key, files in order],
         ))  # fmt: skip
     if not accepted:
         print("No image was accepted: the table says why; `shhq-hs show OUT PATH` tells one image's whole story.")
     return accepted
-
-
-def _printable(path: str) -> str:
-    return (
-        path.encode("unicode_escape", "surrogateescape").decode("ascii", "replace") if not path.isprintable() else path
-    )

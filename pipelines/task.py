@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dataprep.errors import Unreadable
+from dataprep.foreign import require_sample_ids
 from dataprep.sources import Source
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.storage import Location
@@ -140,6 +141,7 @@ def load_items(store: Store, task: PartTask) -> tuple[list[str], list[Item], lis
         return ids, items, [None] * len(ids)
     parts = [store.rows(ref, task.part) for ref in task.upstream]
     ids = [row["sample_id"] for row in parts[0]]
+    require_sample_ids(ids, store.part_path(task.upstream[0], task.part))
     items, blocked = [], []
     for position, sample_id in enumerate(ids):
         rows = [part[position] for part in parts]

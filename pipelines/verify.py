@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataprep.errors import StoreError
+from dataprep.filenames import printable
+from dataprep.foreign import leads_below, require_shard_name
 from dataprep.sources import Source
 from dataprep.storage import Location, each, matching, parquet, read_range
 from dataprep.store import StageRef, Store, file_sha256
@@ -55,7 +57,7 @@ def verify(out: Location, deep: bool) -> int:
     print(f"{out}: {found.inputs} inputs, {found.counts.parts} parts with {found.counts.rows} rows, "
           f"{found.counts.images_bytes / 1e6:.1f} MB of images, {found.shards} shards: {depth}")  # fmt: skip
     for defect in found.defects[:_SHOWN]:
-        print(f"  {defect}")
+        print(f"  {printable(defect)}")
     if len(found.defects) > _SHOWN:
         print(f"  and {len(found.defects) - _SHOWN} more")
     if found.defects:
@@ -158,6 +160,9 @@ def _check_outputs(out: Location, deep: bool, report: Report) -> None:
     """Files of the aggregates against the hashes recorded when they were built."""
     for record in matching(out / "stages", "*/done.json"):
         for name, sha256 in _json(record).get("sha256", {}).items():
+            if not leads_below(name):
+                report(f"{record} names {name!r}, which is no file of the data set")
+                continue
             path = out / name
             if not path.exists():
                 report(f"{path} is missing")
@@ -182,6 +187,7 @@ def _check_manifest(out: Location, ids: Sequence[str], report: Report) -> None:
 def _check_shards(out: Location, deep: bool, report: Report) -> int:
     index = _json(out / "shards" / "index.json")
     for entry in index.get("shards", []):
+        require_shard_name(entry["name"], out / "shards" / "index.json")
         stem = out / "shards" / entry["name"]
         for suffix in ("tar", "parquet"):
             _check_file(stem.with_suffix(f".{suffix}"), entry[suffix]["bytes"], entry[suffix]["sha256"], deep, report)

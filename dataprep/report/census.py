@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from dataprep.errors import StoreError
+from dataprep.foreign import require_sample_ids
 from dataprep.schema import rows_from_table
 from dataprep.storage import Location, ObjectPath
 
@@ -74,6 +75,7 @@ class Census:
             raise StoreError(f"{named} is no readable manifest ({error})") from error
         self.metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         self.ids: list[str] = self.column("sample_id")
+        require_sample_ids(self.ids, named)
         self.statuses: list[str] = self.column("status")
         self.ok: Bool[np.ndarray, " n"] = np.array([status == "ok" for status in self.statuses], bool)
         self.selected: Bool[np.ndarray, " n"] = np.array([bool(chosen) for chosen in self.column("selected")], bool)

@@ -17,7 +17,7 @@ from dataprep.stages.base import Item, Result, Stage
 class Ingest(Stage):
     """Reads each input once and records what it is; rejects what no later stage could use.
 
-    Reasons: empty_file, undecodable, too_large, unsupported_mode, too_small, duplicate.
+    Reasons: unreadable, link_outside, empty_file, undecodable, too_large, unsupported_mode, too_small, duplicate.
     """
 
     name: ClassVar[str] = "ingest"

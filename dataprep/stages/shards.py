@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataprep.foreign import require_sample_ids, require_shard_name
 from dataprep.schema import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.storage import Location, parquet
@@ -60,17 +61,24 @@ class Shards(Aggregate):
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         manifest = pq.read_table(parquet(root / "manifest.parquet"), partitioning=None)
-        images = {image: _positions(view, stage, blob) for image, (stage, blob) in IMAGES.items()}
-        return write_shards(manifest, root / "shards", lambda name, image: view.blob(*images[image][name]))
+        return write_shards(manifest, root / "shards", reader_of(view))
 
 
 ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
 
 
+def reader_of(view: DatasetView) -> ReadImage:
+    """The images that the stages of a data set emitted."""
+    images = {image: _positions(view, stage, blob) for image, (stage, blob) in IMAGES.items()}
+    return lambda name, image: view.blob(*images[image][name])
+
+
 def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) -> dict[str, int]:
     """Write the selected rows of a manifest, each where its columns split, shard and shard_row say."""
+    require_sample_ids(manifest["sample_id"].to_pylist(), "the manifest")
     entries = []
     for name, rows in _shards(manifest):
+        require_shard_name(name, "the manifest")
         samples = rows_from_table(rows)
         positions = _write_tar(folder / f"{name}.tar", samples, read_image)
         _write_twin(folder / f"{name}.parquet", rows, positions)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
 from dataprep import __version__
 from dataprep.fits.face_frames import CAM_FROM_GL
@@ -67,6 +68,8 @@ COLUMNS = (
 
 def track_table(tracked: Tracked, models: Mapping[str, str]) -> pa.Table:
     """One row a frame; `models` as `Fitter.models` names them."""
+    for what in ("expression", "joints_zyx", "camera"):
+        finite32(getattr(tracked.lines, what), what)
     betas = _betas(tracked, tracked.person)
     rows = [_row(tracked, i) | {"smpl_betas": betas[i]} | dict(models) for i in range(len(tracked.looks))]
     return table_from_rows(COLUMNS, rows)
@@ -96,7 +99,7 @@ def write_keyframes(folder: Path, tracked: Tracked) -> None:
     lines = tracked.lines
     for name, values in (("expression", lines.expression), ("pose", lines.joints_zyx), ("camera", lines.camera)):
         with atomic_file(folder / f"{name}.npy") as file:
-            np.save(file, values.astype(np.float32))
+            np.save(file, finite32(values, name))
 
 
 def _row(tracked: Tracked, i: int) -> dict[str, Any]:
@@ -147,8 +150,19 @@ def _betas(tracked: Tracked, person: np.ndarray) -> list[np.ndarray | None]:
     return out
 
 
+def finite32(values: np.ndarray, what: str) -> Float[np.ndarray, "..."]:
+    """The values as float32, as which they are kept; ValueError naming the first frame that is not finite then."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = np.asarray(values, np.float32)
+    if not np.isfinite(kept).all():
+        frame = int(np.argmin(np.isfinite(kept.reshape(len(kept), -1)).all(1)))
+        raise ValueError(f"{what} of frame {frame} is not finite as float32")
+    return kept
+
+
 def _known(values: np.ndarray) -> np.ndarray | None:
-    return values if np.isfinite(values).all() else None
+    with np.errstate(over="ignore"):
+        return values if np.isfinite(values.astype(np.float32)).all() else None
 
 
 def _number(value: float) -> float | None:

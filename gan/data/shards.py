@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from jaxtyping import UInt8
 
 from dataprep.errors import ConfigError, Rejected
+from dataprep.foreign import require_sample_ids, require_shard_name
 from dataprep.images import decode_mask, decode_rgb
 from dataprep.storage import Location, ObjectPath, parquet
 from dataprep.store import SCHEMA_VERSION
@@ -161,6 +162,7 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
     for root in roots:
         folder = root / "shards" if (root / "shards").is_dir() else root
         for entry in _index(folder)["shards"]:
+            require_shard_name(entry["name"], folder / "index.json")
             if not entry["name"].startswith(f"{split}-"):
                 continue
             for suffix in ("tar", "parquet"):
@@ -169,6 +171,7 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
             table = _read_columns(path, columns)
             if len(table) != entry["rows"]:
                 raise ShardCorrupt(f"{path} has {len(table)} rows, the index says {entry['rows']}: shhq-hs run")
+            require_sample_ids(table["sample_id"].to_pylist(), path)
             yield path.with_suffix(".tar"), table
 
 

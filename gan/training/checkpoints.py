@@ -14,6 +14,7 @@ import zipfile
 from pathlib import Path
 
 from dataprep.errors import AssetError
+from dataprep.own_files import open_new
 
 STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
 FOLDER = "checkpoints"
@@ -33,7 +34,8 @@ def publish(path: Path, newest: Path) -> None:
     try:
         os.link(path, temporary)
     except OSError:  # no hard links there
-        shutil.copyfile(path, temporary)
+        with path.open("rb") as file, open_new(temporary) as copy:
+            shutil.copyfileobj(file, copy)
     temporary.replace(newest)
 
 

@@ -76,8 +76,8 @@ def train(
     state, writes = run.state, execution.ranks.is_first
     watcher.begins(run)
     if writes:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / PRESET_FILE).write_text(describe(preset) + "\n")
+        with atomic_file(out / PRESET_FILE) as file:
+            file.write(f"{describe(preset)}\n".encode())
         log = Log(out, state.images_seen)
     real = real_batches(
         run.dataset,

@@ -228,6 +228,8 @@ def test_key_frame_files_round_trip_in_the_published_layout(tmp_path):
         ("camera", np.zeros(2), r"camera\.npy: has shape \[2\], expected \[N, 2\]"),
         ("camera", np.zeros((2, 2)), "expression 3, pose 3, camera 2"),
         ("camera", np.array([[0, 0], [0, np.nan], [0, 0]]), "frame 1 is not finite"),
+        ("camera", np.array([[0, 0], [0, 1e39], [0, 0]]), "frame 1 is not finite as float32"),
+        ("expression", np.full((3, 64), -1e300), "frame 0 is not finite as float32"),
         ("camera", np.array([["a", "b"]] * 3), "expected numbers"),
         ("camera", np.array([[None, 1]] * 3), "not an array that can be read"),
     ],
@@ -253,6 +255,16 @@ def test_a_manifest_is_a_track_of_its_accepted_rows_and_frames_are_sorted(tmp_pa
     pq.write_table(table.drop_columns("joints_zyx"), tmp_path / "less.parquet")
     with pytest.raises(ConfigError, match="no column joints_zyx"):
         read_track(tmp_path / "less.parquet")
+
+
+def test_a_track_that_is_not_finite_as_float32_is_refused(tmp_path):
+    table = label_table().slice(0, 4)
+    at = table.schema.get_field_index("camera_pitch_yaw")
+    for value in (1e39, float("nan"), None):
+        huge = pa.array([[1.5, 1.5], [1.5, value], [1.5, 1.5], [1.5, 1.5]], pa.list_(pa.float64()))
+        pq.write_table(table.set_column(at, "camera_pitch_yaw", huge), tmp_path / "t.parquet")
+        with pytest.raises(ConfigError, match="column camera_pitch_yaw, row 1 is not finite as float32"):
+            read_track(tmp_path / "t.parquet")
 
 
 # -- draws

@@ -13,7 +13,7 @@ from dataprep.errors import AssetError, ConfigError
 from gan.checkpoint import load_into, read_checkpoint
 from gan.discriminators import Critics
 from gan.errors import BasisError
-from gan.training.checkpoints import STATE_FILE, numbered
+from gan.training.checkpoints import GENERATOR_FILE, STATE_FILE, numbered
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution
 from gan.training.loop import Watcher, train
@@ -61,10 +61,12 @@ def test_a_killed_run_ends_as_the_undisturbed_one(whole: Path, data: Path, model
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"images_se')  # half a line, and half a checkpoint
     (tmp_path / (STATE_FILE + ".partial")).write_bytes(b"PK")
+    (tmp_path / (GENERATOR_FILE + ".partial")).symlink_to(tmp_path / "planted.partial")
     steps = Steps()
     train([data], ONE, tmp_path, models, options=replace(PLAIN, workers=1), watcher=steps)
     assert steps.seen == [6, 8]
     assert_same_run(tmp_path, whole)
+    assert not (tmp_path / "planted.partial").exists(), "nothing is written through links"
 
 
 def assert_same_run(one: Path, other: Path, snapshots: bool = False) -> None:
