@@ -132,6 +132,16 @@ class ObjectPath:
         with self._asking() as (fs, key):
             return {one["name"].rpartition("/")[2]: one["type"] == "directory" for one in fs.ls(key, detail=True)}
 
+    def listing(self) -> dict[str, tuple[int, int]]:
+        """Size and version of every object directly below, in one request a thousand."""
+        try:
+            with self._asking() as (fs, key):
+                found = [one for one in fs.ls(key, detail=True) if one["type"] == "file"]
+        except FileNotFoundError:
+            return {}
+        states = ((one["name"].rpartition("/")[2], _status(one)) for one in found)
+        return {name: (status.st_size, status.version) for name, status in states}
+
     def glob(self, pattern: str) -> Iterator[ObjectPath]:
         """As `Path.glob`, without `**`: one listing a level, not one of everything below."""
         head, _, rest = pattern.partition("/")
@@ -300,6 +310,18 @@ def _status(info: dict[str, Any]) -> Status:
 def names_in(folder: Location) -> list[str]:
     """Names directly below a folder, in any order; raises FileNotFoundError when it is not there."""
     return folder.names() if isinstance(folder, ObjectPath) else os.listdir(folder)
+
+
+def listing(folder: Location) -> dict[str, tuple[int, int]]:
+    """Size in bytes and time of writing (of an object: its version) of every file directly below; {} for none."""
+    if isinstance(folder, ObjectPath):
+        return folder.listing()
+    try:
+        with os.scandir(folder) as entries:
+            stated = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    except FileNotFoundError:
+        return {}
+    return {name: (status.st_size, status.st_mtime_ns) for name, status in stated}
 
 
 def matching(folder: Location, pattern: str) -> list[Location]:

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, Damaged
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import watchdog
@@ -131,7 +131,11 @@ class SerialExecutor(Executor):
     def completed(self) -> Iterator[tuple[Any, Any]]:
         prepare_process()
         function, task = self._queue.pop(0)
-        yield task, function(task)
+        try:
+            outcome = function(task)
+        except Damaged as error:  # of what the task read: the driver repairs it
+            outcome = error
+        yield task, outcome
 
     def close(self) -> None:
         self._queue.clear()

@@ -1,0 +1,79 @@
+"""Damage on its way to being repaired: said in one line, taken away, computed again by the run that found it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from dataprep.errors import Damaged
+from dataprep.store import StageRef, Store
+from pipelines.dag import Dag
+from pipelines.events import EventLog
+from pipelines.look import Defect
+from pipelines.outputs import forget
+from pipelines.plan import Plan
+
+_SHOWN = 20
+_ATTEMPTS = 3  # a file that is damaged again as soon as it is written lies on a failing disk
+_PART = re.compile(r"stages/([^/]+)/part-(\d{6})\.(?:parquet|tar)")
+
+
+def say(defects: Sequence[Defect]) -> None:
+    """One line a file, to stderr."""
+    for defect in defects[:_SHOWN]:
+        print(f"{defect}; it is made anew", file=sys.stderr)
+    if len(defects) > _SHOWN:
+        print(f"and {len(defects) - _SHOWN} more files that are missing or damaged", file=sys.stderr)
+
+
+def part_of(path: str) -> tuple[str, int] | None:
+    """The stage's folder and the number of the part that a file belongs to."""
+    match = _PART.search(path)
+    return (match[1], int(match[2])) if match else None
+
+
+class Repairs:
+    """What one run has found damaged."""
+
+    def __init__(self, store: Store, dag: Dag, log: EventLog) -> None:
+        self._store, self._dag, self._log = store, dag, log
+        self._found: Counter[str] = Counter()
+        self.pending: set[str] = set()  # found since the last plan
+
+    def begin(self, plan: Plan) -> None:
+        """Say what the plan found and take it away, so that nobody reads it meanwhile."""
+        say([defect for defect in plan.defects if defect.path not in self.pending])
+        self.pending = set()
+        for stage in plan.stages:
+            for part, defect in stage.damaged.items():
+                self._log.write("damaged", path=defect.path, what=defect.what)
+                self._store.remove_part(self._dag.refs[stage.name], part)
+
+    def discard(self, error: Damaged) -> tuple[str, int] | None:
+        """Take away what was found damaged where it was read; returns its stage and part, None for an aggregate's.
+
+        Raises the error when it comes back, or when no stage makes that file.
+        """
+        if error.path in self.pending:  # others have read it meanwhile
+            return None
+        self._found[error.path] += 1
+        if self._found[error.path] > _ATTEMPTS:
+            raise error
+        say([Defect(error.path, error.what)])
+        self._log.write("damaged", path=error.path, what=error.what)
+        found = self._remove(error)
+        self.pending.add(error.path)
+        return found
+
+    def _remove(self, error: Damaged) -> tuple[str, int] | None:
+        if part := part_of(error.path):
+            ref = StageRef(*part[0].rsplit("-", 1))
+            self._store.remove_part(ref, part[1])
+            return ref.name, part[1]
+        for aggregate in self._dag.aggregates:
+            if any(error.path == str(self._store.root / name) for name in aggregate.outputs):
+                forget(self._store.root, aggregate.name)
+                return None
+        raise error
