@@ -19,7 +19,6 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -37,30 +36,32 @@ _PIECE_BYTES = 8 << 20
 
 
 def seal(file: IO[bytes]) -> str:
-    """Insert the seal into a parquet file that has just been written through `file`, open for reading too.
-
-    Returns the file's identity.
-    """
-    size = file.seek(0, os.SEEK_END)
-    file.seek(size - _TAIL_BYTES)
-    footer_at = size - _TAIL_BYTES - int.from_bytes(file.read(4), "little")
-    file.seek(footer_at)
-    footer = file.read()
-    file.seek(0)
-    digest = hashlib.sha256()
-    for piece in _pieces(file, footer_at):
-        digest.update(piece)
+    """Insert the seal into a parquet file on disk that has just been written through `file`; returns its identity."""
+    file.flush()
+    with open(file.name, "rb") as written:
+        size = written.seek(0, os.SEEK_END)
+        footer_at = _footer_at(written, size)
+        written.seek(0)
+        digest = hashlib.sha256()
+        for piece in _pieces(written, footer_at):
+            digest.update(piece)
+        footer = written.read()
     digest.update(footer)
     file.seek(footer_at)
     file.write(_MARK + digest.digest() + hashlib.sha256(footer).digest() + footer)
     return digest.hexdigest()
 
 
-def read_table(path: Location, columns: Sequence[str] | None = None) -> tuple[pa.Table, str]:
-    """A table of ours, whole or some columns, and its identity (hex); every byte of the file has been verified.
+def read_table(path: Location, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table of ours, whole or those of `columns` that it has; every byte of the file has been verified.
 
     Raises Damaged when the file is missing or not as it was written, StoreError when it cannot be read now.
     """
+    return read_identified(path, columns)[0]
+
+
+def read_identified(path: Location, columns: Sequence[str] | None = None) -> tuple[pa.Table, str]:
+    """`read_table`, and the table's identity in hex."""
     with _reading(path):
         data = _arrow_buffer(path.read_bytes())
         found = _identity(path, memoryview(data))
@@ -79,15 +80,19 @@ def identity(path: Location) -> str:
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[pq.ParquetFile]:
+def open_table(path: Location) -> Iterator[pq.ParquetFile]:
     """A large table, to read column by column: the footer has been verified, pages are verified as they are read.
 
-    Raises Damaged also for what goes wrong inside the block.
+    Raises Damaged, also for what goes wrong inside the block. An object is fetched whole.
     """
     with _reading(path):
-        with path.open("rb") as file:
-            _check_footer(path, file)
-        with pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True) as table:
+        source: Any = path
+        if isinstance(path, ObjectPath):
+            source = pa.BufferReader(_arrow_buffer(path.read_bytes()))
+        else:
+            with path.open("rb") as file:
+                _check_footer(path, file)
+        with pq.ParquetFile(source, pre_buffer=False, page_checksum_verification=True) as table:
             yield table
 
 
@@ -96,11 +101,11 @@ def _reading(path: Location) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise Damaged(path, "it is missing") from error
+        raise Damaged(path, "is missing") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EIO):  # Arrow's own have no number
             raise StoreError(f"{path} cannot be read: {why(error)}") from error
-        raise Damaged(path, f"it cannot be read: {' '.join(str(error).split())[:120]}") from error
+        raise Damaged(path, f"is damaged: it cannot be read: {' '.join(str(error).split())[:120]}") from error
 
 
 def _identity(path: Location, data: memoryview) -> str:
@@ -123,7 +128,7 @@ def _identity_of(path: Location, file: IO[bytes]) -> str:
     footer = file.read()
     digest.update(footer)
     if written != _MARK + digest.digest() + hashlib.sha256(footer).digest():
-        raise Damaged(path, "it has other bytes than were written")
+        raise Damaged(path, "is damaged: it has other bytes than were written")
     return digest.hexdigest()
 
 
@@ -134,20 +139,24 @@ def _check_footer(path: Location, file: IO[bytes]) -> None:
     file.seek(place)
     written, footer = file.read(SEAL_BYTES), file.read()
     if written[-32:] != hashlib.sha256(footer).digest():
-        raise Damaged(path, "its footer has other bytes than were written")
+        raise Damaged(path, "is damaged: its footer has other bytes than were written")
 
 
 def _seal_at(file: IO[bytes], size: int) -> int | None:
     """Where the seal begins, by the footer's length or else by its mark; None in a file without one."""
     if size < _TAIL_BYTES:
         return None
-    file.seek(size - _TAIL_BYTES)
-    place = size - _TAIL_BYTES - int.from_bytes(file.read(4), "little") - SEAL_BYTES
+    place = _footer_at(file, size) - SEAL_BYTES
     if place >= 0:
         file.seek(place)
         if sum(a == b for a, b in zip(file.read(16), _MARK, strict=False)) >= _SIMILAR_BYTES:
             return place
     return _mark_at(file, size)
+
+
+def _footer_at(file: IO[bytes], size: int) -> int:
+    file.seek(size - _TAIL_BYTES)
+    return size - _TAIL_BYTES - int.from_bytes(file.read(4), "little")
 
 
 def _mark_at(file: IO[bytes], size: int) -> int | None:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ MASK_FOLDERS = ("segments", "segment", "masks", "mask")
 IMAGE_FOLDER = "no_segment"
 PARSING_FOLDERS = ("parsing", "parsings", "SHHQ-1.0_parsing")
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
+PART_SIZES = (SMALL_PART, PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
 COLUMNS = (
@@ -303,3 +305,9 @@ def arrange(found: list[Source], known: list[Source], part_size: int) -> list[So
 def part_size_for(n_inputs: int) -> int:
     """Rows in a part, from the number of inputs alone (spec 3, section 2)."""
     return SMALL_PART if n_inputs < SMALL_SET else PART
+
+
+def part_size_of(known: list[Source]) -> int:
+    """The part size of inputs that lie in parts, 0 for none."""
+    fullest = max(Counter(source.part for source in known).values(), default=0)
+    return 0 if not known else SMALL_PART if fullest <= SMALL_PART else PART

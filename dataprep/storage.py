@@ -23,12 +23,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from dataprep.errors import ConfigError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://(.*)", re.DOTALL)
 _WHOLE_BYTES = 100 << 20  # up to here an object is one PUT from memory, above it goes in pieces
@@ -337,19 +334,6 @@ def read_range(path: Location, offset: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(size)
-
-
-def parquet(path: Location) -> Path | pa.BufferReader:
-    """What pyarrow reads a table from: the file itself, or the object, fetched whole."""
-    if not isinstance(path, ObjectPath):
-        return path
-    import pyarrow as pa  # the command line imports this module to say what SOURCE and OUT may be
-
-    data = path.read_bytes()
-    # Arrow's own memory: its threads let go of a buffer late, and of a Python object not while the process ends.
-    buffer = pa.allocate_buffer(len(data))
-    memoryview(buffer).cast("B")[:] = data
-    return pa.BufferReader(buffer)
 
 
 def each(root: Location, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

@@ -38,7 +38,7 @@ import pyarrow.parquet as pq
 from dataprep.errors import Damaged, StoreError, Unwritable
 from dataprep.reading import why
 from dataprep.schema import HASH256, STRING, UINT64, Column, rows_from_table, table_from_rows
-from dataprep.sealed import read_table, seal
+from dataprep.sealed import read_identified, read_table, seal
 from dataprep.stages.base import Result, Stage
 from dataprep.storage import Location, ObjectPath, names_in, read_range
 
@@ -71,7 +71,7 @@ def atomic_file(path: Location) -> Iterator[IO[bytes]]:
     temporary = path.parent / f".{path.name}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = temporary.open("w+b")
+        file = temporary.open("wb")
     try:
         try:
             yield file
@@ -249,19 +249,19 @@ class Store:
 
     def table(self, ref: StageRef, part: int, columns: Sequence[str] | None = None) -> pa.Table:
         """One part, all columns or some; raises Damaged unless every byte is as it was written."""
-        return read_table(self.part_path(ref, part), columns)[0]
+        return read_table(self.part_path(ref, part), columns)
 
     def rows(self, ref: StageRef, part: int) -> list[dict[str, Any]]:
         return self.rows_and_identity(ref, part)[0]
 
     def rows_and_identity(self, ref: StageRef, part: int) -> tuple[list[dict[str, Any]], str]:
-        table, identity = read_table(self.part_path(ref, part))
+        table, identity = read_identified(self.part_path(ref, part))
         return rows_from_table(table), identity
 
     def examine(self, ref: StageRef, part: int) -> PartRecord:
         """Read a part's parquet through and say what it is; raises Damaged."""
         path = self.part_path(ref, part)
-        table, identity = read_table(path, [])
+        table, identity = read_identified(path, [])
         said = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
         return PartRecord(
             said.get("part_key", ""),
@@ -337,15 +337,15 @@ class Store:
             data = read_range(path, offset, size)
             whole = hashlib.sha256(data).digest() == sha256 if sha256 else self._is_whole(ref, part, path)
         except FileNotFoundError as error:
-            raise Damaged(path, "it is missing") from error
+            raise Damaged(path, "is missing") from error
         except OSError as error:
             if error.errno == errno.EIO:
-                raise Damaged(path, f"it cannot be read: {why(error)}") from error
+                raise Damaged(path, f"is damaged: it cannot be read: {why(error)}") from error
             raise StoreError(f"{path} cannot be read: {why(error)}") from error
         if len(data) != size:
-            raise Damaged(path, "it is cut off")
+            raise Damaged(path, "is damaged: it is cut off")
         if not whole:
-            raise Damaged(path, "it has other bytes than were written")
+            raise Damaged(path, "is damaged: it has other bytes than were written")
         return data
 
     def _is_whole(self, ref: StageRef, part: int, tar: Location) -> bool:

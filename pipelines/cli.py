@@ -145,6 +145,8 @@ def make_parser() -> argparse.ArgumentParser:
     verify = verbs.add_parser("verify", help="is the data set whole, and every file as it was written?")
     verify.add_argument("out", type=location, metavar="OUT", help=_OUT)
     verify.add_argument("--deep", action="store_true", help="also read and hash every byte")
+    verify.add_argument("--repair", action="store_true", help="do that, and take away what is damaged: the next run "
+                        "makes it anew")  # fmt: skip
     verify.set_defaults(run=_verify)
 
     doctor = verbs.add_parser("doctor", help="can this machine build the data set? with advice")
@@ -296,7 +298,7 @@ def _retry(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pipelines.verify import verify
 
-    return verify(options.out, options.deep)
+    return verify(options.out, options.deep, options.repair)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def read_ledger(store: Store, ref: StageRef) -> dict[int, PartRecord]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Damaged(path, f"it cannot be read ({error})") from error
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
 
 
 def write_ledger(store: Store, ref: StageRef, records: Mapping[int, PartRecord]) -> None:

@@ -8,7 +8,8 @@ trace is found where the file is read, and by `shhq-hs verify --deep`. An object
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from pipelines.ledger import ledger_path, read_ledger
 
 Listing = Mapping[str, tuple[int, int]]  # name -> bytes, time of writing
 _OUTPUT_FOLDERS = ("", "shards", "report")
+_SHOWN = 20
 
 
 class Defect(NamedTuple):
@@ -30,7 +32,15 @@ class Defect(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.what}"
+        return f"{self.path} {self.what}"
+
+
+def say(defects: Sequence[Defect]) -> None:
+    """One line a file, to stderr."""
+    for defect in defects[:_SHOWN]:
+        print(f"{defect}; it is made anew", file=sys.stderr)
+    if len(defects) > _SHOWN:
+        print(f"and {len(defects) - _SHOWN} more files that are missing or damaged", file=sys.stderr)
 
 
 @dataclass
@@ -101,7 +111,7 @@ def _look_at_part(
     path = store.part_path(ref, part)
     tar = path.with_suffix(".tar")
     if path.name not in files:
-        return Defect(str(path), "it is missing")
+        return Defect(str(path), "is missing")
     try:
         known = record or store.examine(ref, part)
         for file, size in ((path, known.parquet_bytes), (tar, known.tar_bytes)):
@@ -117,15 +127,15 @@ def _look_at_part(
 
 def _require_size(path: Location, size: int, files: Listing) -> None:
     if path.name not in files:
-        raise Damaged(path, "it is missing")
+        raise Damaged(path, "is missing")
     if files[path.name][0] != size:
-        raise Damaged(path, f"it has {files[path.name][0]} bytes, {size} were written")
+        raise Damaged(path, f"has {files[path.name][0]} bytes, {size} were written")
 
 
 def require_whole(path: Location, record: PartRecord) -> None:
     """Read a part and its tar through; raises Damaged unless they are what the record says."""
     if identity(path) != record.identity:
-        raise Damaged(path, "it has other bytes than were written")
+        raise Damaged(path, "is damaged: it has other bytes than were written")
     if record.tar_sha256:
         require_sha256(path.with_suffix(".tar"), record.tar_sha256)
 
@@ -135,9 +145,9 @@ def require_sha256(path: Location, sha256: str) -> None:
     try:
         found = file_sha256(path)
     except FileNotFoundError as error:
-        raise Damaged(path, "it is missing") from error
+        raise Damaged(path, "is missing") from error
     if found != sha256:
-        raise Damaged(path, "it has other bytes than were written")
+        raise Damaged(path, "is damaged: it has other bytes than were written")
 
 
 def output_defects(root: Location, files: Mapping[str, tuple[Any, str]], seen: Seen) -> Iterator[Defect]:
@@ -150,7 +160,7 @@ def output_defects(root: Location, files: Mapping[str, tuple[Any, str]], seen: S
         path = root / name
         try:
             _require_size(path, listings[folder].get(file, (0, 0))[0] if size is None else size, listings[folder])
-            if seen.changed(folder, file, listings[folder][file][1]):
+            if size is None or seen.changed(folder, file, listings[folder][file][1]):
                 require_sha256(path, sha256)
         except Damaged as error:
             yield Defect(error.path, error.what)
@@ -163,5 +173,5 @@ def read_json(path: Location) -> tuple[dict[str, Any], Defect | None]:
     except FileNotFoundError:
         return {}, None
     except (OSError, ValueError) as error:
-        return {}, Defect(str(path), f"it cannot be read ({error})")
-    return (content, None) if isinstance(content, dict) else ({}, Defect(str(path), "it holds no object"))
+        return {}, Defect(str(path), f"is damaged: it cannot be read ({error})")
+    return (content, None) if isinstance(content, dict) else ({}, Defect(str(path), "is damaged: it holds no object"))

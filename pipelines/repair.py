@@ -3,35 +3,53 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dataprep.errors import Damaged
+from dataprep.storage import Location, matching
 from dataprep.store import StageRef, Store
 from pipelines.dag import Dag
 from pipelines.events import EventLog
-from pipelines.look import Defect
+from pipelines.ledger import forget_parts
+from pipelines.look import Defect, read_json, say
 from pipelines.outputs import forget
 from pipelines.plan import Plan
 
-_SHOWN = 20
 _ATTEMPTS = 3  # a file that is damaged again as soon as it is written lies on a failing disk
 _PART = re.compile(r"stages/([^/]+)/part-(\d{6})\.(?:parquet|tar)")
-
-
-def say(defects: Sequence[Defect]) -> None:
-    """One line a file, to stderr."""
-    for defect in defects[:_SHOWN]:
-        print(f"{defect}; it is made anew", file=sys.stderr)
-    if len(defects) > _SHOWN:
-        print(f"and {len(defects) - _SHOWN} more files that are missing or damaged", file=sys.stderr)
 
 
 def part_of(path: str) -> tuple[str, int] | None:
     """The stage's folder and the number of the part that a file belongs to."""
     match = _PART.search(path)
     return (match[1], int(match[2])) if match else None
+
+
+def take_away(store: Store, paths: Sequence[str]) -> int:
+    """Remove damaged files, and what says that they are done; returns how many files there were.
+
+    Of a part both files go. Nothing outside the data set is removed, whatever a damaged record names.
+    """
+    for path in paths:
+        inside = path.removeprefix(f"{store.root}/")
+        if inside == path or ".." in inside.split("/"):
+            raise ValueError(f"{path} is no file of {store.root}")
+        if part := part_of(path):
+            ref = StageRef(*part[0].rsplit("-", 1))
+            store.remove_part(ref, part[1])
+            forget_parts(store, ref, [part[1]])
+            continue
+        for record in matching(store.root / "stages", "*/done.json"):
+            if inside.startswith(("shards/", "report/")) or inside == "manifest.parquet" or inside in _named(record):
+                record.unlink(missing_ok=True)
+        (store.root / inside).unlink(missing_ok=True)
+    return len(paths)
+
+
+def _named(record: Location) -> Collection[str]:
+    """The files that the record of an aggregate names."""
+    return read_json(record)[0].get("sha256", {})
 
 
 class Repairs:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from dataprep.errors import ConfigError, StoreError
 from dataprep.report.census import MANIFEST, Census
+from dataprep.sealed import read_table
 from dataprep.selection import matching
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.shards import Shards
@@ -22,7 +22,7 @@ def select(out: Path, expression: str, output: Path) -> int:
     """Write the manifest rows that match; returns 1 when there is none."""
     census = Census(out)
     chosen = matching(census, expression)
-    table = pq.read_table(census.path, partitioning=None).filter(pa.array(chosen))
+    table = read_table(census.path).filter(pa.array(chosen))
     if not len(table):
         print(f"no row of {len(census)} matches {expression!r}; {output} was not written")
         return 1
@@ -61,8 +61,8 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
 
 def _read_subset(path: Path) -> pa.Table:
     try:
-        table = pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
+        table = read_table(path)
+    except StoreError as error:
         raise ConfigError(f"--subset {path}: no readable parquet file ({error}); see: shhq-hs select") from error
     if missing := {"sample_id", "selected", "split", "shard", "shard_row"} - set(table.column_names):
         raise ConfigError(f"--subset {path}: no column {', '.join(sorted(missing))}; make it with: shhq-hs select")

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from dataprep.errors import StoreError
 from dataprep.schema import rows_from_table
+from dataprep.sealed import identity, open_table
 from dataprep.storage import Location, ObjectPath
 
 MANIFEST = "manifest.parquet"
@@ -65,13 +65,12 @@ class Census:
     def __init__(self, root: Location) -> None:
         """`root`: the folder of a data set, or a manifest file itself; StoreError when neither has a manifest."""
         named = root / MANIFEST if root.is_dir() else root
-        try:
-            self.path = self._fetched(named) if isinstance(named, ObjectPath) else named
-            self.schema = pq.read_schema(self.path)
-        except FileNotFoundError:
-            raise StoreError(f"{named}: no such file; build it with: shhq-hs run SOURCE --out DIR") from None
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{named} is no readable manifest ({error})") from error
+        if not named.exists():
+            raise StoreError(f"{named}: no such file; build it with: shhq-hs run SOURCE --out DIR")
+        self.path = self._fetched(named) if isinstance(named, ObjectPath) else named
+        identity(self.path)  # every byte, once; pages are verified again as they are read
+        with open_table(self.path) as file:
+            self.schema = file.schema_arrow
         self.metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         self.ids: list[str] = self.column("sample_id")
         self.statuses: list[str] = self.column("status")
@@ -141,11 +140,11 @@ class Census:
 
     def _batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         # No threads and no read-ahead: both would hold whole row groups of every column at once.
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+        with open_table(self.path) as file:
             yield from file.iter_batches(BLOCK_ROWS, columns=list(names), use_threads=False)
 
     def _read(self, name: str) -> pa.ChunkedArray:
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+        with open_table(self.path) as file:
             return file.read([name], use_threads=False)[name]
 
 

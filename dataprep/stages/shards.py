@@ -63,8 +63,8 @@ class Shards(Aggregate):
         return shard_files(root / "shards")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        manifest, _ = read_table(root / "manifest.parquet")
-        return write_shards(manifest, root / "shards", emitted(view))
+        manifest = read_table(root / "manifest.parquet")
+        return write_shards(manifest, root / "shards", reader_of(view))
 
 
 ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
@@ -94,7 +94,7 @@ def _shards(manifest: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield name, manifest.take(pa.array(places[name]))
 
 
-def emitted(view: DatasetView) -> ReadImage:
+def reader_of(view: DatasetView) -> ReadImage:
     """The images of a data set where the stages that made them left them."""
     places = {
         image: {
@@ -166,9 +166,9 @@ def shard_files(folder: Location) -> dict[str, tuple[int, str]]:
             for suffix in ("tar", "parquet")
         }
     except FileNotFoundError as error:
-        raise Damaged(path, "it is missing") from error
+        raise Damaged(path, "is missing") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Damaged(path, f"it cannot be read ({error})") from error
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
 
 
 def _remove_stale(folder: Location, names: set[str]) -> None:
