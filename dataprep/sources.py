@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape, unescape
-from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, state_of, why
+from dataprep.reading import MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
 from dataprep.storage import Location, ObjectPath
 
@@ -243,10 +243,12 @@ def identify(
         try:
             digest = digest_of(source.path)
         except Unreadable as error:
+            require_there(root)
             return _refused(source, f"{error.reason}: {error}")
         try:
             mask = digest_of(source.mask_path) if source.mask_path else None
         except Unreadable as error:
+            require_there(root)
             return _refused(source, f"{error.reason}: its mask: {error}")
         return replace(source, sha256=digest, sample_id=_sample_id(source, digest), mask_sha256=mask)
 

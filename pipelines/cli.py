@@ -149,6 +149,11 @@ def make_parser() -> argparse.ArgumentParser:
                         "makes it anew")  # fmt: skip
     verify.set_defaults(run=_verify)
 
+    prune = verbs.add_parser("prune", help="show, and with --yes remove, variants of stages that no longer serve")
+    prune.add_argument("out", type=location, metavar="OUT", help=_OUT)
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    prune.set_defaults(run=_prune)
+
     doctor = verbs.add_parser("doctor", help="can this machine build the data set? with advice")
     doctor.add_argument("--out", type=Path, default=Path("build"), metavar="DIR", help="where it would lie (build)")
     doctor.add_argument("--no-probe", action="store_true", help="do not send a photograph through all stages")
@@ -299,6 +304,12 @@ def _verify(options: argparse.Namespace) -> int:
     from pipelines.verify import verify
 
     return verify(options.out, options.deep, options.repair)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from pipelines.prune import prune
+
+    return prune(options.out, options.yes)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ from dataprep.errors import ConfigError, Damaged
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import watchdog
-from pipelines.machine import cores
+from pipelines.machine import cores, require_room
 from pipelines.stopping import ignore_interrupts
 
 WORKER_ENVIRONMENT = {
@@ -168,6 +168,7 @@ class LocalExecutor(Executor):
 
     def _cluster(self) -> Executor:
         if self._started is None:
+            require_room(self.workers)
             from pipelines.dask_executor import DaskExecutor
 
             self._started = DaskExecutor("local", self.workers)

@@ -79,12 +79,16 @@ def _times(folder: Location) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Look:
-    """A stage's parts: those that are whole, and what is wrong with others. `ledger`: what was recorded before."""
+    """A stage's parts: those that are whole, and what is wrong with others.
+
+    `ledger`: what was recorded before; `description_bytes`: of its stage.json, -1 when that is gone or was written to.
+    """
 
     whole: Mapping[int, PartRecord]
     defects: Mapping[int, Defect]
     ledger: Mapping[int, PartRecord]
     ledger_defect: Defect | None = None
+    description_bytes: int = -1
 
 
 def look_at(store: Store, ref: StageRef, seen: Seen) -> Look:
@@ -95,7 +99,10 @@ def look_at(store: Store, ref: StageRef, seen: Seen) -> Look:
     found = each(store.root, lambda part: _look_at_part(store, ref, part, files, ledger.get(part), seen), parts)
     pairs = dict(zip(parts, found, strict=True))
     whole = {part: one for part, one in pairs.items() if isinstance(one, PartRecord)}
-    return Look(whole, {part: one for part, one in pairs.items() if isinstance(one, Defect)}, ledger, ledger_defect)
+    defects = {part: one for part, one in pairs.items() if isinstance(one, Defect)}
+    size, written = files.get("stage.json", (-1, 0))
+    untouched = not seen.changed(f"stages/{ref.folder}", "stage.json", written)
+    return Look(whole, defects, ledger, ledger_defect, size if untouched else -1)
 
 
 def _ledger(store: Store, ref: StageRef) -> tuple[dict[int, PartRecord], Defect | None]:

@@ -11,8 +11,8 @@ from typing import Any
 from dataprep.sources import Source
 from dataprep.stages.base import Stage
 from dataprep.storage import Location, matching
-from dataprep.store import StageRef, Store, content_of
-from pipelines.dag import Dag, describe
+from dataprep.store import StageRef, Store, content_of, json_bytes
+from pipelines.dag import Dag, describe, record_of
 from pipelines.look import Defect, Look, look_at, read_seen
 from pipelines.outputs import Outputs
 
@@ -27,6 +27,12 @@ class StagePlan:
     rows_todo: int
     reason: str
     look: Look
+    description_bytes: int
+
+    @property
+    def described(self) -> bool:
+        """Whether its stage.json is as it was written."""
+        return self.look.description_bytes == self.description_bytes
 
     @property
     def recorded(self) -> bool:
@@ -67,14 +73,15 @@ def make_plan(store: Store, dag: Dag, index: Sequence[Source]) -> Plan:
         todo = tuple(part for part, key in keys[stage.name].items() if not _is_current(part, key, look, stage, plans))
         reason = _reason(store, dag, stage, todo, look, {name for name, plan in plans.items() if plan.todo})
         rows_todo = sum(len(parts[part]) for part in todo)
-        plans[stage.name] = StagePlan(stage.name, len(parts), todo, rows_todo, reason, look)
+        description = len(json_bytes(record_of(dag, stage)))
+        plans[stage.name] = StagePlan(stage.name, len(parts), todo, rows_todo, reason, look, description)
     stages = tuple(plans.values())
     aggregate_keys = _aggregate_keys(dag, keys)
     running = {plan.name for plan in stages if plan.todo}
     contents = {plan.name: _contents(plan, parts) for plan in stages}
     outputs = Outputs(store, dag, aggregate_keys, contents, seen)
     states = {a.name: outputs.state(a, bool(running)) for a in dag.aggregates}
-    defects = [defect for plan in stages for defect in _defects(plan)]
+    defects = [defect for plan in stages for defect in _defects(plan, store.folder(dag.refs[plan.name]))]
     defects += [defect for state in states.values() for defect in state.defects]
     reasons = {name: state.reason for name, state in states.items()}
     return Plan(stages, reasons, outputs, keys, parts, tuple(defects))
@@ -99,7 +106,9 @@ def _contents(plan: StagePlan, parts: Iterable[int]) -> list[str]:
     return [plan.look.whole[part].identity for part in parts if part in plan.look.whole]
 
 
-def _defects(plan: StagePlan) -> Iterable[Defect]:
+def _defects(plan: StagePlan, folder: Location) -> Iterable[Defect]:
+    if plan.look.whole and not plan.described:
+        yield Defect(str(folder / "stage.json"), "is missing or damaged")
     if plan.look.ledger_defect:
         yield plan.look.ledger_defect
     yield from plan.damaged.values()

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from dataprep.errors import Damaged
+from dataprep.errors import Damaged, StoreError
 from dataprep.storage import Location, matching
 from dataprep.store import StageRef, Store
 from pipelines.dag import Dag
@@ -34,7 +34,7 @@ def take_away(store: Store, paths: Sequence[str]) -> int:
     for path in paths:
         inside = path.removeprefix(f"{store.root}/")
         if inside == path or ".." in inside.split("/"):
-            raise ValueError(f"{path} is no file of {store.root}")
+            raise StoreError(f"{path} is no file of {store.root} and stays")
         if part := part_of(path):
             ref = StageRef(*part[0].rsplit("-", 1))
             store.remove_part(ref, part[1])
@@ -61,12 +61,12 @@ class Repairs:
         self.pending: set[str] = set()  # found since the last plan
 
     def begin(self, plan: Plan) -> None:
-        """Say what the plan found and take it away, so that nobody reads it meanwhile."""
+        """Say what the plan found and take it away, so that nobody reads it meanwhile; Damaged when it comes back."""
         say([defect for defect in plan.defects if defect.path not in self.pending])
         self.pending = set()
         for stage in plan.stages:
             for part, defect in stage.damaged.items():
-                self._log.write("damaged", path=defect.path, what=defect.what)
+                self._count(Damaged(*defect))
                 self._store.remove_part(self._dag.refs[stage.name], part)
 
     def discard(self, error: Damaged) -> tuple[str, int] | None:
@@ -76,14 +76,17 @@ class Repairs:
         """
         if error.path in self.pending:  # others have read it meanwhile
             return None
-        self._found[error.path] += 1
-        if self._found[error.path] > _ATTEMPTS:
-            raise error
         say([Defect(error.path, error.what)])
-        self._log.write("damaged", path=error.path, what=error.what)
+        self._count(error)
         found = self._remove(error)
         self.pending.add(error.path)
         return found
+
+    def _count(self, error: Damaged) -> None:
+        self._log.write("damaged", path=error.path, what=error.what)
+        self._found[error.path] += 1
+        if self._found[error.path] > _ATTEMPTS:
+            raise error
 
     def _remove(self, error: Damaged) -> tuple[str, int] | None:
         if part := part_of(error.path):

@@ -18,7 +18,7 @@ from dataprep.storage import Location
 from dataprep.store import PartRecord, Store, write_json
 from pipelines import current, look, outputs, resume
 from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
-from pipelines.dag import Dag, describe
+from pipelines.dag import Dag, record_of
 from pipelines.events import EventLog
 from pipelines.executors import Executor, WorkerDied
 from pipelines.index import refresh
@@ -201,8 +201,8 @@ class Schedule:
             stage, ref = self._stage(plan.name), self._dag.refs[plan.name]
             if plan.todo:
                 forget_parts(self._store, ref, plan.todo)  # a run that dies must not leave a ledger of other files
-                upstream = {name: self._dag.refs[name].fingerprint for name in stage.requires}
-                write_json(self._store.folder(ref) / "stage.json", {"stage": describe(stage), "upstream": upstream})
+            if not plan.described:
+                write_json(self._store.folder(ref) / "stage.json", record_of(self._dag, stage))
         for depth, plan in enumerate(self._plan.stages):
             for part in plan.todo:
                 if self._is_ready(depth, part):

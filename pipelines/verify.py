@@ -215,7 +215,9 @@ def _check_outputs(out: Location, deep: bool, report: Report) -> None:
             report(Flaw(f"{record} cannot be read", str(record)))
         for name, sha256 in content.get("sha256", {}).items():
             path = out / name
-            if not path.exists():
+            if name.startswith("/") or ".." in name.split("/"):
+                report(Flaw(f"{record} is damaged: it names {name!r}, which is no file of the data set", str(record)))
+            elif not path.exists():
                 report(Flaw(f"{path} is missing", str(path)))
             elif (deep or path.suffix in (".json", ".parquet")) and file_sha256(path) != sha256:
                 report(Flaw(f"{path} has other bytes than were written", str(path)))
