@@ -5,6 +5,7 @@ Wide columns are read a few thousand rows at a time, so that memory does not gro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,14 +50,21 @@ class Block:
         return _as_float(pc.list_flatten(column) if pa.types.is_list(column.type) else column.drop_null())
 
     def matrix(self, name: str) -> Float[np.ndarray, "n k"]:
-        """A list column as float32, one row a sample, NaN where null; k = 0 when every row is null."""
+        """A list column as float32, one row a sample, NaN where null.
+
+        Where every row is null, k is what the column declares, 0 when it does not.
+        """
         column = self.table[name].combine_chunks()
         present = ~np.asarray(column.is_null().to_numpy(zero_copy_only=False), bool)
         flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        width = len(flat) // max(int(present.sum()), 1)
+        width = len(flat) // max(int(present.sum()), 1) or self._declared_width(name)
         out = np.full((len(self), width), np.nan, np.float32)
         out[present] = flat.reshape(-1, width) if width else 0
         return out
+
+    def _declared_width(self, name: str) -> int:
+        shape = (self.table.schema.field(name).metadata or {}).get(b"shape", b"").decode()
+        return math.prod(map(int, shape.split("x"))) if shape.replace("x", "").isdigit() else 0
 
 
 class Census:
