@@ -10,11 +10,12 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
-from dataprep.models.body_points import BodyPoints
+from dataprep.models.body_points import BodyPoints, body_points
 from dataprep.models.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.smpl import load_body
+from dataprep.models.smpl import BodyModel, load_body
 
 BODY_25 = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
@@ -22,12 +23,13 @@ BODY_25 = (
     "right_ear", "left_ear", "left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe",
     "right_heel",
 )  # fmt: skip
+_NAMES = tuple(f"openpose/{name}" for name in BODY_25)
 _MIDDLES = {"neck": "shoulder", "mid_hip": "hip"}
 
 
 def beside_openpose(body: BodyPoints, plain: BodyPoints) -> BodyPoints:
     """`body`'s points, then OpenPose's 25. `plain`: the 23 points of the same model without a detector's offsets."""
-    theirs = plain.mixed(tuple(f"openpose/{name}" for name in BODY_25), _shares()).with_offsets(offsets_m())
+    theirs = plain.mixed(_NAMES, _shares()).with_offsets(offsets_m())
     return body.beside(theirs)
 
 
@@ -41,15 +43,23 @@ def _shares() -> Float[np.ndarray, "25 23"]:
     return shares
 
 
+def coco_points(model: BodyModel) -> BodyPoints:
+    """BODY_25 by regressors of COCO's points, of a model that carries them: AssetError for others."""
+    names = tuple(sorted({_regressor_name(source) for name in BODY_25 for source in _sides(name)}))
+    shares = np.zeros((len(BODY_25), len(names)))
+    for row, name in zip(shares, BODY_25, strict=True):
+        for source in _sides(name):
+            row[names.index(_regressor_name(source))] += 1 / len(_sides(name))
+    return body_points(model, names).mixed(_NAMES, shares)
+
+
 @cache
 def offsets_m() -> Float[np.ndarray, "25 3"]:
     """OpenPose's points minus those averages on the mean shipped body in T pose."""
     body = load_body()
-    wanted = [[_regressor_name(source) for source in _sides(name)] for name in BODY_25]
-    at = {name: index for index, name in enumerate(sorted({name for names in wanted for name in names}))}
-    known = body.keypoint_rows(tuple(at)) @ body.v_template.astype(np.float64)
-    theirs = np.stack([known[[at[name] for name in names]].mean(0) for names in wanted])
-    return theirs - _shares() @ (body.keypoint_rows(POINT_NAMES) @ body.v_template.astype(np.float64))
+    rest, mean = torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 10)
+    theirs, ours = (points(rest, mean).points[0] for points in (coco_points(body), body_points(body, POINT_NAMES)))
+    return theirs.double().numpy() - _shares() @ ours.double().numpy()
 
 
 def _sides(name: str) -> tuple[str, ...]:

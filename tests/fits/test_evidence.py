@@ -16,7 +16,7 @@ from dataprep.fits.reprojection import scale_loss, target_of
 from dataprep.models.body_points import BodyPoints, body_points
 from dataprep.models.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
 from dataprep.models.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.openpose_points import BODY_25, beside_openpose, offsets_m
+from dataprep.models.openpose_points import BODY_25, beside_openpose, coco_points, offsets_m
 from dataprep.models.smpl import load_body
 
 COUNT = 24
@@ -98,13 +98,7 @@ def test_tuning_starts_where_map_ended_and_stops_where_nothing_is_won(
 
 def openpose_of(people: People, scene: tuple[People, Exemplars], noise_m: float, seed: int) -> torch.Tensor:
     """BODY_25 points of the true bodies, px: what a detector with COCO's definitions would report."""
-    names = [f"coco/{name}" if not name.endswith(("toe", "heel")) else f"foot/{name}" for name in BODY_25]
-    names = [name.replace("coco/neck", "coco/left_shoulder").replace("coco/mid_hip", "coco/left_hip") for name in names]
-    posed = body_points(load_body(), tuple(names))(people.rotations, people.betas).points
-    at = {name: index for index, name in enumerate(BODY_25)}
-    posed = posed.clone()
-    for middle, part in (("neck", "shoulder"), ("mid_hip", "hip")):
-        posed[:, at[middle]] = (posed[:, at[f"left_{part}"]] + posed[:, at[f"right_{part}"]]) / 2
+    posed = coco_points(load_body())(people.rotations, people.betas).points
     neck = people.posed.joints[:, 12, None, :2]
     inputs, seen = scene[1].inputs, scene[1]
     units = seen.neck[:, None] + seen.scale[:, None, None] * (posed[..., :2] - neck)
