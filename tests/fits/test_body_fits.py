@@ -156,7 +156,7 @@ def test_fits_recover_people_within_the_stated_errors(
         start = lifter.network(inputs)
     fitted = fit_map(start, inputs, points, lifter.residual_chol, MapConfig())
     tuner = ExemplarTuner(lifter.network, points, EftConfig())
-    tuned = [tuner.fit(one(inputs, i)) for i in range(6)]
+    tuned = [tuner.fit(one(inputs, i)) for i in range(16)]
     limits = {"head": 11.0, "chest": 12.0, "scale": 7.0, "neck": 3.0}
     for fits in (fitted, tuned):
         errors = median_errors(fits, scene, points)
