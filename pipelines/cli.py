@@ -50,7 +50,7 @@ parameters (--set stage.param=value, repeatable) are the fields of each stage; `
 examples:
   --set superres.model=animevideov3     a small network: fast previews
   --set superres.precision=bfloat16     two to three times faster where the CPU or GPU has it
-  --set body.method=map                 batched fits instead of EFT
+  --set body.method=map                 the likeliest body, without EFT's polish
 """
 
 

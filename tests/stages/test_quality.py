@@ -15,8 +15,10 @@ MATRIX = geometry.crop_from_source(np.array([224.0, 150.0]), SIDE, 0.0, SIDE)
 FACE = np.column_stack([np.linspace(176, 272, 68), 120 + 60 * np.sin(np.linspace(0, 6.28, 68))])
 ROW = {
     "landmarks68_px": FACE, "crop_native_from_source": MATRIX, "crop_inside": 1.0, "crop_roll_rad": 0.0,
-    "body_fit_rmse_relative": 0.02, "face_fit_rmse": 3.0, "mesh_agreement": 1.0, "yaw": 0.2,
-    "head_disagreement_before": 0.1,
+    "body_fit_rmse_relative": 0.06, "body_fit_portrait_rmse_relative": 0.02, "face_fit_rmse": 3.0,
+    "mesh_agreement": 1.0, "yaw": 0.2,
+    "head_disagreement_before": 0.1, "bfm_trans": np.zeros(3, np.float32),
+    "face_alignment": np.array([101.5 / 109.2, 256, 200], np.float32),  # 109 px per dm: the metres of the crop
 }  # fmt: skip
 CROP = geometry.resample(astronaut(), MATRIX, SIDE)
 ALPHA = np.full((512, 512), 255, np.uint8)
@@ -55,7 +57,10 @@ def test_clipping_and_fog_are_seen(good):
     ("score", "worse"),
     [
         ("q_inside", {"crop_inside": 0.6}),
-        ("q_body_fit", {"body_fit_rmse_relative": 0.08}),
+        ("q_body_fit", {"body_fit_portrait_rmse_relative": 0.06}),
+        ("q_body_fit", {"body_fit_rmse_relative": 0.25}),
+        ("q_head_size", {"face_alignment": np.array([101.5 / 130, 256, 200], np.float32)}),
+        ("q_head_size", {"bfm_trans": np.array([0, 0, -2.2], np.float32)}),
         ("q_face_fit", {"face_fit_rmse": 15.0}),
         ("q_landmarks", {"mesh_agreement": 0.2}),
         ("q_frontal", {"yaw": -1.3}),
