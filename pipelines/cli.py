@@ -183,6 +183,13 @@ def make_parser() -> argparse.ArgumentParser:
                           "compared (default 500, a few minutes; 0 leaves that out)")  # fmt: skip
     accuracy.set_defaults(run=_accuracy)
 
+    benchmark = verbs.add_parser("benchmark", help="landmarks and heads against public benchmarks (docs/truth.md)")
+    benchmark.add_argument("folder", type=Path, metavar="DIR", help="pictures with .mat of AFLW2000-3D or iBUG's .pts "
+                           "beside them")  # fmt: skip
+    benchmark.add_argument("--json", type=Path, help="also write the numbers here")
+    benchmark.add_argument("--csv", type=Path, help="also write a row for every annotated face here")
+    benchmark.set_defaults(run=_benchmark)
+
     export = verbs.add_parser("export-eft", help="body fits as JSON in the layout of EFT's published files")
     export.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="where the JSON goes")
@@ -347,6 +354,12 @@ def _accuracy(options: argparse.Namespace) -> int:
     from pipelines.accuracy import report
 
     return report(options.out, options.truth, options.json, options.csv, options.people, options.clip)
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    from pipelines.benchmark import benchmark
+
+    return benchmark(options.folder, options.json, options.csv)
 
 
 def _export_eft(options: argparse.Namespace) -> int:

@@ -41,7 +41,7 @@ PARAMETERS: dict[str, str] = {
     "face.landmark_sigma_px": "error of landmarks where the detector's own was not measured; px at 224",
     "face.model": "face model: the shipped stand-in, or a BFM file, as a path or a name in the assets folder",
     "face.method": "`landmark_map`: a fit to landmarks and colours; `rnet`: Deep3DFaceRecon's network",
-    "face.contour": "jaw landmarks on the far side: `fixed` vertices, `sliding` along the outline, or by detector",
+    "face.contour": "jaw landmarks on the far side: `sliding` along the visible edge, or `fixed` vertices",
     "face.rnet": "R-Net's weights, a path or a name in the assets folder",
     "face.device": f"where R-Net runs: {_DEVICE}",
     "camera.tie_head": "tie SMPL's head to the 3DMM's",

@@ -152,7 +152,8 @@ class PersonDetector:
         meshes = [mesh for mesh in meshes if _covers(mesh, face)]
         if not meshes:
             return None
-        mirrored = [points for square in squares if (points := self._mirrored_landmarks(rgb, square)) is not None]
+        mirrored = [mesh for square in squares if (mesh := self._mirrored_mesh_in(rgb, square)) is not None]
+        mirrored = [landmarks68_from_mesh(mesh)[MIRROR68] for mesh in mirrored if _covers(mesh, face)]
         readings = np.stack([landmarks68_from_mesh(mesh) for mesh in meshes] + mirrored)
         size = float(np.mean(np.ptp(readings, axis=1)))
         apart = np.linalg.norm(readings[:, None] - readings[None], axis=-1).mean(axis=-1) / size
@@ -169,15 +170,13 @@ class PersonDetector:
         depth = mesh[:, 2] * geometry.scale_of(source_from_crop)
         return np.column_stack([geometry.transform(source_from_crop, mesh[:, :2]), depth])
 
-    def _mirrored_landmarks(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
-        """The 68 landmarks as read from the mirror image of the crop, in px of the photograph."""
+    def _mirrored_mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
+        """The mesh read from the mirror image of the crop, in px of the photograph; left and right are swapped."""
         crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
         mesh = self._graphs.mesh(crop[:, ::-1])
         if mesh is None:
             return None
-        landmarks = landmarks68_from_mesh(mesh)[MIRROR68]
-        landmarks[:, 0] = _HEAD_CROP_PX - landmarks[:, 0]
-        return geometry.transform(source_from_crop, landmarks)
+        return geometry.transform(source_from_crop, mesh[:, :2] * [-1, 1] + [_HEAD_CROP_PX, 0])
 
     # --- mask
 

@@ -37,7 +37,7 @@ class Detect(Stage):
     """
 
     name: ClassVar[str] = "detect"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest",)
     blobs: ClassVar[tuple[str, ...]] = ("mask.png",)
     columns: ClassVar[tuple[Column, ...]] = (

@@ -48,7 +48,7 @@ class Face(Stage):
     """
 
     name: ClassVar[str] = "face"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "superres", "matte")
     blobs: ClassVar[tuple[str, ...]] = ("face.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -80,15 +80,15 @@ class Face(Stage):
     landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px  # at 224, where the detector's errors are not measured
     model: str = STANDIN  # or a BFM file: a path, or a name in the assets folder
     method: Literal["landmark_map", "rnet"] = "landmark_map"
-    contour: Literal["auto", "fixed", "sliding"] = "auto"  # far jaw landmarks; auto: FAN's slide, the mesh's do not
+    contour: Literal["fixed", "sliding"] = "sliding"  # far jaw landmarks: both detectors follow the visible edge
     rnet: str = "epoch_20.pth"
     device: str = "auto"  # R-Net only
 
     def __post_init__(self) -> None:
         if self.method not in ("landmark_map", "rnet"):
             raise ConfigError(f"face.method is {self.method!r}, expected landmark_map or rnet")
-        if self.contour not in ("auto", "fixed", "sliding"):
-            raise ConfigError(f"face.contour is {self.contour!r}, expected auto, fixed or sliding")
+        if self.contour not in ("fixed", "sliding"):
+            raise ConfigError(f"face.contour is {self.contour!r}, expected fixed or sliding")
         if self.method == "rnet" and self.model == STANDIN:
             raise ConfigError(
                 "face.method=rnet predicts coefficients of the Basel face model and cannot drive the shipped face; add "
@@ -115,7 +115,7 @@ class Face(Stage):
         return gpu_wish(self.device) if self.method == "rnet" else {}
 
     def load(self) -> FaceTools:
-        """The mesh detector's errors are measured on the shipped face; its far jaw stays, FAN's follows the edge."""
+        """The mesh detector's errors are measured on the shipped face."""
         model = open_face(self.model)
         if self.method == "rnet":
             from dataprep.fits.face_rnet import open_rnet
@@ -127,10 +127,11 @@ class Face(Stage):
         config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
         errors = load_landmark_errors()
         errors = errors if errors.meta["face_sha256"] == model.sha256 else errors.for_another_face()
-        contour, units = contour_of(model), units_of(model)
+        contour = contour_of(model) if self.contour == "sliding" else None
+        units = units_of(model)
         fitters = {
-            "mesh": FaceFitter(model, config, errors, contour if self.contour == "sliding" else None, units),
-            "fan": FaceFitter(model, config, None, None if self.contour == "fixed" else contour, units),
+            "mesh": FaceFitter(model, config, errors, contour, units),
+            "fan": FaceFitter(model, config, None, contour, units),
         }
         return FaceTools(model, fitters, None)
 

