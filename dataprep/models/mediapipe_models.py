@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import Rejected
+from dataprep.models.facing import head_turns
 from dataprep.models.landmarks68 import MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
 
@@ -38,7 +39,8 @@ class Detection:
 
     keypoints33: x px, y px, visibility in [0, 1] (may lie outside the image); keypoints33_world_m: hip-centred metres,
     x right, y down, z away from the camera; face_mesh478_px: x, y and depth (negative towards the camera);
-    person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1].
+    person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1]; mesh_spread:
+    median distance of two readings, as a part of the face's size. head_turns_rad: as `head_turns` gives them.
     """
 
     person_bbox_px: Float[np.ndarray, "4"]
@@ -50,6 +52,8 @@ class Detection:
     face_bbox_px: Float[np.ndarray, "4"]
     face_score: float
     mesh_agreement: float
+    mesh_spread: float
+    head_turns_rad: Float[np.ndarray, "3"]
     face_boxes_px: Float[np.ndarray, "n 4"]
 
     @property
@@ -90,6 +94,8 @@ class PersonDetector:
             face_bbox_px=face.bbox_px,
             face_score=face.score,
             mesh_agreement=reading.agreement,
+            mesh_spread=reading.spread,
+            head_turns_rad=head_turns(reading.mesh478, pose.points, face.points_px),
             face_boxes_px=np.array([one.bbox_px for one in faces]),
         )
 
@@ -159,7 +165,8 @@ class PersonDetector:
         agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
         plain = agreeing[: len(meshes)]
         mesh = np.stack(meshes)[plain if plain.any() else slice(None)].mean(axis=0)
-        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))))
+        spread = float(np.median(apart[np.triu_indices(len(apart), 1)])) if len(apart) > 1 else 1.0
+        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))), spread)
 
     def _mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
         crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
@@ -246,6 +253,7 @@ class _FaceReading:
     mesh478: np.ndarray
     landmarks68: np.ndarray
     agreement: float
+    spread: float
 
 
 @dataclass(frozen=True)

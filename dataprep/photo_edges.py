@@ -1,0 +1,88 @@
+"""Where a photograph ends, and how much of the person it cuts off there.
+
+A portrait may reach beyond the photograph: its background is white anyway. What must not be is a head or a shoulder
+that ends in a straight line. So only edges that the person touches count, each for itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from dataprep import geometry
+
+_SAME_COLOUR = 12  # grey levels from a frame's colour, compression included
+_SAMPLES = 256  # pixels of a line that are compared
+_FRAME_ENDS = 0.02  # part of a line that differs: the frame is over
+_PICTURE = 0.5  # part of the lines behind it that must differ, or it was no frame but a plain backdrop
+_SHARP = 0.01  # a frame ends within this part of the picture's size
+_WIDEST = 0.4
+_INSET_PX = 3.0  # portrait px inside the edge, where the white beyond has no part in the alpha
+_TOUCHES = 0.1  # of the portrait's side: less person at the lower edge is a fold of cloth, a hand
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What the photograph's edges take from a portrait, in portrait px.
+
+    top_px, sides_px: length of the person along the upper edge, and along the left or right one, whichever is longer.
+    bottom_px: height of the strip that is missing between the photograph's end and the portrait's lower rim.
+    """
+
+    top_px: float
+    sides_px: float
+    bottom_px: float
+
+
+def photo_box(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "4"]:
+    """x0, y0, x1, y1 in px of the photograph without a frame of one colour around it (of a scan, a video, a post)."""
+    height, width = rgb.shape[:2]
+    columns = rgb.transpose(1, 0, 2)
+    left, right, top, bottom = (_frame_px(lines) for lines in (columns, columns[::-1], rgb, rgb[::-1]))
+    return np.array([left, top, width - right, height - bottom], np.float64)
+
+
+def _frame_px(lines: UInt8[np.ndarray, "n m 3"]) -> int:
+    """Lines of one colour before a picture begins, counted from the first; 0 where there is no frame.
+
+    A plain backdrop is no frame: the first lines that differ from it do so only where the person is.
+    """
+    step = -(-lines.shape[1] // _SAMPLES)
+    near = lines[: int(_WIDEST * len(lines)), ::step].astype(np.int16)
+    if not len(near):
+        return 0
+    differs = (np.abs(near - np.median(near[0], axis=0)).max(axis=2) > _SAME_COLOUR).mean(axis=1)
+    over = np.flatnonzero(differs > _FRAME_ENDS)
+    if not len(over) or over[0] == 0:
+        return 0
+    sharp = max(2, round(_SHARP * len(lines)))
+    beyond = over[0] + np.flatnonzero(differs[over[0] : over[0] + sharp] > _PICTURE)
+    return int(beyond[0]) if len(beyond) else 0
+
+
+def cuts(
+    alpha: UInt8[np.ndarray, "p p"], portrait_from_source: geometry.Affine, box_px: Float[np.ndarray, "4"]
+) -> Cuts:
+    """What the edges of the photograph (`box_px` in source px) cut off the person of a portrait."""
+    inset = max(1.0, _INSET_PX / geometry.scale_of(portrait_from_source))
+    (x0, y0), (x1, y1) = box_px[:2] + inset, box_px[2:] - inset
+    corners = {"top": [(x0, y0), (x1, y0)], "left": [(x0, y0), (x0, y1)], "right": [(x1, y0), (x1, y1)]}
+    touching = {name: len(_person_along(alpha, portrait_from_source, ends)) for name, ends in corners.items()}
+    lower = _person_along(alpha, portrait_from_source, [(x0, y1), (x1, y1)])
+    side = alpha.shape[0]
+    missing = float(np.mean(side - lower[:, 1])) if len(lower) > _TOUCHES * side else 0.0
+    return Cuts(float(touching["top"]), float(max(touching["left"], touching["right"])), missing)
+
+
+def _person_along(
+    alpha: UInt8[np.ndarray, "p p"], portrait_from_source: geometry.Affine, ends: list[tuple[float, float]]
+) -> Float[np.ndarray, "n 2"]:
+    """Points of a line of the photograph, one a portrait px, that lie in the portrait and on the person."""
+    start, end = geometry.transform(portrait_from_source, np.array(ends))
+    share = np.linspace(0, 1, max(2, round(float(np.linalg.norm(end - start)))))
+    points = start + share[:, None] * (end - start)
+    points = points[((points >= 0) & (points < alpha.shape[0])).all(axis=1)]
+    x, y = points.astype(int).T
+    return points[alpha[y, x] > 127]
