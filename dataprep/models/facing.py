@@ -18,20 +18,38 @@ _NOSE_AHEAD = 1.6  # of the axis through the ears, in halves of that axis
 
 
 def head_turns(
-    mesh478: Float[np.ndarray, "478 3"], keypoints33: Float[np.ndarray, "33 3"], face_points: Float[np.ndarray, "6 2"]
+    mesh478: Float[np.ndarray, "478 3"] | None,
+    keypoints33: Float[np.ndarray, "33 3"] | None,
+    face_points: Float[np.ndarray, "6 2"],
 ) -> Float[np.ndarray, "3"]:
     """Yaw in rad, positive towards image right, as the mesh's depth, the body points and the face detector have it.
 
-    face_points: right eye, left eye, nose, mouth, right ear, left ear; all in px of one picture.
+    face_points: right eye, left eye, nose, mouth, right ear, left ear; all in px of one picture. NaN for a witness that
+    is None.
     """
-    body = keypoints33[:, :2]
+    eyes = face_points[:2].mean(axis=0)
     return np.array(
         [
-            _turn_of_mesh(mesh478),
-            _turn_of_ears(body[7], body[8], body[0], (body[2] + body[5]) / 2, (body[9] + body[10]) / 2),
-            _turn_of_ears(face_points[5], face_points[4], face_points[2], face_points[:2].mean(axis=0), face_points[3]),
+            math.nan if mesh478 is None else _turn_of_mesh(mesh478),
+            math.nan if keypoints33 is None else _turn_of_body(keypoints33[:, :2]),
+            _turn_of_ears(face_points[5], face_points[4], face_points[2], eyes, face_points[3]),
         ]
     )
+
+
+def head_lean(landmarks68: Float[np.ndarray, "68 2"]) -> float:
+    """Clockwise lean of the way from mouth to eyes in the picture, in rad; 0 is upright."""
+    return lean(landmarks68[48:68].mean(axis=0), landmarks68[36:48].mean(axis=0))
+
+
+def lean(low_px: Float[np.ndarray, "2"], high_px: Float[np.ndarray, "2"]) -> float:
+    """Clockwise lean of the way up from one point to another, in rad."""
+    right, down = high_px - low_px
+    return math.atan2(right, -down)
+
+
+def _turn_of_body(points: Float[np.ndarray, "33 2"]) -> float:
+    return _turn_of_ears(points[7], points[8], points[0], points[[2, 5]].mean(axis=0), points[[9, 10]].mean(axis=0))
 
 
 def _turn_of_mesh(mesh478: Float[np.ndarray, "478 3"]) -> float:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from dataprep.errors import Rejected
+from dataprep.models.facing import head_lean, lean
 from dataprep.models.mediapipe_models import Detection
 
 Detector = Callable[[UInt8[np.ndarray, "h w 3"]], Detection]
@@ -45,7 +46,7 @@ def upright_person(detector: Detector, rgb: UInt8[np.ndarray, "h w 3"]) -> Detec
         if rejected.reason in _MAYBE_TURNED:
             _refuse_turned(detector, rgb)
         raise
-    face, body = _face_lean(found), _body_lean(found)
+    face, body = head_lean(found.landmarks68_px), _body_lean(found)
     if max(abs(face), abs(body)) > _LYING_RAD:
         _refuse_turned(detector, rgb)
     apart = abs(math.remainder(face - body, math.tau))
@@ -76,27 +77,16 @@ def _shrunk(rgb: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
 
 def _stands_upright(found: Detection) -> bool:
     sure = found.mesh_agreement >= _MIN_AGREEMENT and found.face_score >= _MIN_SCORE
-    return sure and abs(_face_lean(found)) < _UPRIGHT_RAD and abs(_body_lean(found)) < _UPRIGHT_RAD
-
-
-def _face_lean(found: Detection) -> float:
-    landmarks = found.landmarks68_px
-    return _lean(landmarks[48:68].mean(axis=0), landmarks[36:48].mean(axis=0))
+    return sure and abs(head_lean(found.landmarks68_px)) < _UPRIGHT_RAD and abs(_body_lean(found)) < _UPRIGHT_RAD
 
 
 def _body_lean(found: Detection) -> float:
     """The trunk's lean, and the head's as the body points have it where the hips are not seen."""
     points = found.keypoints33[:, :2]
     if _hips_seen(found):
-        return _lean(points[23:25].mean(axis=0), points[11:13].mean(axis=0))
-    return _lean(points[9:11].mean(axis=0), points[[2, 5]].mean(axis=0))
+        return lean(points[23:25].mean(axis=0), points[11:13].mean(axis=0))
+    return lean(points[9:11].mean(axis=0), points[[2, 5]].mean(axis=0))
 
 
 def _hips_seen(found: Detection) -> bool:
     return bool(found.keypoints33[23:25, 2].min() > _MIN_HIPS)
-
-
-def _lean(low_px: Float[np.ndarray, "2"], high_px: Float[np.ndarray, "2"]) -> float:
-    """Clockwise lean of the way up from one point to another, in rad; 0 is upright."""
-    right, down = high_px - low_px
-    return math.atan2(right, -down)

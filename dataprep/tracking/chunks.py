@@ -36,6 +36,7 @@ _COLUMNS = (
     Column("mesh_agreement", FLOAT, "part of the readings that agreed"),
     floats("face_bbox_px", (4,), "x0 y0 x1 y1", **_PX),
     Column("face_score", FLOAT, "of the face detector"),
+    Column("head_turn_rad", FLOAT, "yaw beside the face model's", unit="rad"),
     Column("thumb", pa.binary(), "24 x 24 picture"),
     Column("face_patch", pa.binary(), "16 x 16 face; null when nobody was found"),
 )
@@ -114,8 +115,9 @@ def look_of(row: dict[str, Any]) -> Look:
     """A row back to what it was, numbers as float32 leaves them."""
     sighting = None
     if row.get("landmarks68_px") is not None:
-        names = ("landmarks68_px", "landmarks68_method", "mesh_agreement", "face_bbox_px", "face_score", "keypoints33")
-        sighting = Sighting(*(_single(row[name]) for name in (*names, "keypoints33_world_m")))
+        names = ("landmarks68_px", "landmarks68_method", "mesh_agreement", "face_bbox_px", "face_score")
+        more = ("head_turn_rad", "keypoints33", "keypoints33_world_m")
+        sighting = Sighting(*(_single(row[name]) for name in (*names, *more)))
     patch = row["face_patch"]
     return Look(
         row["frame"],

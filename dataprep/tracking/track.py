@@ -20,14 +20,15 @@ from jaxtyping import Bool
 from dataprep.errors import ConfigError, Rejected
 from dataprep.models.bfm import ID
 from dataprep.models.mediapipe_graphs import MODEL_SHA256
+from dataprep.stages.quality import Quality
 from dataprep.tracking.chunks import CHUNK_FRAMES, Chunks, Look, look_of, row_of
 from dataprep.tracking.fit import BodyFitRow, FaceFitRow, Fitter
-from dataprep.tracking.follow import COVERED, Follower, Sighting
+from dataprep.tracking.follow import COVERED, Follower, Sighting, same_place
 from dataprep.tracking.lines import Lines, Smoothing, lines_of
-from dataprep.tracking.looks import AROUND, covered, cuts, difference, face_patch, is_cut, thumb
-from dataprep.tracking.video import Video
+from dataprep.tracking.looks import AROUND, OTHER_SCENE, covered, cuts, difference, face_patch, is_cut, thumb
+from dataprep.tracking.video import Frame, Video
 
-VERSION = 1  # of what is in the chunks
+VERSION = 2  # of what is in the chunks
 _SAME_PICTURE = 0.15  # difference of two looks at one scene
 _FIT_BLOCK = 256  # frames fitted between two signs of progress
 
@@ -51,6 +52,7 @@ class Tracked:
     looks: list[Look]
     shot: np.ndarray  # (n,): number of each frame's scene
     occluded: Bool[np.ndarray, " n"]
+    turned_away: Bool[np.ndarray, " n"]
     bodies: list[BodyFitRow | None]
     faces: list[FaceFitRow | None]
     person: np.ndarray  # (n,): number of each frame's person
@@ -86,14 +88,16 @@ def track(
         longest_gap = smoothing.longest_gap(fps)
         found = np.array([look.sighting is not None for look in looks])
         cut = cuts(np.stack([look.thumb for look in looks]), found, longest_gap)
-        shot = np.cumsum(cut)
+        shot = np.cumsum(cut | _others(looks, np.cumsum(cut)))
         occluded = _occluded(looks, shot)
+        turned_away = np.array([look.sighting is not None and _turned_away(look.sighting) for look in looks])
+        unread = occluded | turned_away
         person = np.zeros(len(looks), int) if identity_by == "clip" else shot
-        bodies, faces, identity = _fit(fitter, looks, (video.width, video.height), occluded, person, meter)
+        bodies, faces, identity = _fit(fitter, looks, (video.width, video.height), unread, person, meter)
     finally:
         meter.close()
-    lines = lines_of(bodies, faces, occluded, shot, fitter.tie, smoothing, fps)
-    return Tracked(looks, shot, occluded, bodies, faces, person, identity, lines, fps)
+    lines = lines_of(bodies, faces, unread, shot, fitter.tie, smoothing, fps)
+    return Tracked(looks, shot, occluded, turned_away, bodies, faces, person, identity, lines, fps)
 
 
 def frame_rate(looks: list[Look], declared: float) -> float:
@@ -113,10 +117,9 @@ def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter
         if most_frames is not None and frame.number >= most_frames:
             break
         picture = thumb(frame.rgb)
-        last, away_s = _last(looks, picture, frame.time_s)
         sighting, lost = None, ""
         try:
-            sighting = follower.follow(frame.rgb, last, away_s, frame.landmarks68_px)
+            sighting = _seen_in(frame, picture, looks, follower)
         except Rejected as rejected:
             lost = rejected.reason
         patch = None if sighting is None else face_patch(frame.rgb, sighting.landmarks68_px)
@@ -129,6 +132,21 @@ def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter
             chunks.commit(len(looks) // CHUNK_FRAMES - 1, pending)
             pending = []
     return looks
+
+
+def _seen_in(frame: Frame, picture: np.ndarray, looks: list[Look], follower: Follower) -> Sighting:
+    """Whoever was followed; anybody, when that one is gone and the picture is another than where he was last seen.
+
+    In a restless picture a cut shows only afterwards (`cuts`), but a face that is gone shows at once.
+    """
+    last, away_s = _last(looks, picture, frame.time_s)
+    try:
+        return follower.follow(frame.rgb, last, away_s, frame.landmarks68_px)
+    except Rejected:
+        seen = next((look.thumb for look in reversed(looks) if look.sighting is not None), picture)
+        if last is None or difference(seen, picture) < OTHER_SCENE:
+            raise
+        return follower.follow(frame.rgb, None, 0.0, frame.landmarks68_px)
 
 
 def _last(looks: list[Look], picture: np.ndarray, time_s: float) -> tuple[Sighting | None, float]:
@@ -153,6 +171,20 @@ def _rounded(look: Look) -> Look:
 def _why_nobody(looks: list[Look]) -> str:
     reasons = sorted({look.lost for look in looks})
     return f"no person was found in any of the {len(looks)} frames ({', '.join(reasons)})"
+
+
+def _others(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Frames where somebody else is followed from, within a scene: whoever was there is out of sight for good."""
+    out = np.zeros(len(looks), bool)
+    seen = [(i, look.sighting) for i, look in enumerate(looks) if look.sighting is not None]
+    for (before, last), (i, now) in itertools.pairwise(seen):
+        out[i] = shot[before] == shot[i] and not same_place(now, last)
+    return out
+
+
+def _turned_away(sighting: Sighting) -> bool:
+    """As the rule q_frontal has it for photographs."""
+    return abs(sighting.head_turn_rad) > np.radians(90) * (1 - Quality.min_frontal)
 
 
 def _occluded(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:

@@ -19,8 +19,10 @@ from tests.tracking.clips import (
     DROPOUT,
     FAULTY_FRAMES,
     OCCLUSION,
+    RESTLESS_CUT,
     clip_pictures,
     faulty_pictures,
+    restless_pictures,
     write_pts,
     write_video,
 )
@@ -106,6 +108,35 @@ def test_the_exported_key_frames_are_the_track(faulty):
         np.testing.assert_array_equal(getattr(keys, name), getattr(frames, name))
     assert frames.bases is not None
     assert not (faulty / "track.parquet.parts").exists()
+
+
+def test_a_cut_in_a_restless_picture_is_found_and_the_next_face_followed_at_once(tmp_path):
+    output = tmp_path / "track.parquet"
+    assert main(["track", str(write_video(tmp_path / "shaken.mp4", restless_pictures())), "-o", str(output)]) == 0
+    table = pq.read_table(output)
+    assert flagged(table, "cut") == [RESTLESS_CUT]
+    assert flagged(table, "lost") == flagged(table, "held") == []
+    left_px = np.array(table["face_bbox_px"].to_pylist())[:, 0]
+    assert left_px[:RESTLESS_CUT].min() - left_px[RESTLESS_CUT:].max() > 80
+
+
+def test_another_person_is_not_given_the_pose_of_the_one_who_left(tmp_path):
+    """He leaves; she stands beside him all the time, and is followed after two seconds as somebody else."""
+    clip = cv2.resize(clip_pictures(0, 1)[0], (256, 256))
+    empty = np.full_like(clip, clip[:20].mean(axis=(0, 1)).astype(np.uint8))
+    beside = np.ascontiguousarray(cv2.resize(clip[:, ::-1], (224, 224)))
+    small = cv2.copyMakeBorder(beside, 32, 0, 16, 16, cv2.BORDER_REPLICATE)
+    pictures = [np.hstack([clip, small])] * 6 + [np.hstack([empty, small])] * 18
+    output = tmp_path / "track.parquet"
+    assert main(["track", str(write_video(tmp_path / "two.mp4", pictures, rate=5)), "-o", str(output)]) == 0
+    table = pq.read_table(output)
+    (first,) = flagged(table, "cut")
+    assert 6 <= first <= 6 + 11
+    shot, yaw = np.array(table["shot"].to_pylist()), np.array(table["camera_pitch_yaw"].to_pylist())[:, 1]
+    assert shot.tolist() == [0] * first + [1] * (24 - first)
+    assert np.ptp(yaw[:first]) < 0.05
+    assert np.ptp(yaw[first:]) < 0.05
+    assert abs(yaw[first] - yaw[first - 1]) > 0.1  # mirrored: the step is whole, nothing is smoothed across
 
 
 def test_annotated_folders_and_faces_without_a_body(tmp_path):
