@@ -17,6 +17,7 @@ from skimage.measure import blur_effect
 
 from dataprep import geometry
 from dataprep.duplicates import HASH_BYTES, difference_hash
+from dataprep.fits.occlusion import view_mouth
 from dataprep.images import decode_mask, decode_rgb
 from dataprep.limits import require
 from dataprep.photo_edges import Cuts, cuts
@@ -26,6 +27,7 @@ from dataprep.stages.base import Item, Result, Stage
 _HEAD_M = 0.155  # width of a head; edges that cut a person are measured by it
 _NATIVE_PX = 256.0  # crops of 220 px and more become natural portraits; of 130 to 160 px, waxy ones
 _MESH_SPREAD = 0.08  # of readings that say nothing; a good face has 0.005 to 0.02, one with hair over an eye 0.03
+_MOUTH_CONTRAST = 20.0  # Lab units; mouths of all kinds have 10 and more, smooth things before them up to 4.4
 _FACE_PX = 96  # the face is brought to this size before its sharpness is measured, so that sizes compare
 
 
@@ -83,9 +85,20 @@ RULES = (
         "the face detector contradicts itself",
     ),
     Rule("q_head_roll", "1 - roll of the head in the portrait over 90 degrees", "the head is tilted too far"),
+    Rule(
+        "q_mouth",
+        "contrast of the lips with what surrounds them and within them, over 20 Lab units",
+        "the mouth cannot be seen: something covers it",
+    ),
     Rule("q_body_fit", "1 - key-point error over 10% of the portrait's side", "the body model misses the key points"),
     Rule("q_face_fit", "1 - landmark error over 4% of the portrait's side", "the face model misses the landmarks"),
     Rule("q_head_agreement", "1 - angle between the two models' heads over 60 degrees", "body and face model disagree"),
+    Rule(
+        "q_uncovered",
+        "1 - part of the mouth's surroundings that is unlike the skin below the eyes",
+        "a beard, a shadow or something before the face",
+        rejects=False,
+    ),
     Rule(
         "q_native_size",
         "side of the portrait square in the photograph over 256 px",
@@ -121,12 +134,14 @@ class Quality(Stage):
     min_cut_bottom: float = 0.9
     min_inside: float = 0.7
     min_shoulders: float = 0.3
+    min_mouth: float = 0.35
     min_body_fit: float = 0.5
     min_face_fit: float = 0.4
     min_frontal: float = 0.4
     min_landmarks: float = 0.45
     min_head_agreement: float = 0.4
     min_head_roll: float = 0.5
+    min_uncovered: float = 0.55
     min_native_size: float = 0.7
     min_upright: float = 0.667
 
@@ -159,6 +174,7 @@ def quality_scores(
     face = _face_grey(crop, landmarks)
     low, high = np.percentile(face, [5, 95])
     side = float(alpha.shape[0])
+    mouth = view_mouth(crop, landmarks)
     lost, head_px = _cuts(alpha, row), side * _HEAD_M / geometry.PORTRAIT_SIDE_M
     source_face_px = float(np.ptp(row["landmarks68_px"], axis=0).max())
     scores = {
@@ -171,6 +187,8 @@ def quality_scores(
         "q_cut_bottom": 1 - lost.bottom_px / head_px,
         "q_inside": float(row["crop_inside"]),
         "q_shoulders": float((alpha[-8:] > 127).mean()),
+        "q_mouth": mouth.contrast / _MOUTH_CONTRAST,
+        "q_uncovered": 1 - mouth.unlike_skin,
         "q_body_fit": 1 - float(row["body_fit_rmse_relative"]) / 0.10,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),
         "q_frontal": 1 - max(abs(float(row["yaw"])), abs(float(np.median(row["head_turns_rad"])))) / np.radians(90),
