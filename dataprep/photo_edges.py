@@ -20,6 +20,8 @@ _PICTURE = 0.5  # part of the lines behind it that must differ, or it was no fra
 _SHARP = 0.01  # a frame ends within this part of the picture's size
 _WIDEST = 0.4
 _INSET_PX = 3.0  # portrait px inside the edge, where the white beyond has no part in the alpha
+_SKULL = 0.15  # of the way from chin to eyes: crowns that were whole lay 0.20 inside the photograph and more
+_HEAD_WIDTH = 1.25  # of that way
 _TOUCHES = 0.1  # of the portrait's side: less person at the lower edge is a fold of cloth, a hand
 
 
@@ -28,6 +30,7 @@ class Cuts:
     """What the photograph's edges take from a portrait, in portrait px.
 
     top_px, sides_px: length of the person along the upper edge, and along the left or right one, whichever is longer.
+    The upper edge also counts across the skull where hair is lost: without what is above them, masks leave it out.
     bottom_px: height of the strip that is missing between the photograph's end and the portrait's lower rim.
     """
 
@@ -63,9 +66,12 @@ def _frame_px(lines: UInt8[np.ndarray, "n m 3"]) -> int:
 
 
 def cuts(
-    alpha: UInt8[np.ndarray, "p p"], portrait_from_source: geometry.Affine, box_px: Float[np.ndarray, "4"]
+    alpha: UInt8[np.ndarray, "p p"],
+    portrait_from_source: geometry.Affine,
+    box_px: Float[np.ndarray, "4"],
+    landmarks68_px: Float[np.ndarray, "68 2"],
 ) -> Cuts:
-    """What the edges of the photograph (`box_px` in source px) cut off the person of a portrait."""
+    """What the edges of the photograph cut off the person of a portrait. `box_px`, `landmarks68_px`: source px."""
     inset = max(1.0, _INSET_PX / geometry.scale_of(portrait_from_source))
     (x0, y0), (x1, y1) = box_px[:2] + inset, box_px[2:] - inset
     corners = {"top": [(x0, y0), (x1, y0)], "left": [(x0, y0), (x0, y1)], "right": [(x1, y0), (x1, y1)]}
@@ -73,7 +79,22 @@ def cuts(
     lower = _person_along(alpha, portrait_from_source, [(x0, y1), (x1, y1)])
     side = alpha.shape[0]
     missing = float(np.mean(side - lower[:, 1])) if len(lower) > _TOUCHES * side else 0.0
-    return Cuts(float(touching["top"]), float(max(touching["left"], touching["right"])), missing)
+    skull_px = _skull_px(landmarks68_px, float(box_px[1])) * geometry.scale_of(portrait_from_source)
+    return Cuts(max(float(touching["top"]), skull_px), float(max(touching["left"], touching["right"])), missing)
+
+
+def _skull_px(landmarks68_px: Float[np.ndarray, "68 2"], top_px: float) -> float:
+    """Length of an upper edge across the skull, in px of the landmarks; 0 for an edge that only hair could reach.
+
+    The eyes lie half-way between chin and crown.
+    """
+    eyes, chin = landmarks68_px[36:48].mean(axis=0), landmarks68_px[8]
+    half = float(np.linalg.norm(eyes - chin))
+    beyond = top_px - float((2 * eyes - chin)[1])
+    width = _HEAD_WIDTH * half
+    if beyond < _SKULL * half:
+        return 0.0
+    return 2 * float(np.sqrt(beyond * (width - beyond))) if beyond < width / 2 else width
 
 
 def _person_along(

@@ -74,7 +74,13 @@ def _lips(marks: np.ndarray) -> tuple[Bool[np.ndarray, "128 128"], Bool[np.ndarr
 
 def _skin(marks: np.ndarray) -> Bool[np.ndarray, "128 128"]:
     """Below the eyes beside the nose, and between the brows: where no beard grows and little is put."""
-    right = [marks[41], marks[40], marks[31] - [2, 8], (marks[2] + 2 * marks[31]) / 3, _temple(marks[1], marks[36], 4.0)]
+    right = [
+        marks[41],
+        marks[40],
+        marks[31] - [2, 8],
+        (marks[2] + 2 * marks[31]) / 3,
+        _temple(marks[1], marks[36], 4.0),
+    ]
     left = [
         marks[46],
         marks[47],

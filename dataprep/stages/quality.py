@@ -202,7 +202,8 @@ def quality_scores(
 
 
 def _cuts(alpha: UInt8[np.ndarray, "p p"], row: Mapping[str, Any]) -> Cuts:
-    return cuts(alpha, row["crop_from_source"].astype(np.float64), row["photo_box_px"].astype(np.float64))
+    matrix, box_px = row["crop_from_source"].astype(np.float64), row["photo_box_px"].astype(np.float64)
+    return cuts(alpha, matrix, box_px, row["landmarks68_px"].astype(np.float64))
 
 
 def _crop_landmarks(row: Mapping[str, Any]) -> Float[np.ndarray, "68 2"]:
