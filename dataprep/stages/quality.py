@@ -27,7 +27,7 @@ from dataprep.stages.base import Item, Result, Stage
 _HEAD_M = 0.155  # width of a head; edges that cut a person are measured by it
 _NATIVE_PX = 256.0  # crops of 220 px and more become natural portraits; of 130 to 160 px, waxy ones
 _MESH_SPREAD = 0.08  # of readings that say nothing; a good face has 0.005 to 0.02, one with hair over an eye 0.03
-_MOUTH_CONTRAST = 20.0  # Lab units; mouths of all kinds have 10 and more, smooth things before them up to 4.4
+MOUTH_CONTRAST = 20.0  # Lab units; mouths of all kinds have 10 and more, smooth things before them up to 4.4
 _FACE_PX = 96  # the face is brought to this size before its sharpness is measured, so that sizes compare
 
 
@@ -187,7 +187,7 @@ def quality_scores(
         "q_cut_bottom": 1 - lost.bottom_px / head_px,
         "q_inside": float(row["crop_inside"]),
         "q_shoulders": float((alpha[-8:] > 127).mean()),
-        "q_mouth": mouth.contrast / _MOUTH_CONTRAST,
+        "q_mouth": mouth.contrast / MOUTH_CONTRAST,
         "q_uncovered": 1 - mouth.unlike_skin,
         "q_body_fit": 1 - float(row["body_fit_rmse_relative"]) / 0.10,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),

@@ -39,6 +39,7 @@ _COLUMNS = (
     Column("head_turn_rad", FLOAT, "yaw beside the face model's", unit="rad"),
     Column("thumb", pa.binary(), "24 x 24 picture"),
     Column("face_patch", pa.binary(), "16 x 16 face; null when nobody was found"),
+    Column("mouth_contrast", FLOAT, "of the lips, in Lab units; null when nobody was found"),
 )
 
 
@@ -52,6 +53,7 @@ class Look:
     sighting: Sighting | None
     thumb: UInt8[np.ndarray, "24 24 3"]
     face_patch: UInt8[np.ndarray, "16 16 3"] | None
+    mouth_contrast: float | None  # as `view_mouth` gives it
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def row_of(look: Look) -> dict[str, Any]:
     picture = look.thumb.tobytes()
     return row | {
         "frame": look.frame, "time_s": look.time_s, "lost": look.lost, "thumb": picture, "face_patch": patch,
+        "mouth_contrast": look.mouth_contrast,
     }  # fmt: skip
 
 
@@ -126,6 +129,7 @@ def look_of(row: dict[str, Any]) -> Look:
         sighting,
         np.frombuffer(row["thumb"], np.uint8).reshape(THUMB_PX, THUMB_PX, 3),
         None if patch is None else np.frombuffer(patch, np.uint8).reshape(PATCH_PX, PATCH_PX, 3),
+        _single(row["mouth_contrast"]),
     )
 
 

@@ -8,6 +8,7 @@ lines   smoothing within scenes, gaps bridged, then the labels of every frame
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from dataprep.errors import ConfigError, Rejected
+from dataprep.fits.occlusion import view_mouth
 from dataprep.models.bfm import ID
+from dataprep.models.facing import head_lean
 from dataprep.models.mediapipe_graphs import MODEL_SHA256
-from dataprep.stages.quality import Quality
+from dataprep.stages.quality import MOUTH_CONTRAST, Quality
 from dataprep.tracking.chunks import CHUNK_FRAMES, Chunks, Look, look_of, row_of
 from dataprep.tracking.fit import BodyFitRow, FaceFitRow, Fitter
 from dataprep.tracking.follow import COVERED, Follower, Sighting, same_place
@@ -29,6 +32,9 @@ from dataprep.tracking.looks import AROUND, OTHER_SCENE, covered, cuts, differen
 from dataprep.tracking.video import Frame, Video
 
 VERSION = 2  # of what is in the chunks
+_LEAST_MOUTH = Quality.min_mouth * MOUTH_CONTRAST
+_MOST_TURNED_RAD = np.radians(90) * (1 - Quality.min_frontal)
+_MOST_TILTED_RAD = np.radians(90) * (1 - Quality.min_head_roll)
 _SAME_PICTURE = 0.15  # difference of two looks at one scene
 _FIT_BLOCK = 256  # frames fitted between two signs of progress
 
@@ -53,6 +59,7 @@ class Tracked:
     shot: np.ndarray  # (n,): number of each frame's scene
     occluded: Bool[np.ndarray, " n"]
     turned_away: Bool[np.ndarray, " n"]
+    tilted: Bool[np.ndarray, " n"]
     bodies: list[BodyFitRow | None]
     faces: list[FaceFitRow | None]
     person: np.ndarray  # (n,): number of each frame's person
@@ -97,7 +104,10 @@ def track(
     finally:
         meter.close()
     lines = lines_of(bodies, faces, unread, shot, fitter.tie, smoothing, fps)
-    return Tracked(looks, shot, occluded, turned_away, bodies, faces, person, identity, lines, fps)
+    tilted = np.array(
+        [look.sighting is not None and _tilted(look.sighting, body) for look, body in zip(looks, bodies, strict=True)]
+    )
+    return Tracked(looks, shot, occluded, turned_away, tilted, bodies, faces, person, identity, lines, fps)
 
 
 def frame_rate(looks: list[Look], declared: float) -> float:
@@ -122,8 +132,11 @@ def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter
             sighting = _seen_in(frame, picture, looks, follower)
         except Rejected as rejected:
             lost = rejected.reason
-        patch = None if sighting is None else face_patch(frame.rgb, sighting.landmarks68_px)
-        look = _rounded(Look(frame.number, frame.time_s, lost, sighting, picture, patch))
+        patch, mouth = None, None
+        if sighting is not None:
+            patch = face_patch(frame.rgb, sighting.landmarks68_px)
+            mouth = view_mouth(frame.rgb, sighting.landmarks68_px).contrast
+        look = _rounded(Look(frame.number, frame.time_s, lost, sighting, picture, patch, mouth))
         looks.append(look)
         pending.append(look)
         meter.advance("look", 1, time.monotonic() - began)
@@ -184,14 +197,21 @@ def _others(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
 
 def _turned_away(sighting: Sighting) -> bool:
     """As the rule q_frontal has it for photographs."""
-    return abs(sighting.head_turn_rad) > np.radians(90) * (1 - Quality.min_frontal)
+    return abs(sighting.head_turn_rad) > _MOST_TURNED_RAD
+
+
+def _tilted(sighting: Sighting, body: BodyFitRow | None) -> bool:
+    """As the rule q_head_roll has it: against the chest, or the picture where no body was found."""
+    tilt = head_lean(sighting.landmarks68_px) - (body.square.roll_rad if body else 0.0)
+    return abs(math.remainder(tilt, math.tau)) > _MOST_TILTED_RAD
 
 
 def _occluded(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
     blank = np.zeros_like(next(look.face_patch for look in looks if look.face_patch is not None))
     patches = np.stack([blank if look.face_patch is None else look.face_patch for look in looks])
     unlike = covered(patches, np.array([look.face_patch is not None for look in looks]), shot)
-    out = unlike | np.array([look.lost == COVERED for look in looks])
+    hidden = [look.mouth_contrast is not None and look.mouth_contrast < _LEAST_MOUTH for look in looks]
+    out = unlike | np.array(hidden) | np.array([look.lost == COVERED for look in looks])
     for order in (range(1, len(looks)), range(len(looks) - 2, -1, -1)):
         for i in order:  # a face that goes out of sight, covered in part before or after, is covered wholly
             beside = i - order.step
@@ -204,7 +224,7 @@ def _occluded(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
 
 
 def _fit(
-    fitter: Fitter, looks: list[Look], size_px: tuple[int, int], occluded: np.ndarray, person: np.ndarray, meter: Meter
+    fitter: Fitter, looks: list[Look], size_px: tuple[int, int], unread: np.ndarray, person: np.ndarray, meter: Meter
 ) -> tuple[list[BodyFitRow | None], list[FaceFitRow | None], np.ndarray]:
     """Bodies and faces of all frames, and the identity (n, 80) of each; `person` numbers them."""
     seen = [look.sighting for look in looks]
@@ -214,13 +234,15 @@ def _fit(
         bodies += fitter.bodies(block, size_px)
         meter.advance("body", len(block), time.monotonic() - began)
     squares = [body and body.square for body in bodies]
-    clear = [None if hidden else one for one, hidden in zip(seen, occluded, strict=True)]
+    clear = [None if hidden else one for one, hidden in zip(seen, unread, strict=True)]
     identity = np.zeros((len(seen), ID))
     faces: list[FaceFitRow | None] = [None] * len(seen)
     for number in np.unique(person):
         rows, began = np.flatnonzero(person == number), time.monotonic()
         where = [squares[i] for i in rows]
         own = fitter.identity([clear[i] for i in rows], where)
+        if own is None:  # covered or turned away throughout: better than nothing
+            own = fitter.identity([seen[i] for i in rows], where)
         if own is not None:
             identity[rows] = own
             for i, fit in zip(rows, fitter.faces([seen[i] for i in rows], where, own), strict=True):

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from dataprep.fits.camera import pitch_yaw, rotations_from_joints_zyx
 from dataprep.schema import rows_from_table
 from dataprep.tracking import chunks, track
+from dataprep.tracking.follow import Sighting
 from gan.tracks import read_keyframes, read_track
 from pipelines.cli import main
 from pipelines.clip_accuracy import clip_accuracy, compare
@@ -137,6 +138,24 @@ def test_another_person_is_not_given_the_pose_of_the_one_who_left(tmp_path):
     assert np.ptp(yaw[:first]) < 0.05
     assert np.ptp(yaw[first:]) < 0.05
     assert abs(yaw[first] - yaw[first - 1]) > 0.1  # mirrored: the step is whole, nothing is smoothed across
+
+
+def test_a_mouth_covered_throughout_is_flagged_though_no_frame_shows_it_bare(tmp_path):
+    pictures = clip_pictures(0, 4)
+    for picture in pictures:
+        cv2.rectangle(picture, (240, 160), (320, 230), (190, 60, 50), -1)
+    output = tmp_path / "track.parquet"
+    assert main(["track", str(write_video(tmp_path / "cup.mp4", pictures)), "-o", str(output)]) == 0
+    assert flagged(pq.read_table(output), "occluded") == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("turn_deg", "lean_deg", "flags"), [(50, 40, (0, 0)), (-58, 0, (1, 0)), (10, -50, (0, 1))])
+def test_heads_turned_or_tilted_too_far_are_flagged(turn_deg, lean_deg, flags):
+    tilt = Rotation.from_euler("z", lean_deg, degrees=True).as_matrix()[:2, :2]
+    landmarks = np.zeros((68, 2))
+    landmarks[36:48], landmarks[48:68] = 100 + tilt @ [0, -30], 100 + tilt @ [0, 30]
+    seen = Sighting(landmarks, "mesh", 1.0, np.array([50.0, 50, 150, 150]), 0.9, float(np.radians(turn_deg)))
+    assert (track._turned_away(seen), track._tilted(seen, None)) == flags
 
 
 def test_annotated_folders_and_faces_without_a_body(tmp_path):
