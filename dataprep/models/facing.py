@@ -31,7 +31,7 @@ def head_turns(
     return np.array(
         [
             math.nan if mesh478 is None else _turn_of_mesh(mesh478),
-            math.nan if keypoints33 is None else _turn_of_body(keypoints33[:, :2]),
+            math.nan if keypoints33 is None else turn_of_body(keypoints33[:, :2]),
             _turn_of_ears(face_points[5], face_points[4], face_points[2], eyes, face_points[3]),
         ]
     )
@@ -48,7 +48,8 @@ def lean(low_px: Float[np.ndarray, "2"], high_px: Float[np.ndarray, "2"]) -> flo
     return math.atan2(right, -down)
 
 
-def _turn_of_body(points: Float[np.ndarray, "33 2"]) -> float:
+def turn_of_body(points: Float[np.ndarray, "33 2"]) -> float:
+    """Yaw by the ears, eyes, nose and mouth of the body points, in rad; people seen from behind: near 180 degrees."""
     return _turn_of_ears(points[7], points[8], points[0], points[[2, 5]].mean(axis=0), points[[9, 10]].mean(axis=0))
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import Rejected
-from dataprep.models.facing import head_turns
+from dataprep.models.facing import head_turns, turn_of_body
 from dataprep.models.landmarks68 import MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
 
@@ -31,6 +31,7 @@ _MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes)
 _MIN_LANDMARKS_INSIDE = 0.9
 _MIN_SHOULDER_VISIBILITY = 0.8  # a person shows at least one shoulder this clearly (scikit-image's cat: 0.7)
 _MIN_RIVAL_VISIBILITY = 0.6
+_PROFILE_RAD = (math.radians(54), math.radians(120))  # rendered profiles: 58 to 81 degrees; seen from behind: 178
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class PersonDetector:
     def __call__(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Detection:
         """Detect the one person.
 
-        Raises Rejected: no_person, no_face, back_view, face_out_of_frame, multiple_people.
+        Raises Rejected: no_person, no_face, turned_away, back_view, face_out_of_frame, multiple_people.
         """
         faces = self._find_faces(rgb)
         pose = self._find_pose(rgb, faces)
@@ -353,6 +354,9 @@ def _missing_face(pose: PosePoints, width: int, height: int) -> Rejected:
     edge = 0.02 * max(width, height)
     if not (edge <= nose[0] <= width - edge and edge <= nose[1] <= height - edge):
         return Rejected("face_out_of_frame", "the face lies outside the image or is cut off by its edge")
+    turn = abs(turn_of_body(points[:, :2]))
+    if _PROFILE_RAD[0] < turn < _PROFILE_RAD[1]:
+        return Rejected("turned_away", f"the head is turned by about {math.degrees(turn):.0f} degrees: a profile")
     if points[_LEFT_SHOULDER, 0] < points[_RIGHT_SHOULDER, 0]:
         return Rejected("back_view", "the person is seen from behind")
     return Rejected("no_face", "a person was found, but no face (turned away, covered or too small)")

@@ -34,8 +34,8 @@ class DetectTools:
 class Detect(Stage):
     """Runs the detectors; a supplied mask replaces the found one. `landmarks=fan` takes the 68 from face-alignment.
 
-    Reasons: no_person, no_face, back_view, not_upright, face_out_of_frame, shoulders_out_of_frame, multiple_people,
-    face_too_small, mask_undecodable, mask_mismatch.
+    Reasons: no_person, no_face, turned_away, back_view, not_upright, face_out_of_frame, shoulders_out_of_frame,
+    multiple_people, face_too_small, mask_undecodable, mask_mismatch.
     """
 
     name: ClassVar[str] = "detect"

@@ -9,7 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.images import decode_rgb
 from dataprep.models.facing import head_turns
-from dataprep.models.mediapipe_models import PersonDetector
+from dataprep.models.mediapipe_graphs import PosePoints
+from dataprep.models.mediapipe_models import PersonDetector, _missing_face
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 # Points of a head in cm: x to the person's left (image right), y down, z away from the camera.
@@ -32,6 +33,16 @@ def seen(yaw_deg, roll_deg):
 @pytest.mark.parametrize("yaw_deg", [-90, -60, -20, 0, 35, 75, 90])
 def test_the_turn_of_a_head_whose_points_are_known(yaw_deg, roll_deg):
     np.testing.assert_allclose(np.degrees(head_turns(*seen(yaw_deg, roll_deg))), yaw_deg, atol=4)
+
+
+@pytest.mark.parametrize(
+    ("yaw_deg", "reason"), [(-85, "turned_away"), (65, "turned_away"), (20, "no_face"), (180, "back_view")]
+)
+def test_a_face_that_is_not_found_is_missing_for_a_reason(yaw_deg, reason):
+    _, body, _ = seen(yaw_deg, 0)
+    body[[11, 12], 0] = 300 + 100 * np.cos(np.radians(yaw_deg)) * np.array([1, -1])
+    pose = PosePoints(body, np.zeros((33, 3)), np.zeros((600, 600)))
+    assert _missing_face(pose, 600, 600).reason == reason
 
 
 @pytest.mark.parametrize("name", ["p019", "p022", "p027", "p029"])  # -39, 0, -8 (hair like a second face), 49 degrees
