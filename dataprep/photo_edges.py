@@ -16,7 +16,7 @@ from dataprep import geometry
 _SAME_COLOUR = 12  # grey levels from a frame's colour, compression included
 _SAMPLES = 256  # pixels of a line that are compared
 _FRAME_ENDS = 0.02  # part of a line that differs: the frame is over
-_PICTURE = 0.5  # part of the lines behind it that must differ, or it was no frame but a plain backdrop
+_PICTURE = 0.6  # part of the lines behind it that must differ: a long coat on a plain backdrop takes up to half
 _SHARP = 0.01  # a frame ends within this part of the picture's size
 _WIDEST = 0.4
 _INSET_PX = 3.0  # portrait px inside the edge, where the white beyond has no part in the alpha

@@ -30,6 +30,9 @@ def test_a_plain_backdrop_is_no_frame():
     studio = np.full((600, 400, 3), 250, np.uint8)
     cv2.ellipse(studio, (200, 400), (110, 250), 0, 0, 360, (90, 70, 60), -1)
     np.testing.assert_array_equal(photo_box(studio), [0, 0, 400, 600])
+    coat = np.full((600, 400, 3), 250, np.uint8)
+    coat[150:480, 120:280] = (60, 70, 60)  # straight sides
+    np.testing.assert_array_equal(photo_box(coat), [0, 0, 400, 600])
     np.testing.assert_array_equal(photo_box(np.full((300, 200, 3), 128, np.uint8)), [0, 0, 200, 300])
 
 
