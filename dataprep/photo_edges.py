@@ -16,7 +16,7 @@ from dataprep import geometry
 _SAME_COLOUR = 12  # grey levels from a frame's colour, compression included
 _SAMPLES = 256  # pixels of a line that are compared
 _FRAME_ENDS = 0.02  # part of a line that differs: the frame is over
-_PICTURE = 0.6  # part of the lines behind it that must differ: a long coat on a plain backdrop takes up to half
+_PICTURE = 0.55  # part of the lines behind it that must differ: a long coat on a plain backdrop takes up to half
 _SHARP = 0.01  # a frame ends within this part of the picture's size
 _WIDEST = 0.4
 _INSET_PX = 3.0  # portrait px inside the edge, where the white beyond has no part in the alpha
@@ -56,12 +56,13 @@ def _frame_px(lines: UInt8[np.ndarray, "n m 3"]) -> int:
     near = lines[: int(_WIDEST * len(lines)), ::step].astype(np.int16)
     if not len(near):
         return 0
-    differs = (np.abs(near - np.median(near[0], axis=0)).max(axis=2) > _SAME_COLOUR).mean(axis=1)
-    over = np.flatnonzero(differs > _FRAME_ENDS)
+    differs = np.abs(near - np.median(near[0], axis=0)).max(axis=2) > _SAME_COLOUR
+    share = differs.mean(axis=1)
+    over = np.flatnonzero(share > _FRAME_ENDS)
     if not len(over) or over[0] == 0:
         return 0
     sharp = max(2, round(_SHARP * len(lines)))
-    beyond = over[0] + np.flatnonzero(differs[over[0] : over[0] + sharp] > _PICTURE)
+    beyond = over[0] + np.flatnonzero(share[over[0] : over[0] + sharp] > _PICTURE)
     return int(beyond[0]) if len(beyond) else 0
 
 
