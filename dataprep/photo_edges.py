@@ -22,7 +22,6 @@ _WIDEST = 0.4
 _INSET_PX = 3.0  # portrait px inside the edge, where the white beyond has no part in the alpha
 _SKULL = 0.15  # of the way from chin to eyes: crowns that were whole lay 0.20 inside the photograph and more
 _HEAD_WIDTH = 1.25  # of that way
-_TOUCHES = 0.1  # of the portrait's side: less person at the lower edge is a fold of cloth, a hand
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,19 @@ def cuts(
     (x0, y0), (x1, y1) = box_px[:2] + inset, box_px[2:] - inset
     corners = {"top": [(x0, y0), (x1, y0)], "left": [(x0, y0), (x0, y1)], "right": [(x1, y0), (x1, y1)]}
     touching = {name: len(_person_along(alpha, portrait_from_source, ends)) for name, ends in corners.items()}
-    lower = _person_along(alpha, portrait_from_source, [(x0, y1), (x1, y1)])
-    side = alpha.shape[0]
-    missing = float(np.mean(side - lower[:, 1])) if len(lower) > _TOUCHES * side else 0.0
     skull_px = _skull_px(landmarks68_px, float(box_px[1])) * geometry.scale_of(portrait_from_source)
-    return Cuts(max(float(touching["top"]), skull_px), float(max(touching["left"], touching["right"])), missing)
+    missing_px = _missing_below(portrait_from_source, box_px, alpha.shape[0])
+    return Cuts(max(float(touching["top"]), skull_px), float(max(touching["left"], touching["right"])), missing_px)
+
+
+def _missing_below(portrait_from_source: geometry.Affine, box_px: Float[np.ndarray, "4"], side_px: int) -> float:
+    """Portrait px from the photograph's lower edge to the portrait's lower rim, about the middle; 0 for none.
+
+    Below a neck there is a chest, whatever the mask makes of the last rows.
+    """
+    along = _line(portrait_from_source, [(box_px[0], box_px[3]), (box_px[2], box_px[3])])
+    middle = along[np.abs(along[:, 0] - side_px / 2) < side_px / 4]
+    return max(0.0, float(np.mean(side_px - middle[:, 1]))) if len(middle) else 0.0
 
 
 def _skull_px(landmarks68_px: Float[np.ndarray, "68 2"], top_px: float) -> float:
@@ -102,9 +109,14 @@ def _person_along(
     alpha: UInt8[np.ndarray, "p p"], portrait_from_source: geometry.Affine, ends: list[tuple[float, float]]
 ) -> Float[np.ndarray, "n 2"]:
     """Points of a line of the photograph, one a portrait px, that lie in the portrait and on the person."""
-    start, end = geometry.transform(portrait_from_source, np.array(ends))
-    share = np.linspace(0, 1, max(2, round(float(np.linalg.norm(end - start)))))
-    points = start + share[:, None] * (end - start)
+    points = _line(portrait_from_source, ends)
     points = points[((points >= 0) & (points < alpha.shape[0])).all(axis=1)]
     x, y = points.astype(int).T
     return points[alpha[y, x] > 127]
+
+
+def _line(portrait_from_source: geometry.Affine, ends: list[tuple[float, float]]) -> Float[np.ndarray, "n 2"]:
+    """A line of the photograph in the portrait, a point a px."""
+    start, end = geometry.transform(portrait_from_source, np.array(ends))
+    share = np.linspace(0, 1, max(2, round(float(np.linalg.norm(end - start)))))
+    return start + share[:, None] * (end - start)

@@ -56,7 +56,7 @@ def test_each_edge_counts_what_it_cuts(source_px):
     assert cut(person(), y0=110, source_px=source_px).top_px == pytest.approx(160, abs=3)
     assert cut(person(), x0=60, source_px=source_px).sides_px == pytest.approx(212, abs=3)
     assert cut(person(), x1=450, source_px=source_px).sides_px == pytest.approx(212, abs=3)
-    assert cut(person(), y1=470, source_px=source_px).bottom_px == pytest.approx(42, abs=9)
+    assert cut(person(), y1=470, source_px=source_px).bottom_px == pytest.approx(42, abs=1)
 
 
 def test_an_edge_across_the_skull_cuts_even_where_the_mask_lost_the_hair():
