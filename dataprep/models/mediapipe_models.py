@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import Rejected
+from dataprep.models.facing import head_turns, turn_of_body
 from dataprep.models.landmarks68 import MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
 
@@ -30,6 +31,7 @@ _MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes)
 _MIN_LANDMARKS_INSIDE = 0.9
 _MIN_SHOULDER_VISIBILITY = 0.8  # a person shows at least one shoulder this clearly (scikit-image's cat: 0.7)
 _MIN_RIVAL_VISIBILITY = 0.6
+_PROFILE_RAD = (math.radians(54), math.radians(120))  # rendered profiles: 58 to 81 degrees; seen from behind: 178
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Detection:
 
     keypoints33: x px, y px, visibility in [0, 1] (may lie outside the image); keypoints33_world_m: hip-centred metres,
     x right, y down, z away from the camera; face_mesh478_px: x, y and depth (negative towards the camera);
-    person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1].
+    person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1]; mesh_spread:
+    median distance of two readings, as a part of the face's size. head_turns_rad: as `head_turns` gives them.
     """
 
     person_bbox_px: Float[np.ndarray, "4"]
@@ -50,6 +53,8 @@ class Detection:
     face_bbox_px: Float[np.ndarray, "4"]
     face_score: float
     mesh_agreement: float
+    mesh_spread: float
+    head_turns_rad: Float[np.ndarray, "3"]
     face_boxes_px: Float[np.ndarray, "n 4"]
 
     @property
@@ -66,7 +71,7 @@ class PersonDetector:
     def __call__(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Detection:
         """Detect the one person.
 
-        Raises Rejected: no_person, no_face, back_view, face_out_of_frame, multiple_people.
+        Raises Rejected: no_person, no_face, turned_away, back_view, face_out_of_frame, multiple_people.
         """
         faces = self._find_faces(rgb)
         pose = self._find_pose(rgb, faces)
@@ -90,6 +95,8 @@ class PersonDetector:
             face_bbox_px=face.bbox_px,
             face_score=face.score,
             mesh_agreement=reading.agreement,
+            mesh_spread=reading.spread,
+            head_turns_rad=head_turns(reading.mesh478, pose.points, face.points_px),
             face_boxes_px=np.array([one.bbox_px for one in faces]),
         )
 
@@ -160,7 +167,8 @@ class PersonDetector:
         agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
         plain = agreeing[: len(meshes)]
         mesh = np.stack(meshes)[plain if plain.any() else slice(None)].mean(axis=0)
-        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))))
+        spread = float(np.median(apart[np.triu_indices(len(apart), 1)])) if len(apart) > 1 else 1.0
+        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))), spread)
 
     def _mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
         crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
@@ -245,6 +253,7 @@ class _FaceReading:
     mesh478: np.ndarray
     landmarks68: np.ndarray
     agreement: float
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -344,6 +353,9 @@ def _missing_face(pose: PosePoints, width: int, height: int) -> Rejected:
     edge = 0.02 * max(width, height)
     if not (edge <= nose[0] <= width - edge and edge <= nose[1] <= height - edge):
         return Rejected("face_out_of_frame", "the face lies outside the image or is cut off by its edge")
+    turn = abs(turn_of_body(points[:, :2]))
+    if _PROFILE_RAD[0] < turn < _PROFILE_RAD[1]:
+        return Rejected("turned_away", f"the head is turned by about {math.degrees(turn):.0f} degrees: a profile")
     if points[_LEFT_SHOULDER, 0] < points[_RIGHT_SHOULDER, 0]:
         return Rejected("back_view", "the person is seen from behind")
     return Rejected("no_face", "a person was found, but no face (turned away, covered or too small)")

@@ -56,7 +56,7 @@ class Crop(Stage):
     """
 
     name: ClassVar[str] = "crop"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest", "body")
     blobs: ClassVar[tuple[str, ...]] = ("crop.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -76,7 +76,7 @@ class Crop(Stage):
         Column("crop_inside", FLOAT, "part of the portrait square that lies inside the photograph", unit="fraction"),
     )
 
-    min_side_px: float = 96.0
+    min_side_px: float = 140.0  # real crops of 130 px come out waxy; below 180 px quality.native_size flags
     max_size_px: int = 512
     min_inside: float = 0.5
 

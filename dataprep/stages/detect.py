@@ -14,6 +14,8 @@ from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.models import fan
 from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbox
+from dataprep.models.upright import upright_person
+from dataprep.photo_edges import photo_box
 from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
@@ -32,8 +34,8 @@ class DetectTools:
 class Detect(Stage):
     """Runs the detectors; a supplied mask replaces the found one. `landmarks=fan` takes the 68 from face-alignment.
 
-    Reasons: no_person, no_face, back_view, face_out_of_frame, multiple_people, face_too_small, mask_undecodable,
-    mask_mismatch.
+    Reasons: no_person, no_face, turned_away, back_view, not_upright, face_out_of_frame, shoulders_out_of_frame,
+    multiple_people, face_too_small, mask_undecodable, mask_mismatch.
     """
 
     name: ClassVar[str] = "detect"
@@ -64,6 +66,15 @@ class Detect(Stage):
         floats("face_bbox_px", (4,), "x0 y0 x1 y1 of the face detector", **_PX),
         Column("face_score", FLOAT, "score of the face detector, in [0, 1]"),
         Column("mesh_agreement", FLOAT, "part of the readings of the face that agreed, in (0, 1]", unit="fraction"),
+        Column("mesh_spread", FLOAT, "median distance of two readings, as a part of the face's size", unit="fraction"),
+        floats(
+            "head_turns_rad",
+            (3,),
+            "head yaw by the mesh's depth, the body points and the face detector",
+            unit="rad",
+            frame="source",
+        ),
+        floats("photo_box_px", (4,), "x0 y0 x1 y1 of the photograph without a frame of one colour around it", **_PX),
         Column("n_faces", UINT16, "faces found in the photograph", unit="count"),
         Column("mask_supplied", BOOL, "whether the data set supplied the person mask"),
         floats("openpose25", (25, 3), "supplied OpenPose BODY_25 points: x, y, 1 when present; null when none", **_PX),
@@ -91,7 +102,8 @@ class Detect(Stage):
 
     def process_item(self, item: Item, tools: DetectTools) -> Result:
         rgb = decode_rgb(item.source())
-        found = tools.detector(rgb)
+        found = upright_person(tools.detector, rgb)
+        _require_shoulders(found.keypoints33, rgb.shape[0])
         if tools.fan is not None:
             outline = found.face_mesh478_px[:, :2]
             box = np.concatenate([outline.min(axis=0), outline.max(axis=0)])
@@ -103,6 +115,7 @@ class Detect(Stage):
         mask = found.person_mask if supplied is None else _fitting_mask(_decoded_mask(supplied, item), found)
         columns = _columns(found, mask, item.row.get("openpose"))
         columns |= {"mask_supplied": supplied is not None, "landmarks68_method": self.landmarks}
+        columns["photo_box_px"] = photo_box(rgb)
         return Result(columns=columns, blobs={"mask.png": encode_png(mask)})
 
 
@@ -110,6 +123,13 @@ def parse_openpose(text: str) -> Float[np.ndarray, "25 3"]:
     """50 numbers x0 y0 .. x24 y24 -> x px, y px, 1 for a found point or 0 for one written as 0 0 (or below)."""
     points = np.array(text.split(), np.float64).reshape(25, 2)
     return np.column_stack([points, (points > 0).any(axis=1)])
+
+
+def _require_shoulders(keypoints33: Float[np.ndarray, "33 3"], height_px: int) -> None:
+    """A portrait needs the shoulders: below the photograph they are a guess, and so would be the portrait's square."""
+    below = keypoints33[11:13, 1].min() - height_px
+    if below > 0:
+        raise Rejected("shoulders_out_of_frame", f"the photograph ends {below:.0f} px above the shoulders")
 
 
 def _decoded_mask(data: bytes, item: Item) -> UInt8[np.ndarray, "h w"]:
@@ -144,6 +164,8 @@ def _columns(found: Detection, mask: np.ndarray, openpose: str | None) -> dict[s
         "face_bbox_px": found.face_bbox_px,
         "face_score": found.face_score,
         "mesh_agreement": found.mesh_agreement,
+        "mesh_spread": found.mesh_spread,
+        "head_turns_rad": found.head_turns_rad,
         "n_faces": found.n_faces,
         "openpose25": parse_openpose(openpose) if openpose else None,
     }

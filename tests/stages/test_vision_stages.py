@@ -12,7 +12,7 @@ from dataprep.errors import Rejected
 from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.schema import table_from_rows
 from dataprep.stages.base import Item
-from dataprep.stages.detect import Detect, parse_openpose
+from dataprep.stages.detect import Detect, _require_shoulders, parse_openpose
 from dataprep.stages.matte import Matte
 from dataprep.stages.superres import PORTRAIT_PX, SuperRes, enlarge
 
@@ -86,6 +86,16 @@ def test_detect_takes_the_supplied_mask_and_refuses_a_foreign_one(photo, tools, 
 def test_detect_refuses_a_tiny_face(photo, tools, tmp_path):
     with pytest.raises(Rejected, match="the face covers"):
         Detect(min_face_px=200.0).process_item(item_of(tmp_path, photo), tools)
+
+
+def test_shoulders_below_the_photograph_are_refused():
+    points = np.zeros((33, 3))
+    points[[11, 12], 1] = 290.0, 310.0
+    _require_shoulders(points, 300)
+    points[[11, 12], 1] = 308.0, 330.0
+    with pytest.raises(Rejected, match="ends 8 px above the shoulders") as caught:
+        _require_shoulders(points, 300)
+    assert caught.value.reason == "shoulders_out_of_frame"
 
 
 def test_detect_names_its_models():

@@ -80,3 +80,19 @@ def write_pts(path: Path, points: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     lines = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
     path.write_text(f"version: 1\nn_points: 68\n{{\n{lines}\n}}\n")
+
+
+RESTLESS_CUT = 14
+
+
+def restless_pictures() -> list[np.ndarray]:
+    """A shaken clip with a cut to the same room seen from elsewhere: the step is little larger than the shaking."""
+    pictures = clip_pictures(0, 2 * RESTLESS_CUT)
+    elsewhere = [np.roll(picture, -170, axis=1) for picture in pictures[RESTLESS_CUT:]]
+    random = np.random.default_rng(0)
+    return [_shaken(one, random.normal(0, 18, 2)) for one in (*pictures[:RESTLESS_CUT], *elsewhere)]
+
+
+def _shaken(picture: np.ndarray, by_px: np.ndarray) -> np.ndarray:
+    moved = np.column_stack([np.eye(2), by_px])
+    return cv2.warpAffine(picture, moved, picture.shape[1::-1], borderMode=cv2.BORDER_REFLECT)
