@@ -48,8 +48,9 @@ def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = 
     cache = _read_cache(out)
     before = len(cache)
     states: dict[str, FileState] = {}
-    inputs = sources.scan(source_root, states)
-    found = sources.identify(source_root, inputs, cache, _keeper(out, cache, len(inputs), stopped), states)
+    survey = sources.survey(source_root, states)
+    progress = _keeper(out, cache, len(survey.inputs), stopped)
+    found = sources.identify(source_root, survey.inputs, cache, progress, states)
     part_size = part_size or sources.part_size_for(len(found))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(
@@ -62,7 +63,17 @@ def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = 
         write_index(out, arranged)
     if len(cache) > before:
         _write_cache(out, cache)
+    write_json(out / "runs" / "beside.json", {"unused_masks": survey.unused_masks, "ignored": survey.ignored})
     return arranged
+
+
+def read_beside(out: Location) -> tuple[list[str], dict[str, int]]:
+    """Masks that belong to no photograph, and files that are none by suffix, as the last run found them."""
+    try:
+        content = json.loads((out / "runs" / "beside.json").read_text())
+    except (OSError, ValueError):  # made by an earlier version
+        return [], {}
+    return content["unused_masks"], content["ignored"]
 
 
 def read_index(out: Location) -> list[Source]:
