@@ -56,8 +56,9 @@ def refresh(
     cache = _read_cache(out)
     before = len(cache)
     states: dict[str, FileState] = {}
-    inputs = _scanned(source_root, states, follow_links)
-    found = sources.identify(source_root, inputs, cache, _keeper(out, cache, len(inputs), stopped), states)
+    survey = _surveyed(source_root, states, follow_links)
+    progress = _keeper(out, cache, len(survey.inputs), stopped)
+    found = sources.identify(source_root, survey.inputs, cache, progress, states)
     part_size = part_size or sources.part_size_for(len(found))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(
@@ -70,17 +71,27 @@ def refresh(
         write_index(out, arranged)
     if len(cache) > before:
         _write_cache(out, cache)
+    write_json(out / "runs" / "beside.json", {"unused_masks": survey.unused_masks, "ignored": survey.ignored})
     return arranged
 
 
-def _scanned(source_root: Location, states: dict[str, FileState], follow_links: bool) -> list[Source]:
+def _surveyed(source_root: Location, states: dict[str, FileState], follow_links: bool) -> sources.Survey:
     links = Links(follow_links)
-    found = sources.scan(source_root, states, links)
+    found = sources.survey(source_root, states, links)
     if links.out:
         how = "are followed" if follow_links else "are not followed; --follow-links reads them"
         first = f"{printable(links.out[0])}{' and others' if len(links.out) > 1 else ''}"
         print(f"{len(links.out)} links lead out of SOURCE ({first}) and {how}", file=sys.stderr)
     return found
+
+
+def read_beside(out: Location) -> tuple[list[str], dict[str, int]]:
+    """Masks that belong to no photograph, and files that are none by suffix, as the last run found them."""
+    try:
+        content = json.loads((out / "runs" / "beside.json").read_text())
+    except (OSError, ValueError):  # made by an earlier version
+        return [], {}
+    return content["unused_masks"], content["ignored"]
 
 
 def read_index(out: Location) -> list[Source]:
@@ -203,6 +214,6 @@ def preview(source_root: Location, out: Location, follow_links: bool = False) ->
     """The index as `refresh` would make it; writes nothing."""
     known, part_size, _ = _known_or_recovered(out)
     states: dict[str, FileState] = {}
-    inputs = _scanned(source_root, states, follow_links)
+    inputs = _surveyed(source_root, states, follow_links).inputs
     found = sources.identify(source_root, inputs, _read_cache(out), states=states)
     return sources.arrange(found, known, part_size or sources.part_size_for(len(found)))

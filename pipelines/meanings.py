@@ -14,6 +14,10 @@ PARAMETERS: dict[str, str] = {
     "ingest.license": "terms of the photographs, written into every row",
     "detect.min_face_px": "a face whose box is smaller is rejected (`face_too_small`); px of the photograph",
     "detect.landmarks": "what finds the 68 landmarks: `mesh` (MediaPipe) or `fan` (weights of your own)",
+    "detect.min_mask_iou": "a supplied mask that overlaps less with the person found does not fit (`mask_mismatch`); "
+    "intersection over union",
+    "detect.misfit_mask": "`refuse` a photograph whose supplied mask does not fit or cannot be read, or `replace` it "
+    "by the mask that is found",
     "detect.device": f"where FAN runs: {_DEVICE}",
     "body.model": "body model: the shipped stand-in, or an SMPL file, as a path or a name in the assets folder",
     "body.regressor": "what the fit starts from: `lifter` (shipped) or `hmr` (weights of your own)",

@@ -183,11 +183,13 @@ def _degrees(*angles_rad: float) -> str:
 def _detect(row: Row) -> list[str]:
     width, height = row["face_bbox_px"][2:] - row["face_bbox_px"][:2]
     visible = int((row["keypoints33"][:, 2] >= 0.5).sum())
-    mask = "supplied" if row["mask_supplied"] else "found"
+    mask = f"supplied, overlap {row['mask_iou']:.2f}" if row["mask_supplied"] else "found"
+    refused = [row["mask_refused"]] if row["mask_refused"] else []
     agree = f"{row['mesh_agreement']:.0%} of meshes agree"
     return [
         f"face {width:.0f} × {height:.0f} px, score {row['face_score']:.2f}, {agree}",
         f"{visible} of 33 body points visible, mask {mask}",
+        *refused,
     ]
 
 

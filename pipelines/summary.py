@@ -11,6 +11,7 @@ from dataprep.filenames import printable
 from dataprep.sealed import open_table
 from dataprep.storage import Location, each
 from dataprep.store import StageRef, Store
+from pipelines import beside
 from pipelines.config import STAGE_NAMES
 from pipelines.current import current_stages
 from pipelines.dag import Dag
@@ -63,13 +64,17 @@ def after_run(out: Location, dag: Dag, outcome: RunSummary) -> int:
         print(f"{len(outcome.failed)} parts could not be computed; their workers died or the store failed. "
               "To try them again, run the same command again.")  # fmt: skip
         return 1
+    index = [source for rows in outcome.plan.parts.values() for source in rows]
+    notes = list(beside.lines(Store(out), index, dag.refs.get("detect")))
     if "manifest" not in {aggregate.name for aggregate in dag.aggregates}:
         last, store = dag.stages[-1], Store(out)
         counts = _counted(store, dag.refs[last.name], store.committed(dag.refs[last.name]) & outcome.plan.parts.keys())
         print(f"done up to {last.name} in {clock(outcome.seconds)}: {counts}")
+        print(*notes, sep="\n", end="\n" if notes else "")
         print(f"every image that was lost, and why: shhq-hs errors {out}; for the data set, run without --until")
         return 0 if " ok" in f" {counts}" else 1
     accepted = _print_manifest(out)
+    print(*notes, sep="\n", end="\n" if notes else "")
     if outcome.plan.is_empty:
         print("\nnothing to do: everything is up to date")
     else:
@@ -94,6 +99,8 @@ def status(out: Location) -> int:
             rows.append((name, *_aggregate_state(out, name)))
     print(f"{out}: {len(index)} inputs in {len(parts)} parts\n")
     print(table(("stage", "parts", "rows"), rows))
+    for note in beside.lines(store, index, stages["detect"].ref if "detect" in stages else None):
+        print(note)
     if (out / "manifest.parquet").exists():
         print()
         _print_manifest(out)

@@ -36,6 +36,64 @@ def test_a_folder_called_segments_without_images_beside_it_holds_inputs(tmp_path
     assert [s.path for s in sources.scan(tmp_path)] == ["segments/a.png"]
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("images/a.jpg", "masks/a.png"),
+        ("Images/a.JPG", "MASKS/a.PNG"),
+        ("images/a.jpg", "mask/a.webp"),
+        ("set/image/x/y/a.png", "set/mask/x/y/a.bmp"),
+        ("photos/a.jpg", "mattes/a.tif"),
+        ("images/a.jpg", "masks/a.jpg.png"),
+        ("images/a.jpg", "masks/a_mask.gif"),
+        ("images/A.jpg", "masks/a.jpeg"),
+        ("No_Segment/a.jpg", "Segments/a.tiff"),
+        ("images/train/images/a.jpg", "images/train/masks/a.png"),
+    ],
+)
+def test_masks_of_usual_folders_and_suffixes_in_any_case(tmp_path, image, mask):
+    put(tmp_path / image)
+    put(tmp_path / mask, 1)
+    (source,) = sources.scan(tmp_path)
+    assert (source.path, source.mask_path) == (image, mask)
+
+
+def test_of_several_masks_one_is_used_and_the_others_are_named(tmp_path):
+    put(tmp_path / "images/a.jpg")
+    for i, name in enumerate(("a.jpg", "a.png", "A.png", "b.png")):
+        put(tmp_path / "masks" / name, i)
+    survey = sources.survey(tmp_path)
+    assert [source.mask_path for source in survey.inputs] == ["masks/a.png"]
+    assert survey.unused_masks == ["masks/A.png", "masks/a.jpg", "masks/b.png"]
+
+
+def test_a_folder_called_masks_that_matches_no_photograph_holds_photographs(tmp_path):
+    put(tmp_path / "images/a.jpg")
+    put(tmp_path / "masks/surgical.jpg", 1)
+    survey = sources.survey(tmp_path)
+    assert [source.path for source in survey.inputs] == ["images/a.jpg", "masks/surgical.jpg"]
+    assert survey.unused_masks == []
+
+
+def test_parsing_maps_are_neither_inputs_nor_masks(shhq):
+    put(shhq / "Parsing/0.png", 9)
+    survey = sources.survey(shhq)
+    assert len(survey.inputs) == 4
+    assert survey.unused_masks == []
+
+
+def test_what_is_no_photograph_is_counted_by_its_suffix(shhq):
+    for name in ("a.CR2", "b.cr2", "README", "openpose.txt"):
+        (shhq / name).write_bytes(b"x")
+    assert sources.survey(shhq).ignored == {"": 1, ".cr2": 2, ".txt": 1}
+
+
+@pytest.mark.parametrize("suffix", ["avif", "heic", "HEIF", "jfif", "webp", "bmp", "tif", "TIFF", "jpe"])
+def test_every_format_of_photographs_is_an_input(tmp_path, suffix):
+    (tmp_path / f"a.{suffix}").write_bytes(b"not read yet")
+    assert len(sources.scan(tmp_path)) == 1
+
+
 def test_openpose_text_is_matched_by_file_name(shhq):
     numbers = " ".join(map(str, range(50)))
     (shhq / "openpose.txt").write_text(f"1.png {numbers}\nbroken 1 2\n")

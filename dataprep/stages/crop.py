@@ -87,10 +87,10 @@ class Crop(Stage):
 
     def process_item(self, item: Item, tools: None) -> Result:
         square = portrait_square(item.row["neck_cam_m"], item.row["chest_rotation_cam"], item.row["body_camera"])
-        if square.side_px < self.min_side_px:
+        if round(square.side_px) < self.min_side_px:  # what the message prints
             raise Rejected(
                 "crop_too_small",
-                f"head and shoulders cover {square.side_px:.0f} px, at least {self.min_side_px:.0f} are needed",
+                f"head and shoulders cover {square.side_px:.0f} px, at least {self.min_side_px:g} are needed",
             )
         image = decode_rgb(item.source())
         size_px = min(self.max_size_px, 2 * round(square.side_px / 2))

@@ -1,6 +1,7 @@
 """detect, superres and matte as stages, on the astronaut: columns of the declared shape, blobs, reasons."""
 
 import hashlib
+import re
 
 import cv2
 import numpy as np
@@ -69,18 +70,41 @@ def test_detect_fills_every_declared_column(detected):
     np.testing.assert_array_equal(detected.columns["openpose25"][:2], [[0, 0, 0], [1, 2, 1]])
 
 
-def test_detect_takes_the_supplied_mask_and_refuses_a_foreign_one(photo, tools, detected, tmp_path):
-    ellipse = cv2.ellipse(np.zeros((512, 512), np.uint8), (220, 260), (180, 250), 0, 0, 360, 255, -1)
-    result = Detect().process_item(item_of(tmp_path, photo, ellipse), tools)
-    np.testing.assert_array_equal(decode_mask(result.blobs["mask.png"]), ellipse)
-    assert result.columns["mask_supplied"] is True
-    np.testing.assert_allclose(result.columns["person_bbox_px"], [40, 10, 401, 511], atol=1)
-    np.testing.assert_array_equal(result.columns["landmarks68_px"], detected.columns["landmarks68_px"])
-    half = Detect().process_item(item_of(tmp_path, photo, ellipse[::2, ::2]), tools)
+def hard(detected):
+    """A mask as a data set might supply it: two values, a little wider than the found one."""
+    return cv2.dilate(255 * (decode_mask(detected.blobs["mask.png"]) > 127).astype(np.uint8), np.ones((5, 5), np.uint8))
+
+
+def test_detect_takes_a_supplied_mask_that_fits(photo, tools, detected, tmp_path):
+    mask = hard(detected)
+    for stored in (mask, 255 - mask, mask // 255, mask // 2):
+        result = Detect().process_item(item_of(tmp_path, photo, stored), tools)
+        np.testing.assert_array_equal(decode_mask(result.blobs["mask.png"]), mask)
+        assert result.columns["mask_supplied"] is True
+        assert result.columns["mask_iou"] > 0.95
+        assert result.columns["mask_refused"] is None
+        np.testing.assert_array_equal(result.columns["landmarks68_px"], detected.columns["landmarks68_px"])
+    half = Detect().process_item(item_of(tmp_path, photo, mask[::2, ::2]), tools)
     assert decode_mask(half.blobs["mask.png"]).shape == (512, 512)
-    for foreign, message in ((ellipse[:300], "not the same picture"), (255 - ellipse, "leaves out the face")):
-        with pytest.raises(Rejected, match=message):
-            Detect().process_item(item_of(tmp_path, photo, foreign), tools)
+
+
+MISFITS = {
+    "not the same picture": lambda mask: mask[:300],
+    "overlap by 0": lambda mask: np.roll(mask, 100, axis=1),  # it still holds the face's middle
+    "map of body parts": lambda mask: mask // 255 * np.repeat(np.arange(1, 9, dtype=np.uint8), 64)[:, None],
+}
+
+
+@pytest.mark.parametrize("message", MISFITS)
+def test_a_supplied_mask_that_does_not_fit_is_refused_or_replaced(photo, tools, detected, tmp_path, message):
+    item = item_of(tmp_path, photo, MISFITS[message](hard(detected)))
+    with pytest.raises(Rejected, match=message) as caught:
+        Detect().process_item(item, tools)
+    assert caught.value.reason == ("mask_undecodable" if "map" in message else "mask_mismatch")
+    result = Detect(misfit_mask="replace").process_item(item, tools)
+    assert result.blobs == detected.blobs
+    assert result.columns["mask_supplied"] is False
+    assert message in result.columns["mask_refused"]
 
 
 def test_detect_refuses_a_tiny_face(photo, tools, tmp_path):
@@ -96,6 +120,18 @@ def test_shoulders_below_the_photograph_are_refused():
     with pytest.raises(Rejected, match="ends 8 px above the shoulders") as caught:
         _require_shoulders(points, 300)
     assert caught.value.reason == "shoulders_out_of_frame"
+
+
+def test_a_face_that_is_too_small_has_fewer_pixels_than_are_needed_in_print(photo, tools, detected, tmp_path):
+    side_px = np.max(detected.columns["face_bbox_px"][2:] - detected.columns["face_bbox_px"][:2])
+    for least_px in (np.floor(side_px), round(side_px), np.ceil(side_px), np.ceil(side_px) + 1):
+        try:
+            Detect(min_face_px=least_px).process_item(item_of(tmp_path, photo), tools)
+        except Rejected as rejected:
+            shown, needed = (float(word) for word in re.findall(r"[\d.]+", rejected.message))
+            assert shown < needed == least_px
+        else:
+            assert round(side_px) >= least_px
 
 
 def test_detect_names_its_models():
