@@ -1,0 +1,39 @@
+"""What a square cut across a photograph's edge holds: which pixels are the photograph, and a continuation of it.
+
+Networks and matting take the white beside a photograph for a part of it: a body goes on there, or a white shirt ends
+with it. So they get the photograph continued outwards, and what they say outside is thrown away.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from dataprep import geometry
+
+_RIM_SOURCE_PX = 0.5  # pixels nearer to the edge are mixed with the white outside
+
+
+def inside_photograph(
+    width: int, height: int, target_from_source: geometry.Affine, size_px: int
+) -> Bool[np.ndarray, "s s"]:
+    """Pixels of the target square whose centre lies in a photograph of `width` x `height` px, off its edge."""
+    centres = np.arange(size_px) + 0.5
+    grid = np.stack(np.meshgrid(centres, centres), axis=-1)
+    points = geometry.transform(geometry.invert(target_from_source), grid)
+    return ((points >= _RIM_SOURCE_PX) & (points <= np.array([width, height]) - _RIM_SOURCE_PX)).all(axis=-1)
+
+
+def continue_outside(
+    picture: Shaped[np.ndarray, "h w *c"], inside: Bool[np.ndarray, "h w"]
+) -> Shaped[np.ndarray, "h w *c"]:
+    """The picture with every pixel outside replaced by the nearest one inside; as it came where nothing is inside."""
+    if inside.all() or not inside.any():
+        return picture
+    outside = (~inside).astype(np.uint8)
+    _, labels = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    nearest = np.zeros(int(labels.max()) + 1, np.int64)
+    nearest[labels[inside]] = np.flatnonzero(inside)
+    flat = picture.reshape(-1, *picture.shape[2:])
+    return flat[nearest[labels.ravel()]].reshape(picture.shape)
