@@ -15,7 +15,8 @@ def see_through(alpha: UInt8[np.ndarray, "h w"]) -> float:
     """Half-transparent area that is wider than an edge, as a part of the person's area."""
     half = ((alpha > _HALF[0]) & (alpha < _HALF[1])).astype(np.uint8)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _EDGE_PX + 1, 2 * _EDGE_PX + 1))
-    return float(cv2.morphologyEx(half, cv2.MORPH_OPEN, disc).sum() / max(int((alpha > 127).sum()), 1))
+    wide_px = int(cv2.morphologyEx(half, cv2.MORPH_OPEN, disc).sum())
+    return min(wide_px / max(int((alpha > 127).sum()), 1), 1.0)
 
 
 def faint_edge(alpha: UInt8[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]) -> float:

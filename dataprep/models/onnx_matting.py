@@ -43,7 +43,7 @@ class OnnxSegmenter:
         height, width = self._side_px
         picture = _resize(rgb, width, height).astype(np.float64) / 255
         picture = picture[..., ::-1] if self._pixels == "unit_bgr" else (picture - _MEAN) / _DEVIATION
-        batch = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], self._type)
+        batch: np.ndarray = np.ascontiguousarray(picture.transpose(2, 0, 1)[None], self._type)
         found = np.squeeze(np.asarray(self._session.run([self._output], {self._input: batch})[0]))
         if found.ndim != 2 or not np.isfinite(found).all():
             raise AssetError(
@@ -100,7 +100,7 @@ def _fits(shape: Sequence[int | str | None], channels: int) -> bool:
     """Whether the shape is 1 x channels x height x width; sizes that the file leaves open fit."""
     if len(shape) != 4:
         return False
-    return all(not isinstance(found, int) or found == wanted for found, wanted in zip(shape, (1, channels)))
+    return all(not isinstance(shape[i], int) or shape[i] == wanted for i, wanted in enumerate((1, channels)))
 
 
 def _described(values: Sequence[Any]) -> str:

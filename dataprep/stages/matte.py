@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import ConfigError, Rejected
 from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.licensed import file_sha256, find_file
+from dataprep.models.bystanders import other_people
 from dataprep.models.mask_evidence import Questioned, question_mask
 from dataprep.models.matte_faults import faint_edge, see_through
 from dataprep.models.matting import combine_masks, matte
@@ -25,9 +26,15 @@ from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 _SELFIE = "selfie_segmentation/selfie_segmentation.tflite"
 _SHIPPED = "selfie"
-_OF_PERSON = {"unit": "fraction of the person's area", "frame": "portrait"}
+_OF_PERSON = "fraction of the person's area"
 
-Segmenter = Callable[[UInt8[np.ndarray, "s s 3"]], UInt8[np.ndarray, "s s"]]
+
+@dataclass(frozen=True)
+class MatteTools:
+    """What `Matte` keeps in a process: what reads a mask off a portrait, and the pose network where that is coarse."""
+
+    segment: Callable[[UInt8[np.ndarray, "s s 3"]], UInt8[np.ndarray, "s s"]]
+    segment_pose: Callable[[UInt8[np.ndarray, "s s 3"]], Float[np.ndarray, "s s"]] | None
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,8 @@ class Matte(Stage):
     columns: ClassVar[tuple[Column, ...]] = (
         Column("alpha_coverage", FLOAT, "mean alpha of the portrait", unit="fraction", frame="portrait"),
         Column("alpha_softness", FLOAT, "part of the portrait with alpha between 0.05 and 0.95", unit="fraction"),
-        Column("matte_enclosed", FLOAT, "area inside the person in the background's colours", **_OF_PERSON),
-        Column("matte_see_through", FLOAT, "half-transparent area wider than an edge", **_OF_PERSON),
+        Column("matte_enclosed", FLOAT, "area inside the person in the background's colours", unit=_OF_PERSON),
+        Column("matte_see_through", FLOAT, "half-transparent area wider than an edge", unit=_OF_PERSON),
         Column(
             "matte_faint_edge",
             FLOAT,
@@ -76,16 +83,18 @@ class Matte(Stage):
     def resources(self) -> dict[str, float]:
         return gpu_wish(self.device) if self.model != _SHIPPED else {}
 
-    def load(self) -> Segmenter:
+    def load(self) -> MatteTools:
         if self.model == _SHIPPED:
-            return PersonDetector().segment_portrait
+            detector = PersonDetector()
+            return MatteTools(detector.segment_portrait, detector.segment_pose)
         from dataprep.models.onnx_matting import OnnxSegmenter
 
-        return OnnxSegmenter(find_file(self.model, "matte.model"), self.model_input, self.device)
+        path = find_file(self.model, "matte.model")
+        return MatteTools(OnnxSegmenter(path, self.model_input, self.device), None)
 
-    def process_item(self, item: Item, tools: Segmenter) -> Result:
+    def process_item(self, item: Item, tools: MatteTools) -> Result:
         view = _View.of(item)
-        found = view.mask(tools, questioned=self.model == _SHIPPED)
+        found = view.mask(tools)
         covered = float((found.mask * view.inside).mean())
         if covered < self.min_coverage:
             raise Rejected("empty_mask", f"the person mask covers {covered:.1%} of the portrait")
@@ -119,19 +128,21 @@ class _View:
         mask = geometry.resample(source_mask, matrix, size_px, fill=0)
         return cls(item, continue_outside(portrait, inside), continue_outside(mask, inside), inside)
 
-    def mask(self, segmenter: Segmenter, questioned: bool) -> Questioned:
+    def mask(self, tools: MatteTools) -> Questioned:
         """The mask that guides the matting. A supplied one, and that of the user's network, are taken at their word."""
         if self.item.row["mask_supplied"]:
             return Questioned(self.source_mask / 255, 0.0)
-        of_portrait = segmenter(self.portrait)
-        if not questioned:
+        of_portrait = tools.segment(self.portrait)
+        if tools.segment_pose is None:
             return Questioned(of_portrait / 255, 0.0)
         mask = combine_masks(self.source_mask, of_portrait) / 255
-        return question_mask(self.portrait, mask, self._person())
+        points, mesh = self._points("keypoints33"), self._points("face_mesh478_px")
+        others = other_people(self.portrait, mask, tools.segment_pose(self.portrait), points, mesh[:, :2])
+        return question_mask(self.portrait, mask * ~others, person_area(points, mesh, len(mask)))
 
-    def _person(self) -> Bool[np.ndarray, "p p"]:
-        matrix, row = np.asarray(self.item.row["crop_from_source"], np.float64), self.item.row
-        points, mesh = np.array(row["keypoints33"], np.float64), np.array(row["face_mesh478_px"], np.float64)
-        for px in (points, mesh):
-            px[:, :2] = geometry.transform(matrix, px[:, :2])
-        return person_area(points, mesh, self.portrait.shape[0])
+    def _points(self, column: str) -> np.ndarray:
+        """Points of the photograph in px of the portrait; further columns stay."""
+        matrix = np.asarray(self.item.row["crop_from_source"], np.float64)
+        points = np.array(self.item.row[column], np.float64)
+        points[:, :2] = geometry.transform(matrix, points[:, :2])
+        return points

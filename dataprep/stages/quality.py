@@ -55,6 +55,11 @@ RULES = (
     Rule("q_face_size", "face size in the photograph over 128 px", "the face is too small in the photograph"),
     Rule("q_inside", "part of the portrait square inside the photograph", "head or shoulders are cut off"),
     Rule("q_shoulders", "part of the portrait's lower rim that is the person", "the shoulders do not reach the rim"),
+    Rule(
+        "q_matte",
+        "1 - faulty part of the matte over 10% - faint part of the photograph's edge",
+        "background or see-through parts are left",
+    ),
     Rule("q_body_fit", "1 - key-point error over 10% of the portrait's side", "the body model misses the key points"),
     Rule("q_face_fit", "1 - landmark error over 4% of the portrait's side", "the face model misses the landmarks"),
     Rule("q_landmarks", "part of the head crops whose face meshes agreed", "the face detector contradicts itself"),
@@ -72,7 +77,7 @@ class Quality(Stage):
     """
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "crop", "superres", "matte", "face", "camera")
     columns: ClassVar[tuple[Column, ...]] = (
         *(Column(rule.score, FLOAT, rule.desc, unit="[0, 1]") for rule in RULES),
@@ -86,6 +91,7 @@ class Quality(Stage):
     min_face_size: float = 0.25
     min_inside: float = 0.85
     min_shoulders: float = 0.3
+    min_matte: float = 0.3
     min_body_fit: float = 0.5
     min_face_fit: float = 0.4
     min_landmarks: float = 0.3
@@ -130,6 +136,7 @@ def quality_scores(
         "q_face_size": source_face_px / 128,
         "q_inside": float(row["crop_inside"]),
         "q_shoulders": float((alpha[-8:] > 127).mean()),
+        "q_matte": 1 - float(row["matte_enclosed"] + row["matte_see_through"]) / 0.10 - float(row["matte_faint_edge"]),
         "q_body_fit": 1 - float(row["body_fit_rmse_relative"]) / 0.10,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),
         "q_landmarks": float(row["mesh_agreement"]),

@@ -16,7 +16,7 @@ FACE = np.column_stack([np.linspace(176, 272, 68), 120 + 60 * np.sin(np.linspace
 ROW = {
     "landmarks68_px": FACE, "crop_native_from_source": MATRIX, "crop_inside": 1.0, "crop_roll_rad": 0.0,
     "body_fit_rmse_relative": 0.02, "face_fit_rmse": 3.0, "mesh_agreement": 1.0, "yaw": 0.2,
-    "head_disagreement_before": 0.1,
+    "head_disagreement_before": 0.1, "matte_enclosed": 0.005, "matte_see_through": 0.01, "matte_faint_edge": 0.0,
 }  # fmt: skip
 CROP = geometry.resample(astronaut(), MATRIX, SIDE)
 ALPHA = np.full((512, 512), 255, np.uint8)
@@ -55,6 +55,9 @@ def test_clipping_and_fog_are_seen(good):
     ("score", "worse"),
     [
         ("q_inside", {"crop_inside": 0.6}),
+        ("q_matte", {"matte_enclosed": 0.08}),
+        ("q_matte", {"matte_see_through": 0.08}),
+        ("q_matte", {"matte_faint_edge": 0.8}),
         ("q_body_fit", {"body_fit_rmse_relative": 0.08}),
         ("q_face_fit", {"face_fit_rmse": 15.0}),
         ("q_landmarks", {"mesh_agreement": 0.2}),
