@@ -5,7 +5,8 @@ neck or under an arm is filled, and where they differ over a hand or a shoulder 
 Colours answer both: histograms of what is surely the person and surely not give every pixel log odds (positive:
 person). They decide in areas that are unsure and wider than an edge. Inside the mask they convict a region only when
 the rest of the person has nothing like it: the region's own pixels are taken out of the person's histogram first, so
-that a white stripe is defended by its neighbours and a gap by nobody.
+that a white stripe is defended by its neighbours and a gap by nobody. A gap also has just the colour of the background
+nearest to it, which the collar of a grey coat before a grey wall has not.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ _EDGE_PX = 3  # unsure areas up to twice as wide are edges: closed-form matting 
 _DOUBT = 1.0  # log odds that are no evidence: on textured backgrounds as much is chance
 _GAIN = 1.5  # decided areas leave only a narrow band open, so that no hand stays half-transparent
 _GAP_OPEN_PX, _GAP_AREA_PX, _GAPS = 2, 40, 16  # thinner and smaller regions are texture; the largest are looked at
-_GUILTY = -3.5  # mean log odds from which a region is a gap: rendered collars on white walls reach -3.2, grey hair -3.0
+_GUILTY = -3.5  # mean log odds from which a region is a gap: grey hair on a grey wall reaches -3.0
 _SUSPICIOUS = -2.0  # ... from which it counts in the score
+_ALIKE, _NEAREST_PX = 5.0, 400  # a gap differs from the background nearest to it by less: gaps 1 to 4.5, collars 5.7 up
 _MOST_POINTED = 0.15  # a region is no gap when a larger part of it lies where the person's points are
 
 
@@ -56,7 +58,8 @@ def question_mask(
     unsure = _wide_unsure(coarse) & ~pointed
     decided = np.where(unsure, _decide(coarse, odds), coarse)
     enclosed = 0
-    for region, mean_odds in _regions((odds < 0) & (coarse > 0.5) & ~unsure, colours, pointed):
+    for region in _regions((odds < 0) & (coarse > 0.5) & ~unsure, pointed):
+        mean_odds = colours.odds_without(region) if colours.difference(region) < _ALIKE else 0.0
         if mean_odds < _GUILTY:
             decided[cv2.dilate(region.astype(np.uint8), _disc(1)) * (odds < 0) > 0] = 0
         elif mean_odds < _SUSPICIOUS:
@@ -71,8 +74,10 @@ def question_mask(
 class _Colours:
     """The picture's colours as histogram cells, and how often the person and the background have each."""
 
+    lab: Float[np.ndarray, "s s 3"]
     cells: Int[np.ndarray, "s s"]
     sure_person: Bool[np.ndarray, "s s"]
+    sure_background: Bool[np.ndarray, "s s"]
     person: Float[np.ndarray, "c"]
     background: Float[np.ndarray, "c"]
 
@@ -81,9 +86,10 @@ class _Colours:
         """None when one side has too few pixels."""
         if min(person.sum(), background.sum()) < _LEAST_SAMPLES_PX:
             return None
-        lab = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.int64) * _BINS >> 8
-        cells = (lab[..., 0] * _BINS + lab[..., 1]) * _BINS + lab[..., 2]
-        return cls(cells, person, _histogram(cells[person]), _histogram(cells[background]))
+        level = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.int64) * _BINS >> 8
+        cells = (level[..., 0] * _BINS + level[..., 1]) * _BINS + level[..., 2]
+        lab = cv2.cvtColor(picture.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+        return cls(lab, cells, person, background, _histogram(cells[person]), _histogram(cells[background]))
 
     def odds(self) -> Float[np.ndarray, "s s"]:
         """Log odds of the person against the background, by colour alone."""
@@ -94,6 +100,12 @@ class _Colours:
         cells = self.cells[region]
         others = np.maximum(self.person - _histogram(self.cells[region & self.sure_person]), 0)
         return float((_log_density(others) - _log_density(self.background))[cells].mean())
+
+    def difference(self, region: np.ndarray) -> float:
+        """Between the region's colour and that of the background nearest to it, in Lab units (2 can just be seen)."""
+        away = cv2.distanceTransform((~region).astype(np.uint8), cv2.DIST_L2, 5)[self.sure_background]
+        nearest = self.lab[self.sure_background][np.argsort(away, kind="stable")[:_NEAREST_PX]]
+        return float(np.linalg.norm(np.median(self.lab[region], axis=0) - np.median(nearest, axis=0)))
 
 
 def _histogram(cells: np.ndarray) -> np.ndarray:
@@ -119,8 +131,8 @@ def _decide(mask: np.ndarray, odds: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(_GAIN * (prior + evidence), -8, 8)))
 
 
-def _regions(like_background: np.ndarray, colours: _Colours, pointed: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
-    """Regions inside the mask that look like background, the largest first, with their mean log odds."""
+def _regions(like_background: np.ndarray, pointed: np.ndarray) -> Iterator[np.ndarray]:
+    """Regions inside the mask that look like background, the largest first; not those where the person's points are."""
     opened = cv2.morphologyEx(like_background.astype(np.uint8), cv2.MORPH_OPEN, _disc(_GAP_OPEN_PX))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=4)
     areas = stats[:, cv2.CC_STAT_AREA]
@@ -128,7 +140,7 @@ def _regions(like_background: np.ndarray, colours: _Colours, pointed: np.ndarray
     for label in largest:
         region = labels == label
         if areas[label] >= _GAP_AREA_PX and (region & pointed).sum() <= _MOST_POINTED * areas[label]:
-            yield region, colours.odds_without(region)
+            yield region
 
 
 def _with_points(mask: np.ndarray, person: np.ndarray) -> np.ndarray:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool, Float, Shaped
 
 from dataprep import geometry
 
 _RIM_SOURCE_PX = 0.5  # pixels nearer to the edge are mixed with the white outside
 
 
-def inside_photograph(
+def photograph_cover(
     width: int, height: int, target_from_source: geometry.Affine, size_px: int
-) -> Bool[np.ndarray, "s s"]:
-    """Pixels of the target square whose centre lies in a photograph of `width` x `height` px, off its edge."""
+) -> Float[np.ndarray, "s s"]:
+    """How much of each pixel of the target square a photograph of `width` x `height` px covers, in [0, 1].
+
+    The photograph ends half a pixel before its edge. Pixels whose centre lies beyond have 0.
+    """
     centres = np.arange(size_px) + 0.5
     grid = np.stack(np.meshgrid(centres, centres), axis=-1)
     points = geometry.transform(geometry.invert(target_from_source), grid)
-    return ((points >= _RIM_SOURCE_PX) & (points <= np.array([width, height]) - _RIM_SOURCE_PX)).all(axis=-1)
+    within_source_px = np.minimum(points, np.array([width, height]) - points).min(axis=-1) - _RIM_SOURCE_PX
+    return np.clip(within_source_px * geometry.scale_of(target_from_source), 0, 1)
 
 
 def continue_outside(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import ConfigError, Rejected
@@ -20,7 +20,7 @@ from dataprep.models.matting import combine_masks, matte
 from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.mediapipe_models import PersonDetector
 from dataprep.models.person_points import person_area
-from dataprep.models.photograph_edge import continue_outside, inside_photograph
+from dataprep.models.photograph_edge import continue_outside, photograph_cover
 from dataprep.schema import FLOAT, Column
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
@@ -95,38 +95,42 @@ class Matte(Stage):
     def process_item(self, item: Item, tools: MatteTools) -> Result:
         view = _View.of(item)
         found = view.mask(tools)
-        covered = float((found.mask * view.inside).mean())
+        covered = float((found.mask * view.cover).mean())
         if covered < self.min_coverage:
             raise Rejected("empty_mask", f"the person mask covers {covered:.1%} of the portrait")
-        on_white, alpha = matte(view.portrait, found.mask)
-        on_white[~view.inside], alpha[~view.inside] = 255, 0
+        on_white, alpha = (view.cut(image) for image in matte(view.portrait, found.mask))
         soft = (alpha > 0.05 * 255) & (alpha < 0.95 * 255)
         columns = {
             "alpha_coverage": float(alpha.mean() / 255),
             "alpha_softness": float(soft.mean()),
             "matte_enclosed": found.enclosed,
             "matte_see_through": see_through(alpha),
-            "matte_faint_edge": faint_edge(alpha, view.inside),
+            "matte_faint_edge": faint_edge(alpha, view.cover == 1),
         }
         return Result(columns=columns, blobs={"portrait.png": encode_png(on_white), "alpha.png": encode_png(alpha)})
 
 
 @dataclass(frozen=True)
 class _View:
-    """The portrait and the photograph's mask, both continued beyond the photograph; `inside` is the photograph."""
+    """The portrait and the photograph's mask, both continued beyond the photograph; `cover` is where that lies."""
 
     item: Item
     portrait: UInt8[np.ndarray, "p p 3"]
     source_mask: UInt8[np.ndarray, "p p"]
-    inside: Bool[np.ndarray, "p p"]
+    cover: Float[np.ndarray, "p p"]
 
     @classmethod
     def of(cls, item: Item) -> _View:
         portrait, source_mask = decode_rgb(item.blob("superres.png")), decode_mask(item.blob("mask.png"))
         size_px, matrix = portrait.shape[0], np.asarray(item.row["crop_from_source"], np.float64)
-        inside = inside_photograph(source_mask.shape[1], source_mask.shape[0], matrix, size_px)
+        cover = photograph_cover(source_mask.shape[1], source_mask.shape[0], matrix, size_px)
         mask = geometry.resample(source_mask, matrix, size_px, fill=0)
-        return cls(item, continue_outside(portrait, inside), continue_outside(mask, inside), inside)
+        return cls(item, continue_outside(portrait, cover == 1), continue_outside(mask, cover == 1), cover)
+
+    def cut(self, image: UInt8[np.ndarray, "p p *c"]) -> UInt8[np.ndarray, "p p *c"]:
+        """A picture on white, or an alpha, ended at the photograph's edge."""
+        beyond, cover = (255, self.cover[..., None]) if image.ndim == 3 else (0, self.cover)
+        return np.round(cover * image + (1 - cover) * beyond).astype(np.uint8)
 
     def mask(self, tools: MatteTools) -> Questioned:
         """The mask that guides the matting. A supplied one, and that of the user's network, are taken at their word."""

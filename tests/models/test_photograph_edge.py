@@ -4,23 +4,25 @@ import numpy as np
 import pytest
 
 from dataprep import geometry
-from dataprep.models.photograph_edge import continue_outside, inside_photograph
+from dataprep.models.photograph_edge import continue_outside, photograph_cover
 
 
-def test_inside_is_the_photograph_less_half_a_pixel():
+def test_the_photograph_ends_half_a_pixel_before_its_edge():
     matrix = geometry.crop_from_source(np.array([0.0, 10.0]), 20.0, 0.0, 40)  # source x -10 .. 10, y 0 .. 20
-    inside = inside_photograph(100, 15, matrix, 40)
-    np.testing.assert_array_equal(inside[10], np.arange(40) >= 21)
-    np.testing.assert_array_equal(inside[:, 30], (np.arange(40) >= 1) & (np.arange(40) < 29))
+    cover = photograph_cover(100, 15, matrix, 40)
+    np.testing.assert_array_equal(cover[10], np.clip(np.arange(40) - 20.5, 0, 1))
+    np.testing.assert_array_equal(cover[:, 30], np.clip(np.minimum(np.arange(40) - 0.5, 28.5 - np.arange(40)), 0, 1))
+    assert (photograph_cover(100, 100, geometry.crop_from_source(np.array([50.0, 50.0]), 20.0, 1.0, 40), 40) == 1).all()
 
 
 @pytest.mark.parametrize("roll_rad", [0.3, -1.0, 3.0])
-def test_inside_pixels_hold_no_white_of_the_outside(roll_rad):
+def test_covered_pixels_hold_no_white_of_the_outside(roll_rad):
     matrix = geometry.crop_from_source(np.array([5.0, 20.0]), 60.0, roll_rad, 200)
     black = np.zeros((50, 40), np.uint8)
-    inside = inside_photograph(40, 50, matrix, 200)
-    assert 0.1 < inside.mean() < 0.6
-    assert geometry.resample(black, matrix, 200)[inside].max() < 60
+    cover = photograph_cover(40, 50, matrix, 200)
+    assert 0.1 < cover.mean() < 0.6
+    assert geometry.resample(black, matrix, 200)[cover == 1].max() < 30
+    assert (cover[geometry.resample(black, matrix, 200) > 100] == 0).all()
 
 
 def test_the_picture_goes_on_as_its_nearest_pixel():
