@@ -125,6 +125,14 @@ class PersonDetector:
         """Person mask of a head-shoulder picture."""
         return _to_uint8(self._symmetric_mask(rgb))
 
+    def segment_pose(self, rgb: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
+        """Mask of the one person whose body points the pose network finds, in [0, 1]: coarser, without other people.
+
+        All ones where it finds nobody.
+        """
+        pose = self._graphs.pose(rgb)
+        return np.ones(rgb.shape[:2], np.float32) if pose is None else pose.mask
+
     # --- faces
 
     def _find_faces(self, rgb: np.ndarray) -> list[FaceBox]:

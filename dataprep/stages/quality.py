@@ -87,6 +87,11 @@ RULES = (
     ),
     Rule("q_head_roll", "1 - roll of the head in the portrait over 90 degrees", "the head is tilted too far"),
     Rule(
+        "q_matte",
+        "1 - faulty part of the matte over 10% - faint part of the photograph's edge",
+        "background or see-through parts are left",
+    ),
+    Rule(
         "q_mouth",
         "contrast of the lips with what surrounds them and within them, over 20 Lab units",
         "the mouth cannot be seen: something covers it",
@@ -145,6 +150,7 @@ class Quality(Stage):
     min_inside: float = 0.7
     min_shoulders: float = 0.3
     min_mouth: float = 0.35
+    min_matte: float = 0.3
     min_body_fit: float = 0.5
     min_head_size: float = 0.5
     min_face_fit: float = 0.4
@@ -200,6 +206,7 @@ def quality_scores(
         "q_shoulders": float((alpha[-8:] > 127).mean()),
         "q_body_fit": 1 - max(row["body_fit_portrait_rmse_relative"] / 0.10, row["body_fit_rmse_relative"] / 0.40),
         "q_head_size": 1 - abs(np.log(_head_dm(row, side) * geometry.PORTRAIT_SIDE_M * 10)) / 0.3,
+        "q_matte": 1 - float(row["matte_enclosed"] + row["matte_see_through"]) / 0.10 - float(row["matte_faint_edge"]),
         "q_mouth": mouth.contrast / MOUTH_CONTRAST,
         "q_uncovered": 1 - mouth.unlike_skin,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),

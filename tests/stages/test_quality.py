@@ -17,6 +17,7 @@ ROW = {
     "landmarks68_px": FACE, "crop_native_from_source": MATRIX, "crop_inside": 1.0, "crop_roll_rad": 0.0,
     "body_fit_rmse_relative": 0.06, "body_fit_portrait_rmse_relative": 0.02, "bfm_trans": np.zeros(3, np.float32),
     "face_alignment": np.array([101.5 / 109.2, 256, 200], np.float32),  # 109 px per dm: the metres of the crop
+    "matte_enclosed": 0.005, "matte_see_through": 0.01, "matte_faint_edge": 0.0,
     "face_fit_rmse": 3.0, "mesh_agreement": 1.0, "mesh_spread": 0.01, "yaw": 0.2,
     "roll": 0.1, "head_turns_rad": np.array([0.2, 0.3, 0.1]), "head_disagreement_before": 0.1, "crop_side_px": SIDE,
     "crop_from_source": geometry.compose(geometry.scaled(512 / SIDE), MATRIX),
@@ -64,6 +65,9 @@ def test_clipping_and_fog_are_seen(good):
         ("q_head_size", {"face_alignment": np.array([101.5 / 130, 256, 200], np.float32)}),
         ("q_head_size", {"bfm_trans": np.array([0, 0, -2.2], np.float32)}),
         ("q_inside", {"crop_inside": 0.5}),
+        ("q_matte", {"matte_enclosed": 0.08}),
+        ("q_matte", {"matte_see_through": 0.08}),
+        ("q_matte", {"matte_faint_edge": 0.8}),
         ("q_face_fit", {"face_fit_rmse": 15.0}),
         ("q_cut_top", {"photo_box_px": np.array([0.0, 90.0, 512.0, 512.0])}),
         ("q_cut_sides", {"photo_box_px": np.array([0.0, 0.0, 300.0, 512.0])}),

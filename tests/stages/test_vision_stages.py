@@ -9,13 +9,14 @@ import pytest
 import skimage.data
 
 from dataprep import geometry
-from dataprep.errors import Rejected
+from dataprep.errors import AssetError, ConfigError, Rejected
 from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.schema import table_from_rows
 from dataprep.stages.base import Item
 from dataprep.stages.detect import Detect, _require_shoulders, parse_openpose
 from dataprep.stages.matte import Matte
 from dataprep.stages.superres import PORTRAIT_PX, SuperRes, enlarge
+from tests.onnx_files import write_network
 
 CROP = geometry.crop_from_source(np.array([225.0, 150.0]), 300.0, 0.0, 150)
 
@@ -171,7 +172,7 @@ def matte_item(detected, enlarged, supplied, mask=None):
     blobs = {"superres.png": enlarged.blobs["superres.png"], "mask.png": detected.blobs["mask.png"]}
     if mask is not None:
         blobs["mask.png"] = encode_png(mask)
-    row = {"crop_from_source": enlarged.columns["crop_from_source"], "mask_supplied": supplied}
+    row = {**detected.columns, "crop_from_source": enlarged.columns["crop_from_source"], "mask_supplied": supplied}
     return Item("0" * 32, row, None, blobs.__getitem__)
 
 
@@ -187,6 +188,48 @@ def test_matte_whitens_the_background_and_keeps_the_face(detected, enlarged, sup
     np.testing.assert_array_equal(portrait[face], decode_rgb(enlarged.blobs["superres.png"])[face])
     assert 0.4 < result.columns["alpha_coverage"] < 0.75
     assert table_from_rows(Matte.columns, [result.columns]).num_rows == 1
+
+
+@pytest.mark.parametrize("roll_rad", [0.0, 0.2])
+@pytest.mark.parametrize("supplied", [False, True])
+def test_nothing_outside_the_photograph_is_the_person(detected, enlarged, photo, supplied, roll_rad):
+    matrix = geometry.crop_from_source(np.array([225.0, 30.0]), 360.0, roll_rad, PORTRAIT_PX)
+    mask = decode_mask(detected.blobs["mask.png"]).copy()
+    mask[:40, 100:350] = 255  # the person reaches the upper edge
+    item = matte_item(detected, enlarged, supplied, mask)
+    blobs = {"superres.png": encode_png(geometry.resample(photo, matrix, PORTRAIT_PX)), "mask.png": encode_png(mask)}
+    item = Item(item.sample_id, {**item.row, "crop_from_source": matrix}, None, blobs.__getitem__)
+    stage = Matte()
+    result = stage.process_item(item, stage.load())
+    inside = geometry.resample(np.full(mask.shape, 255, np.uint8), matrix, PORTRAIT_PX, fill=0)
+    alpha, portrait = decode_mask(result.blobs["alpha.png"]), decode_rgb(result.blobs["portrait.png"])
+    assert (inside < 128).mean() > 0.2
+    assert (alpha[inside < 128] == 0).all()
+    assert (portrait[inside < 128] == 255).all()
+    assert (alpha[inside > 250] > 250).mean() > 0.3
+    assert result.columns["matte_faint_edge"] < 0.2
+
+
+def test_matte_takes_the_users_network_and_names_its_file(detected, enlarged, tmp_path):
+    def matte_by(weights):
+        stage = Matte(model=str(write_network(tmp_path / "net.onnx", weights=weights, bias=0.0)), device="cpu")
+        result = stage.process_item(matte_item(detected, enlarged, False), stage.load())
+        return stage.weights()[0], decode_mask(result.blobs["alpha.png"])
+
+    (first, bright), (second, dark) = matte_by((9.0, 9.0, 9.0)), matte_by((-9.0, -9.0, -9.0))
+    assert first.name == second.name == "net.onnx"
+    assert first.sha256 != second.sha256
+    grey = decode_rgb(enlarged.blobs["superres.png"]).mean(axis=2)
+    assert grey[bright > 200].mean() > 150 > grey[dark > 200].mean()  # the network alone is asked
+
+
+def test_matte_refuses_settings_that_cannot_be(tmp_path):
+    with pytest.raises(ConfigError, match=r"matte\.model is 'net\.pth', expected selfie or an \.onnx file"):
+        Matte(model="net.pth")
+    with pytest.raises(ConfigError, match="expected imagenet or unit_bgr"):
+        Matte(model_input="rgb")
+    with pytest.raises(AssetError, match=r"matte\.model=.*none\.onnx: no such file"):
+        Matte(model=str(tmp_path / "none.onnx")).weights()
 
 
 def test_matte_refuses_an_empty_mask(detected, enlarged):
