@@ -164,8 +164,8 @@ def test_clothes_take_their_colour_and_lose_their_print() -> None:
 
 
 def test_backdrops_are_a_function_of_their_stream() -> None:
-    assert set(BACKDROPS) == set(backdrops._PAINTERS)
-    for kind in sorted(set(BACKDROPS)):
+    assert set(BACKDROPS) < set(backdrops._PAINTERS)
+    for kind in sorted(backdrops._PAINTERS):
         first, second, other = (
             backdrops.paint(kind, np.random.default_rng(seed), 128, 512, 470.0) for seed in (1, 1, 2)
         )
