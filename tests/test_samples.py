@@ -219,6 +219,13 @@ def test_people_who_move_do_what_they_are_named_for(name: str) -> None:
     assert all(SHOWN[name](joints_in_chest(record)) for record in records)
 
 
+def test_a_seat_is_no_part_of_the_person() -> None:
+    (seated,) = (record for record in LIVELY if record["recipe"]["pose"] == "seated")
+    alpha = np.asarray(Image.open((TRUTH / seated["image"]).parent / seated["alpha"]))
+    between_the_shins = np.array(seated["joints_px"])[[4, 5, 7, 8]].mean(axis=0).astype(int)
+    assert alpha[between_the_shins[1], between_the_shins[0]] == 0
+
+
 def test_at_least_twelve_people_move() -> None:
     assert len(LIVELY) >= 12
     dark = [r for r in LIVELY if r["recipe"]["hair"] == "long01" and r["recipe"]["backdrop"] in ("dark", "bokeh")]

@@ -49,7 +49,7 @@ def draw_life(seed: int, index: int, kind: str | None = None) -> Recipe:
 def lively(recipe: Recipe, name: str) -> Recipe:
     """The same person in a pose, frame and place of kind `name`."""
     kind, rng = KINDS[name], recipe.rng(LIFE_STREAM)
-    pose = _turned(kind.pose(rng), rng, np.radians(rng.uniform(*kind.yaw_deg) * rng.choice((-1.0, 1.0))))
+    pose = turned(kind.pose(rng), rng, np.radians(rng.uniform(*kind.yaw_deg) * rng.choice((-1.0, 1.0))))
     if rng.random() < 0.5:
         pose = acts.mirrored(pose)
     hair = recipe.hair if kind.hair is None else kind.hair[recipe.index % len(kind.hair)]
@@ -78,7 +78,7 @@ def _outfit(recipe: Recipe, not_worn: tuple[str, ...]) -> wardrobe.Outfit:
     return recipe.outfit if recipe.outfit in choices else choices[recipe.index // 2 % len(choices)]
 
 
-def _turned(pose: Pose, rng: Rng, yaw: float) -> Pose:
+def turned(pose: Pose, rng: Rng, yaw: float) -> Pose:
     """Turn the body, let the head turn back partly, and shake everything a little."""
     nod, turn, tilt = np.radians(np.clip(rng.normal(0.0, [4.0, 7.0, 4.0]), -12, 12))
     bend = np.radians(np.clip(rng.normal(0.0, [2.0, 3.0, 2.0]), -6, 6))
