@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep.devtools.anny_base import chain_joints
+from dataprep.devtools.anny_base import chain_joints, pose_smpl
 from dataprep.devtools.render import acts, life, props, reach, truth, wardrobe
 from dataprep.devtools.render.people import Recipe, cycled
 from dataprep.devtools.render.poses import (
@@ -32,6 +32,7 @@ from dataprep.devtools.render.poses import (
 )
 from dataprep.devtools.render.scene import Lights
 
+MODELS = Path(truth.__file__).parents[2] / "models" / "data"
 MIRRORED = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
 
 
@@ -57,7 +58,7 @@ def test_knees_bend_about_their_axis() -> None:
 
 def body_of(scale: float) -> tuple[np.ndarray, np.ndarray]:
     """T-posed joints of the stand-in's mean body, and its skin, in metres."""
-    with np.load(Path(truth.__file__).parents[2] / "models" / "data" / "body_anny.npz") as body:
+    with np.load(MODELS / "body_anny.npz") as body:
         points = body["v_template"].astype(np.float64)
         joints = np.zeros((24, 3))
         np.add.at(joints, body["J_regressor_row"], body["J_regressor_val"][:, None] * points[body["J_regressor_col"]])
@@ -150,6 +151,21 @@ def test_no_kind_belongs_to_one_sex() -> None:
     drawn = [(cycled(names, index), index % 2) for index in range(2 * len(names))]  # even numbers are women
     assert {name for name, _ in drawn[: len(names)]} == set(names)
     assert len(set(drawn)) == 2 * len(names)
+
+
+@pytest.mark.parametrize("shin_z", [-0.5, 0.0, 0.3])
+def test_seats_are_below_the_thighs_and_behind_the_shins(shin_z: float) -> None:
+    joints, skin = body_of(1.0)
+    leg = Leg((0.15, 0.0, 1.0), (0.0, -1.0, shin_z))
+    with np.load(MODELS / "body_anny.npz") as body:
+        posed = pose_smpl(skin, joints, Pose(left_leg=leg, right_leg=leg).rotations(), body["weights"])
+    pelvis = posed.global_rotations[0]
+    at = posed.joints_m @ pelvis
+    low, high = props.seat_corners_m(posed.vertices_m @ pelvis, at)
+    assert 0.03 < at[LEFT_HIP, 1] - high[1] < 0.15
+    assert low[1] < at[[LEFT_ANKLE, RIGHT_ANKLE], 1].min()
+    assert high[2] < at[[LEFT_KNEE, LEFT_ANKLE], 2].min()
+    assert low[0] < at[[LEFT_HIP, RIGHT_HIP], 0].min() < at[[LEFT_HIP, RIGHT_HIP], 0].max() < high[0]
 
 
 def test_sides_of_a_box_face_outwards() -> None:

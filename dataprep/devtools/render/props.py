@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dataprep.devtools.render.assets import TexturedMesh, fan
 from dataprep.devtools.render.figure import Figure, skin_vertices
 from dataprep.devtools.render.people import Recipe
-from dataprep.devtools.render.poses import HEAD, LEFT_HIP, LEFT_KNEE, RIGHT_HIP, RIGHT_KNEE
+from dataprep.devtools.render.poses import HEAD, LEFT_ANKLE, LEFT_HIP, LEFT_KNEE, RIGHT_ANKLE, RIGHT_HIP, RIGHT_KNEE
 from dataprep.devtools.render.scene import Material, Surface
 from dataprep.devtools.render.wardrobe import encoded
 
@@ -25,6 +25,7 @@ SEAT_THIGH_M = 0.22  # how far in front of the hips the seat ends: the shins han
 SEAT_BEHIND_M, SEAT_HALF_WIDTH_M = 0.22, 0.25
 CUP_RADIUS_M, CUP_HEIGHT_M, CUP_SIDES = 0.042, 0.10, 48
 CUP_FROM_HEAD_M = np.array([0.0, -0.045, 0.155])
+SHIN_RADIUS_M, THIGH_UNDER_HIP_M = 0.10, 0.16
 SINK_M = 0.012  # what cushion and flesh give way
 
 
@@ -53,17 +54,24 @@ def _plain(points: Array, polygons: list[tuple[int, ...]], colour: Array) -> Sur
 
 
 def _seat(recipe: Recipe, figure: Figure) -> list[Surface]:
-    """A block below thighs and buttocks, down to the soles, turned with the person."""
+    """A block of some colour that stands on the ground, turned with the person."""
     cam_from_box = figure.rotations_cam[0]
-    body = figure.base_cam_m[skin_vertices()] @ cam_from_box
-    joints = figure.joints_cam_m @ cam_from_box
-    hips, knees = joints[[LEFT_HIP, RIGHT_HIP]], joints[[LEFT_KNEE, RIGHT_KNEE]]
-    middle, front = hips.mean(axis=0), min(hips[:, 2].mean() + SEAT_THIGH_M, knees[:, 2].min() - 0.12)
-    above = (np.abs(body[:, 0] - middle[0]) < 0.2) & (body[:, 2] < front) & (body[:, 2] > middle[2] - 0.1)
-    top = body[above, 1].min() + SINK_M
+    low, high = seat_corners_m(figure.base_cam_m[skin_vertices()] @ cam_from_box, figure.joints_cam_m @ cam_from_box)
+    return [box(low, high, cam_from_box, 0.25 * recipe.rng(PROP_STREAM).random(3) + 0.12)]
+
+
+def seat_corners_m(body: Array, joints: Array) -> tuple[Array, Array]:
+    """Lowest and highest corner (3,) of a seat: below thighs and buttocks, behind the shins, down to the soles.
+
+    Skin (n, 3) and joints (24, 3) are in metres in the pelvis's axes.
+    """
+    middle = joints[[LEFT_HIP, RIGHT_HIP]].mean(axis=0)
+    shins = joints[[LEFT_KNEE, RIGHT_KNEE, LEFT_ANKLE, RIGHT_ANKLE]]
+    front = min(middle[2] + SEAT_THIGH_M, shins[:, 2].min() - SHIN_RADIUS_M)
+    thighs = (body[:, 1] > middle[1] - THIGH_UNDER_HIP_M) & (np.abs(body[:, 0] - middle[0]) < SEAT_HALF_WIDTH_M)
+    top = body[thighs & (body[:, 2] < front) & (body[:, 2] > middle[2] - SEAT_BEHIND_M), 1].min() + SINK_M
     low = np.array([middle[0] - SEAT_HALF_WIDTH_M, body[:, 1].min(), middle[2] - SEAT_BEHIND_M])
-    colour = 0.25 * recipe.rng(PROP_STREAM).random(3) + 0.12
-    return [box(low, np.array([middle[0] + SEAT_HALF_WIDTH_M, top, front]), cam_from_box, colour)]
+    return low, np.array([middle[0] + SEAT_HALF_WIDTH_M, top, front])
 
 
 def _cup(recipe: Recipe, figure: Figure) -> list[Surface]:
