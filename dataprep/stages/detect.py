@@ -11,7 +11,6 @@ from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
 from dataprep.images import decode_rgb, encode_png
-from dataprep.limits import require
 from dataprep.masks import read_mask
 from dataprep.models import fan
 from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
@@ -19,6 +18,7 @@ from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbo
 from dataprep.models.upright import upright_person
 from dataprep.photo_edges import photo_box
 from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
+from dataprep.settings import require
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 _PX = {"unit": "px", "frame": "source"}
