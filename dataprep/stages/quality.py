@@ -97,6 +97,11 @@ RULES = (
         "the mouth cannot be seen: something covers it",
     ),
     Rule(
+        "q_uncovered",
+        "1 - part of the lips and their surroundings that looks like neither skin nor lips of this face",
+        "something lies before the mouth",
+    ),
+    Rule(
         "q_body_fit",
         "1 - key-point error over a part of the portrait's side: 10% for what it shows, 40% for the whole body",
         "the body model misses the key points",
@@ -108,12 +113,6 @@ RULES = (
     ),
     Rule("q_face_fit", "1 - landmark error over 4% of the portrait's side", "the face model misses the landmarks"),
     Rule("q_head_agreement", "1 - angle between the two models' heads over 60 degrees", "body and face model disagree"),
-    Rule(
-        "q_uncovered",
-        "1 - part of the mouth's surroundings that is unlike the skin below the eyes",
-        "a beard, a shadow or something before the face",
-        rejects=False,
-    ),
     Rule(
         "q_native_size",
         "side of the portrait square in the photograph over 256 px",
@@ -151,6 +150,7 @@ class Quality(Stage):
     min_shoulders: float = 0.3
     min_mouth: float = 0.35
     min_matte: float = 0.3
+    min_uncovered: float = 0.62
     min_body_fit: float = 0.5
     min_head_size: float = 0.5
     min_face_fit: float = 0.4
@@ -158,7 +158,6 @@ class Quality(Stage):
     min_landmarks: float = 0.45
     min_head_agreement: float = 0.4
     min_head_roll: float = 0.5
-    min_uncovered: float = 0.55
     min_native_size: float = 0.7
     min_upright: float = 0.667
 
