@@ -157,7 +157,10 @@ def angles_deg(head_from_face: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3
 
 
 def summary(frame: pd.DataFrame) -> dict[str, Any]:
-    """Counts, and by yaw range the medians, 90% and, of angles, the mean size and the mean with its sign."""
+    """Counts, and by yaw range the medians, 90% and, of angles, the mean size and the mean with its sign.
+
+    Sets come apart as well: AFLW2000-3D's jaw points are a 3D model's, hidden or not, iBUG's are what is seen.
+    """
     read = frame[frame["not_read"] == ""]
     numbers: dict[str, Any] = {
         "annotations": {name: int((frame["set"] == name).sum()) for name in SETS.values()},
@@ -165,11 +168,16 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         "not_read": int((frame["not_read"] != "").sum()),
         "refused": int((read["refused"] != "").sum()),
         "by_yaw_deg": {},
+        "by_set_below_45_deg": {},
     }
-    for name, (low, high) in _YAW_DEG.items() if len(read) else ():
+    if not len(read):
+        return numbers
+    for name, (low, high) in _YAW_DEG.items():
         part = read[(read["yaw_range_deg"] >= low) & (read["yaw_range_deg"] < high)]
         if len(part):
             numbers["by_yaw_deg"][name] = _spread(part)
+    for name, part in read[read["yaw_range_deg"] < 45].groupby("set"):
+        numbers["by_set_below_45_deg"][str(name)] = _spread(part)
     return numbers
 
 
@@ -193,7 +201,8 @@ def _print(folder: Path, numbers: Mapping[str, Any], frame: pd.DataFrame) -> Non
     if ranges:
         print("\n68 landmarks, % of the outer eye corners (median / 90%)")
         header = ("yaw, degrees", "faces", "all", "inner 51", "jaw", "refused")
-        print(table(header, map(_landmark_line, ranges.items())))
+        by_set = {f"below 45, {name}": one for name, one in numbers["by_set_below_45_deg"].items()}
+        print(table(header, map(_landmark_line, (ranges | by_set).items())))
     heads = [(name, one) for name, one in ranges.items() if one["heads"]]
     if heads:
         print("\nhead, degrees: the angle (median / 90%), and mean size and signed mean of its parts")
