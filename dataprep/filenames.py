@@ -1,4 +1,4 @@
-r"""File names as text and back: tables hold UTF-8, file systems hold any bytes.
+r"""File names as text and back, and text as people may see it: tables hold UTF-8, file systems hold any bytes.
 
 A byte that is not UTF-8 becomes `\xNN`, a backslash becomes two; all other names, those with line breaks included, are
 written as they are. The text gives the name back exactly.
@@ -27,6 +27,22 @@ def unescape(text: str) -> str:
     if "\\" not in text:
         return text
     return os.fsdecode(_ESCAPED.sub(_byte, text).encode("utf-8", "surrogateescape"))
+
+
+def printable(text: str) -> str:
+    """One line that steers neither a terminal nor a page.
+
+    Controls (ANSI sequences and line breaks begin with them), marks that turn the direction of writing, and whatever
+    else shows nothing of its own are written as their escapes.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text whose line breaks are meant."""
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _byte(match: re.Match[str]) -> str:

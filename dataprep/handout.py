@@ -8,7 +8,11 @@ table, and each can be renamed (`--field smpl_pose=pose`). Labels lie beside the
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
+import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +22,15 @@ import numpy as np
 import scipy.io
 from jaxtyping import Float
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, Unreadable
+from dataprep.filenames import escape
 from dataprep.fits.camera import cam2world, intrinsics, joints_zyx, pitch_yaw, rotations_from_rotvecs
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.reading import read_bytes
 
 LABEL_SUFFIXES = (".npz", ".npy", ".mat", ".json")
+_MAX_BYTES = 16 << 20  # of one person's labels, packed or not: they are a few thousand numbers
+_SHOWN = 200  # characters of a reader's own words
 FOLDERS = {"portrait": "portraits", "face": "faces", "alpha": "alphas", "labels": "labels"}
 
 
@@ -77,6 +85,9 @@ def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[Person]:
 
     Raises ConfigError naming the file and the field when something is missing or has another shape.
     """
+    for name in FOLDERS.values():
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise ConfigError(f"{folder / name} is a link that leads out of {folder}; put the folder itself there")
     portraits = _pictures(folder / FOLDERS["portrait"])
     if not portraits:
         expected = ", ".join(f"{name}/" for name in FOLDERS.values())
@@ -90,16 +101,29 @@ def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[Person]:
         images = {"portrait": portrait, "face": faces[name]}
         if name in alphas:
             images["alpha"] = alphas[name]
-        sample_id = hashlib.sha256(name.encode() + b"\0" + portrait.read_bytes()).hexdigest()[:32]
-        yield Person(sample_id, name, images, manifest_labels(read_labels(labels[name], names)))
+        sample_id = hashlib.sha256(os.fsencode(name) + b"\0" + read_handed(portrait)).hexdigest()[:32]
+        yield Person(sample_id, escape(name), images, _finite(manifest_labels(read_labels(labels[name], names)),
+                                                              labels[name]))  # fmt: skip
+
+
+def read_handed(path: Path) -> bytes:
+    """A file of the hand-out; raises ConfigError for what is none: links lead anywhere, and pipes never end."""
+    try:
+        return read_bytes(path.parent, path.name, follow=False)
+    except Unreadable as error:
+        raise ConfigError(f"{path}: {error}; put the file itself there") from error
 
 
 def read_labels(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Fields of one label file, by our names, in the first of their accepted shapes that fits."""
+    data = read_handed(path)
+    if len(data) > _MAX_BYTES:
+        raise ConfigError(f"{path}: {len(data):,} bytes, expected the labels of a person in at most {_MAX_BYTES:,}")
     try:
-        content = _READERS[path.suffix](path)
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        raise ConfigError(f"{path}: no readable {path.suffix} file ({error})") from error
+        content = _READERS[path.suffix](data)
+    except Exception as error:  # on hostile bytes readers raise anything: BadZipFile, RecursionError, MemoryError, ...
+        why = " ".join(str(error).split())[:_SHOWN] or type(error).__name__
+        raise ConfigError(f"{path}: no readable {path.suffix} file ({why})") from error
     found = {}
     for field in FIELDS:
         theirs = names[field.name]
@@ -111,7 +135,7 @@ def read_labels(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
                     f"--field {field.name}=THEIRS"
                 )
             continue
-        found[field.name] = _shaped(np.asarray(content[theirs], np.float64), field, path)
+        found[field.name] = _shaped(_numbers(content[theirs], field, path), field, path)
     return found
 
 
@@ -148,39 +172,66 @@ def _pitch_yaw(camera: np.ndarray) -> Float[np.ndarray, "2"]:
 def _shaped(values: np.ndarray, field: Field, path: Path) -> np.ndarray:
     for shape in field.shapes:
         if values.size == int(np.prod(shape)):
-            if not np.isfinite(values).all():
-                raise ConfigError(f"{path}: {field.name} holds values that are not finite")
-            return values.reshape(shape)
+            return _finite({field.name: values.reshape(shape)}, path)[field.name]
     expected = " or ".join(str(shape) for shape in field.shapes)
     raise ConfigError(f"{path}: {field.name} has shape {values.shape}, expected {expected}: {field.meaning}")
+
+
+def _numbers(value: Any, field: Field, path: Path) -> np.ndarray:
+    try:
+        return np.asarray(value, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(f"{path}: {field.name} holds no numbers ({error}), expected {field.meaning}") from error
+
+
+def _finite(labels: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    """The labels, unless one is not finite in float32, as which they are kept."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        for name, values in labels.items():
+            if not np.isfinite(values.astype(np.float32)).all():
+                raise ConfigError(f"{path}: {name} holds values that are not finite as float32")
+    return labels
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg")}
 
 
-def _read_npy(path: Path) -> Mapping[str, Any]:
-    array = np.load(path, allow_pickle=False)
+def _read_npy(data: bytes) -> Mapping[str, Any]:
+    array = np.load(io.BytesIO(data), allow_pickle=False)
     if array.dtype.names is None:
         raise ValueError("a plain array without field names; save a structured one, or .npz")
     return {name: array[name] for name in array.dtype.names}
 
 
-def _read_npz(path: Path) -> Mapping[str, Any]:
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)
+def _read_npz(data: bytes) -> Mapping[str, Any]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        _require_small(sum(member.file_size for member in archive.infolist()))
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
-    content = json.loads(path.read_text())
+def _read_mat(data: bytes) -> Mapping[str, Any]:
+    _require_small(sum(8 * math.prod(shape) for _, shape, _ in scipy.io.whosmat(io.BytesIO(data))))
+    return scipy.io.loadmat(io.BytesIO(data))
+
+
+def _require_small(size: int) -> None:
+    """Before it is unpacked."""
+    if size > _MAX_BYTES:
+        raise ValueError(f"{size:,} bytes when unpacked, expected at most {_MAX_BYTES:,}")
+
+
+def _read_json(data: bytes) -> Mapping[str, Any]:
+    content = json.loads(data)
     if not isinstance(content, dict):
         raise ValueError("expected an object with the fields")
     return content
 
 
-_READERS: dict[str, Callable[[Path], Mapping[str, Any]]] = {
+_READERS: dict[str, Callable[[bytes], Mapping[str, Any]]] = {
     ".npz": _read_npz,
     ".npy": _read_npy,
-    ".mat": lambda path: scipy.io.loadmat(path),
+    ".mat": _read_mat,
     ".json": _read_json,
 }

@@ -1,7 +1,7 @@
-"""Decoding and encoding images: upright 8-bit RGB in, lossless PNG out.
+"""Decoding and encoding images: upright 8-bit sRGB in, lossless PNG out.
 
-Arrays are uint8 RGB (H, W, 3) or uint8 masks (H, W). Decoding applies the EXIF orientation, so every stage sees the
-picture as a person does.
+Arrays are uint8 RGB (H, W, 3) or uint8 masks (H, W). Decoding applies the EXIF orientation and the colour profile, so
+every stage sees the picture as a person does. Every photograph comes in by `decode_rgb`.
 """
 
 from __future__ import annotations
@@ -13,52 +13,56 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dataprep import colours
 from dataprep.errors import Rejected
+from dataprep.formats import readers_of
 
 MAX_PIXELS = 100_000_000  # above this a file is a bomb or a scan of a wall, not a photograph of a person
 _OPAQUE_MODES = {"L", "RGB", "CMYK", "YCbCr"}
 _ALPHA_MODES = {"LA", "RGBA", "PA", "P"}
-# Decoders that a file may choose by its content. Others are obscure, and one (EPS) would start another program.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "JPEG2000")
 
 
-def decode_rgb(data: bytes) -> UInt8[np.ndarray, "h w 3"]:
-    """Decode the first frame of a photograph, upright; transparent pixels become white.
+def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w 3"]:
+    """Decode the first frame of a photograph, upright and in sRGB; transparent pixels become white.
 
-    Raises Rejected with reason empty_file, undecodable, too_large or unsupported_mode (16-bit, float).
+    Raises Rejected with reason empty_file, undecodable, missing_decoder, too_large or unsupported_mode (16-bit, float).
     """
-    image = _open(data)
-    if image.mode in _ALPHA_MODES:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    elif image.mode not in _OPAQUE_MODES:
+    return decode_photograph(data, max_pixels)[0]
+
+
+def decode_photograph(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[UInt8[np.ndarray, "h w 3"], str | None]:
+    """`decode_rgb`, and the name of the colour profile in the file: see `colours.to_srgb`."""
+    image = open_image(data, max_pixels)
+    if image.mode not in _ALPHA_MODES | _OPAQUE_MODES:
         raise Rejected(
             "unsupported_mode", f"the image has mode {image.mode}, expected 8 bits a channel; convert it to 8-bit RGB"
         )
-    return np.asarray(image.convert("RGB"))
+    rgb, profile = colours.to_srgb(image)
+    if image.mode in _ALPHA_MODES:
+        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), image.convert("RGBA").getchannel("A"))
+    return np.asarray(rgb), profile
 
 
-def decode_mask(data: bytes) -> UInt8[np.ndarray, "h w"]:
-    """Decode a supplied mask or an alpha blob to 0-255 grey; any 8-bit mode is taken.
-
-    A colour mask counts by its brightest channel, so white-on-black and cut-out figures on black both work.
-    """
-    image = _open(data)
+def decode_mask(data: bytes, max_pixels: int = MAX_PIXELS) -> UInt8[np.ndarray, "h w"]:
+    """Decode a mask or an alpha that this program wrote; masks of others are read by `masks.read_mask`."""
+    image = open_image(data, max_pixels)
     if image.mode in ("RGB", "RGBA", "P"):
         return np.asarray(image.convert("RGB")).max(axis=2)
     return np.asarray(image.convert("L"))
 
 
-def _open(data: bytes) -> Image.Image:
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The first frame in its own mode, upright; raises Rejected as `decode_rgb` does, but for the mode."""
     if not data:
         raise Rejected("empty_file", "the file has 0 bytes")
+    readers = readers_of(data)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
+            image = Image.open(io.BytesIO(data), formats=readers)
             width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise Rejected("too_large", f"the image has {width} x {height} pixels, at most {MAX_PIXELS:,} are read")
+            if width * height > max_pixels:
+                raise Rejected("too_large", f"the image has {width} x {height} pixels, at most {max_pixels:,} are read")
             image.load()
             return ImageOps.exif_transpose(image)
     except (Rejected, MemoryError):

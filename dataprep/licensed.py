@@ -49,6 +49,11 @@ LICENSED = (
     LicensedFile("BFM_exp_idx.mat", "face region of BFM 2009", RESEARCH_ONLY, f"{_DEEP3D}, BFM/", ""),
     LicensedFile("facemodel_info.mat", "topology of BFM 2009", RESEARCH_ONLY, f"{_DEEP3D}, BFM/", ""),
     LicensedFile("epoch_20.pth", "3DMM regressor (R-Net)", RESEARCH_ONLY, _DEEP3D, "face.method=rnet"),
+    LicensedFile("BiRefNet-portrait-epoch_150.onnx", "finer person masks", "MIT", "github.com/ZhengPeng7/BiRefNet",
+                 "matte.model=BiRefNet-portrait-epoch_150.onnx"),
+    LicensedFile("foreground-segmentation-model-vitl16_384.onnx", "finer person masks", "MIT",
+                 "github.com/microsoft/DAViD",
+                 "matte.model=foreground-segmentation-model-vitl16_384.onnx matte.model_input=unit_bgr"),
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dataprep.errors import Unreachable, Unreadable
+from dataprep.foreign import leads_below
 from dataprep.storage import Location, ObjectPath, Status
 
 MAX_BYTES = 1 << 30  # no photograph is larger; a file is held in memory whole
@@ -22,27 +23,52 @@ _LASTING = {
 T = TypeVar("T")
 
 
-def read_bytes(root: Location, name: str) -> bytes:
-    """The bytes of `root / name`; raises Unreadable, which says why, when it cannot be read.
+def read_bytes(root: Location, name: str, follow: bool = True) -> bytes:
+    """The bytes of `root / name`; raises Unreadable, which says why, when it cannot be read or does not lie below.
 
-    Raises Unreachable when an object store does not answer: that says nothing about the file.
+    Without `follow` a link is not read. Raises Unreachable when an object store does not answer: that says nothing
+    about the file.
     """
-    return _patiently(lambda: _read(root / name))
+    return _patiently(lambda: _read(_below(root, name), follow))
 
 
 def sha256_of(root: Location, name: str) -> bytes:
     """Digest of `root / name`; raises Unreadable and Unreachable."""
-    return _patiently(lambda: _digest(root / name))
+    return _patiently(lambda: _digest(_below(root, name)))
 
 
 def state_of(root: Location, name: str) -> os.stat_result | Status:
     """Size and time of writing of `root / name`; raises Unreadable and Unreachable."""
-    return _patiently(lambda: (root / name).stat())
+    return _patiently(lambda: _below(root, name).stat())
+
+
+def require_there(root: Location) -> None:
+    """Raise Unreachable when the folder of the photographs is gone or, as after an unmount, empty.
+
+    To be asked when one of its files cannot be read: then that says nothing about the file.
+    """
+    if isinstance(root, ObjectPath):
+        return
+    try:
+        with os.scandir(root) as entries:
+            if next(entries, None) is not None:
+                return
+        gone = "is empty now"
+    except OSError as error:
+        gone = f"cannot be listed now: {why(error)}"
+    raise Unreachable(f"SOURCE {str(root)!r} {gone}; mount it again, then run the command again")
 
 
 def why(error: OSError) -> str:
     """What went wrong, without the path of the machine."""
     return (error.strerror or type(error).__name__).lower()
+
+
+def _below(root: Location, name: str) -> Location:
+    """Names come out of tables, too, which anybody may have written."""
+    if not leads_below(name):
+        raise Unreadable("the file cannot be read: its name leads out of the folder")
+    return root / name
 
 
 def _patiently(read: Callable[[], T]) -> T:
@@ -61,9 +87,15 @@ def _patiently(read: Callable[[], T]) -> T:
         raise Unreadable(f"the file cannot be read: {why(error)}") from error
 
 
-def _open(path: Path) -> int:
+def _open(path: Path, follow: bool = True) -> int:
     """Never waits: opening a pipe that nobody writes to would."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise OSError(errno.ELOOP, "it is a link, which is not followed") from error
+        raise
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES:
         return descriptor
@@ -71,10 +103,10 @@ def _open(path: Path) -> int:
     raise OSError(errno.ENXIO, "not a regular file" if not stat.S_ISREG(status.st_mode) else "larger than 1 GiB")
 
 
-def _read(path: Location) -> bytes:
+def _read(path: Location, follow: bool) -> bytes:
     if isinstance(path, ObjectPath):
         return path.read_bytes()
-    with open(_open(path), "rb") as file:
+    with open(_open(path, follow), "rb") as file:
         return file.read(MAX_BYTES)
 
 

@@ -1,8 +1,9 @@
 """Choosing rows of a manifest by an expression, for example `abs(yaw) < 0.35 and q_sharpness > 0.5`.
 
 The expression is Python's own syntax, read as a tree and evaluated over columns: names of columns, numbers, texts,
-comparisons, `and`, `or`, `not`, `in`, arithmetic, `column[i]` for the i-th number of a list, and the functions
-FUNCTIONS. Nothing else is let in, so that an expression from anywhere can do no harm.
+comparisons, `and`, `or`, `not`, `in`, arithmetic of numbers, `column[i]` for the i-th number of a list, and the
+functions FUNCTIONS. Nothing else is let in, so that an expression from anywhere can do no harm: every value is a float,
+a text of the expression or a column, nothing grows, and long or deep expressions are not read.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from jaxtyping import Bool
 from dataprep.errors import ConfigError
 from dataprep.report.census import Census
 
-FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "abs": np.abs,
     "degrees": np.degrees,
     "radians": np.radians,
-    "isnull": lambda values: np.array([value is None or value != value for value in values], bool),
+    "isnull": lambda values: np.array([value is None or value != value for value in np.atleast_1d(values)], bool),
 }
+MAX_LENGTH, MAX_DEPTH = 4096, 50  # of an expression: characters, and parts that lie within each other
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -34,31 +36,57 @@ _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
 _ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
 }  # fmt: skip
+_SHOWN = 160  # characters of an expression that are repeated
 _HELP = "for example: abs(yaw) < 0.35 and q_sharpness > 0.5 and split == 'train'"
 
 
 def matching(census: Census, expression: str) -> Bool[np.ndarray, " n"]:
     """Which rows an expression is true for; a null makes a comparison false. Raises ConfigError on what it is not."""
-    try:
-        tree = ast.parse(expression.strip(), mode="eval")
-    except SyntaxError as error:
-        raise ConfigError(f"{expression!r} is no expression ({error.msg}, column {error.offset}); {_HELP}") from None
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result = np.asarray(_Evaluation(census, expression).value(tree.body))
+    tree, said = _parsed(expression), _said(expression)
+    with np.errstate(all="ignore"):  # what is out of range or no number compares as false
+        result = np.asarray(_Evaluation(census, said).value(tree))
     if result.dtype != bool:
-        raise ConfigError(f"{expression!r} is no condition: it gives values, not true or false; {_HELP}")
+        raise ConfigError(f"{said} is no condition: it gives values, not true or false; {_HELP}")
     return np.broadcast_to(result, (len(census),))
 
 
+def _parsed(expression: str) -> ast.expr:
+    if len(expression) > MAX_LENGTH:
+        raise ConfigError(f"an expression of {len(expression):,} characters is not read, at most {MAX_LENGTH:,} are")
+    try:
+        tree = ast.parse(expression.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ConfigError(
+            f"{_said(expression)} is no expression ({error.msg}, column {error.offset}); {_HELP}"
+        ) from None
+    except (ValueError, MemoryError, RecursionError):  # null bytes, half characters, and what the parser gives up on
+        raise ConfigError(f"{_said(expression)} is no expression that can be read; {_HELP}") from None
+    level: list[ast.AST] = [tree]
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    if level:
+        raise ConfigError(f"{_said(expression)} lies more than {MAX_DEPTH} parts deep; select in several steps")
+    return tree
+
+
+def _said(expression: str) -> str:
+    """An expression in a message: whole, or how it begins."""
+    return repr(expression if len(expression) <= _SHOWN else f"{expression[:_SHOWN]}...")
+
+
 class _Evaluation:
-    def __init__(self, census: Census, expression: str) -> None:
-        self._census, self._expression = census, expression
+    """Values of a tree over the rows; `said` names the expression in messages."""
+
+    def __init__(self, census: Census, said: str) -> None:
+        self._census, self._said = census, said
 
     def value(self, node: ast.expr) -> Any:
         """An array over the rows, or a constant."""
         match node:
-            case ast.Constant(value=bool() | int() | float() | str() | None):
+            case ast.Constant(value=bool() | str() | None):
                 return node.value
+            case ast.Constant(value=int() | float() as number):
+                return self._number(number)
             case ast.Name():
                 return self._column(node.id)
             case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=int(index))):
@@ -66,26 +94,37 @@ class _Evaluation:
             case ast.UnaryOp(op=ast.Not()):
                 return ~self._condition(node.operand)
             case ast.UnaryOp(op=ast.USub()):
-                return -self.value(node.operand)
+                return -self._numeric(node.operand)
             case ast.BoolOp():
                 join = operator.and_ if isinstance(node.op, ast.And) else operator.or_
                 return reduce(join, [self._condition(one) for one in node.values])
             case ast.BinOp() if type(node.op) in _ARITHMETIC:
-                return self._apply(_ARITHMETIC[type(node.op)], self.value(node.left), self.value(node.right))
+                return _ARITHMETIC[type(node.op)](self._numeric(node.left), self._numeric(node.right))
             case ast.Compare():
                 return self._compared(node)
             case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in FUNCTIONS:
-                return FUNCTIONS[name](self.value(argument))
+                return FUNCTIONS[name](self.value(argument) if name == "isnull" else self._numeric(argument))
             case ast.Call(func=ast.Name(id=name)):
-                raise ConfigError(
-                    f"{self._expression!r}: no function {name!r} of one value; there are {', '.join(FUNCTIONS)}"
-                )
-        raise ConfigError(f"{self._expression!r}: {ast.unparse(node)!r} is not understood here; {_HELP}")
+                raise ConfigError(f"{self._said}: no function {name!r} of one value; there are {', '.join(FUNCTIONS)}")
+        raise ConfigError(f"{self._said}: {ast.unparse(node)!r} is not understood here; {_HELP}")
+
+    def _number(self, value: int | float) -> np.float64:
+        try:
+            return np.float64(value)
+        except OverflowError:
+            raise ConfigError(f"a number of {self._said} is too large; {_HELP}") from None
+
+    def _numeric(self, node: ast.expr) -> Any:
+        """Numbers, as floats; texts would grow under arithmetic."""
+        value = np.asarray(self.value(node))
+        if value.dtype.kind not in "bf":
+            raise ConfigError(f"{self._said}: {ast.unparse(node)!r} is no number; {_HELP}")
+        return value.astype(np.float64)
 
     def _condition(self, node: ast.expr) -> Any:
         value = np.asarray(self.value(node))
         if value.dtype != bool:
-            raise ConfigError(f"{self._expression!r}: {ast.unparse(node)!r} is neither true nor false; {_HELP}")
+            raise ConfigError(f"{self._said}: {ast.unparse(node)!r} is neither true nor false; {_HELP}")
         return value
 
     def _compared(self, node: ast.Compare) -> Any:
@@ -98,22 +137,24 @@ class _Evaluation:
                 continue
             right = self.value(right_node)
             if type(op) not in _COMPARE:
-                raise ConfigError(f"{self._expression!r}: use == and != to compare; {_HELP}")
+                raise ConfigError(f"{self._said}: use == and != to compare; {_HELP}")
             result = result & np.asarray(self._apply(_COMPARE[type(op)], left, right), bool)
             left = right
         return result
 
     def _within(self, values: Any, node: ast.expr) -> Any:
         if not isinstance(node, ast.List | ast.Tuple | ast.Set):
-            raise ConfigError(f"{self._expression!r}: after `in` comes a list, as in split in ['train', 'val']")
+            raise ConfigError(f"{self._said}: after `in` comes a list, as in split in ['train', 'val']")
         wanted = [self.value(one) for one in node.elts]
-        return np.array([value in wanted for value in values], bool)
+        if any(np.ndim(one) for one in wanted):
+            raise ConfigError(f"{self._said}: after `in` comes a list of numbers and texts; {_HELP}")
+        return np.array([value in wanted for value in np.atleast_1d(np.asarray(values, object))], bool)
 
     def _apply(self, function: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
         try:
             return function(left, right)
         except TypeError:
-            raise ConfigError(f"{self._expression!r} compares a text or a null with a number; {_HELP}") from None
+            raise ConfigError(f"{self._said} compares a text or a null with a number; {_HELP}") from None
 
     def _column(self, name: str) -> Any:
         kind = self._field(name).type
@@ -127,6 +168,8 @@ class _Evaluation:
 
     def _element(self, name: str, index: int) -> Any:
         self._field(name)
+        if not pa.types.is_list(self._field(name).type):
+            raise ConfigError(f"column {name!r} holds one value a row; name it without [{index}]")
         values = self._census.matrix(name)
         if not 0 <= index < values.shape[1]:
             raise ConfigError(f"{name}[{index}]: the column holds {values.shape[1]} numbers, counted from 0")

@@ -1,8 +1,8 @@
 """The index of a data set: which files are its inputs, their identity, and the part each belongs to.
 
-Every image file below the source folder is an input and keeps its row for ever; masks of SHHQ's layout
-(`no_segment/` images with `segments/` masks of the same stem) and OpenPose text belong to their image. Ids come from
-relative path and bytes, so they survive a moved folder; exact duplicates keep ids of their own. (spec 3, sections 1-2)
+Every image file below the source folder is an input and keeps its row for ever; masks (`dataprep/layouts.py`) and
+OpenPose text belong to their image. Ids come from relative path and bytes, so they survive a moved folder; exact
+duplicates keep ids of their own. (spec 3, sections 1-2)
 """
 
 from __future__ import annotations
@@ -11,24 +11,23 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape, unescape
-from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, state_of, why
+from dataprep.layouts import IMAGE_SUFFIXES, is_image, is_shhq, layout_of, suffix_of
+from dataprep.reading import MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
 from dataprep.storage import Location, ObjectPath
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2"}
-IMAGE_SUFFIXES |= {".jfif", ".heic", ".heif", ".avif"}  # phones' formats: a row and a reason where Pillow cannot
 DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
-MASK_FOLDERS = ("segments", "segment", "masks", "mask")
-IMAGE_FOLDER = "no_segment"
-PARSING_FOLDERS = ("parsing", "parsings", "SHHQ-1.0_parsing")
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
+_BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
+PART_SIZES = (SMALL_PART, PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
 COLUMNS = (
@@ -66,41 +65,74 @@ class Source:
     refused: str | None = None
 
 
+@dataclass
+class Links:
+    """What becomes of links that lead out of the source folder; `out` are those that a scan met."""
+
+    follow: bool = False
+    out: list[str] = field(default_factory=list)
+
+
 FileState = tuple[str, int, int]  # relative path, bytes, modification time in ns (of an object: Status.version)
 
 
-def scan(root: Location, states: dict[str, FileState] | None = None) -> list[Source]:
+@dataclass(frozen=True)
+class Survey:
+    """What lies below a source folder: the inputs, masks that belong to none, and files of other suffixes."""
+
+    inputs: list[Source]
+    unused_masks: list[str]
+    ignored: dict[str, int]  # suffix in lower case, "" without one -> files
+
+
+def scan(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> list[Source]:
+    """The inputs of `survey`."""
+    return survey(root, states, links).inputs
+
+
+def survey(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> Survey:
     """All inputs below `root`, sorted by relative path, not yet read. What a listing tells is added to `states`.
 
     Hidden files and folders, links to folders, and data sets that this program built are passed over. What has an
-    image's name and is no file (a dangling link, a pipe) and a folder that cannot be listed are inputs too, refused
-    ones. Raises ConfigError when `root` is no folder or holds no image file.
+    image's name and is no file (a dangling link, a pipe), a link that leads out of `root` unless `links` says otherwise
+    and a folder that cannot be listed are inputs too, refused ones. Raises ConfigError when `root` is no folder or
+    holds no image file.
     """
+    links = links or Links()
     if isinstance(root, Path) and not root.is_dir():
         raise ConfigError(f"SOURCE {str(root)!r} is not a folder; give the folder that holds the photographs")
-    found = dict(_walk_objects(root, states) if isinstance(root, ObjectPath) else _walk(root))
-    files = {path: entry.size for path, entry in found.items() if not entry.refused}
-    auxiliary = _auxiliary_prefixes(files)
+    walk = _walk_objects(root, states) if isinstance(root, ObjectPath) else _walk(root, links)
+    found = dict(sorted(dict(walk).items()))
+    barred = set() if links.follow else set(links.out)
+    readable = [path for path, entry in found.items() if not entry.refused or path.endswith("/")]
+    layout = layout_of([*readable, *sorted(barred.difference(readable))])
+    others = {path: entry for path, entry in found.items() if not layout.is_auxiliary(path)}
     for path, entry in found.items():
-        if entry.refused and path.endswith("/") and path.startswith(auxiliary):
-            raise ConfigError(f"{path} in SOURCE holds the images' masks or maps, and {entry.refused}; mend or move it")
-    keypoints = _openpose_lines(root, files)
-    sources = [
+        if entry.refused and path.endswith("/") and layout.is_auxiliary(path):
+            raise ConfigError(f"{path} in SOURCE holds the images' masks or maps, and {entry.refused}; fix or move it")
+    if texts := sorted(filter(_holds_openpose, barred)):
+        raise ConfigError(f"{texts[0]} holds key points of the images, but {_BARRED}; move it, or --follow-links")
+    keypoints = _openpose_lines(root, {path: entry.size for path, entry in found.items() if not entry.refused})
+    inputs = [
         Source(
             path,
             entry.size,
-            mask_path=_mask_of(path, files),
+            mask_path=(mask := layout.mask_of(path)),
             openpose=_openpose_of(path, keypoints),
-            dataset="shhq" if f"/{IMAGE_FOLDER}/" in f"/{path}" else "folder",
-            refused=entry.refused,
+            dataset="shhq" if is_shhq(path) else "folder",
+            refused=entry.refused or (f"link_outside: its mask: {_BARRED}" if mask in barred else None),
         )
-        for path, entry in sorted(found.items())
-        if (_is_image(path) or path.endswith("/")) and not path.startswith(auxiliary)
+        for path, entry in others.items()
+        if is_image(path) or path.endswith("/")
     ]
-    if not sources:
+    if not inputs:
         known = " ".join(sorted(IMAGE_SUFFIXES))
         raise ConfigError(f"SOURCE {str(root)!r} holds no image file; looked below it for {known}")
-    return sources
+    ignored = Counter(
+        suffix_of(path) for path in others.keys() - {source.path for source in inputs}
+        if not _holds_openpose(path)
+    )  # fmt: skip
+    return Survey(inputs, layout.unused(source.mask_path for source in inputs), dict(sorted(ignored.items())))
 
 
 @dataclass(frozen=True)
@@ -109,9 +141,10 @@ class _Entry:
     refused: str | None = None
 
 
-def _walk(root: Path) -> Iterator[tuple[str, _Entry]]:
+def _walk(root: Path, links: Links) -> Iterator[tuple[str, _Entry]]:
     """Relative path (as text; folders that cannot be listed end in "/") of every file, by folder."""
     pending = [""]
+    resolved = root.resolve()
     while pending:
         prefix = pending.pop()
         try:
@@ -126,6 +159,9 @@ def _walk(root: Path) -> Iterator[tuple[str, _Entry]]:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(f"{name}/")
                     elif state := _state(entry):
+                        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(resolved):
+                            links.out.append(escape(name))
+                            state = state if links.follow or state.refused else _Entry(0, f"link_outside: {_BARRED}")
                         yield escape(name), state
         except OSError as error:
             if not prefix:
@@ -162,42 +198,20 @@ def _state(entry: os.DirEntry[str]) -> _Entry | None:
     return _Entry(status.st_size)
 
 
-def _is_image(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    stem, dot, suffix = name.rpartition(".")
-    return bool(stem) and (dot + suffix).lower() in IMAGE_SUFFIXES
-
-
-def _auxiliary_prefixes(files: dict[str, int]) -> tuple[str, ...]:
-    """Folders of masks and parsing maps beside an image folder: what lies there is no input."""
-    bases = {path.split(IMAGE_FOLDER + "/", 1)[0] for path in files if f"/{IMAGE_FOLDER}/" in f"/{path}"}
-    return tuple(f"{base}{folder}/" for base in sorted(bases) for folder in (*MASK_FOLDERS, *PARSING_FOLDERS))
-
-
-def _mask_of(path: str, files: dict[str, int]) -> str | None:
-    if f"/{IMAGE_FOLDER}/" not in f"/{path}":
-        return None
-    parts = PurePosixPath(path).parts
-    depth = parts.index(IMAGE_FOLDER)
-    stem = PurePosixPath(path).stem
-    for folder in MASK_FOLDERS:
-        for suffix in (".png", ".jpg"):
-            candidate = "/".join((*parts[:depth], folder, *parts[depth + 1 : -1], stem + suffix))
-            if candidate in files:
-                return candidate
-    return None
+def _holds_openpose(path: str) -> bool:
+    return path.endswith(".txt") and "openpose" in path.lower()
 
 
 def _openpose_lines(root: Location, files: dict[str, int]) -> dict[tuple[str, str], str]:
     """SHHQ's key-point text, one line a file: `<file> x0 y0 ... x24 y24`; keyed by the text's folder and the name."""
     lines: dict[tuple[str, str], str] = {}
     for path in sorted(files):
-        if not (path.endswith(".txt") and "openpose" in path.lower()):
+        if not _holds_openpose(path):
             continue
         try:
             text = read_bytes(root, unescape(path)).decode(errors="replace")
         except Unreadable as error:
-            raise ConfigError(f"{path} holds key points of the images, but {error}; mend or move it") from error
+            raise ConfigError(f"{path} holds key points of the images, but {error}; fix or move it") from error
         for line in text.splitlines():
             name, *numbers = line.split()
             if len(numbers) == 50:
@@ -241,10 +255,12 @@ def identify(
         try:
             digest = digest_of(source.path)
         except Unreadable as error:
+            require_there(root)
             return _refused(source, f"{error.reason}: {error}")
         try:
             mask = digest_of(source.mask_path) if source.mask_path else None
         except Unreadable as error:
+            require_there(root)
             return _refused(source, f"{error.reason}: its mask: {error}")
         return replace(source, sha256=digest, sample_id=_sample_id(source, digest), mask_sha256=mask)
 
@@ -303,3 +319,9 @@ def arrange(found: list[Source], known: list[Source], part_size: int) -> list[So
 def part_size_for(n_inputs: int) -> int:
     """Rows in a part, from the number of inputs alone (spec 3, section 2)."""
     return SMALL_PART if n_inputs < SMALL_SET else PART
+
+
+def part_size_of(known: list[Source]) -> int:
+    """The part size of inputs that lie in parts, 0 for none."""
+    fullest = max(Counter(source.part for source in known).values(), default=0)
+    return 0 if not known else SMALL_PART if fullest <= SMALL_PART else PART

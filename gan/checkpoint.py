@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import AssetError
+from dataprep.store import atomic_file
 from gan.config import GeneratorConfig
 from gan.errors import BasisError, CheckpointError
 from gan.generator import Generator
@@ -141,9 +142,8 @@ def save_checkpoint(path: Path, generator: Generator, bases: Bases) -> None:
         "bases": dataclasses.asdict(bases),
         "state": published_state(generator),
     }
-    temporary = path.with_name(path.name + ".partial")
-    torch.save(content, temporary)
-    temporary.replace(path)
+    with atomic_file(path) as file:
+        torch.save(content, file)
 
 
 def require_smpl(vertices: int) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from dataprep.errors import ConfigError
+from dataprep.settings import number, require_bounds
 
 # SMPL metres -> body frame -> face frame (spec 2, section 1).
 BODY_UNIT_M = 2.2314079
@@ -24,46 +25,45 @@ MAP_CENTRE_Y = -0.02830771
 class GeneratorConfig:
     """Sizes and ranges; lengths in face units (1 = 1.17747 m), angles in radians."""
 
-    image_size: int = 512
-    ray_size: int = 128  # rays an image side; hits are interpolated from here to image_size
-    map_size: int = 128  # side of the low-resolution radiance maps; U makes them 4 times larger
-    coarse_samples: int = 64  # of a ray, deformed by inverse skinning
-    fine_samples: int = 256  # of a ray, evaluated by D_e and M
-    map_samples: int = 64
-    levels: int = 24
-    level_first: float = 23.0
-    level_last: float = 8.0
-    fov_rad: float = math.radians(12)
-    portrait_radius: float = 1 / FACE_UNIT_BODY
-    portrait_near: float = 1.675087979372887
-    portrait_far: float = 2.115087979372887
-    face_radius: float = 1.0
-    face_near: float = 0.88
-    face_far: float = 1.12
-    map_half_side: float = 0.22
-    map_near: float = 0.8
-    map_far: float = 1.2
-    opacity_scale: float = 0.04
-    guard: float = 0.05  # an s difference below this is not interpolated
-    outside_weight_max: float = 0.1  # assumed: skinning weight outside joints 9, 12-17 of a nearest-neighbour vertex
-    deform_width: int = 128
-    manifold_width: int = 128
-    radiance_width: int = 256
-    features: int = 32
-    sr_width: int = 64
-    sr_growth: int = 32
-    sr_blocks: int = 4
+    image_size: int = number(512, 4, 4096)
+    # The smoothing network reflects 4 pixels and 2 samples at half resolution: hence 10 rays and 6 samples at least.
+    ray_size: int = number(128, 10, 2048)  # rays an image side; hits are interpolated from here to image_size
+    map_size: int = number(128, 4, 2048)  # side of the low-resolution radiance maps; U makes them 4 times larger
+    coarse_samples: int = number(64, 6, 1024)  # of a ray, deformed by inverse skinning
+    fine_samples: int = number(256, 2, 4096)  # of a ray, evaluated by D_e and M
+    map_samples: int = number(64, 2, 4096)
+    levels: int = number(24, 1, 256)
+    level_first: float = number(23.0, -1e3, 1e3)
+    level_last: float = number(8.0, -1e3, 1e3)
+    fov_rad: float = number(math.radians(12), 1e-3, 3.0)
+    portrait_radius: float = number(1 / FACE_UNIT_BODY, 1e-3, 1e3)
+    portrait_near: float = number(1.675087979372887, 1e-3, 1e3)
+    portrait_far: float = number(2.115087979372887, 1e-3, 1e3)
+    face_radius: float = number(1.0, 1e-3, 1e3)
+    face_near: float = number(0.88, 1e-3, 1e3)
+    face_far: float = number(1.12, 1e-3, 1e3)
+    map_half_side: float = number(0.22, 1e-3, 1e3)
+    map_near: float = number(0.8, 1e-3, 1e3)
+    map_far: float = number(1.2, 1e-3, 1e3)
+    opacity_scale: float = number(0.04, 1e-6, 1e6)
+    guard: float = number(0.05, 0, 1e3)  # an s difference below this is not interpolated
+    outside_weight_max: float = number(
+        0.1, 0, 1
+    )  # assumed: skinning weight outside joints 9, 12-17 of a nearest-neighbour vertex
+    deform_width: int = number(128, 1, 4096)
+    manifold_width: int = number(128, 1, 4096)
+    radiance_width: int = number(256, 1, 4096)
+    features: int = number(32, 1, 4096)
+    sr_width: int = number(64, 1, 4096)
+    sr_growth: int = number(32, 1, 4096)
+    sr_blocks: int = number(4, 1, 256)
 
     def __post_init__(self) -> None:
+        require_bounds(self, "generator.")
         if self.ray_size % 2 or self.coarse_samples % 2:
             raise ConfigError(
                 f"ray_size {self.ray_size} and coarse_samples {self.coarse_samples} must be even: "
                 "pose deformation works at half resolution"
-            )
-        if self.ray_size < 10 or self.coarse_samples < 6:
-            raise ConfigError(
-                f"ray_size {self.ray_size} must be at least 10 and coarse_samples {self.coarse_samples} at least 6: "
-                "the smoothing network reflects 4 pixels and 2 samples at half resolution"
             )
         if self.image_size < self.ray_size:
             raise ConfigError(f"image_size {self.image_size} must not be smaller than ray_size {self.ray_size}")

@@ -23,9 +23,6 @@ class FilmStyle(NamedTuple):
     def layer(self, index: int) -> tuple[Tensor, Tensor]:
         return self.frequency_BLC[:, index], self.phase_BLC[:, index]
 
-    def to(self, dtype: torch.dtype) -> "FilmStyle":
-        return FilmStyle(self.frequency_BLC.to(dtype), self.phase_BLC.to(dtype))
-
 
 def film_style(raw_BK: Float[Tensor, "b k"], layers: int) -> FilmStyle:
     """Split a mapping network's output: its first half is gamma, its second beta; gamma' = 15 gamma + 30."""
@@ -80,8 +77,3 @@ class FiLMLayer(nn.Module):
         """
         weight_BOI = frequency_BO[:, :, None] * self.layer.weight[:, columns]
         return Layer(weight_BOI, frequency_BO * self.layer.bias + phase_BO, "sine")
-
-    def forward(
-        self, x_BNI: Float[Tensor, "b n i"], frequency_BO: Float[Tensor, "b o"], phase_BO: Float[Tensor, "b o"]
-    ) -> Float[Tensor, "b n o"]:
-        return self.modulated(frequency_BO, phase_BO)(x_BNI)

@@ -16,7 +16,11 @@ from typing import Any
 
 import numba
 import torch
+import torch.nn.functional as F
+from jaxtyping import Float
 from torch import Tensor
+
+from gan.vectors import ROWS
 
 
 def suits(*tensors: Tensor) -> bool:
@@ -44,6 +48,17 @@ def _workers(threads: int) -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_workers.cache_clear)  # threads stay with the parent
+
+
+def grouped(weight_XOI: Float[Tensor, "*x o i"], pairs: bool) -> Tensor:
+    """Return the factors of a product as loops read them: by ROWS outputs, input by input; zeros fill what is missing.
+
+    They are (*x, groups, inputs, ROWS, 1), or of `pairs` of inputs (*x, groups, pairs, ROWS, 2) in bfloat16.
+    """
+    together = 2 if pairs else 1
+    padded_XOI = F.pad(weight_XOI, (0, -weight_XOI.shape[-1] % together, 0, -weight_XOI.shape[-2] % ROWS))
+    split_XGRDP = padded_XOI.unflatten(-1, (-1, together)).unflatten(-3, (-1, ROWS))
+    return split_XGRDP.transpose(-3, -2).to(torch.bfloat16 if pairs else torch.float32)
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -12,14 +12,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels import compiled, share
-from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES, ROWS, WIDE, Code, Vector, emitted
+from gan.kernels import compiled, grouped, share
+from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, BLOCK_BYTES, LANES, NUMBER_BYTES, ROWS, WIDE, Code, Vector, emitted
 
 BLOCKS_AT_ONCE = 4  # for one reading of the weights
-BLOCK_BYTES = BLOCK * NUMBER_BYTES
 ONE_OVER_PI = float(np.float32(1 / np.pi))
 PI_PARTS = 3.1414794921875, 0.000113159418106079, 1.984187258941006e-09
 ROUNDING = 1.5 * 2**23  # added to a number it leaves a whole one, in the last bits of the sum
@@ -93,17 +93,13 @@ class LayerStack:
         return out.transpose(1, 2).reshape(-1, self.outputs)[:count]
 
     def _step(self, layer: PointLayer, source: int, target: int, from_pairs: bool, to_pairs: bool, add: bool) -> Step:
-        """Pack a layer's weights as they are read: by groups of ROWS outputs, input by input or pair by pair."""
-        together = 2 if from_pairs else 1
-        outputs, inputs = layer.weight_OI.shape
-        padded_OI = layer.weight_OI.new_zeros(_up(outputs, ROWS), _up(inputs, together))
-        padded_OI[:outputs, :inputs] = layer.weight_OI
-        grouped_GDR = padded_OI.unflatten(1, (-1, together)).unflatten(0, (-1, ROWS)).transpose(1, 2)
-        packed = grouped_GDR.to(torch.bfloat16).view(torch.float32) if from_pairs else grouped_GDR
-        self._weights.append(packed.flatten())
-        self._biases.append(torch.cat([layer.bias_O, layer.bias_O.new_zeros(len(padded_OI) - outputs)]))
+        """Pack a layer's weights and say how it is run."""
+        grouped_GDRP = grouped(layer.weight_OI, from_pairs)
+        groups, depth = grouped_GDRP.shape[:2]
+        self._weights.append(grouped_GDRP.flatten().view(torch.float32))
+        self._biases.append(F.pad(layer.bias_O, (0, ROWS * groups - len(layer.bias_O))))
         code = CODES.index((layer.activation, from_pairs, to_pairs, add))
-        return Step(source, grouped_GDR.shape[1], target, len(grouped_GDR), ROWS // 2 if to_pairs else ROWS, code)
+        return Step(source, depth, target, groups, ROWS // 2 if to_pairs else ROWS, code)
 
 
 def _up(count: int, multiple: int) -> int:

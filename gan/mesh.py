@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
+from dataprep.store import atomic_file
 from gan.compositing import compositing_weights, sample_maps
 from gan.generator import Generator, Identity
 from gan.maps import map_hits
@@ -65,7 +66,7 @@ def write_ply(path: Path, mesh: Mesh) -> None:
         for (x, y, z), (r, g, b) in zip(mesh.vertices_V3.tolist(), mesh.colours_V3.tolist(), strict=True)
     ]
     faces = [f"3 {a} {b} {c}" for a, b, c in mesh.faces_F3.tolist()]
-    path.write_text("\n".join(header + vertices + faces) + "\n")
+    _write(path, header + vertices + faces)
 
 
 def write_obj(path: Path, mesh: Mesh) -> None:
@@ -75,7 +76,12 @@ def write_obj(path: Path, mesh: Mesh) -> None:
         for (x, y, z), (r, g, b) in zip(mesh.vertices_V3.tolist(), mesh.colours_V3.tolist(), strict=True)
     ]
     faces = [f"f {a + 1} {b + 1} {c + 1}" for a, b, c in mesh.faces_F3.tolist()]
-    path.write_text("\n".join(vertices + faces) + "\n")
+    _write(path, vertices + faces)
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    with atomic_file(path) as file:
+        file.write(("\n".join(lines) + "\n").encode())
 
 
 def _grid_faces(seen_HW: np.ndarray) -> np.ndarray:

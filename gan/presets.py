@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dataprep.errors import ConfigError
+from dataprep.settings import number, require_bounds
 from gan.config import GeneratorConfig
 from gan.discriminators import CriticConfig
 from gan.losses import AdversarialWeights
@@ -24,24 +25,27 @@ _PAPER, _RELEASED = {"source": "paper"}, {"source": "released"}
 class DeformationWeights:
     """Weights of Eqs. 9-13 in squared face units, and how they start; none is published."""
 
-    landmark: float = 1e4  # Eq. 9: 3 mm of every landmark count 0.065; without an estimator it does not count
-    imitation: float = 1e3
-    pose_smooth: float = 1.0
-    expression_smooth: float = 1e3
-    minimal: float = 1e1
-    nearby_spread: float = 0.005  # face units (6 mm): delta of Eq. 12
-    points: int = 10_000  # neutral-pose samples a picture that Eqs. 10, 12 and 13 look at (AniFaceGAN's number)
-    warmup_images: int = 10_000  # images over which the weights rise from zero
-    landmark_after_images: int = 10_000  # Eq. 9 rises from here on: an estimator says nothing about noise
+    landmark: float = number(1e4, 0, 1e9)  # Eq. 9: 3 mm of each landmark count 0.065; needs an estimator
+    imitation: float = number(1e3, 0, 1e9)
+    pose_smooth: float = number(1.0, 0, 1e9)
+    expression_smooth: float = number(1e3, 0, 1e9)
+    minimal: float = number(1e1, 0, 1e9)
+    nearby_spread: float = number(0.005, 0, 1)  # face units (6 mm): delta of Eq. 12
+    points: int = number(10_000, 1, 10_000_000)  # samples a picture for Eqs. 10, 12, 13 (AniFaceGAN's number)
+    warmup_images: int = number(10_000, 0, 1e12)  # images over which the weights rise from zero
+    landmark_after_images: int = number(10_000, 0, 1e12)  # Eq. 9 rises from here on: an estimator cannot read noise
+
+    def __post_init__(self) -> None:
+        require_bounds(self, "deformation.")
 
 
 @dataclass(frozen=True)
 class Preset:
     """Everything training depends on but the data; without metadata a value is assumed."""
 
-    stage: int = field(default=1, metadata=_PAPER)  # 1: everything but U; 2: U alone
-    portrait_px: int = field(default=128, metadata=_PAPER)
-    face_px: int = field(default=128, metadata=_PAPER)
+    stage: int = number(1, 1, 2, **_PAPER)  # 1: everything but U; 2: U alone
+    portrait_px: int = number(128, 16, 4096, **_PAPER)
+    face_px: int = number(128, 16, 4096, **_PAPER)
     generator: GeneratorConfig = field(default=GeneratorConfig(image_size=128), metadata=_RELEASED)
     adversarial: AdversarialWeights = field(default=AdversarialWeights(), metadata=_PAPER)
     with_face: bool = field(default=True, metadata=_PAPER)
@@ -50,25 +54,24 @@ class Preset:
     with_pose_smoothing: bool = field(default=True, metadata=_PAPER)  # D_p
     critic: CriticConfig = field(default=CriticConfig())
     begins_at_body: bool = False  # M's level sets start about the mean body, not as spheres (gan.training.beginnings)
-    first_waves: float = 1.0  # factor on phi's first layer as it starts: below 1 the first pictures are smoother
-    nearest_step: int = 1  # training searches every n-th vertex only
-    patch_width: int = 0  # of the patch critic; 0: none
+    first_waves: float = number(1.0, 0, 100)  # factor on phi's first layer at the start: below 1, smoother pictures
+    nearest_step: int = number(1, 1, 100_000)  # training searches every n-th vertex only
+    patch_width: int = number(0, 0, 4096)  # of the patch critic; 0: none
     deformation: DeformationWeights = field(default=DeformationWeights())
-    generator_lr: float = 2e-5
-    shape_lr_factor: float = 1.0  # of generator_lr, for M and D_e
-    critic_lr: float = 2e-4
-    adam_betas: tuple[float, float] = (0.0, 0.9)
-    r1_gamma: float = 1.0
-    clip_norm: float = 0.3
-    ema: float = 0.999  # a step
-    consistency: float = 0.0  # LR-HR, stage 2
-    batch: int = 32  # images a step over all devices
-    images: int = 5_000_000
+    generator_lr: float = number(2e-5, 0, 10)
+    shape_lr_factor: float = number(1.0, 0, 1e3)  # of generator_lr, for M and D_e
+    critic_lr: float = number(2e-4, 0, 10)
+    adam_betas: tuple[float, float] = number((0.0, 0.9), 0, 0.999999)
+    r1_gamma: float = number(1.0, 0, 1e6)
+    clip_norm: float = number(0.3, 1e-9, 1e9)
+    ema: float = number(0.999, 0, 1)  # a step
+    consistency: float = number(0.0, 0, 1e6)  # LR-HR, stage 2
+    batch: int = number(32, 1, 65_536)  # images a step over all devices
+    images: int = number(5_000_000, 1, 1e12)
     mirror: bool = True
 
     def __post_init__(self) -> None:
-        if self.stage not in (1, 2):
-            raise ConfigError(f"stage is {self.stage}, expected 1 or 2")
+        require_bounds(self, "")
         if self.portrait_px % 4:
             raise ConfigError(f"portrait_px is {self.portrait_px}, expected a multiple of 4: D_torso sees a quarter")
         wanted = self.generator.ray_size if self.stage == 1 else self.generator.image_size
@@ -81,8 +84,6 @@ class Preset:
             raise ConfigError(
                 f"face_px {self.face_px} must be portrait_px {self.portrait_px} in stage 1: both are rays"
             )
-        if self.batch < 1 or self.images < 1:
-            raise ConfigError(f"batch {self.batch} and images {self.images} must be positive")
 
 
 _PAPER2 = Preset(

@@ -17,7 +17,7 @@ from dataprep.errors import ConfigError
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.schema import rows_from_table
 from dataprep.tracking.video import Frame, Video, open_video
-from gan.sound_film import SoundFilm
+from gan.films import Film
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
 
@@ -79,18 +79,20 @@ class SideBySide:
         self._height = int(np.clip(portrait_px, *HEIGHT_PX))
         self._width = _source_width(source.video, self._height)
         self._frames = source.frames()
+        self._shown = np.zeros((source.video.height, source.video.width, 3), np.uint8)  # stays where a frame is damaged
         total = 2 * self._width + 2 * self._height + 3 * _GAP_PX
-        self._film = SoundFilm(path, source.fps, self._height, total, source.video.path)
+        self._film = Film(path, source.fps, self._height, total, source.video.path)
 
     def add(self, portrait: Pixels, depth: Pixels) -> None:
         found = next(self._frames, None)
         if found is None:
             return
         frame, row = found
-        scale = self._height / frame.rgb.shape[0]
+        self._shown = self._shown if frame.rgb is None else frame.rgb
+        scale = self._height / len(self._shown)
         small = [
             cv2.resize(one, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            for one in (frame.rgb, overlay(frame.rgb, row))
+            for one in (self._shown, overlay(self._shown, row))
         ]
         panels = [self._cut(one, row, scale) for one in small]
         panels += [_square(picture, self._height) for picture in (portrait, depth)]

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from gan.kernels import suits
 from gan.superres import ManifoldSuperResolution
 from gan.trunk import RESIDUAL, SLOPE, DenseBlock, ResidualBlock
-from gan.vectors import BFLOAT16_PRODUCTS
 from gan.winograd import TILE, TiledKernel, Tiling
 
 STRIP = 1 << 14  # channels x tiles of a strip: what lies between a convolution and its shuffle stays in the caches
@@ -43,8 +42,7 @@ class TiledSuperResolution:
         plain = (network.conv_first, *network.RRDB_trunk.modules(), network.trunk_conv)
         weights: dict[nn.Module, Tensor] = {conv: conv.weight for conv in plain if isinstance(conv, nn.Conv2d)}
         weights |= {conv: conv.modulated(style) for conv, style in modulated.items()}
-        product = torch.bfloat16 if dtype == torch.bfloat16 and BFLOAT16_PRODUCTS else torch.float32
-        self.kernels = {conv: TiledKernel(weight, cast(Tensor, conv.bias), product) for conv, weight in weights.items()}
+        self.kernels = {conv: TiledKernel(weight, cast(Tensor, conv.bias), dtype) for conv, weight in weights.items()}
         self.last_4C = network.conv_last.modulated(styles[3])[..., 0, 0]
 
         self.strips = {

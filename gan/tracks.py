@@ -64,7 +64,7 @@ def read_keyframes(folder: Path) -> Track:
             raise ConfigError(f"--keyframes {folder}: there is no {name}.npy; expected {expected}")
         try:
             arrays[name] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, MemoryError) as error:
             raise ConfigError(f"{path}: not an array that can be read ({error}); write it with numpy.save") from error
     return _track(arrays, {name: str(folder / f"{name}.npy") for name in SHAPES}, None)
 
@@ -127,14 +127,19 @@ def read_labels(path: Path, what: str, columns: Iterable[str]) -> pa.Table:
 
 
 def matrix(table: pa.Table, column: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
-    """Return a list column as float32 (rows, *shape); raises ConfigError naming the first row that does not fit."""
+    """Return a list column as float32 (rows, *shape), all finite; ConfigError names the first row that does not fit."""
     size = int(np.prod(shape))
     rows = table[column].to_pylist()
     for number, row in enumerate(rows):
         if row is None or len(row) != size:
             found = "null" if row is None else f"{len(row)} numbers"
             raise ConfigError(f"{path}: column {column}, row {number} holds {found}, expected {size} numbers")
-    return np.asarray(rows, np.float32).reshape(len(rows), *shape)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as that
+        values = np.asarray(rows, np.float32).reshape(len(rows), *shape)
+    finite = np.isfinite(values.reshape(len(rows), size)).all(1)
+    if not finite.all():
+        raise ConfigError(f"{path}: column {column}, row {int(np.argmin(finite))} is not finite as float32")
+    return values
 
 
 def bases_of(table: pa.Table, path: Path) -> Bases | None:
@@ -154,9 +159,10 @@ def _track(arrays: dict[str, np.ndarray], sources: dict[str, str], bases: Bases 
             raise ConfigError(f"{sources[name]}: has shape {list(array.shape)}, expected {_shape_text(name)}")
         if array.dtype.kind not in "fiu":
             raise ConfigError(f"{sources[name]}: holds {array.dtype}, expected numbers")
-        if not np.isfinite(array).all():
-            row = int(np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(1))[0])
-            raise ConfigError(f"{sources[name]}: frame {row} is not finite")
+        with np.errstate(over="ignore"):
+            finite_N = np.isfinite(array.reshape(len(array), -1).astype(np.float32)).all(1)
+        if not finite_N.all():
+            raise ConfigError(f"{sources[name]}: frame {int(np.argmin(finite_N))} is not finite as float32")
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1 or not min(lengths.values()):
         counts = ", ".join(f"{name} {count}" for name, count in lengths.items())

@@ -34,6 +34,7 @@ BLOCK = WIDE * LANES
 BFLOAT16_PRODUCTS = {"avx512f", "avx512bf16"} <= _FEATURES
 
 NUMBER_BYTES = 4
+BLOCK_BYTES = BLOCK * NUMBER_BYTES
 _FUSED = ("contract",)  # a multiplication and an addition may be one instruction
 _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
 _WORDS, _NUMBERS = ir.VectorType(_I32, LANES), ir.VectorType(_F32, LANES)

@@ -20,7 +20,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES, ROWS
+from gan.kernels import grouped
+from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES
 from gan.winograd_kernels import MARGIN, Convolution, Kernel, Place, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
@@ -48,25 +49,15 @@ class TiledKernel:
     def __init__(self, weight_OC33: Tensor, bias_O: Tensor, dtype: torch.dtype = torch.float32) -> None:
         outputs, inputs = weight_OC33.shape[:2]
         assert weight_OC33.dtype == bias_O.dtype == torch.float32
-        pairs = dtype == torch.bfloat16
-        assert BFLOAT16_PRODUCTS or not pairs
-        together = 2 if pairs else 1
-        padded_36OC = _padded(_padded(transform_kernel(weight_OC33.detach()), 1, ROWS), 2, together).to(dtype)
-        grouped_36GDR = padded_36OC.unflatten(2, (-1, together)).unflatten(1, (-1, ROWS)).transpose(2, 3)
-        groups, depth = grouped_36GDR.shape[1:3]
+        pairs = dtype == torch.bfloat16 and BFLOAT16_PRODUCTS
+        grouped_36GDRP = grouped(transform_kernel(weight_OC33.detach()), pairs)
+        groups, depth = grouped_36GDRP.shape[1:3]
         span, chunk = at_once(groups, depth)
-        parts = (part for span_36SDR in grouped_36GDR.split(span, 1) for part in span_36SDR.split(chunk, 2))
+        parts = (part for span_36SDRP in grouped_36GDRP.split(span, 1) for part in span_36SDRP.split(chunk, 2))
         self._packed, self._bias_O = torch.cat([part.flatten() for part in parts]), bias_O.detach().contiguous()
         self.outputs = outputs
         places = self._packed.data_ptr(), self._bias_O.data_ptr()
         self.numbers = Kernel(places[0], pairs, groups, span, depth, chunk, places[1], outputs, inputs)
-
-
-def _padded(x: Tensor, dim: int, multiple: int) -> Tensor:
-    """Append zeros until the size of that dimension is a multiple."""
-    missing = list(x.shape)
-    missing[dim] = -x.shape[dim] % multiple
-    return torch.cat([x, x.new_zeros(missing)], dim)
 
 
 class Tiling:

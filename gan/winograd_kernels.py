@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan.kernels import compiled, share
-from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES, ROWS, WIDE, Code, Vector, emitted
+from gan.vectors import BFLOAT16_PRODUCTS, BLOCK, BLOCK_BYTES, LANES, NUMBER_BYTES, ROWS, WIDE, Code, Vector, emitted
 
 AREA = 36
 TILE_AREA = 16
 LINE_BYTES = 64  # of the cache
 MARGIN = 1  # zero tiles before every row of tiles; what lies behind it is the next pixel's margin
-BLOCK_BYTES = BLOCK * NUMBER_BYTES
 AREA_BYTES = AREA * BLOCK_BYTES
 GROUPS_AT_ONCE, DEPTH_AT_ONCE = 64 // ROWS, 32  # output channels by ROWS, and input channels: what the cache holds
 

@@ -12,6 +12,7 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, ShhqError
+from dataprep.filenames import printable_lines
 from dataprep.storage import Location, ObjectPath, location
 from pipelines import generator_verbs, owner, track
 
@@ -48,7 +50,7 @@ parameters (--set stage.param=value, repeatable) are the fields of each stage; `
 examples:
   --set superres.model=animevideov3     a small network: fast previews
   --set superres.precision=bfloat16     two to three times faster where the CPU or GPU has it
-  --set body.method=map                 batched fits instead of EFT
+  --set body.method=map                 the likeliest body, without EFT's polish
 """
 
 
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _check_urls(options)
         return options.run(options)
     except ShhqError as error:
-        print(f"shhq-hs: {error}", file=sys.stderr)
+        print(f"shhq-hs: {printable_lines(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,12 +99,20 @@ def make_parser() -> argparse.ArgumentParser:
 
     run = verbs.add_parser("run", help="build or bring up to date", epilog=_SETTINGS, formatter_class=formatter)
     _add_dataset_arguments(run)
+    run.add_argument("--dashboard", action="store_true", help="serve dask's page of the workers at work, which every "
+                     "account of this machine can read; needs bokeh")  # fmt: skip
     run.add_argument(
         "--max-error-fraction",
         type=float,
         default=0.01,
         metavar="F",
         help="stop early when more than this part of a stage's images fail (default 0.01, judged after 256 images)",
+    )
+    run.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="S",
+        help="processor seconds that one image may take in one stage (default 300; super-resolution 1800)",
     )
     run.set_defaults(run=_run)
 
@@ -126,7 +136,7 @@ def make_parser() -> argparse.ArgumentParser:
     show.set_defaults(run=_show)
 
     worker = verbs.add_parser("worker", help="let this machine work for a dask scheduler (docs/clusters.md)")
-    worker.add_argument("cluster", metavar="SCHEDULER", help="tcp://host:port or file:scheduler.json")
+    worker.add_argument("cluster", metavar="SCHEDULER", help="tls://host:port, tcp://host:port or file:scheduler.json")
     worker.add_argument("--workers", default="auto", help="processes: a number, or auto = one per core (default)")
     worker.add_argument("--gpus", type=int, metavar="N", help="how many of them own a GPU (default: all GPUs here)")
     worker.set_defaults(run=_worker)
@@ -145,7 +155,14 @@ def make_parser() -> argparse.ArgumentParser:
     verify = verbs.add_parser("verify", help="is the data set whole, and every file as it was written?")
     verify.add_argument("out", type=location, metavar="OUT", help=_OUT)
     verify.add_argument("--deep", action="store_true", help="also read and hash every byte")
+    verify.add_argument("--repair", action="store_true", help="do that, and take away what is damaged: the next run "
+                        "makes it anew")  # fmt: skip
     verify.set_defaults(run=_verify)
+
+    prune = verbs.add_parser("prune", help="show, and with --yes remove, variants of stages that no longer serve")
+    prune.add_argument("out", type=location, metavar="OUT", help=_OUT)
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    prune.set_defaults(run=_prune)
 
     doctor = verbs.add_parser("doctor", help="can this machine build the data set? with advice")
     doctor.add_argument("--out", type=Path, default=Path("build"), metavar="DIR", help="where it would lie (build)")
@@ -194,11 +211,15 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
                         help="folder or s3:// URL of photographs; read only, any layout")  # fmt: skip
     parser.add_argument("--out", type=location, required=True, metavar="DIR", help=_OUT)
     parser.add_argument("--until", metavar="STAGE", help="stop after this stage")
+    parser.add_argument("--follow-links", action="store_true", help="also read links that lead out of SOURCE")
     parser.add_argument(
         "--workers", default="auto", help="worker processes: a number, or auto = one per core (default)"
     )
     parser.add_argument(
-        "--cluster", default="local", help="local (default), serial (no dask), tcp://host:port, file:scheduler.json"
+        "--cluster",
+        default="local",
+        help="local (default), serial (no dask), tls://host:port (docs/clusters.md), "
+        "tcp://host:port, file:scheduler.json",
     )
     _add_set_argument(parser)
 
@@ -209,11 +230,13 @@ def _add_set_argument(parser: argparse.ArgumentParser) -> None:
 
 def _paths(options: argparse.Namespace) -> tuple[Location, Location]:
     """SOURCE and OUT as absolute paths (workers may start elsewhere), checked before anything starts."""
+    from pipelines.new_folder import require_folder
+
     source, out = options.source.resolve(), options.out.resolve()
     if isinstance(source, Path) and not source.is_dir():
         raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs")
-    if isinstance(out, Path) and out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {str(options.out)!r} is a file; give a folder, new or of an earlier run")
+    if isinstance(out, Path):
+        require_folder(out)
     if out == source:
         raise ConfigError(f"--out {str(options.out)!r} is the folder of the photographs; give another one")
     return source, out
@@ -242,11 +265,14 @@ def _run(options: argparse.Namespace) -> int:
 
     if not 0 <= options.max_error_fraction <= 1:
         raise ConfigError(f"--max-error-fraction {options.max_error_fraction}: expected a number from 0 to 1")
+    if options.time_limit is not None and not 0 < options.time_limit < math.inf:
+        raise ConfigError(f"--time-limit {options.time_limit:g}: expected a number of seconds above 0")
     dag = _dag(options)
     source, out = _paths(options)
     command = resume.command_line(options.arguments)
-    with resume.hint(command), make_executor(options.cluster, options.workers) as executor:
-        outcome = run(source, out, dag, executor, options.max_error_fraction, command)
+    with resume.hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
+        settings = (options.max_error_fraction, command, options.time_limit, options.follow_links)
+        outcome = run(source, out, dag, executor, *settings)
     if outcome.stopped:
         return resume.print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
     return summary.after_run(options.out, dag, outcome)
@@ -260,7 +286,7 @@ def _plan(options: argparse.Namespace) -> int:
 
     dag = _dag(options)
     source, out = _paths(options)
-    return summary.print_plan(make_plan(Store(out), dag, preview(source, out)))
+    return summary.print_plan(make_plan(Store(out), dag, preview(source, out, options.follow_links)))
 
 
 def _params(options: argparse.Namespace) -> int:
@@ -303,7 +329,13 @@ def _retry(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pipelines.verify import verify
 
-    return verify(options.out, options.deep)
+    return verify(options.out, options.deep, options.repair)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from pipelines.prune import prune
+
+    return prune(options.out, options.yes)
 
 
 def _doctor(options: argparse.Namespace) -> int:

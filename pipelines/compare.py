@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from dataprep.filenames import printable
 from dataprep.report.census import Census
 from dataprep.report.differences import Difference, difference
 from dataprep.store import write_json
@@ -16,10 +17,10 @@ def compare(old: Path, new: Path, json_path: Path | None) -> int:
     found = difference(old, Census(new))
     print(table(("", "before", "after"), _counts(found)))
     print(f"\n{found.added} inputs added, {found.removed} removed, {found.split_changed} changed their split")
-    print(f"stages that changed: {', '.join(found.stages_changed) or 'none'}")
+    print(f"stages that changed: {printable(', '.join(found.stages_changed)) or 'none'}")
     for name, columns in (("added", found.columns_added), ("removed", found.columns_removed)):
         if columns:
-            print(f"columns {name}: {', '.join(columns)}")
+            print(f"columns {name}: {printable(', '.join(columns))}")
     if found.fates:
         print("\nended another way:")
         rows = [(fate.rows, fate.before, "→", fate.after, fate.examples[0][:12]) for fate in found.fates]

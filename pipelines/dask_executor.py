@@ -1,7 +1,8 @@
 """The dask.distributed executor: local worker processes, or those of a running scheduler.
 
 What a cluster may lose, and what that costs:
-- a worker: its part is tried again elsewhere (`WorkerDied`, see `pipelines/isolation.py`);
+- a worker: the part in its hands is tried again elsewhere (`WorkerDied`, see `pipelines/isolation.py`), and parts that
+  were waiting for it are handed out again as they are;
 - the scheduler, or the way to it: when it is back, everything unfinished is handed out again;
 - all workers, or all that offer a resource which waiting parts need: after `no_worker_s` the run ends in ClusterLost.
 Workers may come at any time; those that cannot take part (`pipelines/worker_check.py`) are turned away.
@@ -9,6 +10,7 @@ Workers may come at any time; those that cannot take part (`pipelines/worker_che
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -18,22 +20,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, WorkerPlugin, as_completed, get_worker
 from distributed.scheduler import KilledWorker
 
 from dataprep.errors import ClusterLost, ConfigError
+from dataprep.filenames import printable
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import worker_check
+from pipelines.dask_security import require_keys
 from pipelines.dask_workers import configure_dask, local_cluster, scheduler_address
-from pipelines.executors import Executor, WorkerDied, capacity_of, prepare_worker
+from pipelines.executors import Executor, Listener, WorkerDied, capacity_of, log_to, prepare_worker
 from pipelines.machine import WORKER_BYTES
 from pipelines.worker_check import Refused, Request
 
+_FAREWELL_S = 0.2
 NO_WORKER_S = 300.0  # a cluster that has no worker for so long is given up
 _LOOK_S = 15.0
+_TOPIC = "shhq-hs"  # of what workers say: {"in_hand": key} as a task begins, {"too_long": [stage, sample id]}
 _CONNECT_S = 10.0
 
 
@@ -57,18 +64,24 @@ class DaskExecutor(Executor):
         worker_bytes: int | None = None,
         gpus: int | None = None,
         no_worker_s: float = NO_WORKER_S,
+        dashboard: bool = False,
     ) -> None:
-        """`address`: local, tcp://host:port or file:PATH.
+        """`address`: local, tls://host:port, tcp://host:port or file:PATH.
 
-        `workers`, `worker_bytes` and `gpus` are those of a local cluster (`dask_workers.worker_options`).
+        `workers`, `worker_bytes`, `gpus` and `dashboard` are those of a local cluster (`dask_workers.local_cluster`).
         """
         configure_dask()
         self._address, self._no_worker_s = address, no_worker_s
-        self._cluster: Any = local_cluster(workers, worker_bytes, gpus) if address == "local" else None
+        is_local = address == "local"
+        self._cluster: Any = local_cluster(workers, worker_bytes, gpus, dashboard) if is_local else None
         self._request: Request | None = None
         self._work: dict[Any, _Work] = {}  # by the key of its future
         self._turned_away: Counter[str] = Counter()
         self._given_up = ""  # why, in words
+        self._in_hand: dict[str, str] = {}  # by the worker's address: the task that it began last
+        self._handed_out = 0
+        self._listener: Listener | None = None
+        self._dask_log: logging.Handler | None = None
         self._connect()
         self.workers = max(1, self._threads)
         self.offered = set(self._resources)
@@ -85,8 +98,12 @@ class DaskExecutor(Executor):
 
     @property
     def dashboard(self) -> str:
-        """Address of a page that shows the workers at work; "" when the scheduler serves none (no bokeh)."""
-        return self._client.dashboard_link or ""
+        """Where dask's page of the workers at work is served, or how to get one, as a line for people."""
+        if self._client.run_on_scheduler(worker_check.serves_pages):
+            return f"dashboard: {self._client.dashboard_link}"
+        if self._cluster is not None:
+            return "no dashboard; to have one: pip install 'bokeh>=3.1', and --dashboard (docs/clusters.md)"
+        return "no dashboard; to have one: pip install 'bokeh>=3.1' beside the scheduler, and start it again"
 
     def require_ready(self, source: Location, out: Location, steps: Sequence[Step]) -> None:
         """Look at every worker of a foreign cluster; raises ConfigError naming those that cannot take part."""
@@ -95,7 +112,7 @@ class DaskExecutor(Executor):
         self._request = worker_check.make_request(source, out, steps)
         try:
             self._register()
-            self._require_scheduler()
+            dashboard = self._require_scheduler()
             answers = self._client.run(worker_check.examine, self._request, on_error="return")
         except (OSError, RuntimeError, CancelledError) as error:
             raise ClusterLost(f"the scheduler at {self._address} went away while workers were looked at") from error
@@ -109,13 +126,15 @@ class DaskExecutor(Executor):
                                         for why, those in workers.items()))  # fmt: skip
         hint = "" if answers else f"; none yet, on a machine of the cluster: shhq-hs worker {self._address}"
         print(f"cluster {self._address}: {len(answers)} workers{hint}", file=sys.stderr)
-        if self.dashboard:
-            print(f"dashboard: {self.dashboard}", file=sys.stderr)
+        if not scheduler_address(self._address).startswith("tls://"):
+            print("this scheduler is open: whoever reaches its port runs code as the workers' user and reads every "
+                  "task; docs/clusters.md shows tls://", file=sys.stderr)  # fmt: skip
+        print(dashboard, file=sys.stderr)
 
-    def _require_scheduler(self) -> None:
-        """The scheduler reads every task on its way."""
+    def _require_scheduler(self) -> str:
+        """The scheduler reads every task on its way, so it needs this package; returns the line of `dashboard`."""
         try:
-            self._client.run_on_scheduler(worker_check.code_files)
+            return self.dashboard
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"the scheduler at {self._address} has not this version of shhq-hs ({error}); install it "
                               "there too, and start it in that environment: dask scheduler") from error  # fmt: skip
@@ -141,11 +160,30 @@ class DaskExecutor(Executor):
                 continue
             work = self._work.pop(future.key)
             future.release()
+            if isinstance(outcome, KilledWorker) and self._was_waiting(outcome, future.key):
+                self._hand_out(work)
+                continue
             if not isinstance(outcome, Refused):
                 yield work.task, WorkerDied(str(outcome)) if isinstance(outcome, KilledWorker) else outcome
                 return
             self._turn_away(outcome)
             self._hand_out(work)
+
+    def listen(self, listener: Listener) -> None:
+        self._listener, self._dask_log = listener, log_to(listener.log)
+        self._register()
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        """Called in the client's own thread, before it hears that a task of this worker ended."""
+        said = event[1]
+        if "in_hand" in said:
+            self._in_hand[said["worker"]] = said["in_hand"]
+        elif self._listener:
+            self._listener.too_long(*said["too_long"])
+
+    def _was_waiting(self, died: KilledWorker, key: str) -> bool:
+        """Whether the task only waited for the worker that died with another one in its hands."""
+        return self._in_hand.get(died.last_worker.address, key) != key
 
     def close(self) -> None:
         self._closed.set()
@@ -155,16 +193,19 @@ class DaskExecutor(Executor):
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+        if self._dask_log:
+            self._dask_log.close()
 
     def _connect(self) -> None:
         timeout_s = min(_CONNECT_S, self._no_worker_s)
         self._client = Client(self._cluster) if self._cluster is not None else _client_of(self._address, timeout_s)
         self._finished = as_completed(loop=self._client.loop)
+        self._client.subscribe_topic(_TOPIC, self._hear)
         self._register()
         self._count()
 
     def _register(self) -> None:
-        self._client.register_plugin(_PrepareWorker(self._request))
+        self._client.register_plugin(_PrepareWorker(self._request, self._listener.log if self._listener else None))
 
     def _count(self) -> None:
         known = self._client.scheduler_info().get("workers")
@@ -175,10 +216,10 @@ class DaskExecutor(Executor):
 
     def _hand_out(self, work: _Work) -> None:
         token = self._request.token if self._request else ""
-        again = sum(self._turned_away.values())
-        key = f"{work.key}-again-{again}" if again else work.key
+        self._handed_out += 1
+        key = f"{work.key}-{self._handed_out}"  # dask remembers how the same key ended before
         resources = dict(work.resources) or None
-        future = self._client.submit(_run_checked, token, work.function, work.task, key=key, pure=False, retries=0,
+        future = self._client.submit(_run_checked, token, key, work.function, work.task, key=key, pure=False, retries=0,
                                      resources=resources)  # fmt: skip
         self._work[future.key] = work
         self._finished.add(future)
@@ -208,7 +249,7 @@ class DaskExecutor(Executor):
     def _turn_away(self, refused: Refused) -> None:
         """Say why once, and let the worker end."""
         if not self._turned_away[refused.worker]:
-            print(f"\nworker {refused.worker} is turned away: {refused.why}", file=sys.stderr)
+            print(f"\nworker {refused.worker} is turned away: {printable(refused.why)}", file=sys.stderr)
         self._turned_away[refused.worker] += 1
         self._client.retire_workers([refused.worker], close_workers=True, remove=True)
 
@@ -253,11 +294,14 @@ def _outcome(future: Any) -> Any:
 
 
 def _client_of(address: str, timeout_s: float) -> Client:
-    """A client of the scheduler at tcp://host:port or in the scheduler file file:PATH; raises ConfigError."""
+    """A client of the scheduler at tls://host:port, tcp://host:port or in the file of file:PATH; raises ConfigError."""
+    place = scheduler_address(address)
+    require_keys(place, "client", f"--cluster {address}")
     try:
-        return Client(scheduler_address(address), timeout=timeout_s)
+        return Client(place, timeout=timeout_s)
     except (OSError, TimeoutError, ValueError) as error:
-        raise ConfigError(f"--cluster {address}: no dask scheduler answers there ({error}); start one with: "
+        keys = " that takes these keys" if place.startswith("tls://") else ""
+        raise ConfigError(f"--cluster {address}: no dask scheduler{keys} answers there ({error}); start one with: "
                           "dask scheduler --scheduler-file scheduler.json") from error  # fmt: skip
 
 
@@ -266,20 +310,28 @@ class _PrepareWorker(WorkerPlugin):
 
     name = "shhq-hs"
 
-    def __init__(self, request: Request | None) -> None:
-        self._request = request
+    def __init__(self, request: Request | None, log: Path | None) -> None:
+        self._request, self._log = request, log
 
     def setup(self, worker: Any) -> None:
         limit_bytes = worker.memory_manager.memory_limit
         if limit_bytes:
             os.environ.setdefault(WORKER_BYTES, str(limit_bytes))
-        prepare_worker()
+
+        def tell(stage: str, sample_id: str) -> None:
+            """Say so and end; runs in the worker's main thread, whose loop then has a moment to send it."""
+            worker.log_event(_TOPIC, {"too_long": [stage, sample_id]})
+            worker.loop.add_callback(worker.loop.call_later, _FAREWELL_S, os._exit, 1)
+
+        prepare_worker(self._log, tell)
         if self._request is not None:
             worker_check.accept(self._request)
 
 
-def _run_checked(token: str, function: Callable[[Any], Any], task: Any) -> Any:
+def _run_checked(token: str, key: str, function: Callable[[Any], Any], task: Any) -> Any:
     """`function(task)`, unless this worker cannot take part in the run of that token; then raises Refused."""
+    worker = get_worker()
+    worker.log_event(_TOPIC, {"in_hand": key, "worker": worker.address})
     if token and (problems := worker_check.verdict(token)):
-        raise Refused(get_worker().address, str(problems[0]))
+        raise Refused(worker.address, str(problems[0]))
     return function(task)

@@ -24,6 +24,7 @@ import dask
 from distributed import Nanny, Scheduler, SpecCluster
 
 from dataprep.errors import ClusterLost, ConfigError
+from pipelines.dask_security import own_keys, private_folder, require_keys
 from pipelines.executors import WORKER_ENVIRONMENT
 from pipelines.machine import WORKER_BYTES, memory_bytes
 
@@ -42,16 +43,31 @@ def configure_dask() -> None:
             "distributed.worker.memory.pause": False,
             "distributed.scheduler.allowed-failures": 0,
             "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+            "distributed.worker.http.routes": [],  # pages of a worker's state, open to whoever finds the port
+            "temporary-directory": private_folder(),
         }
     )
 
 
-def local_cluster(workers: int, worker_bytes: int | None = None, gpus: int | None = None) -> SpecCluster:
-    """A scheduler and `workers` processes on this machine, reachable from nowhere else."""
-    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard_address": "127.0.0.1:0"}}
+def local_cluster(
+    workers: int, worker_bytes: int | None = None, gpus: int | None = None, dashboard: bool = False
+) -> SpecCluster:
+    """A scheduler and `workers` processes on this machine, which admit each other and this process alone.
+
+    `dashboard` opens dask's page of the workers, which has no lock: every account of this machine can read it.
+    """
     options = worker_options(workers, worker_bytes, gpus)
-    nannies = {i: {"cls": Nanny, "options": one | {"host": "127.0.0.1"}} for i, one in enumerate(options)}
-    return SpecCluster(workers=nannies, scheduler=scheduler, silence_logs=logging.ERROR)
+    keys = own_keys()
+    common = {"host": "127.0.0.1", "protocol": "tls://", "security": keys}
+    scheduler = {"port": 0, "dashboard_address": "127.0.0.1:0", "dashboard": dashboard}
+    routes: dict[str, Any] = {} if dashboard else {"distributed.scheduler.http.routes": []}  # else pages of every task
+    with dask.config.set(routes):
+        return SpecCluster(
+            workers={i: {"cls": Nanny, "options": one | common} for i, one in enumerate(options)},
+            scheduler={"cls": Scheduler, "options": scheduler | common},
+            security=keys,
+            silence_logs=logging.ERROR,
+        )
 
 
 def worker_options(workers: int, worker_bytes: int | None = None, gpus: int | None = None) -> list[dict[str, Any]]:
@@ -97,12 +113,15 @@ def _visible_devices(gpus: int) -> list[str]:
 
 
 def join(cluster: str, workers: int, gpus: int | None = None, no_scheduler_s: float = NO_SCHEDULER_S) -> int:
-    """Work for the scheduler at tcp://host:port or file:PATH until SIGINT or SIGTERM; returns 0.
+    """Work for the scheduler at tls://host:port, tcp://host:port or file:PATH until SIGINT or SIGTERM; returns 0.
 
-    A scheduler that goes away is waited for, and joined again. Raises ClusterLost when it stays away.
+    A scheduler that goes away is waited for, and joined again. Raises ClusterLost when it stays away, ConfigError when
+    dask's settings have no keys for tls://.
     """
-    if not cluster.startswith(("tcp://", "file:")):
-        raise ConfigError(f"{cluster!r}: expected tcp://host:port or file:scheduler.json of a dask scheduler")
+    if not cluster.startswith(("tls://", "tcp://", "file:")):
+        raise ConfigError(f"{cluster!r}: expected tls://host:port, tcp://host:port or file:scheduler.json of a dask "
+                          "scheduler")  # fmt: skip
+    require_keys(cluster, "worker", cluster)
     options = worker_options(workers, None, gpus)
     with_gpu = sum("resources" in one for one in options)
     print(f"{workers} workers{f', {with_gpu} of them with a GPU' if with_gpu else ''}, for {cluster}", flush=True)
@@ -129,6 +148,7 @@ async def _serve(cluster: str, options: list[dict[str, Any]], no_scheduler_s: fl
 async def _work_until_lost(cluster: str, options: list[dict[str, Any]], told_to_stop: asyncio.Event) -> None:
     """Nannies start, work and end: when told to, or when their scheduler has gone."""
     address = scheduler_address(cluster)
+    require_keys(address, "worker", cluster)  # a scheduler's file says only now which
     host = _own_address_towards(address)
     nannies = [Nanny(address, host=host, **one) for one in options]
     try:
@@ -147,7 +167,7 @@ async def _work_until_lost(cluster: str, options: list[dict[str, Any]], told_to_
 
 
 def scheduler_address(cluster: str) -> str:
-    """tcp://host:port; raises ConfigError when the scheduler file is not there or is none."""
+    """tls://host:port or tcp://host:port; raises ConfigError when the scheduler file is not there or is none."""
     if not cluster.startswith("file:"):
         return cluster
     path = Path(cluster.removeprefix("file:"))

@@ -1,4 +1,7 @@
-"""`runs/<id>/events.jsonl`: one line an event, the only place for times, hosts and tracebacks."""
+"""`runs/<id>/events.jsonl`: one line an event, the only place for times, hosts and tracebacks.
+
+`workers.log` lies beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ import json
 import os
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
+from dataprep.own_files import open_to_append
 from dataprep.storage import Location, ObjectPath
 from dataprep.store import atomic_file, unwritable
 
@@ -31,6 +36,11 @@ class EventLog:
             except OSError as error:
                 raise unwritable(self._folder / "events.jsonl", error) from error
 
+    @property
+    def workers_log(self) -> Path | None:
+        """File beside the events for what workers leave: stacks, and dask's own lines. None on an object store."""
+        return None if isinstance(self._folder, ObjectPath) else self._folder / "workers.log"
+
     def write(self, event: str, **content: Any) -> None:
         now = datetime.datetime.now(datetime.UTC)
         line = {"time": now.isoformat(timespec="milliseconds"), "event": event, **content}
@@ -50,7 +60,7 @@ class EventLog:
             return
         path = self._folder / "events.jsonl"
         try:
-            with path.open("a") as file:
+            with open_to_append(path) as file:
                 file.write(text)
         except OSError as error:
             raise unwritable(path, error) from error

@@ -6,19 +6,24 @@ each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image al
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import multiprocessing
 import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, Damaged
+from dataprep.own_files import open_to_append
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import watchdog
-from pipelines.machine import cores
+from pipelines.machine import cores, require_room
 from pipelines.stopping import ignore_interrupts
 
 WORKER_ENVIRONMENT = {
@@ -40,6 +45,17 @@ WORKER_ENVIRONMENT = {
 }
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Who hears of workers. `log`: file that stacks and dask's own lines go to; None: they go to stderr.
+
+    `too_long(stage, sample_id)`: a worker ends because that image took too long; "" when it was a batch of images.
+    """
+
+    log: Path | None
+    too_long: Callable[[str, str], None]
+
+
 class Executor(ABC):
     """Runs tasks; `workers` is how many at a time, as far as it is known at the start."""
 
@@ -54,6 +70,12 @@ class Executor(ABC):
         """Raise ConfigError unless every worker runs `steps` as this process would; processes it starts itself do.
 
         Call with OUT's lock held.
+        """
+
+    def listen(self, listener: Listener) -> None:  # noqa: B027
+        """Tell `listener` what happens to workers; processes of another kind have nothing to tell.
+
+        Call before the first task.
         """
 
     @property
@@ -93,14 +115,36 @@ def prepare_process() -> None:
     cv2.setNumThreads(1)
 
 
-def prepare_worker() -> None:
-    """`prepare_process` for a process that may be ended when an image takes too long."""
+def prepare_worker(log: Path | None, tell: Callable[[str, str], None]) -> None:
+    """`prepare_process` for a process that may be ended when an image takes too long; `tell` as in `Listener`."""
     logging.getLogger("distributed.worker").setLevel(logging.CRITICAL)  # the driver says what failed, and keeps on
     prepare_process()
-    watchdog.enable()
+    watchdog.enable(log_to(log).stream, tell)
     ignore_interrupts()
     # A worker of a foreign nanny is born a daemon, which may not start the processes that isolate images.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
+
+
+class _LogFile(logging.FileHandler):
+    """A log in OUT, which follows no link that waits under its name."""
+
+    def _open(self) -> Any:
+        return open_to_append(Path(self.baseFilename))
+
+
+def log_to(path: Path | None) -> logging.StreamHandler[Any]:
+    """Send dask's log lines of this process to a file; to stderr where it cannot be opened.
+
+    A worker of another machine may not have the folder.
+    """
+    handler: logging.StreamHandler[Any] = logging.StreamHandler()
+    if path is not None:
+        with suppress(OSError):
+            handler = _LogFile(path, encoding="utf-8")
+    dask_log = logging.getLogger("distributed")
+    dask_log.handlers[:] = [handler]
+    dask_log.propagate = False
+    return handler
 
 
 def capacity_of(workers: int) -> int:
@@ -131,7 +175,11 @@ class SerialExecutor(Executor):
     def completed(self) -> Iterator[tuple[Any, Any]]:
         prepare_process()
         function, task = self._queue.pop(0)
-        yield task, function(task)
+        try:
+            outcome = function(task)
+        except Damaged as error:  # of what the task read: the driver repairs it
+            outcome = error
+        yield task, outcome
 
     def close(self) -> None:
         self._queue.clear()
@@ -140,9 +188,13 @@ class SerialExecutor(Executor):
 class LocalExecutor(Executor):
     """`workers` processes of this machine, started with the first task: nothing to do costs no process and no dask."""
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, dashboard: bool = False) -> None:
+        self.workers, self._dashboard = workers, dashboard
         self._started: Executor | None = None
+        self._listener: Listener | None = None
+
+    def listen(self, listener: Listener) -> None:
+        self._listener = listener
 
     @property
     def capacity(self) -> int:
@@ -164,22 +216,32 @@ class LocalExecutor(Executor):
 
     def _cluster(self) -> Executor:
         if self._started is None:
+            require_room(self.workers)
             from pipelines.dask_executor import DaskExecutor
 
-            self._started = DaskExecutor("local", self.workers)
-            if link := self._started.dashboard:
-                print(f"dashboard: {link}", file=sys.stderr)
+            self._started = DaskExecutor("local", self.workers, dashboard=self._dashboard)
+            if self._listener:
+                self._started.listen(self._listener)
+            print(self._started.dashboard, file=sys.stderr)
         return self._started
 
 
-def make_executor(cluster: str, workers: str) -> Executor:
-    """`cluster`: local, serial, tcp://host:port or file:PATH (a scheduler file). `workers`: a number or "auto"."""
+def make_executor(cluster: str, workers: str, dashboard: bool = False) -> Executor:
+    """`cluster`: local, serial, tls://host:port, tcp://host:port or file:PATH (a scheduler file).
+
+    `workers`: a number or "auto". `dashboard`: a local cluster serves dask's page, which needs bokeh (ConfigError).
+    """
+    if dashboard and cluster != "local":
+        raise ConfigError(f"--dashboard is of --cluster local, not of {cluster}: a scheduler that runs has its own")
+    if dashboard and importlib.util.find_spec("bokeh") is None:
+        raise ConfigError("--dashboard needs the package bokeh, which is not installed: pip install 'bokeh>=3.1'")
     if cluster == "serial":
         return SerialExecutor()
     if cluster == "local":
-        return LocalExecutor(worker_count(workers))
-    if not cluster.startswith(("tcp://", "tls://", "ucx://", "file:")):
-        raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tcp://host:port or file:scheduler.json")
+        return LocalExecutor(worker_count(workers), dashboard)
+    if not cluster.startswith(("tls://", "tcp://", "ucx://", "file:")):
+        raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tls://host:port, tcp://host:port or "
+                          "file:scheduler.json")  # fmt: skip
     from pipelines.dask_executor import DaskExecutor
 
     return DaskExecutor(cluster, worker_count(workers))

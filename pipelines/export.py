@@ -8,41 +8,52 @@ plain    portraits/ID.png, faces/ID.png, alphas/ID.png, and labels.csv with a ro
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
+import os
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataprep.errors import ConfigError
+from dataprep.foreign import as_cell, require_sample_ids
 from dataprep.schema import rows_from_table
-from dataprep.store import atomic_file
-from gan.data.errors import ShardsMissing
+from dataprep.store import atomic_file, unwritable
+from gan.data.errors import ShardCorrupt, ShardsMissing
+from pipelines.new_folder import new_folder, require_new
 from pipelines.progress import Progress
 
 LAYOUTS = ("eg3d", "plain")
 SPLITS = ("train", "val", "all")
 _FOLDERS = {"portrait": "portraits", "face": "faces", "alpha": "alphas"}
 _IMAGES_A_FOLDER = 1000  # as EG3D's own data set tool
-_POSITIONS = tuple(f"{name}_{what}" for name in (*_FOLDERS, "json") for what in ("offset", "size", "sha256"))
+_POSITION = ("offset", "size", "sha256")
+_POSITIONS = tuple(f"{name}_{what}" for name in (*_FOLDERS, "json") for what in _POSITION)
+_NEEDED = ("sample_id", "cam2world", "intrinsics", *(f"{name}_{what}" for name in _FOLDERS for what in _POSITION))
 Sample = tuple[dict[str, Any], dict[str, bytes]]  # row, PNG by name
 
 
 def export(out: Path, target: Path, layout: str, split: str) -> int:
-    """Write the samples of a split; returns 0. Raises ConfigError when `target` is not empty."""
+    """Write the samples of a split; returns 0. Raises ConfigError when `target` is not empty.
+
+    Every image is compared with its hash; ShardCorrupt names the first that differs, and nothing is left in `target`.
+    """
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout!r}: expected {' or '.join(LAYOUTS)}")
     if split not in SPLITS:
         raise ConfigError(f"--split {split!r}: expected {', '.join(SPLITS)}")
-    if target.exists() and any(target.iterdir()):
-        raise ConfigError(f"--out {str(target)!r} is not empty; give a new folder")
+    require_new(target)
+    write, last = (_write_eg3d, "dataset.json") if layout == "eg3d" else (_write_plain, "labels.csv")
     progress = Progress({"samples": _count(out, split)}, 1, "samples")
-    write = _write_eg3d if layout == "eg3d" else _write_plain
-    written = write(target, _samples(out, split, progress))
+    with new_folder(target, last) as place:
+        written = write(place, _samples(out, split, progress))
     progress.close()
     print(f"{target}: {written} samples, layout {layout}")
     return 0
@@ -57,21 +68,54 @@ def _twins(out: Path, split: str) -> list[Path]:
 
 
 def _count(out: Path, split: str) -> int:
-    return sum(pq.read_metadata(twin).num_rows for twin in _twins(out, split))
+    return sum(_schema(twin).num_rows for twin in _twins(out, split))
+
+
+def _schema(twin: Path) -> pq.FileMetaData:
+    try:
+        metadata = pq.read_metadata(twin)
+    except (OSError, pa.ArrowException) as error:
+        raise ShardCorrupt(f"{twin} cannot be read ({error}); build the shards again: shhq-hs run") from error
+    if missing := set(_NEEDED) - set(metadata.schema.to_arrow_schema().names):
+        raise ShardCorrupt(f"{twin} has no column {', '.join(sorted(missing))}; build the shards again: shhq-hs run")
+    return metadata
 
 
 def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
     """Row and images of every sample, in the order of the shards."""
     for twin in _twins(out, split):
-        with twin.with_suffix(".tar").open("rb") as tar:
-            for row in rows_from_table(pq.read_table(twin, partitioning=None)):
+        rows = rows_from_table(pq.read_table(twin, partitioning=None))
+        require_sample_ids((row["sample_id"] for row in rows), twin)
+        with _opened(twin.with_suffix(".tar")) as tar:
+            for row in rows:
                 started = time.monotonic()
-                images = {}
-                for name in _FOLDERS:
-                    tar.seek(row[f"{name}_offset"])
-                    images[name] = tar.read(row[f"{name}_size"])
-                yield row, images
+                yield row, {name: _image(tar, row, name) for name in _FOLDERS}
                 progress.advance("samples", 1, time.monotonic() - started)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A shard's tar; never waits, whatever lies there under its name."""
+    try:
+        tar = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    except OSError as error:
+        raise ShardsMissing(f"{path} cannot be read ({error.strerror}); build the shards again: shhq-hs run") from error
+    if not stat.S_ISREG(os.fstat(tar.fileno()).st_mode):
+        tar.close()
+        raise ShardCorrupt(f"{path} is no regular file; build the shards again: shhq-hs run")
+    return tar
+
+
+def _image(tar: IO[bytes], row: Mapping[str, Any], name: str) -> bytes:
+    offset, size, sha256 = (row[f"{name}_{what}"] for what in _POSITION)
+    if None in (offset, size) or offset + size > os.fstat(tar.fileno()).st_size:
+        raise ShardCorrupt(f"{tar.name}: {name} of {row['sample_id']} lies outside of it; build the shards again: "
+                           "shhq-hs run")  # fmt: skip
+    tar.seek(offset)
+    data = tar.read(size)
+    if hashlib.sha256(data).digest() != sha256:
+        raise ShardCorrupt(f"{tar.name}: {name} of {row['sample_id']} has other bytes than were written; what else is "
+                           "damaged: shhq-hs verify OUT --deep")  # fmt: skip
+    return data
 
 
 def _write_eg3d(target: Path, samples: Iterator[Sample]) -> int:
@@ -106,7 +150,10 @@ def _line(cells: Iterable[Any]) -> bytes:
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One cell a number: `name` for a scalar, `name_0`, `name_1`, ... row-major for an array; hashes in hex."""
+    """One cell a number: `name` for a scalar, `name_0`, `name_1`, ... row-major for an array; hashes in hex.
+
+    Texts that a spreadsheet would take for a formula begin with an apostrophe.
+    """
     cells: dict[str, Any] = {}
     for name, value in row.items():
         if name.endswith(_POSITIONS):
@@ -116,10 +163,13 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, bytes):
             cells[name] = value.hex()
         else:
-            cells[name] = value
-    return cells
+            cells[name] = as_cell(value) if isinstance(value, str) else value
+    return {as_cell(name): value for name, value in cells.items()}
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise unwritable(path, error) from error

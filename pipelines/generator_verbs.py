@@ -106,6 +106,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add("--micro", type=int, default=4, metavar="N", help="most pictures in memory at a time (default 4)")
     add("--workers", type=int, default=0, metavar="N", help="loader processes (default 0: none but this one)")
     add("--every", type=int, metavar="N", help="images between checkpoints and snapshots (default: a twentieth)")
+    add("--keep", type=int, default=3, metavar="N", help="checkpoints that stay below RUN/checkpoints (default 3)")
     add("--body", metavar="FILE", help="body model of the labels (default: the shipped one)")
     add("--face", metavar="FILE", help="face model of the labels (default: the shipped one)")
     add("--device", default="auto", help="auto (default), cpu or cuda")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from dataprep import __version__
-from dataprep.errors import ConfigError
-from dataprep.handout import FIELDS, FOLDERS, Person, read_handout, renames
+from dataprep.errors import ConfigError, Rejected
+from dataprep.handout import FIELDS, FOLDERS, Person, read_handed, read_handout, renames
 from dataprep.images import decode_mask, decode_rgb, encode_png
 from dataprep.models.body_files import open_body
 from dataprep.models.face_files import open_face
@@ -21,10 +21,12 @@ from dataprep.schema import STRING, Column, floats, table_from_rows
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.stages.shards import write_shards
 from dataprep.store import SCHEMA_VERSION, write_table
+from pipelines.new_folder import new_folder, require_new
 from pipelines.progress import Progress
 from pipelines.summary import table
 
 PORTRAIT_PX = 512
+_MAX_PIXELS = 4 * PORTRAIT_PX**2  # a face crop of a portrait has fewer; more in a small file is a bomb
 _COLUMNS = (
     *OWN_COLUMNS,
     *(Column(name, STRING, desc) for name, desc in (
@@ -65,8 +67,7 @@ def import_handout(
     """Write `out`/manifest.parquet and shards; `body` and `face` are the files that the coefficients belong to."""
     if not source.is_dir():
         raise ConfigError(f"SOURCE {str(source)!r} is not a folder; give the folder that holds {FOLDERS['portrait']}/")
-    if out.exists() and any(out.iterdir()):
-        raise ConfigError(f"--out {str(out)!r} is not empty; give a new folder")
+    require_new(out)
     models = (open_body(body), open_face(face))
     bases = {
         "body_model": models[0].name, "body_model_sha256": models[0].sha256,
@@ -85,8 +86,9 @@ def import_handout(
         progress.advance("images", 1, time.monotonic() - started)
         return data
 
-    counts = write_shards(manifest, out / "shards", read_image)
-    write_table(out / "manifest.parquet", manifest)
+    with new_folder(out, last="manifest.parquet") as place:
+        counts = write_shards(manifest, place / "shards", read_image)
+        write_table(place / "manifest.parquet", manifest)
     progress.close()
     print(f"{out}: {counts['samples']} samples in {counts['shards']} shards; train with: shhq-hs train --data {out}")
     return 0
@@ -115,8 +117,11 @@ def _image(person: Person, image: str) -> bytes:
     path = person.images.get(image)
     if path is None:
         return encode_png(np.full((PORTRAIT_PX, PORTRAIT_PX), 255, np.uint8))
-    data = path.read_bytes()
-    pixels = decode_mask(data) if image == "alpha" else decode_rgb(data)
+    data = read_handed(path)
+    try:
+        pixels = decode_mask(data, _MAX_PIXELS) if image == "alpha" else decode_rgb(data, _MAX_PIXELS)
+    except Rejected as error:
+        raise ConfigError(f"{path}: {error.message}") from error
     if image != "face" and pixels.shape[:2] != (PORTRAIT_PX, PORTRAIT_PX):
         raise ConfigError(f"{path} is {pixels.shape[1]} x {pixels.shape[0]} px, expected {PORTRAIT_PX} x {PORTRAIT_PX}")
     return encode_png(pixels)

@@ -8,13 +8,17 @@ import time
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dataprep import sources
-from dataprep.errors import StoreError
-from dataprep.sources import FileState, Source
-from dataprep.storage import Location, parquet
+from dataprep.errors import Damaged, StoreError
+from dataprep.filenames import printable
+from dataprep.foreign import require_sample_ids
+from dataprep.sealed import read_table
+from dataprep.sources import FileState, Links, Source
+from dataprep.storage import Location
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
+from pipelines.look import Defect, say
+from pipelines.recover import has_parts, recovered_inputs
 
 _KEEP_EVERY_S = 30.0
 _BATCH_ROWS = 4096
@@ -38,18 +42,23 @@ _CACHE_SCHEMA = pa.schema(
 )
 
 
-def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = lambda: False) -> list[Source]:
+def refresh(
+    source_root: Location, out: Location, stopped: Callable[[], bool] = lambda: False, follow_links: bool = False
+) -> list[Source]:
     """Scan and hash the source folder, place new inputs into parts, and write the index when it changed.
+
+    Links that lead out of it are read only when `follow_links` says so; either way they are told on stderr.
 
     Raises StoreError when `out` holds a data set of other photographs, KeyboardInterrupt once `stopped` says so; what
     has been hashed by then is kept.
     """
-    known, part_size = _known(out)
+    known, part_size, damaged = _known_or_recovered(out)
     cache = _read_cache(out)
     before = len(cache)
     states: dict[str, FileState] = {}
-    inputs = sources.scan(source_root, states)
-    found = sources.identify(source_root, inputs, cache, _keeper(out, cache, len(inputs), stopped), states)
+    survey = _surveyed(source_root, states, follow_links)
+    progress = _keeper(out, cache, len(survey.inputs), stopped)
+    found = sources.identify(source_root, survey.inputs, cache, progress, states)
     part_size = part_size or sources.part_size_for(len(found))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(
@@ -57,12 +66,32 @@ def refresh(source_root: Location, out: Location, stopped: Callable[[], bool] = 
             f"and none of them is in {source_root}; choose another --out"
         )
     arranged = sources.arrange(found, known, part_size)
-    if arranged != known:
+    if arranged != known or damaged:
         write_json(out / "dataset.json", {"schema_version": SCHEMA_VERSION, "part_size": part_size})
         write_index(out, arranged)
     if len(cache) > before:
         _write_cache(out, cache)
+    write_json(out / "runs" / "beside.json", {"unused_masks": survey.unused_masks, "ignored": survey.ignored})
     return arranged
+
+
+def _surveyed(source_root: Location, states: dict[str, FileState], follow_links: bool) -> sources.Survey:
+    links = Links(follow_links)
+    found = sources.survey(source_root, states, links)
+    if links.out:
+        how = "are followed" if follow_links else "are not followed; --follow-links reads them"
+        first = f"{printable(links.out[0])}{' and others' if len(links.out) > 1 else ''}"
+        print(f"{len(links.out)} links lead out of SOURCE ({first}) and {how}", file=sys.stderr)
+    return found
+
+
+def read_beside(out: Location) -> tuple[list[str], dict[str, int]]:
+    """Masks that belong to no photograph, and files that are none by suffix, as the last run found them."""
+    try:
+        content = json.loads((out / "runs" / "beside.json").read_text())
+    except (OSError, ValueError):  # made by an earlier version
+        return [], {}
+    return content["unused_masks"], content["ignored"]
 
 
 def read_index(out: Location) -> list[Source]:
@@ -80,22 +109,58 @@ def write_index(out: Location, arranged: Iterable[Source]) -> None:
 
 
 def _known(out: Location) -> tuple[list[Source], int]:
+    """The inputs of the data set in `out` and its part size, ([], 0) when there is none; raises Damaged, StoreError."""
     path = out / "index.parquet"
     if not path.exists():
+        if has_parts(out):
+            raise Damaged(path, "is missing")
         return [], 0
+    known = _read_rows(path)
+    return known, _part_size(out / "dataset.json")
+
+
+def _read_rows(path: Location) -> list[Source]:
+    table = read_table(path, _INDEX_SCHEMA.names)
+    if table.column_names != _INDEX_SCHEMA.names:
+        raise Damaged(path, "is damaged: it has other columns than were written")
+    batches = table.to_batches(_BATCH_ROWS)  # all rows at once are large
+    known = [Source(**row) for batch in batches for row in batch.to_pylist()]
+    require_sample_ids((source.sample_id for source in known), path)
+    return known
+
+
+def _part_size(path: Location) -> int:
+    """What dataset.json says; raises Damaged, and StoreError when it is of another version of this program."""
     try:
-        settings = json.loads((out / "dataset.json").read_text())
-        with pq.ParquetFile(parquet(path)) as file:  # read_table imports pandas, and all rows at once are large
-            batches = file.iter_batches(_BATCH_ROWS, columns=_INDEX_SCHEMA.names)
-            known = [Source(**row) for batch in batches for row in batch.to_pylist()]
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
-    if settings["schema_version"] != SCHEMA_VERSION:
-        raise StoreError(
-            f"{out} has schema version {settings['schema_version']}, this program writes {SCHEMA_VERSION}; "
-            "choose another --out"
-        )
-    return known, settings["part_size"]
+        settings = json.loads(path.read_text())
+        version, part_size = settings["schema_version"], settings["part_size"]
+    except FileNotFoundError as error:
+        raise Damaged(path, "is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
+    if version != SCHEMA_VERSION:
+        raise StoreError(f"{path.parent} has schema version {version}, this program writes {SCHEMA_VERSION}; "
+                         "choose another --out")  # fmt: skip
+    if part_size not in sources.PART_SIZES:
+        raise Damaged(path, f"is damaged: no part size is {part_size!r}")
+    return int(part_size)
+
+
+def _known_or_recovered(out: Location) -> tuple[list[Source], int, bool]:
+    """`_known`, from the parts where the index or dataset.json is damaged, and whether they must be written anew."""
+    try:
+        return *_known(out), False
+    except Damaged as error:
+        say([Defect(error.path, error.what)])
+    try:
+        known = _read_rows(out / "index.parquet")
+    except Damaged:
+        known = recovered_inputs(out)
+    try:
+        part_size = _part_size(out / "dataset.json")
+    except Damaged:
+        part_size = sources.part_size_of(known)
+    return known, part_size, True
 
 
 def _keeper(
@@ -121,10 +186,14 @@ def _read_cache(out: Location) -> dict[FileState, bytes]:
     path = out / "runs" / "hashes.parquet"
     if not path.exists():
         return {}
-    with pq.ParquetFile(parquet(path)) as file:
-        columns = file.read().to_pydict()
-    states = zip(columns["path"], columns["bytes"], columns["mtime_ns"], strict=True)
-    return dict(zip(states, columns["sha256"], strict=True))
+    try:
+        table = read_table(path)
+        columns = [table[name].to_pylist() for name in _CACHE_SCHEMA.names]
+    except (Damaged, KeyError) as error:
+        say([Defect(str(path), error.what if isinstance(error, Damaged) else f"is damaged: it has no column {error}")])
+        return {}
+    *states, digests = columns
+    return dict(zip(zip(*states, strict=True), digests, strict=True))
 
 
 def _write_cache(out: Location, cache: dict[FileState, bytes]) -> None:
@@ -141,10 +210,10 @@ def _write_cache(out: Location, cache: dict[FileState, bytes]) -> None:
     write_table(out / "runs" / "hashes.parquet", table)
 
 
-def preview(source_root: Location, out: Location) -> list[Source]:
+def preview(source_root: Location, out: Location, follow_links: bool = False) -> list[Source]:
     """The index as `refresh` would make it; writes nothing."""
-    known, part_size = _known(out)
+    known, part_size, _ = _known_or_recovered(out)
     states: dict[str, FileState] = {}
-    inputs = sources.scan(source_root, states)
+    inputs = _surveyed(source_root, states, follow_links).inputs
     found = sources.identify(source_root, inputs, _read_cache(out), states=states)
     return sources.arrange(found, known, part_size or sources.part_size_for(len(found)))

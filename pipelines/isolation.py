@@ -1,6 +1,6 @@
 """Isolation: which image of a part kills its process? Only that one is to blame.
 
-A child process works on one item at a time and reports each; when it dies or exceeds the stage's time limit, the item
+A child process works on one item at a time and reports each; when it dies or exceeds the time limit, the item
 in its hands is guilty, and a fresh child goes on with the rest. An innocent part therefore costs one child, and every
 guilty item one more. An item whose child was killed from outside (SIGKILL) is tried twice. (spec 3, section 4)
 """
@@ -18,15 +18,19 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from dataprep.errors import ShhqError
 from dataprep.stages.base import Item, Result
 from dataprep.store import Store
-from pipelines.machine import memory_bytes, resident_bytes, worker_bytes
+from pipelines.machine import memory_bytes, processor_seconds, resident_bytes, worker_bytes
 from pipelines.stopping import ignore_interrupts
 from pipelines.task import TOO_MUCH_MEMORY, PartReport, PartTask, load_items, load_tools, process_one, run_part_with
+from pipelines.watchdog import hang_s
 
 _LOOK_EVERY_S = 0.05
 _STARTUP_S = 180.0  # a child imports torch and loads its models before the first item counts
 _spawn = multiprocessing.get_context("spawn")
+_TOO_LONG = "not done after {:g} s of processor time"
+_HANGS = "it hangs: it neither ends nor uses the {:g} s of processor time that it may"
 _KILLED = Result("crash", reason="out_of_memory", message="the process was killed twice, most likely for its memory")
 
 
@@ -55,7 +59,7 @@ class _Child:
     """A process that serves items of one part by their id."""
 
     def __init__(self, task: PartTask) -> None:
-        self._timeout_s = task.stage.timeout_s
+        self._limit_s = task.limit_s
         self._connection, theirs = _spawn.Pipe()
         self._process = _spawn.Process(target=_serve, args=(task, theirs), daemon=True)
         self._process.start()
@@ -80,6 +84,8 @@ class _Child:
             if stopped := self._await_result():
                 return stopped, False
             result, found = self._connection.recv()
+            if isinstance(result, ShhqError):
+                raise result
         except (EOFError, ConnectionError):
             self._process.join()
             return _crashed(self._process.exitcode), False
@@ -88,11 +94,14 @@ class _Child:
 
     def _await_result(self) -> Result | None:
         """None when the child has something to say; else why it is given up."""
-        deadline_s = time.monotonic() + self._timeout_s
+        pid = self._process.pid
+        began_s, used_s = time.monotonic(), processor_seconds(pid)
         while not self._connection.poll(_LOOK_EVERY_S):
-            if time.monotonic() > deadline_s:
-                return Result("timeout", reason="timeout", message=f"not done after {self._timeout_s:.0f} s")
-            if resident_bytes(self._process.pid) > worker_bytes():
+            if processor_seconds(pid) - used_s > self._limit_s:
+                return Result("timeout", reason="timeout", message=_TOO_LONG.format(self._limit_s))
+            if time.monotonic() - began_s > hang_s(self._limit_s):
+                return Result("timeout", reason="timeout", message=_HANGS.format(self._limit_s))
+            if resident_bytes(pid) > worker_bytes():
                 return TOO_MUCH_MEMORY
         return None
 
@@ -112,8 +121,8 @@ def _serve(task: PartTask, connection: Connection) -> None:
     ignore_interrupts()
     prepare_process()
     _limit_memory()
-    ids, items, _ = load_items(Store(task.store_root), task)
-    by_id = dict(zip(ids, items, strict=True))
+    inputs = load_items(Store(task.store_root), task)
+    by_id = dict(zip(inputs.ids, inputs.items, strict=True))
     tools: Any = load_tools(task)
     connection.send("ready")
     while True:
@@ -122,7 +131,10 @@ def _serve(task: PartTask, connection: Connection) -> None:
         except EOFError:
             return
         errors: dict[str, str] = {}
-        result = process_one(task.stage, by_id[sample_id], tools, errors)
+        try:
+            result: Result | ShhqError = process_one(task, by_id[sample_id], tools, errors)
+        except ShhqError as error:  # no fault of the image
+            result = error
         connection.send((result, errors))
 
 

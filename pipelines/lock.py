@@ -1,9 +1,9 @@
 """One driver at a time on one output folder.
 
 `runs/lock.json` names the process that holds it, which touches it every few seconds. A lock is stale when its
-process is gone from this machine, or, seen from another machine or container, when nobody has touched it for two
-minutes; then it is taken over. Should two drivers run all the same (a network file system without locks), they write
-identical bytes, each file by rename.
+process is gone from this machine, or, seen from another machine or container or after a restart, when nobody has
+touched it for two minutes; then it is taken over. Should two drivers run all the same (a network file system without
+locks), they write identical bytes, each file by rename.
 
 On an object store the lock is an object that is made only where there is none (a conditional PUT), and touching it is
 writing it again. Taking a stale one over is not one step: the driver that writes last has it, which the others see a
@@ -27,12 +27,15 @@ from pathlib import Path
 from typing import Any
 
 from dataprep.errors import StoreError
+from dataprep.machine import boot_id, process_space
+from dataprep.own_files import descriptor_of, open_new
 from dataprep.storage import Location, ObjectPath
 from dataprep.store import json_bytes, unwritable, write_json
 
 BEAT_S = 10.0
 STALE_S = 120.0
 _SETTLE_S = 1.0
+_PLACE = ("host", "boot", "space")  # where all are the same, process numbers are those of the same processes
 
 
 @contextmanager
@@ -91,7 +94,7 @@ def _guard(path: Path) -> Iterator[None]:
     """Looking and taking are one step among the drivers of a machine (and wherever the file system has locks)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = descriptor_of(path)
     except OSError as error:
         raise unwritable(path, error) from error
     try:
@@ -104,15 +107,8 @@ def _guard(path: Path) -> Iterator[None]:
 
 def _own_identity() -> dict[str, Any]:
     pid = os.getpid()
-    return {"host": socket.gethostname(), "space": _process_space(), "pid": pid, "started": _started(pid)}
-
-
-def _process_space() -> str:
-    """Two containers can share a host name, but not this; process numbers mean nothing across."""
-    try:
-        return os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
+    return {"host": socket.gethostname(), "boot": boot_id(), "space": process_space(), "pid": pid,
+            "started": _started(pid)}  # fmt: skip
 
 
 def _started(pid: int) -> str | None:
@@ -125,7 +121,7 @@ def _started(pid: int) -> str | None:
 
 def _alive(path: Location, holder: Mapping[str, Any]) -> bool:
     me = _own_identity()
-    if all(holder.get(key, me[key]) == me[key] for key in ("host", "space")) and Path("/proc/self").exists():
+    if all(holder.get(key, me[key]) == me[key] for key in _PLACE) and Path("/proc/self").exists():
         started = _started(holder["pid"])
         return started is not None and holder.get("started", started) == started and holder["pid"] != me["pid"]
     return _silent_s(path) < STALE_S
@@ -135,7 +131,10 @@ def _silent_s(path: Location) -> float:
     """Seconds since the lock was touched, by the clock of the file system, whatever the machines' clocks say."""
     probe = path.with_name(f"clock-{uuid.uuid4().hex[:8]}")
     try:
-        probe.write_bytes(b"")
+        if isinstance(probe, ObjectPath):
+            probe.write_bytes(b"")
+        else:
+            open_new(probe).close()
         return probe.stat().st_mtime - path.stat().st_mtime
     except OSError:
         return 0.0

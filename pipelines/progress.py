@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from dataprep.filenames import printable
+
 _PLAIN_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.2
 
@@ -38,6 +40,11 @@ class Progress:
         self._done[stage] += rows
         self._seconds[stage] += seconds
         self._show()
+
+    def say(self, sentence: str) -> None:
+        """Print a line of its own, above the live line."""
+        self.stream.write(("\r\x1b[2K" if self.stream.isatty() else "") + printable(sentence) + "\n")
+        self.stream.flush()
 
     def close(self) -> None:
         self._show(final=True)

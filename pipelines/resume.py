@@ -51,7 +51,12 @@ def remember(out: Location, command: str) -> None:
 
 
 def command_of(out: Location) -> str:
-    """The command of the latest run, or how such a command looks."""
-    with suppress(OSError, ValueError):
-        return str(json.loads((out / "runs" / "command.json").read_text()))
+    """The command of the latest run, or how such a command looks.
+
+    People type what we print, and the file may be somebody else's: it is read as arguments of ours, and quoted anew.
+    """
+    with suppress(OSError, ValueError, RecursionError):
+        program, *arguments = shlex.split(str(json.loads((out / "runs" / "command.json").read_text())))
+        if Path(program).name == "shhq-hs" and all(map(str.isprintable, arguments)):
+            return command_line(arguments)
     return f"shhq-hs run SOURCE --out {shlex.quote(str(out))}"

@@ -1,15 +1,20 @@
-"""A clean stop: the first SIGINT or SIGTERM finishes what is in flight, a second one abandons it."""
+"""A clean stop: the first SIGINT, SIGTERM or SIGHUP finishes what is in flight, a second one abandons it.
+
+SIGHUP comes when a terminal closes; what is printed afterwards goes nowhere. Under nohup it stays ignored.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SAID = "stopping: parts in flight are being finished; once more abandons them"
 
 
@@ -21,6 +26,8 @@ class StopRequest:
         self._said, self._patient = said, patient
 
     def _handle(self, number: int, frame: Any) -> None:
+        if number == signal.SIGHUP:
+            _print_nowhere()
         if self.requested and not self._patient:
             raise KeyboardInterrupt
         if not self.requested:
@@ -39,7 +46,8 @@ def stop_request(said: str = _SAID, patient: bool = False) -> Iterator[StopReque
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    earlier = {number: signal.signal(number, request._handle) for number in _SIGNALS}
+    stays = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else set()
+    earlier = {number: signal.signal(number, request._handle) for number in _SIGNALS if number not in stays}
     try:
         yield request
     finally:
@@ -48,6 +56,19 @@ def stop_request(said: str = _SAID, patient: bool = False) -> Iterator[StopReque
 
 
 def ignore_interrupts() -> None:
-    """For worker processes: a terminal sends Ctrl-C to all of them, but stopping is the driver's affair."""
+    """For worker processes: stopping is the driver's affair.
+
+    A terminal sends Ctrl-C to all processes, and a hang-up when it closes.
+    """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _print_nowhere() -> None:
+    """The terminal is gone: writing to it would be an error, and it no longer says that it is one (`isatty`)."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stat.S_ISCHR(os.fstat(stream.fileno()).st_mode):
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

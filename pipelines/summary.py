@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import pyarrow.parquet as pq
-
 from dataprep.errors import StoreError
-from dataprep.storage import Location, each, parquet
+from dataprep.filenames import printable
+from dataprep.sealed import open_table
+from dataprep.storage import Location, each
 from dataprep.store import StageRef, Store
+from pipelines import beside
 from pipelines.config import STAGE_NAMES
 from pipelines.current import current_stages
 from pipelines.dag import Dag
 from pipelines.index import read_index
+from pipelines.look import read_json
+from pipelines.outputs import record_path
 from pipelines.plan import Plan, parts_of
 from pipelines.progress import clock
 from pipelines.run import RunSummary
@@ -24,8 +26,8 @@ _EXAMPLES = 3
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Plain aligned columns; numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    """Plain aligned columns, fit for a terminal whatever they hold; numbers to the right."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
     numeric = [all(row[i].replace(".", "").replace("%", "").isdigit() for row in cells) for i in range(len(header))]
 
@@ -58,17 +60,21 @@ def after_run(out: Location, dag: Dag, outcome: RunSummary) -> int:
     """Say what came of a run; 1 when something failed or nothing was accepted."""
     if outcome.failed:
         for line in outcome.failed[:_EXAMPLES]:
-            print(f"  failed: {line}")
+            print(f"  failed: {printable(line)}")
         print(f"{len(outcome.failed)} parts could not be computed; their workers died or the store failed. "
               "To try them again, run the same command again.")  # fmt: skip
         return 1
+    index = [source for rows in outcome.plan.parts.values() for source in rows]
+    notes = list(beside.lines(Store(out), index, dag.refs.get("detect")))
     if "manifest" not in {aggregate.name for aggregate in dag.aggregates}:
         last, store = dag.stages[-1], Store(out)
         counts = _counted(store, dag.refs[last.name], store.committed(dag.refs[last.name]) & outcome.plan.parts.keys())
         print(f"done up to {last.name} in {clock(outcome.seconds)}: {counts}")
+        print(*notes, sep="\n", end="\n" if notes else "")
         print(f"every image that was lost, and why: shhq-hs errors {out}; for the data set, run without --until")
         return 0 if " ok" in f" {counts}" else 1
     accepted = _print_manifest(out)
+    print(*notes, sep="\n", end="\n" if notes else "")
     if outcome.plan.is_empty:
         print("\nnothing to do: everything is up to date")
     else:
@@ -89,17 +95,23 @@ def status(out: Location) -> int:
         if name in stages:
             done = store.committed(stages[name].ref) & parts.keys()
             rows.append((name, f"{len(done)}/{len(parts)}", _counted(store, stages[name].ref, done)))
-        elif (out / "stages" / name / "done.json").exists():
-            counts = json.loads((out / "stages" / name / "done.json").read_text())["counts"]
-            rows.append((name, "done", ", ".join(f"{n} {s}" for s, n in counts.items())))
         else:
-            rows.append((name, "-", "not built yet"))
+            rows.append((name, *_aggregate_state(out, name)))
     print(f"{out}: {len(index)} inputs in {len(parts)} parts\n")
     print(table(("stage", "parts", "rows"), rows))
+    for note in beside.lines(store, index, stages["detect"].ref if "detect" in stages else None):
+        print(note)
     if (out / "manifest.parquet").exists():
         print()
         _print_manifest(out)
     return 0
+
+
+def _aggregate_state(out: Location, name: str) -> tuple[str, str]:
+    record, defect = read_json(record_path(out, name))
+    if defect:
+        return "?", f"{defect}; the next run makes it anew"
+    return ("done", ", ".join(f"{n} {s}" for s, n in record["counts"].items())) if record else ("-", "not built yet")
 
 
 def _counted(store: Store, ref: StageRef, parts: Iterable[int]) -> str:
@@ -114,8 +126,8 @@ def _print_manifest(out: Location) -> int:
     if not path.exists():
         raise StoreError(f"{path} is missing; run: shhq-hs run SOURCE --out {out}")
     names = ["status", "stage", "reason", "message", "source_path"]
-    columns = pq.read_table(parquet(path), columns=names, partitioning=None)
-    rows = list(zip(*(column.to_pylist() for column in columns.columns), strict=True))
+    with open_table(path) as file:
+        rows = list(zip(*(column.to_pylist() for column in file.read(names).columns), strict=True))
     accepted = sum(status == "ok" for status, *_ in rows)
     print(f"{accepted} of {len(rows)} images accepted ({accepted / len(rows):.0%})")
     lost: dict[tuple[str, str, str], list[str]] = {}
@@ -126,14 +138,8 @@ def _print_manifest(out: Location) -> int:
         order = sorted(lost.items(), key=lambda entry: (STAGE_NAMES.index(entry[0][0]), -len(entry[1])))
         print(table(
             ("stage", "status", "reason", "images", "for example"),
-            [(*key, len(files), ", ".join(map(_printable, files[:_EXAMPLES]))) for key, files in order],
+            [(*key, len(files), ", ".join(files[:_EXAMPLES])) for key, files in order],
         ))  # fmt: skip
     if not accepted:
         print("No image was accepted: the table says why; `shhq-hs show OUT PATH` tells one image's whole story.")
     return accepted
-
-
-def _printable(path: str) -> str:
-    return (
-        path.encode("unicode_escape", "surrogateescape").decode("ascii", "replace") if not path.isprintable() else path
-    )

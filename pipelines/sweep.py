@@ -8,6 +8,7 @@ import socket
 import time
 from pathlib import Path
 
+from dataprep.machine import this_machine
 from dataprep.storage import Location
 
 _TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
@@ -16,6 +17,8 @@ _OLD_S = 3600.0
 
 def sweep(out: Location) -> int:
     """Remove what `atomic_file` left: of dead processes of this machine at once, of others after an hour.
+
+    A bare host name in a temporary name is of an earlier version of this program, on this machine.
 
     Call with the run lock held, so that no other driver's workers are writing here. Returns how many were removed.
     An object store has no temporary files.
@@ -37,7 +40,7 @@ def _sweep_folder(folder: Path) -> int:
 
 
 def _abandoned(path: Path, pid: int) -> bool:
-    if f".{socket.gethostname()}.{pid}." in path.name:
+    if any(f".{name}.{pid}." in path.name for name in (this_machine(), socket.gethostname())):
         return not _running(pid)
     try:
         return time.time() - path.stat().st_mtime > _OLD_S

@@ -10,7 +10,7 @@ from dataprep.errors import ConfigError
 
 _EXAMPLES = """\
 examples:
-  shhq-hs track talk.mp4 -o talk.parquet                    anything that OpenCV decodes
+  shhq-hs track talk.mp4 -o talk.parquet                    anything that FFmpeg decodes
   shhq-hs track 300VW/001 -o 001.parquet                    vid.avi with its annot/*.pts: their landmarks are used
   shhq-hs track talk.mp4 -o talk.parquet --npy keys         also expression.npy, pose.npy, camera.npy
   shhq-hs animate --checkpoint FILE --out DIR --track talk.parquet
@@ -79,6 +79,9 @@ def run(options: argparse.Namespace) -> int:
         write_keyframes(options.npy, tracked)
     Chunks.of(options.output).remove()
     print(_summary(options.output, table, tracked.fps))
+    if options.frames is None and tracked.frames_read < video.frames:
+        print(f"{options.video}: {video.frames} frames declared, {tracked.frames_read} read; is the file whole? Frames "
+              "that are damaged are flagged lost (undecodable); a file that was cut off ends early")  # fmt: skip
     return 0
 
 

@@ -19,12 +19,13 @@ from dataprep.models.face_files import open_face
 from gan.face_estimator import open_estimator
 from gan.presets import Preset, describe, preset
 from gan.settings import with_settings
+from gan.training.checkpoints import GENERATOR_FILE
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.loop import RunOptions, Watcher, train
 from gan.training.ranks import open_ranks
 from gan.training.setup import Models, Run
-from gan.training.state import GENERATOR_FILE, TrainState
+from gan.training.state import TrainState
 from pipelines.lock import run_lock
 from pipelines.machine import cores
 from pipelines.progress import clock
@@ -69,7 +70,7 @@ def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, wa
         Models(body, face, open_estimator(face) if reads_faces else None),
         options.seed,
         options.begun_from,
-        RunOptions(execution, options.workers, every, every),
+        RunOptions(execution, options.workers, every, every, options.keep),
         watcher,
     )
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, StoreError
 from dataprep.filenames import unescape
+from dataprep.foreign import leads_below
 from dataprep.images import decode_mask
 
 _REQUIRED = {"joints_cam_m", "joints_px", "rotations_cam", "landmarks68_px", "head_from_3dmm", "bfm_exp", "crop"}
@@ -30,7 +31,9 @@ class Truth:
 
 
 def truth_path(folder: Path, source_path: str) -> Path:
-    """Where the truth of an input lies; it need not exist."""
+    """Where the truth of an input lies; it need not exist. Raises StoreError for one that would lie elsewhere."""
+    if not leads_below(unescape(source_path)):
+        raise StoreError(f"the data set has an input called {source_path!r}, which leads out of a folder")
     return folder / (unescape(source_path) + ".json")
 
 
@@ -38,7 +41,7 @@ def read_truth(path: Path) -> Truth:
     """Read a truth file and its alpha; raises ConfigError when it is not of schema 1."""
     try:
         content = json.loads(path.read_text())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON ({error}); docs/truth.md says what a truth file holds") from error
     if content.get("schema") != 1:
         raise ConfigError(f"{path}: truth schema {content.get('schema')!r}, expected 1 (docs/truth.md)")

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cloudpickle
 
@@ -100,6 +101,11 @@ def examine(request: Request) -> list[Problem]:
     return list(_code(request)) or [*_packages(request), *_models(request), *_source(request), *_out(request)]
 
 
+def serves_pages(dask_scheduler: Any) -> bool:
+    """Whether a scheduler serves dask's page of the workers: it names an address for it without bokeh, too."""
+    return bool(dask_scheduler.http_application.applications)
+
+
 @cache
 def code_files() -> dict[str, str]:
     """Digest of every Python file that tasks can import, by its name from the package on."""
@@ -181,7 +187,7 @@ def _models(request: Request) -> Iterator[Problem]:
 
 
 def _sample(source: Location) -> tuple[str, str] | None:
-    """The first file below SOURCE that can be read."""
+    """The first file below SOURCE that can be read; no link, which may lead anywhere."""
     path = _first_file(source)
     if path is None:
         return None
@@ -192,7 +198,7 @@ def _first_file(folder: Location) -> Location | None:
     with suppress(OSError):
         for name in sorted(names_in(folder)):
             path = folder / name
-            if name.startswith("."):
+            if name.startswith(".") or (isinstance(path, Path) and path.is_symlink()):
                 continue
             if path.is_file() and _readable(path):
                 return path

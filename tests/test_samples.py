@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 PEOPLE, TRUTH = SAMPLES / "people", SAMPLES / "truth"
 TRUTH_FILES = sorted(TRUTH.glob("*/*.json"))
 BAD = json.loads((TRUTH / "bad.json").read_text())
+LIVELY = [r for r in (json.loads(path.read_text()) for path in TRUTH_FILES) if r["seed"][1] >= 500]
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 CHEST, NECK, HEAD = 9, 12, 15
 LEFT_EYE, RIGHT_EYE = slice(42, 48), slice(36, 42)  # of the subject, iBUG numbering
@@ -38,6 +40,31 @@ def truth(request: pytest.FixtureRequest) -> dict[str, Any]:
     return record
 
 
+Joints = dict[str, np.ndarray]
+NUMBERS = {
+    "left hip": 1, "right hip": 2, "left knee": 4, "right knee": 5, "left ankle": 7, "right ankle": 8, "head": 15,
+    "left elbow": 18, "right elbow": 19, "left wrist": 20, "right wrist": 21,
+}  # fmt: skip
+SIDES = ("left", "right")
+
+
+def joints_in_chest(record: dict[str, Any]) -> Joints:
+    """Positions relative to the chest joint in its axes, metres."""
+    joints = np.array(record["joints_cam_m"])
+    inside = (joints - joints[CHEST]) @ np.array(record["rotations_cam"])[CHEST]
+    return {name: inside[number] for name, number in NUMBERS.items()}
+
+
+def nearest_wrist_m(at: Joints) -> float:
+    return float(min(np.linalg.norm(at[f"{side} wrist"] - at["head"]) for side in SIDES))
+
+
+def thighs_fall(at: Joints) -> float:
+    """How steeply the steeper thigh falls towards the knee: 0 is level, 1 hangs down."""
+    thighs = [at[f"{side} knee"] - at[f"{side} hip"] for side in SIDES]
+    return float(max(-thigh[1] / np.linalg.norm(thigh) for thigh in thighs))
+
+
 def angle_deg(rotation: np.ndarray) -> float:
     return math.degrees(math.acos(float(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
 
@@ -45,8 +72,8 @@ def angle_deg(rotation: np.ndarray) -> float:
 def test_enough_and_not_too_much() -> None:
     files = [path for path in SAMPLES.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 12e6
-    assert len(TRUTH_FILES) >= 32
-    assert len(BAD) >= 8
+    assert len(TRUTH_FILES) >= 50
+    assert len(BAD) >= 16
     masks = {path.stem for path in (PEOPLE / "segments").iterdir()}
     assert masks == {path.stem for path in (PEOPLE / "no_segment").iterdir()}
     assert len(masks) >= 16
@@ -65,7 +92,7 @@ def test_bad_inputs_are_what_they_claim() -> None:
     reasons = {entry["reason"] for entry in BAD.values()}
     assert {"undecodable", "empty_file", "unsupported_mode", "duplicate"} <= reasons
     assert {"no_person", "multiple_people", "face_out_of_frame", "back_view"} <= reasons
-    assert {entry["stage"] for entry in BAD.values()} == {"ingest", "detect"}
+    assert {entry["stage"] for entry in BAD.values()} <= {"ingest", "detect", "crop", "quality"}
     assert (PEOPLE / "bad" / "zero_bytes.jpg").stat().st_size == 0
     assert Image.open(PEOPLE / "bad" / "grey16.png").mode == "I;16"
     with pytest.raises(OSError, match="truncated"):
@@ -147,13 +174,62 @@ def test_pictures_masks_and_alpha_agree(truth: dict[str, Any]) -> None:
     assert alpha.dtype == np.uint8
     assert alpha.shape == size[::-1]
     rows = np.flatnonzero((alpha > 127).any(axis=1))
-    assert 0.7 < (rows[-1] - rows[0]) / size[1] < 0.94
+    least, most = (0.15, 0.21) if truth["recipe"]["pose"] == "far away" else (0.6, 0.94)
+    assert least < (rows[-1] - rows[0]) / size[1] < most
     joints = np.array(truth["joints_px"]).astype(int)
     assert (alpha[joints[:, 1], joints[:, 0]] > 127).mean() > 0.9
     if truth["image"].startswith("no_segment/"):
         mask = np.asarray(Image.open(PEOPLE / "segments" / f"{path.stem}.png"))
         assert set(np.unique(mask)) == {0, 255}
         np.testing.assert_array_equal(mask > 127, alpha > 127)
+
+
+def test_native_crops_are_large_enough_to_be_enlarged(truth: dict[str, Any]) -> None:
+    assert truth["crop"]["side_px"] > 200
+
+
+def test_the_far_person_is_small_in_a_large_photograph() -> None:
+    (far,) = (record for record in LIVELY if record["recipe"]["pose"] == "far away")
+    assert far["width"] * far["height"] > 12e6
+
+
+# What each pose must show, measured on its true joints in the chest's axes (x to the subject's left, y up, z forwards).
+SHOWN: dict[str, Callable[[Joints], bool]] = {
+    "walking": lambda at: abs(at["left ankle"][2] - at["right ankle"][2]) > 0.35,
+    "far away": lambda at: abs(at["left ankle"][2] - at["right ankle"][2]) > 0.35,
+    "arms crossed": lambda at: at["left wrist"][0] < at["right wrist"][0] and at["left elbow"][1] < 0,
+    "hand to hair": lambda at: nearest_wrist_m(at) < 0.18,
+    "hand to chin": lambda at: nearest_wrist_m(at) < 0.24,
+    "hands behind head": lambda at: max(np.linalg.norm(at[f"{s} wrist"] - at["head"]) for s in SIDES) < 0.18,
+    "jumping": lambda at: min(at[f"{side} wrist"][1] for side in SIDES) > at["head"][1],
+    "star jump": lambda at: at["left ankle"][0] - at["right ankle"][0] > 0.6,
+    "seated": lambda at: thighs_fall(at) < 0.35,
+    "seated, legs crossed": lambda at: thighs_fall(at) < 0.35 and at["left ankle"][0] < at["right ankle"][0],
+    "legs crossed": lambda at: at["left ankle"][0] < at["right ankle"][0],
+    "leaning forward": lambda at: at["left ankle"][2] > 0.3,
+    "leaning aside, dark": lambda at: abs(at["left hip"][0] + at["right hip"][0]) > 0.07,
+    "long hair, dark": lambda at: True,
+}
+
+
+@pytest.mark.parametrize("name", sorted(SHOWN))
+def test_people_who_move_do_what_they_are_named_for(name: str) -> None:
+    records = [record for record in LIVELY if record["recipe"]["pose"] == name]
+    assert records
+    assert all(SHOWN[name](joints_in_chest(record)) for record in records)
+
+
+def test_a_seat_is_no_part_of_the_person() -> None:
+    (seated,) = (record for record in LIVELY if record["recipe"]["pose"] == "seated")
+    alpha = np.asarray(Image.open((TRUTH / seated["image"]).parent / seated["alpha"]))
+    between_the_shins = np.array(seated["joints_px"])[[4, 5, 7, 8]].mean(axis=0).astype(int)
+    assert alpha[between_the_shins[1], between_the_shins[0]] == 0
+
+
+def test_at_least_twelve_people_move() -> None:
+    assert len(LIVELY) >= 12
+    dark = [r for r in LIVELY if r["recipe"]["hair"] == "long01" and r["recipe"]["backdrop"] in ("dark", "bokeh")]
+    assert len(dark) >= 2
 
 
 def test_exif_photograph_is_stored_on_its_side() -> None:

@@ -362,12 +362,8 @@ class Posed:
     transforms: Array
 
 
-def pose_smpl(tpose_vertices_m: Array, joints_m: Array, rotations: Array, weights: Array | None = None) -> Posed:
-    """Pose T-posed vertices (V, 3) with SMPL local rotations (24, 3, 3) by linear blend skinning.
-
-    ``rotations[0]`` is the global orientation, about the pelvis; no translation is added. ``weights`` (V, 24) default
-    to ``smpl_weights()`` for the 19,158 base vertices.
-    """
+def chain_joints(joints_m: Array, rotations: Array) -> tuple[Array, Array]:
+    """Global rotations (24, 3, 3) and positions (24, 3) of T-posed joints (24, 3) posed with local rotations."""
     global_rotations = np.zeros((24, 3, 3))
     positions = np.zeros((24, 3))
     for joint, parent in enumerate(SMPL_PARENTS):
@@ -376,6 +372,16 @@ def pose_smpl(tpose_vertices_m: Array, joints_m: Array, rotations: Array, weight
             continue
         global_rotations[joint] = global_rotations[parent] @ rotations[joint]
         positions[joint] = positions[parent] + global_rotations[parent] @ (joints_m[joint] - joints_m[parent])
+    return global_rotations, positions
+
+
+def pose_smpl(tpose_vertices_m: Array, joints_m: Array, rotations: Array, weights: Array | None = None) -> Posed:
+    """Pose T-posed vertices (V, 3) with SMPL local rotations (24, 3, 3) by linear blend skinning.
+
+    ``rotations[0]`` is the global orientation, about the pelvis; no translation is added. ``weights`` (V, 24) default
+    to ``smpl_weights()`` for the 19,158 base vertices.
+    """
+    global_rotations, positions = chain_joints(joints_m, rotations)
     offsets = positions - np.einsum("jab,jb->ja", global_rotations, joints_m)
     transforms = np.concatenate([global_rotations, offsets[:, :, None]], axis=2)
     vertices = skin(tpose_vertices_m, smpl_weights() if weights is None else weights, transforms)

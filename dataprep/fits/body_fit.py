@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from dataprep.fits.reprojection import Target, loss_2d, loss_49, project, rmse_px
+from dataprep.fits.reprojection import Target, loss_2d, loss_49, portrait_rmse_px, project, rmse_px, scale_loss
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import BodyEstimate, LifterInput
 
@@ -30,41 +29,44 @@ class BodyFit:
     loss_after: float
     loss_49: float
     rmse_px: float
+    portrait_rmse_px: float  # of what a portrait shows
     fallback: bool  # the fit got worse and the regressor's own output stands
 
 
 def finish(
     method: str,
-    estimate: BodyEstimate,
+    before: BodyEstimate,
+    after: BodyEstimate,
     inputs: LifterInput,
     target: Target,
     body: BodyPoints,
     iterations: int,
-    loss_before: Tensor,
-    fallback: Tensor,
-) -> list[BodyFit]:
-    """One BodyFit per exemplar of the batch."""
+    fallback: bool,
+) -> BodyFit:
+    """The fit of one exemplar; with `fallback` the regressor's own output `before` stands."""
     with torch.no_grad():
+        estimate = before if fallback else after
         projected = project(estimate, body)
-        joints = body(estimate.rotations, estimate.betas).joints[..., :2]
         scale = estimate.camera[:, :1] * inputs.scale_px[:, None]
         offset = inputs.centre_px + inputs.scale_px[:, None] * estimate.camera[:, 1:]
-        columns = (loss_2d(projected, target), loss_49(projected, target), rmse_px(projected, inputs))
-        joints_px = scale[:, None] * joints + offset[:, None]
-        camera = torch.cat((scale, offset), 1)
-    return [
-        BodyFit(
+        joints = body(estimate.rotations, estimate.betas).joints[..., :2]
+        return BodyFit(
             method=method,
-            rotations=estimate.rotations[i].detach().numpy().copy(),
-            betas=estimate.betas[i].detach().numpy().copy(),
-            camera_px=camera[i].numpy().copy(),
-            joints_px=joints_px[i].numpy().copy(),
+            rotations=estimate.rotations[0].numpy().copy(),
+            betas=estimate.betas[0].numpy().copy(),
+            camera_px=torch.cat((scale, offset), 1)[0].numpy().copy(),
+            joints_px=(scale[:, None] * joints + offset[:, None])[0].numpy().copy(),
             iterations=iterations,
-            loss_before=float(loss_before[i]),
-            loss_after=float(columns[0][i]),
-            loss_49=float(columns[1][i]),
-            rmse_px=float(columns[2][i]),
-            fallback=bool(fallback[i]),
+            loss_before=float(loss_2d(project(before, body), target)),
+            loss_after=float(loss_2d(projected, target)),
+            loss_49=float(loss_49(projected, target)),
+            rmse_px=float(rmse_px(projected, inputs)),
+            portrait_rmse_px=float(portrait_rmse_px(projected, inputs)),
+            fallback=fallback,
         )
-        for i in range(len(inputs.points))
-    ]
+
+
+def explained(estimate: BodyEstimate, target: Target, body: BodyPoints) -> float:
+    """The loss of points and scale together; batch of one."""
+    with torch.no_grad():
+        return float(loss_2d(project(estimate, body), target) + scale_loss(estimate, target))

@@ -19,7 +19,7 @@ from dataprep.fits.body_fit import BodyFit, finish
 from dataprep.fits.eft import ExemplarTuner
 from dataprep.fits.eft_config import EftConfig
 from dataprep.fits.head_tie import neck_head_covariance, tie_head
-from dataprep.fits.map_body import MapConfig, fit_map
+from dataprep.fits.map_body import MapConfig, solve_map
 from dataprep.fits.reprojection import target_of
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import LifterInput, TrainedLifter, normalise
@@ -91,15 +91,19 @@ def _fits(
     inputs: LifterInput, lifter: TrainedLifter, chol: Tensor, config: EftConfig, advance: Callable[[int], None]
 ) -> dict[str, list[BodyFit]]:
     body, count = lifter.network.body, len(inputs.points)
-    with torch.no_grad():
-        start = lifter.network(inputs)
-    nothing = torch.zeros(count)
-    fits = {"lifter": finish("lifter", start, inputs, target_of(inputs), body, 0, nothing, nothing > 0), "eft": []}
+    fits: dict[str, list[BodyFit]] = {method: [] for method in METHODS}
     tuner = ExemplarTuner(lifter.network, body, config)
     for i in range(count):
-        fits["eft"].append(tuner.fit(LifterInput(*(tensor[i : i + 1] for tensor in inputs))))
+        one = LifterInput(*(tensor[i : i + 1] for tensor in inputs))
+        target = target_of(one)
+        with torch.no_grad():
+            start = lifter.network(one)
+        found = solve_map(start, target, body, chol, MapConfig())
+        fits["lifter"].append(finish("lifter", start, start, one, target, body, 0, fallback=False))
+        fits["eft"].append(tuner.fit(one, residual=found.residual))
+        fits["map"].append(finish("map", start, found.estimate, one, target, body, found.steps, fallback=False))
         advance(1)
-    return fits | {"map": fit_map(start, inputs, body, chol, MapConfig())}
+    return fits
 
 
 def _tied(fits: list[BodyFit], scene: Scene, chol: Tensor) -> Float[np.ndarray, "b 24 3 3"]:

@@ -10,11 +10,14 @@ import copy
 from typing import Protocol
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from dataprep.fits.body_fit import BodyFit, finish
 from dataprep.fits.eft_config import EftConfig
-from dataprep.fits.reprojection import Target, leg_loss, loss_2d, loss_49_compat, project, target_of
+from dataprep.fits.evidence import Evidence
+from dataprep.fits.map_body import apply_residual, neck_in_picture
+from dataprep.fits.reprojection import Target, leg_loss, loss_2d, loss_49_compat, project, scale_loss, target_of
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import BodyEstimate, LifterInput
 
@@ -45,47 +48,69 @@ class ExemplarTuner:
             for parameter, initial in zip(self._tuned, self._initial, strict=True):
                 parameter.copy_(initial)
 
-    def fit(self, exemplar: LifterInput) -> BodyFit:
+    def fit(
+        self,
+        exemplar: LifterInput,
+        evidence: Evidence | None = None,
+        body: BodyPoints | None = None,
+        residual: Float[Tensor, "85"] | None = None,
+    ) -> BodyFit:
         """Tune on a batch of one; the stop is tested on the pass before a step, and the best pass is the result.
 
-        `fallback` is set when no pass after the first was better.
+        `body` has OpenPose's points, too, where the evidence has them. `residual` is added to whatever the regressor
+        says: with what MAP found, tuning starts from there.
+        `fallback` is set when no pass after the first was better than the regressor's own output.
         """
         optimiser = torch.optim.Adam(self._tuned, lr=self.config.learning_rate, fused=True)
-        target = target_of(exemplar)
-        best: BodyEstimate | None = None
-        best_loss = first_loss = float("inf")
-        best_step = step = 0
+        target, body = target_of(exemplar, evidence), body or self.body
+        losses: list[float] = []
         try:
-            for step in range(self.config.max_steps + 1):
-                estimate = self.regressor(exemplar)
-                total, l2d, projected = self._loss(estimate, target)
-                value = l2d.item()
-                if step == 0:
-                    first_loss = loss_2d(projected.detach(), target).item()
-                if best is None or value < best_loss:
-                    best = BodyEstimate(*(tensor.detach().clone() for tensor in estimate))
-                    best_loss, best_step = value, step
-                if step == self.config.max_steps or value < self.config.stop:
+            for _ in range(self.config.max_steps + 1):
+                raw = self.regressor(exemplar)
+                estimate = raw if residual is None else self._moved(raw, residual)
+                total, loss = self._loss(estimate, target, body)
+                if not losses:
+                    before = _detached(raw)
+                losses.append(loss.item())
+                if len(losses) == 1 or losses[-1] < min(losses[:-1]):
+                    best = _detached(estimate)
+                if len(losses) > self.config.max_steps or self._settled(losses):
                     break
                 optimiser.zero_grad(set_to_none=True)
                 total.backward()
                 optimiser.step()
         finally:
             self.restore()
-        assert best is not None
-        fallback = torch.tensor([step > 0 and best_step == 0])
-        return finish("eft", best, exemplar, target, self.body, step, torch.tensor([first_loss]), fallback)[0]
+        steps = len(losses) - 1
+        useless = residual is None and steps > 0 and losses.index(min(losses)) == 0
+        return finish("eft", before, best, exemplar, target, body, steps, useless)
 
-    def _loss(self, estimate: BodyEstimate, target: Target) -> tuple[Tensor, Tensor, Tensor]:
-        """The reference's bracket, its 2D part alone, which the stop is tested on, and the projected points."""
+    def _moved(self, raw: BodyEstimate, residual: Float[Tensor, "85"]) -> BodyEstimate:
+        return apply_residual(raw, neck_in_picture(raw, self.body), residual[None], self.body)
+
+    def _settled(self, losses: list[float]) -> bool:
+        """At the noise level of the points, or no longer on the way to it."""
+        config, now = self.config, losses[-1]
+        if now < config.stop:
+            return True
+        return len(losses) > config.patience and now > (1 - config.least_gain) * losses[-1 - config.patience]
+
+    def _loss(self, estimate: BodyEstimate, target: Target, body: BodyPoints) -> tuple[Tensor, Tensor]:
+        """The reference's bracket, and the part of it that the stop is tested on: points, and the scale if known."""
         config = self.config
-        projected = project(estimate, self.body)
-        l2d = (loss_49_compat if config.compat else loss_2d)(projected, target).mean()
+        projected = project(estimate, body)
+        seen = (loss_49_compat if config.compat else loss_2d)(projected, target).mean()
+        if not config.compat:
+            seen = seen + scale_loss(estimate, target).mean()
         crop_scale = estimate.camera[:, :1] / target.half_crop[..., 0]
         bracket = (
-            config.weight_2d * l2d
+            config.weight_2d * seen
             + config.weight_betas * estimate.betas.square().mean()
             + torch.exp(-10 * crop_scale).square().mean()
             + config.weight_leg * leg_loss(projected, target).mean()
         )
-        return config.gain * bracket, l2d, projected
+        return config.gain * bracket, seen
+
+
+def _detached(estimate: BodyEstimate) -> BodyEstimate:
+    return BodyEstimate(*(tensor.detach().clone() for tensor in estimate))

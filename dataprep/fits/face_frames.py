@@ -94,11 +94,15 @@ def roll_of(head_from_face: Float[np.ndarray, "3 3"]) -> float:
     return float(np.arctan2(up[0], up[1]))
 
 
+def px_per_dm(trans_dm: Float[np.ndarray, "3"], alignment: Alignment) -> float:
+    """How large the picture that was aligned shows the face: its px in one dm of the 3DMM, at its origin's depth."""
+    return float(FOCAL_PX / (DISTANCE_DM - trans_dm[2]) / alignment.scale)
+
+
 def face_crop_from_portrait(
     head_from_face: Float[np.ndarray, "3 3"], trans_dm: Float[np.ndarray, "3"], alignment: Alignment, size_px: int
 ) -> geometry.Affine:
     """What the generator's face camera sees: 0.2475 m about the 3DMM origin, the head's roll taken out (spec 2)."""
     centre = alignment.to_portrait(project_224(np.asarray(trans_dm)[None]))[0]
-    px_per_dm = FOCAL_PX / (DISTANCE_DM - trans_dm[2]) / alignment.scale
-    side_px = geometry.FACE_SIDE_M * 10 * px_per_dm
+    side_px = geometry.FACE_SIDE_M * 10 * px_per_dm(trans_dm, alignment)
     return geometry.crop_from_source(centre, side_px, roll_of(head_from_face), size_px)

@@ -133,17 +133,17 @@ def sight(truth: dict[str, Any], found: Detection, body: BodyPoints) -> Sighting
     )
 
 
-def sightings_of(folder: Path, body: BodyPoints) -> Iterator[Sighting]:
+def people_of(folder: Path) -> Iterator[tuple[dict[str, Any], Detection]]:
     """Detect every person with truth under `folder`; people the detector rejects are skipped."""
     detector = PersonDetector()
     for path in sorted((folder / "truth").rglob("*.json")):
         truth = json.loads(path.read_text())
+        if "camera" not in truth:
+            continue
         try:
-            found = detector(decode_rgb((folder / "people" / truth["image"]).read_bytes()))
+            yield truth, detector(decode_rgb((folder / "people" / truth["image"]).read_bytes()))
         except Rejected as rejected:
             print(f"{truth['image']}: {rejected.reason}")
-            continue
-        yield sight(truth, found, body)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -152,7 +152,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=DETECTOR_PATH)
     options = parser.parse_args(arguments)
     model, face = load_body(), load_face()
-    sightings = list(sightings_of(options.folder, body_points(model, POINT_NAMES)))
+    body = body_points(model, POINT_NAMES)
+    sightings = [sight(truth, found, body) for truth, found in people_of(options.folder)]
     image, world, chol, landmarks = measure(sightings)
     meta = {
         "people": len(sightings),

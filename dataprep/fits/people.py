@@ -1,7 +1,9 @@
-"""Random standing people for training and testing fits: joint rotations and shapes.
+"""Random people for training and testing fits, two thirds of them standing: joint rotations and shapes.
 
-Angles are drawn in degrees from hand-made joint limits. Everything comes from one numpy generator, so a seed fixes
-the whole stream. Rotations are in the view frame of `models.lifter`.
+The others walk, sit, crouch, jump or lean, with arms and legs that cross or hands at the head: a regressor that has
+seen only people who stand pulls everybody else upright, and its residuals understate how far it is off. Angles are
+drawn in degrees from hand-made joint limits. Everything comes from one numpy generator, so a seed fixes the whole
+stream. Rotations are in the view frame of `models.lifter`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,10 @@ from dataprep.models.body_points import BodyPoints, PosedPoints
 from dataprep.models.rotations import axis_angle_from_matrix, axis_rotation, matrix_from_axis_angle, matrix_from_zyx
 from dataprep.models.smpl import HEAD, NECK
 
+_MOVING = 0.35  # part of the people who do something else than stand
+_LEFT_ARM, _RIGHT_ARM = (13, 16, 18, 20, 22), (14, 17, 19, 21, 23)
+_LEFT_LEG, _RIGHT_LEG = (1, 4, 7, 10), (2, 5, 8, 11)
+
 CAM_FROM_UPRIGHT = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # a person who faces the camera
 
 
@@ -29,12 +35,22 @@ class People(NamedTuple):
 
 
 def sample_people(rng: np.random.Generator, count: int, body: BodyPoints) -> People:
-    """Draw `count` people: standing, body yaw mostly within 60 degrees, heads turned up to 55, arms free."""
-    rotations = matrix_from_zyx(torch.from_numpy(np.radians(_local_zyx_deg(rng, count))).float())
+    """Draw `count` people: body yaw mostly within 60 degrees, heads turned up to 55, arms free; a third are moving."""
+    moving = rng.random(count) < _MOVING
+    angles = _local_zyx_deg(rng, count)
+    _move(rng, angles, moving)
+    rotations = matrix_from_zyx(torch.from_numpy(np.radians(angles)).float())
     _turn_head(rng, rotations)
-    rotations[:, 0] = _orientation(rng, count)
+    rotations[:, 0] = _orientation(rng, count) @ _lean(rng, moving)
     betas = torch.from_numpy(rng.normal(size=(count, 10))).float()
     return People(rotations, betas, body(rotations, betas))
+
+
+def _lean(rng: np.random.Generator, moving: np.ndarray) -> Tensor:
+    """Whole bodies out of the vertical: half of those who move, mostly forwards."""
+    count = len(moving)
+    share = moving * (rng.random(count) < 0.5)
+    return _rotation("x", share * rng.normal(8, 14, count)) @ _rotation("z", share * rng.normal(0, 13, count))
 
 
 def _orientation(rng: np.random.Generator, count: int) -> Tensor:
@@ -70,11 +86,50 @@ def _local_zyx_deg(rng: np.random.Generator, count: int) -> np.ndarray:
     bend = rng.normal(0, (3, 4, 5), (count, 1, 3)) * np.where(rng.random((count, 1, 1)) < 0.15, 1.8, 1)
     angles[:, [3, 6, 9]] = bend + rng.normal(0, 2, (count, 3, 3))
     shrug = np.where(rng.random(count) < 0.25, rng.uniform(0, 18, count), 0) + rng.normal(0, 2, count)
-    _arm(rng, angles, 1, (13, 16, 18, 20, 22), shrug)
-    _arm(rng, angles, -1, (14, 17, 19, 21, 23), shrug)
-    _leg(rng, angles, 1, (1, 4, 7, 10))
-    _leg(rng, angles, -1, (2, 5, 8, 11))
+    _arm(rng, angles, 1, _LEFT_ARM, shrug)
+    _arm(rng, angles, -1, _RIGHT_ARM, shrug)
+    _leg(rng, angles, 1, _LEFT_LEG)
+    _leg(rng, angles, -1, _RIGHT_LEG)
     return angles
+
+
+def _move(rng: np.random.Generator, angles: np.ndarray, moving: np.ndarray) -> None:
+    """Give the people of `moving` other spines, arms and legs, in place."""
+    count = int(moving.sum())
+    bent = rng.normal(0, (5, 6, 4), (count, 1, 3)) + [0, 0, 1] * rng.uniform(-3, 12, (count, 1, 1))
+    angles[np.ix_(moving, np.array([3, 6, 9]))] = bent + rng.normal(0, 2.5, (count, 3, 3))
+    sits = rng.random(count) < 0.5
+    stride = rng.normal(0, 26, count)
+    for side, arm, leg in ((1, _LEFT_ARM, _LEFT_LEG), (-1, _RIGHT_ARM, _RIGHT_LEG)):
+        angles[np.ix_(moving, np.array(leg))] = _moving_leg(rng, side, sits, side * stride)
+        raised = np.flatnonzero(moving)[rng.random(count) < 0.5]
+        angles[np.ix_(raised, np.array(arm))] = _raised_arm(rng, side, len(raised))
+
+
+def _moving_leg(rng: np.random.Generator, side: int, sits: np.ndarray, stride: np.ndarray) -> np.ndarray:
+    """(count, 4, 3) hip, knee, ankle, foot: seated and crouching with thighs that may cross, or walking and running."""
+    count = len(sits)
+    mirror = np.array([side, side, 1.0])
+    flex = np.where(sits, rng.uniform(-120, -35, count), stride + rng.normal(-8, 8, count))
+    bend = np.where(sits, rng.uniform(15, 130, count), np.abs(rng.normal(12, 12, count)) + 0.9 * stride.clip(0))
+    aside = np.where(sits, rng.normal(6, 15, count), rng.normal(3, 6, count))
+    twist = np.where(sits, rng.normal(0, 20, count), rng.normal(4, 10, count))
+    hip = np.stack((aside, twist, flex), -1)
+    knee = np.stack((rng.normal(0, 3, count), rng.normal(0, 5, count), bend), -1)
+    ankle, foot = rng.normal(0, (5, 8, 12), (count, 3)), rng.normal(0, 6, (count, 3))
+    return mirror * np.stack((hip, knee, ankle, foot), 1)
+
+
+def _raised_arm(rng: np.random.Generator, side: int, count: int) -> np.ndarray:
+    """(count, 5, 3) collar to hand: across the chest, at hip, chin or hair, or thrown up."""
+    mirror = np.array([side, side, 1.0])
+    lift, swing = rng.uniform(-85, 75, count), rng.uniform(-100, 30, count)
+    bend = rng.uniform(0, 1, count) ** 0.6 * 150
+    shoulder = np.stack((lift, swing, rng.normal(0, 38, count)), -1)
+    elbow = np.stack((rng.normal(0, 6, count), -bend, rng.normal(0, 30, count)), -1)
+    collar = np.stack((0.16 * (lift + 68), 0.1 * swing, np.zeros(count)), -1) + rng.normal(0, 5, (count, 3))
+    wrist, hand = rng.normal(0, (14, 12, 9), (count, 3)), rng.normal(0, 6, (count, 3))
+    return mirror * np.stack((collar, shoulder, elbow, wrist, hand), 1)
 
 
 def _arm(rng: np.random.Generator, angles: np.ndarray, side: int, joints: tuple[int, ...], shrug: np.ndarray) -> None:

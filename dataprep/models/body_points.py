@@ -47,6 +47,23 @@ class BodyPoints:
             self.names, self.joints_J3, self.joint_dirs, self.mass_KJ, moment, self.moment_dirs, self.moment_pose
         )
 
+    def mixed(self, names: tuple[str, ...], shares: np.ndarray) -> BodyPoints:
+        """Key points `names` that are weighted sums of these ones; `shares` (N, K), each row's sum 1."""
+        rows = torch.as_tensor(shares, dtype=self.mass_KJ.dtype)
+        mass, moment, dirs = (torch.tensordot(rows, table, 1) for table in self._tables())
+        pose = None if self.moment_pose is None else torch.tensordot(rows, self.moment_pose, 1)
+        return BodyPoints(names, self.joints_J3, self.joint_dirs, mass, moment, dirs, pose)
+
+    def beside(self, other: BodyPoints) -> BodyPoints:
+        """The points of both, of one body model."""
+        mass, moment, dirs = (torch.cat(pair) for pair in zip(self._tables(), other._tables(), strict=True))
+        poses = [table for table in (self.moment_pose, other.moment_pose) if table is not None]
+        pose = torch.cat(poses) if poses else None
+        return BodyPoints((*self.names, *other.names), self.joints_J3, self.joint_dirs, mass, moment, dirs, pose)
+
+    def _tables(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.mass_KJ, self.moment_KJ3, self.moment_dirs
+
     def rest_joints(self, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b 24 3"]:
         """Joints of the shaped body in T pose, metres."""
         return self.joints_J3 + (betas @ self.joint_dirs.flatten(0, 1).T).unflatten(1, self.joints_J3.shape)

@@ -26,11 +26,11 @@ _BLUR_POWER = 4  # colours are averaged by alpha to this power: nearly pure pixe
 
 
 def matte(
-    portrait: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"]
+    portrait: UInt8[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"]
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """(portrait, coarse mask) -> (person on white, alpha with 255 = person)."""
+    """(portrait, coarse mask in [0, 1]) -> (person on white, alpha with 255 = person)."""
     image = portrait.astype(np.float64) / 255
-    alpha = estimate_alpha(image, mask.astype(np.float64) / 255)
+    alpha = estimate_alpha(image, mask)
     foreground = estimate_foreground(image, alpha)
     on_white = alpha[..., None] * foreground + (1 - alpha[..., None])
     return _to_uint8(on_white), _to_uint8(alpha)

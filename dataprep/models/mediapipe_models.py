@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep import geometry
 from dataprep.errors import Rejected
+from dataprep.models.facing import head_turns, turn_of_body
 from dataprep.models.landmarks68 import MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
 
@@ -30,6 +31,17 @@ _MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes)
 _MIN_LANDMARKS_INSIDE = 0.9
 _MIN_SHOULDER_VISIBILITY = 0.8  # a person shows at least one shoulder this clearly (scikit-image's cat: 0.7)
 _MIN_RIVAL_VISIBILITY = 0.6
+_PROFILE_RAD = (math.radians(54), math.radians(120))  # rendered profiles: 58 to 81 degrees; seen from behind: 178
+_STEADY = 0.05  # of the body's size: true bodies moved by up to 0.014, one seen in a cup by 0.085 and more
+_NOBODY_SEEN = {"no_person", "no_face", "back_view"}
+# Where a body may lie below a face, in face sizes: side of the square, and how far below the face its centre is. The
+# pose network sees a standing person in the first, head and waist in the second; behind a lectern or a desk it wants
+# another look.
+_BELOW_FACE = ((5.0, 0.35), (8.0, 0.35), (6.0, 0.35), (6.0, 0.25), (10.0, 0.35), (4.0, 0.25))
+_FIRST_LOOKS = 2
+_MAX_SMALL_FACES = 16  # of a crowd, the nearest
+_TILE_PX = 192  # what the face network takes
+_MIN_TILE_PX = 400  # the face network sees faces from a 20th of its picture on: 20 px here
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,8 @@ class Detection:
 
     keypoints33: x px, y px, visibility in [0, 1] (may lie outside the image); keypoints33_world_m: hip-centred metres,
     x right, y down, z away from the camera; face_mesh478_px: x, y and depth (negative towards the camera);
-    person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1].
+    person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1]; mesh_spread:
+    median distance of two readings, as a part of the face's size. head_turns_rad: as `head_turns` gives them.
     """
 
     person_bbox_px: Float[np.ndarray, "4"]
@@ -50,6 +63,8 @@ class Detection:
     face_bbox_px: Float[np.ndarray, "4"]
     face_score: float
     mesh_agreement: float
+    mesh_spread: float
+    head_turns_rad: Float[np.ndarray, "3"]
     face_boxes_px: Float[np.ndarray, "n 4"]
 
     @property
@@ -64,10 +79,21 @@ class PersonDetector:
         self._graphs = Graphs()
 
     def __call__(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Detection:
-        """Detect the one person.
+        """Detect the one person; a photograph that seems to hold none is searched again closer up.
 
-        Raises Rejected: no_person, no_face, back_view, face_out_of_frame, multiple_people.
+        Raises Rejected: no_person, no_face, turned_away, back_view, face_out_of_frame, multiple_people.
         """
+        try:
+            return self._detect(rgb)
+        except Rejected as rejected:
+            window = self._small_person(rgb) if rejected.reason in _NOBODY_SEEN else None
+            if window is None:
+                raise
+        x0, y0, x1, y1 = window
+        return _moved(self._detect(np.ascontiguousarray(rgb[y0:y1, x0:x1])), x0, y0, rgb.shape[1], rgb.shape[0])
+
+    def _detect(self, rgb: np.ndarray) -> Detection:
+        """The one person, who takes about a third of the picture's height or more."""
         faces = self._find_faces(rgb)
         pose = self._find_pose(rgb, faces)
         if pose is None:
@@ -90,12 +116,22 @@ class PersonDetector:
             face_bbox_px=face.bbox_px,
             face_score=face.score,
             mesh_agreement=reading.agreement,
+            mesh_spread=reading.spread,
+            head_turns_rad=head_turns(reading.mesh478, pose.points, face.points_px),
             face_boxes_px=np.array([one.bbox_px for one in faces]),
         )
 
     def segment_portrait(self, rgb: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
         """Person mask of a head-shoulder picture."""
         return _to_uint8(self._symmetric_mask(rgb))
+
+    def segment_pose(self, rgb: UInt8[np.ndarray, "s s 3"]) -> Float[np.ndarray, "s s"]:
+        """Mask of the one person whose body points the pose network finds, in [0, 1]: coarser, without other people.
+
+        All ones where it finds nobody.
+        """
+        pose = self._graphs.pose(rgb)
+        return np.ones(rgb.shape[:2], np.float32) if pose is None else pose.mask
 
     # --- faces
 
@@ -119,17 +155,15 @@ class PersonDetector:
     def _find_pose(self, rgb: np.ndarray, faces: list[FaceBox]) -> PosePoints | None:
         """The person of the whole picture, read again closer up when small; else the body below the best face."""
         height, width = rgb.shape[:2]
-        whole = _Square(np.array([width / 2, height / 2]), float(max(width, height)))
-        pose = self._pose_in(rgb, whole)
+        longer_px = float(max(width, height))
+        pose = self._whole_pose(rgb)
         if pose is not None:
             close = _square_around(pose.points[:, :2], 1.3)
-            return (self._pose_in(rgb, close) if close.side_px < 0.6 * whole.side_px else None) or pose
-        squares = [_Square(whole.centre_px - [0.0, 0.15 * height], 1.3 * whole.side_px)]  # room for a head cut off
-        for face in faces[:1]:
-            for reach in (8.0, 5.0):  # in face sizes: a standing person, head to waist
-                below = face.centre_px + np.array([0.0, 0.35 * reach * face.side_px])
-                squares.insert(0, _Square(below, reach * face.side_px))
-        return next((pose for square in squares if (pose := self._pose_in(rgb, square)) is not None), None)
+            return (self._pose_in(rgb, close) if close.side_px < 0.6 * longer_px else None) or pose
+        below = list(_squares_below(faces[0])) if faces else []
+        roomy = _Square(np.array([width / 2, 0.35 * height]), 1.3 * longer_px)  # room for a head cut off
+        ordered = [*below[:_FIRST_LOOKS], roomy, *below[_FIRST_LOOKS:]]
+        return next((pose for square in ordered if (pose := self._pose_in(rgb, square)) is not None), None)
 
     def _pose_in(self, rgb: np.ndarray, square: _Square) -> PosePoints | None:
         crop, source_from_crop = square.cut(rgb, _BODY_CROP_PX)
@@ -140,6 +174,66 @@ class PersonDetector:
         if max(points[_LEFT_SHOULDER, 2], points[_RIGHT_SHOULDER, 2]) < _MIN_SHOULDER_VISIBILITY:
             return None  # a cat, a chair
         return PosePoints(points, pose.world_m, _paste(pose.mask, source_from_crop, rgb.shape[1], rgb.shape[0]))
+
+    def _whole_pose(self, rgb: np.ndarray) -> PosePoints | None:
+        height, width = rgb.shape[:2]
+        return self._pose_in(rgb, _Square(np.array([width / 2, height / 2]), float(max(width, height))))
+
+    def _is_steady(self, rgb: np.ndarray, pose: PosePoints) -> bool:
+        """Whether the body is seen again, closer up and in a mirror.
+
+        What the network takes for a body where there is none (a cup, a cloud) moves by a tenth of its size or is gone.
+        """
+        size = float(np.max(np.ptp(pose.points[:, :2], axis=0)))
+        for margin in (1.3, 1.8):
+            crop, source_from_crop = _square_around(pose.points[:, :2], margin).cut(rgb, _BODY_CROP_PX)
+            mirrored = self._graphs.pose(crop[:, ::-1])
+            if mirrored is None:
+                return False
+            nose = mirrored.points[_NOSE, :2] * [-1, 1] + [_BODY_CROP_PX, 0]
+            away = geometry.transform(source_from_crop, nose[None])[0] - pose.points[_NOSE, :2]
+            if np.linalg.norm(away) > _STEADY * size:
+                return False
+        return True
+
+    # --- small people
+
+    def _small_person(self, rgb: np.ndarray) -> tuple[int, int, int, int] | None:
+        """x0, y0, x1, y1 px around a person too small for the networks, which shrink what they are given to 224 px.
+
+        Faces are looked for in tiles, the larger tiles first; one counts when a body is read below it. Raises Rejected
+        (multiple_people) when there are several of similar size.
+        """
+        pose = self._whole_pose(rgb)
+        if pose is not None and self._is_steady(rgb, pose):
+            return None  # somebody is there, and shows no face
+        height, width = rgb.shape[:2]
+        for tiles in _tile_levels(width, height):
+            faces = _unique([face for tile in tiles for face in self._faces_in_tile(rgb, *tile)])
+            if person := self._person_below(rgb, faces):
+                return _window(person, width, height)
+        return None
+
+    def _faces_in_tile(self, rgb: np.ndarray, x: int, y: int, side: int) -> list[FaceBox]:
+        """Cut before it is shrunk: `_Square.cut` shrinks the whole photograph first, ten times as slow for a tile."""
+        tile = cv2.resize(rgb[y : y + side, x : x + side], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA)
+        scale = side / _TILE_PX
+        source_from_tile = np.array([[scale, 0.0, x], [0.0, scale, y]])
+        return [_map_face(face, source_from_tile) for face in self._graphs.faces(tile)]
+
+    def _person_below(self, rgb: np.ndarray, faces: list[FaceBox]) -> PosePoints | None:
+        """The body of the largest face that has one; Rejected (multiple_people) when one of similar size has, too."""
+        person, size_px = None, 0.0
+        for face in sorted(faces, key=lambda one: -one.side_px)[:_MAX_SMALL_FACES]:
+            if person and (face.score < _RIVAL_SCORE or face.side_px < _RIVAL_SIZE * size_px):
+                continue
+            looks = (self._pose_in(rgb, square) for square in _squares_below(face))
+            pose = next((pose for pose in looks if pose is not None and _face_of(pose, [face])), None)
+            if person and pose:
+                raise Rejected("multiple_people", "several small people of similar size were found, expected one")
+            if pose:
+                person, size_px = pose, face.side_px
+        return person
 
     # --- mesh
 
@@ -160,7 +254,8 @@ class PersonDetector:
         agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
         plain = agreeing[: len(meshes)]
         mesh = np.stack(meshes)[plain if plain.any() else slice(None)].mean(axis=0)
-        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))))
+        spread = float(np.median(apart[np.triu_indices(len(apart), 1)])) if len(apart) > 1 else 1.0
+        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))), spread)
 
     def _mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
         crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
@@ -231,13 +326,12 @@ class PersonDetector:
         grown = cv2.dilate(mask, np.ones((25, 25), np.uint8)) > 60
         without = rgb.copy()
         without[grown] = np.median(rgb[~grown], axis=0) if (~grown).any() else _GREY
-        height, width = rgb.shape[:2]
-        other = self._pose_in(without, _Square(np.array([width / 2, height / 2]), float(max(width, height))))
+        other = self._whole_pose(without)
         if other is None or other.points[:25, 2].mean() < _MIN_RIVAL_VISIBILITY:
             return False
         on_first = np.mean([_at(mask, point) > 127 for point in other.points[:25, :2]])
         similar = np.ptp(other.points[:25, 1]) > 0.4 * np.ptp(pose.points[:25, 1])
-        return bool(similar and on_first < 0.3)
+        return bool(similar and on_first < 0.3) and self._is_steady(without, other)
 
 
 @dataclass(frozen=True)
@@ -245,6 +339,7 @@ class _FaceReading:
     mesh478: np.ndarray
     landmarks68: np.ndarray
     agreement: float
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -276,6 +371,47 @@ def _squares(width: int, height: int) -> Iterator[_Square]:
     for i in range(steps + 1 if steps else 0):
         along = short / 2 + (long - short) * i / steps
         yield _Square(np.array([along, height / 2] if width > height else [width / 2, along]), float(short))
+
+
+def _tile_levels(width: int, height: int) -> Iterator[list[tuple[int, int, int]]]:
+    """x0, y0 and side px of tiles of a half of the shorter side down to an eighth, each half over its neighbours."""
+    short = min(width, height)
+    for halvings in (1.0, 1.5, 2.0, 2.5, 3.0):
+        side = int(short / 2**halvings)
+        if side >= _MIN_TILE_PX:
+            xs, ys = (np.linspace(0, length - side, math.ceil(2 * length / side) - 1) for length in (width, height))
+            yield [(int(x), int(y), side) for y in ys for x in xs]
+
+
+def _squares_below(face: FaceBox) -> Iterator[_Square]:
+    for reach, down in _BELOW_FACE:
+        yield _Square(face.centre_px + np.array([0.0, down * reach * face.side_px]), reach * face.side_px)
+
+
+def _window(pose: PosePoints, width: int, height: int) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 px: the person with as much room again around."""
+    square = _square_around(pose.points[:, :2], 2.0)
+    low, high = square.centre_px - square.side_px / 2, square.centre_px + square.side_px / 2
+    x0, y0 = np.clip(np.floor(low), 0, [width - 1, height - 1]).astype(int)
+    x1, y1 = np.clip(np.ceil(high), [x0 + 1, y0 + 1], [width, height]).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _moved(found: Detection, x: int, y: int, width: int, height: int) -> Detection:
+    """What was found in the window whose corner is at x, y, in the frame of the photograph."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[y : y + found.person_mask.shape[0], x : x + found.person_mask.shape[1]] = found.person_mask
+    corner, corner_twice = np.array([x, y]), np.array([x, y, x, y])
+    return replace(
+        found,
+        person_bbox_px=found.person_bbox_px + corner_twice,
+        keypoints33=found.keypoints33 + np.array([x, y, 0]),
+        person_mask=mask,
+        face_mesh478_px=found.face_mesh478_px + np.array([x, y, 0]),
+        landmarks68_px=found.landmarks68_px + corner,
+        face_bbox_px=found.face_bbox_px + corner_twice,
+        face_boxes_px=found.face_boxes_px + corner_twice,
+    )
 
 
 def _square_around(points: np.ndarray, margin: float) -> _Square:
@@ -344,6 +480,9 @@ def _missing_face(pose: PosePoints, width: int, height: int) -> Rejected:
     edge = 0.02 * max(width, height)
     if not (edge <= nose[0] <= width - edge and edge <= nose[1] <= height - edge):
         return Rejected("face_out_of_frame", "the face lies outside the image or is cut off by its edge")
+    turn = abs(turn_of_body(points[:, :2]))
+    if _PROFILE_RAD[0] < turn < _PROFILE_RAD[1]:
+        return Rejected("turned_away", f"the head is turned by about {math.degrees(turn):.0f} degrees: a profile")
     if points[_LEFT_SHOULDER, 0] < points[_RIGHT_SHOULDER, 0]:
         return Rejected("back_view", "the person is seen from behind")
     return Rejected("no_face", "a person was found, but no face (turned away, covered or too small)")

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from dataprep.filenames import printable_lines
 from dataprep.report import charts
 from dataprep.report.census import Census
 from dataprep.report.health import OPTIONAL
@@ -187,14 +188,23 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,  # Markup is ours
     )
     environment.filters |= {"percent": _percent, "significant": significant, "thousands": lambda n: f"{n:,}"}
     return environment
 
 
 def _island(value: Any) -> Markup:
-    """JSON that is safe inside a script element."""
-    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))
+    """JSON that is safe inside a script element, and whose texts are safe to show."""
+    return Markup(json.dumps(_shown(value), separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shown(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(one) for one in value]
+    return printable_lines(value) if isinstance(value, str) else value
 
 
 def _number_of(content: Mapping[str, Any]) -> Callable[..., Markup]:

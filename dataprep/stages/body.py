@@ -1,8 +1,7 @@
-"""body: SMPL on the whole photograph, by EFT on a regressor or by batched MAP (spec 3, section 1)."""
+"""body: SMPL on the whole photograph, by MAP from a regressor, and EFT from there (spec 3, section 1)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -13,6 +12,7 @@ from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.models.body_files import STANDIN, open_body, open_lifter_file
 from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.stages.face import Face
 
 if TYPE_CHECKING:
     from dataprep.stages.body_tools import BodyTools
@@ -22,13 +22,13 @@ _CAM = {"unit": "rad", "frame": "cam"}
 
 @dataclass(frozen=True)
 class Body(Stage):
-    """Fits shape, pose and a weak-perspective camera to the visible key points.
+    """Fits shape, pose and a weak-perspective camera to the visible key points and to the face's size.
 
     Reasons: too_few_keypoints.
     """
 
     name: ClassVar[str] = "body"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect")
     columns: ClassVar[tuple[Column, ...]] = (
         floats("smpl_betas", (10,), "body shape coefficients of the named body model", unit="standard deviation"),
@@ -54,11 +54,21 @@ class Body(Stage):
         floats("chest_rotation_cam", (3, 3), "global rotation of joint 9; columns are the chest's axes", frame="cam"),
         Column("body_fit_rmse", FLOAT, "root mean square distance of visible key points", unit="px", frame="source"),
         Column("body_fit_rmse_relative", FLOAT, "the same as a part of the portrait's side", unit="fraction"),
+        Column("body_fit_portrait_rmse", FLOAT, "the same over head, shoulders and elbows", unit="px", frame="source"),
+        Column("body_fit_portrait_rmse_relative", FLOAT, "that as a part of the portrait's side", unit="fraction"),
+        Column(
+            "body_face_scale",
+            FLOAT,
+            "the camera's scale by the size of the face, null where it was not used",
+            unit="px/m",
+            frame="source",
+        ),
+        Column("body_openpose_points", UINT16, "supplied OpenPose points the fit used", unit="count"),
         Column("body_fit_loss_before", FLOAT, "regressor's 2D loss per valid coordinate", unit="crop units squared"),
         Column("body_fit_loss", FLOAT, "2D loss per valid coordinate after the fit", unit="crop units squared"),
         Column("body_fit_loss49", FLOAT, "2D loss in EFT's published 49-joint mean", unit="crop units squared"),
         Column("body_fit_points", UINT16, "visible key points the fit used", unit="count"),
-        Column("body_fit_iterations", UINT16, "optimisation steps", unit="count"),
+        Column("body_fit_iterations", UINT16, "optimisation steps of the method", unit="count"),
         Column("body_fit_method", STRING, "eft or map"),
         Column("body_regressor", STRING, "what the fit started from: lifter or hmr"),
         Column("body_model", STRING, "body model that the coefficients belong to"),
@@ -88,7 +98,9 @@ class Body(Stage):
     learning_rate: float = EftConfig.learning_rate
     max_steps: int = EftConfig.max_steps
     stop_loss: float = EftConfig.stop_loss
-    eft_compat: bool = False  # the reference's loss, learning rate and stop instead of the three above
+    eft_compat: bool = False  # the reference's start, loss, learning rate and stop instead of ours
+    face_scale: bool = True  # the size of the face is evidence of the body's scale
+    openpose: bool = True  # supplied OpenPose points are evidence
     device: str = "auto"  # HMR only
 
     def __post_init__(self) -> None:
@@ -104,21 +116,19 @@ class Body(Stage):
         if self.regressor == "hmr" and self.method == "map":
             raise ConfigError("body.method=map starts from the lifter; use body.method=eft with body.regressor=hmr")
 
-    @property
-    def batched(self) -> bool:
-        return self.method == "map"
-
     def weights(self) -> tuple[Weight, ...]:
         model = open_body(self.model)
         body = Weight(model.name, model.sha256, model.licence)
+        faces = Face().weights() if self.face_scale else ()
         if self.regressor == "hmr":
             path, detector = find_file(self.hmr, "body.hmr"), load_detector()
             return (
                 body,
                 Weight(path.name, file_sha256(path), RESEARCH_ONLY),
                 Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])),
+                *faces,
             )
-        return (body, Weight("lifter", open_lifter_file(model, self.model).sha256, model.licence))
+        return (body, Weight("lifter", open_lifter_file(model, self.model).sha256, model.licence), *faces)
 
     def resources(self) -> dict[str, float]:
         return gpu_wish(self.device) if self.regressor == "hmr" else {}
@@ -128,9 +138,5 @@ class Body(Stage):
 
         return load_tools(self)
 
-    def process(self, items: Sequence[Item], tools: BodyTools) -> list[Result]:
-        """EFT goes image by image; MAP takes the batch at once."""
-        return tools.fit_batch(items) if self.method == "map" else [self.guarded(item, tools) for item in items]
-
     def process_item(self, item: Item, tools: BodyTools) -> Result:
-        return tools.fit(item)
+        return tools.fit(item, self)

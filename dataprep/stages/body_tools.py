@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,12 @@ from dataprep.fits.camera import chest_rotation
 from dataprep.fits.detector_errors import load_detector
 from dataprep.fits.eft import ExemplarTuner
 from dataprep.fits.eft_config import EFT_COMPAT, EftConfig
+from dataprep.fits.evidence import Evidence, with_openpose
+from dataprep.fits.face3dmm import FaceFitter
+from dataprep.fits.face_scale import face_px_per_m, scale_evidence
 from dataprep.fits.head_tie import neck_head_covariance, rest_face_points
-from dataprep.fits.map_body import MapConfig, fit_map
+from dataprep.fits.map_body import MapConfig, fit_map, solve_map
+from dataprep.fits.reprojection import target_of
 from dataprep.geometry import PORTRAIT_SIDE_M
 from dataprep.images import decode_rgb
 from dataprep.licensed import find_file
@@ -26,10 +31,12 @@ from dataprep.models.devices import resolve_device
 from dataprep.models.hmr import image_exemplar, load_hmr
 from dataprep.models.lifter import Lifter, LifterInput, from_mediapipe, open_lifter
 from dataprep.models.mediapipe_points import POINT_NAMES
+from dataprep.models.openpose_points import beside_openpose
 from dataprep.models.rotations import axis_angle_from_matrix
 from dataprep.models.smpl import NECK, BodyModel
 from dataprep.models.smpl_keypoints import SMPL_VERTICES
 from dataprep.stages.base import Item, Result
+from dataprep.stages.face import Face
 
 if TYPE_CHECKING:
     from dataprep.stages.body import Body
@@ -39,47 +46,57 @@ _MIN_POINTS = 8
 
 @dataclass(frozen=True)
 class BodyTools:
-    """Loaded models of one process. `lifter` is None when the regressor is HMR."""
+    """Loaded models of one process. `lifter` is None when the regressor is HMR; `faces` may be empty."""
 
     model: BodyModel
     points: BodyPoints  # the 23 points, where the detector puts them
     residual_chol: torch.Tensor
     lifter: Lifter | None
     tuner: ExemplarTuner
+    faces: Mapping[str, FaceFitter]
 
-    def fit(self, item: Item) -> Result:
-        """Exemplar fine-tuning on one image; raises Rejected."""
+    def fit(self, item: Item, stage: Body) -> Result:
+        """Fit one image; raises Rejected."""
         inputs = _inputs(item)
-        exemplar = inputs if self.lifter is not None else image_exemplar(inputs, decode_rgb(item.source()))
-        return Result(columns=self._columns(self.tuner.fit(exemplar), inputs))
+        evidence = self._evidence(item.row, inputs, stage)
+        points = self.points if evidence.openpose_px is None else self._with_openpose
+        return Result(columns=self._columns(self._fit(item, stage, inputs, evidence, points), inputs, evidence))
 
-    def fit_batch(self, items: Sequence[Item]) -> list[Result]:
-        """MAP fits of all images at once."""
-        inputs: list[LifterInput | Rejected] = [_guarded_inputs(item) for item in items]
-        usable = [one for one in inputs if not isinstance(one, Rejected)]
-        fits = iter(self._map_fits(usable))
-        results = []
-        for one in inputs:
-            if isinstance(one, Rejected):
-                results.append(Result.rejected(one.reason, one.message))
-            else:
-                results.append(Result(columns=self._columns(next(fits), one)))
-        return results
-
-    def _map_fits(self, inputs: list[LifterInput]) -> list[BodyFit]:
-        if not inputs:
-            return []
-        assert self.lifter is not None
-        batch = LifterInput(*(torch.cat(parts) for parts in zip(*inputs, strict=True)))
+    def _fit(self, item: Item, stage: Body, inputs: LifterInput, evidence: Evidence, points: BodyPoints) -> BodyFit:
+        if stage.eft_compat:
+            return self.tuner.fit(self._exemplar(item, inputs))
+        if self.lifter is None:
+            return self.tuner.fit(self._exemplar(item, inputs), evidence, points)
         with torch.no_grad():
-            start = self.lifter(batch)
-        return fit_map(start, batch, self.points, self.residual_chol, MapConfig())
+            start = self.lifter(inputs)
+        if stage.method == "map":
+            return fit_map(start, inputs, points, self.residual_chol, MapConfig(), evidence)[0]
+        found = solve_map(start, target_of(inputs, evidence), points, self.residual_chol, MapConfig())
+        return self.tuner.fit(inputs, evidence, points, found.residual)
 
-    def _columns(self, fit: BodyFit, inputs: LifterInput) -> dict[str, Any]:
+    def _exemplar(self, item: Item, inputs: LifterInput) -> LifterInput:
+        return inputs if self.lifter is not None else image_exemplar(inputs, decode_rgb(item.source()))
+
+    def _evidence(self, row: Mapping[str, Any], inputs: LifterInput, stage: Body) -> Evidence:
+        """What the row knows besides MediaPipe's points; frames of a video may know nothing."""
+        evidence = scale_evidence(None)
+        if stage.face_scale:
+            found_by = row.get("landmarks68_method")
+            evidence = scale_evidence(face_px_per_m(self.faces, row.get("landmarks68_px"), found_by))
+        if stage.openpose and (openpose := row.get("openpose25")) is not None:
+            evidence = with_openpose(evidence, openpose, inputs)
+        return evidence
+
+    @cached_property
+    def _with_openpose(self) -> BodyPoints:
+        return beside_openpose(self.points, body_points(self.model, POINT_NAMES))
+
+    def _columns(self, fit: BodyFit, inputs: LifterInput, evidence: Evidence) -> dict[str, Any]:
         """The stage's columns from one fit."""
         rotvecs = axis_angle_from_matrix(torch.from_numpy(fit.rotations)).numpy()
         rotations, betas = torch.from_numpy(fit.rotations)[None], torch.from_numpy(fit.betas)[None]
         joints = self.points(rotations, betas).joints[0].numpy()
+        side_px = float(fit.camera_px[0]) * PORTRAIT_SIDE_M
         return self.constants | {
             "smpl_betas": fit.betas,
             "smpl_global_orient": rotvecs[0],
@@ -90,7 +107,11 @@ class BodyTools:
             "neck_cam_m": joints[NECK],
             "chest_rotation_cam": chest_rotation(fit.rotations.astype(np.float64)),
             "body_fit_rmse": fit.rmse_px,
-            "body_fit_rmse_relative": fit.rmse_px / (float(fit.camera_px[0]) * PORTRAIT_SIDE_M),
+            "body_fit_rmse_relative": fit.rmse_px / side_px,
+            "body_fit_portrait_rmse": fit.portrait_rmse_px,
+            "body_fit_portrait_rmse_relative": fit.portrait_rmse_px / side_px,
+            "body_face_scale": float(evidence.px_per_m) if bool(evidence.log_sigma.isfinite()) else None,
+            "body_openpose_points": 0 if evidence.openpose_seen is None else int(evidence.openpose_seen.sum()),
             "body_fit_loss_before": fit.loss_before,
             "body_fit_loss": fit.loss_after,
             "body_fit_loss49": fit.loss_49,
@@ -115,26 +136,20 @@ class BodyTools:
 def load_tools(stage: Body) -> BodyTools:
     """Open the stage's models; raises AssetError."""
     model = open_body(stage.model)
+    faces = Face().load().fitters if stage.face_scale else {}
     config = EftConfig(learning_rate=stage.learning_rate, max_steps=stage.max_steps, stop_loss=stage.stop_loss)
     config = EFT_COMPAT if stage.eft_compat else config
     if stage.regressor == "lifter":
         lifter = open_lifter(model, stage.model)
         points, tuner = lifter.network.body, ExemplarTuner(lifter.network, lifter.network.body, config)
-        return BodyTools(model, points, lifter.residual_chol, lifter.network, tuner)
+        return BodyTools(model, points, lifter.residual_chol, lifter.network, tuner, faces)
     if len(model.v_template) != SMPL_VERTICES:
         raise AssetError(f"body.regressor=hmr needs SMPL's {SMPL_VERTICES} vertices; {stage.model} is another body")
     hmr = load_hmr(find_file(stage.hmr, "body.hmr")).to(resolve_device(stage.device))
     points = body_points(model, POINT_NAMES).with_offsets(load_detector().image_offset_m)
     # What HMR leaves open of neck and head was never measured; the shipped lifter's residuals stand in for it.
     residual_chol = open_lifter(open_body(), STANDIN).residual_chol
-    return BodyTools(model, points, residual_chol, None, ExemplarTuner(hmr, points, config))
-
-
-def _guarded_inputs(item: Item) -> LifterInput | Rejected:
-    try:
-        return _inputs(item)
-    except Rejected as rejected:
-        return rejected
+    return BodyTools(model, points, residual_chol, None, ExemplarTuner(hmr, points, config), faces)
 
 
 def _inputs(item: Item) -> LifterInput:

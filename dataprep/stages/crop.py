@@ -16,8 +16,8 @@ from jaxtyping import Float
 from dataprep import geometry
 from dataprep.errors import Rejected
 from dataprep.images import decode_rgb, encode_png
-from dataprep.limits import require
 from dataprep.schema import FLOAT, UINT16, Column, floats
+from dataprep.settings import require
 from dataprep.stages.base import Item, Result, Stage
 
 
@@ -56,7 +56,7 @@ class Crop(Stage):
     """
 
     name: ClassVar[str] = "crop"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest", "body")
     blobs: ClassVar[tuple[str, ...]] = ("crop.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -76,7 +76,7 @@ class Crop(Stage):
         Column("crop_inside", FLOAT, "part of the portrait square that lies inside the photograph", unit="fraction"),
     )
 
-    min_side_px: float = 96.0
+    min_side_px: float = 140.0  # real crops of 130 px come out waxy; below 180 px quality.native_size flags
     max_size_px: int = 512
     min_inside: float = 0.5
 
@@ -87,10 +87,10 @@ class Crop(Stage):
 
     def process_item(self, item: Item, tools: None) -> Result:
         square = portrait_square(item.row["neck_cam_m"], item.row["chest_rotation_cam"], item.row["body_camera"])
-        if square.side_px < self.min_side_px:
+        if round(square.side_px) < self.min_side_px:  # what the message prints
             raise Rejected(
                 "crop_too_small",
-                f"head and shoulders cover {square.side_px:.0f} px, at least {self.min_side_px:.0f} are needed",
+                f"head and shoulders cover {square.side_px:.0f} px, at least {self.min_side_px:g} are needed",
             )
         image = decode_rgb(item.source())
         size_px = min(self.max_size_px, 2 * round(square.side_px / 2))

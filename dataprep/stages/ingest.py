@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from dataprep import sources
 from dataprep.errors import Rejected
-from dataprep.images import decode_rgb
-from dataprep.limits import require
-from dataprep.schema import UINT32, Column
+from dataprep.images import decode_photograph
+from dataprep.schema import STRING, UINT32, Column
+from dataprep.settings import require
 from dataprep.stages.base import Item, Result, Stage
 
 
@@ -17,15 +17,19 @@ from dataprep.stages.base import Item, Result, Stage
 class Ingest(Stage):
     """Reads each input once and records what it is; rejects what no later stage could use.
 
-    Reasons: empty_file, undecodable, too_large, unsupported_mode, too_small, duplicate.
+    Reasons: unreadable, link_outside, empty_file, undecodable, missing_decoder, too_large, unsupported_mode, too_small,
+    duplicate.
     """
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     columns: ClassVar[tuple[Column, ...]] = (
         *sources.COLUMNS,
         Column("source_width", UINT32, "width of the upright source image", unit="px", frame="source"),
         Column("source_height", UINT32, "height of the upright source image", unit="px", frame="source"),
+        Column(
+            "source_profile", STRING, "ICC profile that colours were converted from to sRGB; `unusable`: left as sRGB"
+        ),
     )
 
     min_side_px: int = 128
@@ -42,10 +46,11 @@ class Ingest(Stage):
             return Result.rejected(rejected.reason, rejected.message, row)
         return Result(columns=row)
 
-    def _inspect(self, item: Item) -> dict[str, int]:
-        height, width = decode_rgb(item.source()).shape[:2]
+    def _inspect(self, item: Item) -> dict[str, Any]:
+        rgb, profile = decode_photograph(item.source())
+        height, width = rgb.shape[:2]
         if item.row["duplicate_of"]:
             raise Rejected("duplicate", f"the same bytes as {item.row['duplicate_of']}")
         if min(width, height) < self.min_side_px:
             raise Rejected("too_small", f"the image is {width} x {height} px, at least {self.min_side_px} are needed")
-        return {"source_width": width, "source_height": height}
+        return {"source_width": width, "source_height": height, "source_profile": profile}

@@ -19,9 +19,9 @@ from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
 from dataprep.duplicates import HASH_BYTES, clusters
-from dataprep.limits import require
 from dataprep.regroup import in_places
 from dataprep.schema import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.settings import require
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Stage
 from dataprep.storage import Location

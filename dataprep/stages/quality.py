@@ -17,11 +17,18 @@ from skimage.measure import blur_effect
 
 from dataprep import geometry
 from dataprep.duplicates import HASH_BYTES, difference_hash
+from dataprep.fits.face_frames import Alignment, px_per_dm
+from dataprep.fits.occlusion import view_mouth
 from dataprep.images import decode_mask, decode_rgb
-from dataprep.limits import require
+from dataprep.photo_edges import Cuts, cuts
 from dataprep.schema import BOOL, FLOAT, Column
+from dataprep.settings import require
 from dataprep.stages.base import Item, Result, Stage
 
+_HEAD_M = 0.155  # width of a head; edges that cut a person are measured by it
+_NATIVE_PX = 256.0  # crops of 220 px and more become natural portraits; of 130 to 160 px, waxy ones
+_MESH_SPREAD = 0.08  # of readings that say nothing; a good face has 0.005 to 0.02, one with hair over an eye 0.03
+MOUTH_CONTRAST = 20.0  # Lab units; mouths of all kinds have 10 and more, smooth things before them up to 4.4
 _FACE_PX = 96  # the face is brought to this size before its sharpness is measured, so that sizes compare
 
 
@@ -53,13 +60,66 @@ RULES = (
     Rule("q_exposure", "1 - part of the face that is clipped to black or white", "the face is badly exposed"),
     Rule("q_contrast", "grey-level spread of the face (5% to 95%) over 128", "the face has no contrast"),
     Rule("q_face_size", "face size in the photograph over 128 px", "the face is too small in the photograph"),
-    Rule("q_inside", "part of the portrait square inside the photograph", "head or shoulders are cut off"),
+    Rule(
+        "q_cut_top", "1 - length of the person along the photograph's upper edge, in head widths", "the head is cut off"
+    ),
+    Rule(
+        "q_cut_sides",
+        "1 - length of the person along the photograph's left or right edge, in head widths",
+        "a shoulder or an arm is cut off at the side of the photograph",
+    ),
+    Rule(
+        "q_cut_bottom",
+        "1 - height that the portrait lacks below the photograph's lower edge, in head widths",
+        "the shoulders are cut off below",
+    ),
+    Rule("q_inside", "part of the portrait square inside the photograph", "too little of the portrait is photograph"),
     Rule("q_shoulders", "part of the portrait's lower rim that is the person", "the shoulders do not reach the rim"),
-    Rule("q_body_fit", "1 - key-point error over 10% of the portrait's side", "the body model misses the key points"),
+    Rule(
+        "q_frontal",
+        "1 - head yaw over 90 degrees, by the face model or the middle one of `head_turns_rad`",
+        "the face is turned away too far",
+    ),
+    Rule(
+        "q_landmarks",
+        "part of the readings of the face that agreed, times 1 - their spread over 8% of the face",
+        "the face detector contradicts itself",
+    ),
+    Rule("q_head_roll", "1 - roll of the head in the portrait over 90 degrees", "the head is tilted too far"),
+    Rule(
+        "q_matte",
+        "1 - faulty part of the matte over 10% - faint part of the photograph's edge",
+        "background or see-through parts are left",
+    ),
+    Rule(
+        "q_mouth",
+        "contrast of the lips with what surrounds them and within them, over 20 Lab units",
+        "the mouth cannot be seen: something covers it",
+    ),
+    Rule(
+        "q_body_fit",
+        "1 - key-point error over a part of the portrait's side: 10% for what it shows, 40% for the whole body",
+        "the body model misses the key points",
+    ),
+    Rule(
+        "q_head_size",
+        "1 - |log of the head's size in the portrait over a known adult's| over 0.3",
+        "the head is too large or too small for the body",
+    ),
     Rule("q_face_fit", "1 - landmark error over 4% of the portrait's side", "the face model misses the landmarks"),
-    Rule("q_landmarks", "part of the head crops whose face meshes agreed", "the face detector contradicts itself"),
-    Rule("q_frontal", "1 - head yaw over 90 degrees", "the face is turned away too far"),
     Rule("q_head_agreement", "1 - angle between the two models' heads over 60 degrees", "body and face model disagree"),
+    Rule(
+        "q_uncovered",
+        "1 - part of the mouth's surroundings that is unlike the skin below the eyes",
+        "a beard, a shadow or something before the face",
+        rejects=False,
+    ),
+    Rule(
+        "q_native_size",
+        "side of the portrait square in the photograph over 256 px",
+        "super-resolution had to invent skin and hair",
+        rejects=False,
+    ),
     Rule("q_upright", "1 - roll of the chest over 45 degrees", "the person leans by over 15 degrees", rejects=False),
 )
 
@@ -72,7 +132,7 @@ class Quality(Stage):
     """
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "crop", "superres", "matte", "face", "camera")
     columns: ClassVar[tuple[Column, ...]] = (
         *(Column(rule.score, FLOAT, rule.desc, unit="[0, 1]") for rule in RULES),
@@ -84,13 +144,22 @@ class Quality(Stage):
     min_exposure: float = 0.7
     min_contrast: float = 0.2
     min_face_size: float = 0.25
-    min_inside: float = 0.85
+    min_cut_top: float = 0.85
+    min_cut_sides: float = 0.7
+    min_cut_bottom: float = 0.9
+    min_inside: float = 0.7
     min_shoulders: float = 0.3
+    min_mouth: float = 0.35
+    min_matte: float = 0.3
     min_body_fit: float = 0.5
+    min_head_size: float = 0.5
     min_face_fit: float = 0.4
-    min_landmarks: float = 0.3
-    min_frontal: float = 0.3
+    min_frontal: float = 0.4
+    min_landmarks: float = 0.45
     min_head_agreement: float = 0.4
+    min_head_roll: float = 0.5
+    min_uncovered: float = 0.55
+    min_native_size: float = 0.7
     min_upright: float = 0.667
 
     def __post_init__(self) -> None:
@@ -122,22 +191,44 @@ def quality_scores(
     face = _face_grey(crop, landmarks)
     low, high = np.percentile(face, [5, 95])
     side = float(alpha.shape[0])
+    mouth = view_mouth(crop, landmarks)
+    lost, head_px = _cuts(alpha, row), side * _HEAD_M / geometry.PORTRAIT_SIDE_M
     source_face_px = float(np.ptp(row["landmarks68_px"], axis=0).max())
     scores = {
         "q_sharpness": 1 - float(blur_effect(cv2.resize(face, (_FACE_PX, _FACE_PX), interpolation=cv2.INTER_AREA))),
         "q_exposure": 1 - float(np.mean((face < 6) | (face > 249))),
         "q_contrast": float(high - low) / 128,
         "q_face_size": source_face_px / 128,
+        "q_cut_top": 1 - lost.top_px / head_px,
+        "q_cut_sides": 1 - lost.sides_px / head_px,
+        "q_cut_bottom": 1 - lost.bottom_px / head_px,
         "q_inside": float(row["crop_inside"]),
         "q_shoulders": float((alpha[-8:] > 127).mean()),
-        "q_body_fit": 1 - float(row["body_fit_rmse_relative"]) / 0.10,
+        "q_body_fit": 1 - max(row["body_fit_portrait_rmse_relative"] / 0.10, row["body_fit_rmse_relative"] / 0.40),
+        "q_head_size": 1 - abs(np.log(_head_dm(row, side) * geometry.PORTRAIT_SIDE_M * 10)) / 0.3,
+        "q_matte": 1 - float(row["matte_enclosed"] + row["matte_see_through"]) / 0.10 - float(row["matte_faint_edge"]),
+        "q_mouth": mouth.contrast / MOUTH_CONTRAST,
+        "q_uncovered": 1 - mouth.unlike_skin,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),
-        "q_landmarks": float(row["mesh_agreement"]),
-        "q_frontal": 1 - abs(float(row["yaw"])) / np.radians(90),
+        "q_frontal": 1 - max(abs(float(row["yaw"])), abs(float(np.median(row["head_turns_rad"])))) / np.radians(90),
+        "q_landmarks": float(row["mesh_agreement"]) * (1 - float(row["mesh_spread"]) / _MESH_SPREAD),
         "q_head_agreement": 1 - float(row["head_disagreement_before"]) / np.radians(60),
+        "q_head_roll": 1 - abs(float(row["roll"])) / np.radians(90),
+        "q_native_size": float(row["crop_side_px"]) / _NATIVE_PX,
         "q_upright": 1 - abs(float(row["crop_roll_rad"])) / np.radians(45),
     }
     return {name: float(np.clip(score, 0, 1)) for name, score in scores.items()}
+
+
+def _head_dm(row: Mapping[str, Any], side_px: float) -> float:
+    """Portrait sides that one dm of face takes: one over the side's dm where body and face agree (truth: 0.994)."""
+    scale, *centre_px = row["face_alignment"].astype(np.float64)
+    return px_per_dm(row["bfm_trans"], Alignment(scale, np.array(centre_px))) / side_px
+
+
+def _cuts(alpha: UInt8[np.ndarray, "p p"], row: Mapping[str, Any]) -> Cuts:
+    matrix, box_px = row["crop_from_source"].astype(np.float64), row["photo_box_px"].astype(np.float64)
+    return cuts(alpha, matrix, box_px, row["landmarks68_px"].astype(np.float64))
 
 
 def _crop_landmarks(row: Mapping[str, Any]) -> Float[np.ndarray, "68 2"]:

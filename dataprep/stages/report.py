@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dataprep.limits import require
+from dataprep.settings import require
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.storage import Location
 

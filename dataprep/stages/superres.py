@@ -33,6 +33,8 @@ class SuperRes(Stage):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("ingest", "crop")
     blobs: ClassVar[tuple[str, ...]] = ("superres.png",)
+    # x4plus in float32 takes 140 s for a crop of 512 px on an idle core, and twice that where cores share their units.
+    timeout_s: ClassVar[float] = 1800.0
     columns: ClassVar[tuple[Column, ...]] = (
         Column("width", UINT16, "width of the portrait", unit="px", frame="portrait"),
         Column("height", UINT16, "height of the portrait", unit="px", frame="portrait"),

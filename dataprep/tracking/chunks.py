@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import UInt8
 
+from dataprep.errors import StoreError
 from dataprep.schema import FLOAT, STRING, UINT32, Column, floats, rows_from_table, table_from_rows
+from dataprep.sealed import read_table
 from dataprep.store import write_json, write_table
 from dataprep.tracking.follow import Sighting
 from dataprep.tracking.looks import PATCH_PX, THUMB_PX
@@ -36,8 +37,10 @@ _COLUMNS = (
     Column("mesh_agreement", FLOAT, "part of the readings that agreed"),
     floats("face_bbox_px", (4,), "x0 y0 x1 y1", **_PX),
     Column("face_score", FLOAT, "of the face detector"),
+    Column("head_turn_rad", FLOAT, "yaw beside the face model's", unit="rad"),
     Column("thumb", pa.binary(), "24 x 24 picture"),
     Column("face_patch", pa.binary(), "16 x 16 face; null when nobody was found"),
+    Column("mouth_contrast", FLOAT, "of the lips, in Lab units; null when nobody was found"),
 )
 
 
@@ -51,6 +54,7 @@ class Look:
     sighting: Sighting | None
     thumb: UInt8[np.ndarray, "24 24 3"]
     face_patch: UInt8[np.ndarray, "16 16 3"] | None
+    mouth_contrast: float | None  # as `view_mouth` gives it
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,8 @@ class Chunks:
             if not path.is_file():
                 break
             try:
-                rows = rows_from_table(pq.read_table(path, partitioning=None))
-            except (OSError, pa.ArrowInvalid):
+                rows = rows_from_table(read_table(path))
+            except StoreError:
                 break
             looks += [look_of(row) for row in rows]
             if len(rows) < CHUNK_FRAMES:
@@ -107,6 +111,7 @@ def row_of(look: Look) -> dict[str, Any]:
     picture = look.thumb.tobytes()
     return row | {
         "frame": look.frame, "time_s": look.time_s, "lost": look.lost, "thumb": picture, "face_patch": patch,
+        "mouth_contrast": look.mouth_contrast,
     }  # fmt: skip
 
 
@@ -114,8 +119,9 @@ def look_of(row: dict[str, Any]) -> Look:
     """A row back to what it was, numbers as float32 leaves them."""
     sighting = None
     if row.get("landmarks68_px") is not None:
-        names = ("landmarks68_px", "landmarks68_method", "mesh_agreement", "face_bbox_px", "face_score", "keypoints33")
-        sighting = Sighting(*(_single(row[name]) for name in (*names, "keypoints33_world_m")))
+        names = ("landmarks68_px", "landmarks68_method", "mesh_agreement", "face_bbox_px", "face_score")
+        more = ("head_turn_rad", "keypoints33", "keypoints33_world_m")
+        sighting = Sighting(*(_single(row[name]) for name in (*names, *more)))
     patch = row["face_patch"]
     return Look(
         row["frame"],
@@ -124,6 +130,7 @@ def look_of(row: dict[str, Any]) -> Look:
         sighting,
         np.frombuffer(row["thumb"], np.uint8).reshape(THUMB_PX, THUMB_PX, 3),
         None if patch is None else np.frombuffer(patch, np.uint8).reshape(PATCH_PX, PATCH_PX, 3),
+        _single(row["mouth_contrast"]),
     )
 
 

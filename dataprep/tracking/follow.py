@@ -17,10 +17,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
+from dataprep.models.facing import head_turns
 from dataprep.models.mediapipe_graphs import FaceBox, PosePoints, quiet_stderr
 from dataprep.models.mediapipe_models import (
     PersonDetector,
     _face_of,
+    _FaceReading,
     _iou,
     _require_inside,
     _roll,
@@ -48,6 +50,7 @@ class Sighting:
     mesh_agreement: float
     face_bbox_px: Float[np.ndarray, "4"]
     face_score: float
+    head_turn_rad: float  # by the middle of the witnesses of `head_turns`
     keypoints33: Float[np.ndarray, "33 3"] | None = None
     keypoints33_world_m: Float[np.ndarray, "33 3"] | None = None
 
@@ -80,12 +83,16 @@ class Follower(PersonDetector):
         with _quietly():
             body = self._beside.submit(self._body, rgb, face, last)
             try:
-                landmarks, agreement = (annotated, 1.0) if annotated is not None else self._landmarks(rgb, face)
+                reading = None if annotated is not None else self._reading(rgb, face)
             finally:
                 pose = body.result()
-        if annotated is not None:
-            return _sighting(annotated, "pts", 1.0, face, pose)
-        return _sighting(landmarks, "mesh", agreement, face, pose)
+        points = None if pose is None else pose.points
+        mesh = None if reading is None else reading.mesh478
+        turn_rad = float(np.nanmedian(head_turns(mesh, points, face.points_px)))
+        if reading is not None:
+            return _sighting(reading.landmarks68, "mesh", reading.agreement, face, turn_rad, pose)
+        assert annotated is not None
+        return _sighting(annotated, "pts", 1.0, face, turn_rad, pose)
 
     def _face(
         self, rgb: np.ndarray, last: Sighting | None, away_s: float, annotated: np.ndarray | None
@@ -101,7 +108,7 @@ class Follower(PersonDetector):
             return FaceBox(box, 0.0, np.concatenate([eyes, annotated[[30, 62, 0, 16]]]))
         if last is None:
             return _largest(self._find_faces(rgb))
-        centre = (last.face_bbox_px[:2] + last.face_bbox_px[2:]) / 2
+        centre = _face_centre(last)
         near = self._faces_in(rgb, _Square(centre, _SEARCH_SIDES * last.face_side_px))
         best = max(near, key=lambda one: _iou(one.bbox_px, last.face_bbox_px), default=None)
         if best is not None and _iou(best.bbox_px, last.face_bbox_px) > _MIN_IOU:
@@ -147,8 +154,8 @@ class Follower(PersonDetector):
                 return pose
         return None
 
-    def _landmarks(self, rgb: np.ndarray, face: FaceBox) -> tuple[np.ndarray, float]:
-        """The 68 landmarks, and the part of their readings that agreed."""
+    def _reading(self, rgb: np.ndarray, face: FaceBox) -> _FaceReading:
+        """Mesh and landmarks, and how far their readings agreed."""
         roll = _roll(face.points_px[0], face.points_px[1])
         squares = [_Square(face.centre_px, scale * face.side_px, roll) for scale in _FACE_SCALES]
         reading = self._read_face(rgb, squares, face)
@@ -157,7 +164,7 @@ class Follower(PersonDetector):
                 COVERED, "no face mesh, or several that contradict each other, where the detector sees a face"
             )
         _require_inside(reading.landmarks68, rgb.shape[1], rgb.shape[0])
-        return reading.landmarks68, reading.agreement
+        return reading
 
 
 @contextlib.contextmanager
@@ -176,13 +183,27 @@ def _largest(faces: list[FaceBox]) -> FaceBox | None:
     return max(faces, key=lambda one: one.side_px * one.score, default=None)
 
 
-def _sighting(landmarks: np.ndarray, method: str, agreement: float, face: FaceBox, pose: PosePoints | None) -> Sighting:
+def same_place(now: Sighting, before: Sighting) -> bool:
+    """Whether two sightings can be of one person who moved a little."""
+    sides = now.face_side_px / before.face_side_px
+    away = np.linalg.norm(_face_centre(now) - _face_centre(before)) / before.face_side_px
+    return bool(away < _REACH_SIDES and _SAME_SIZE[0] < sides < _SAME_SIZE[1])
+
+
+def _face_centre(sighting: Sighting) -> np.ndarray:
+    return (sighting.face_bbox_px[:2] + sighting.face_bbox_px[2:]) / 2
+
+
+def _sighting(
+    landmarks: np.ndarray, method: str, agreement: float, face: FaceBox, turn_rad: float, pose: PosePoints | None
+) -> Sighting:
     return Sighting(
         landmarks,
         method,
         agreement,
         face.bbox_px,
         face.score,
+        turn_rad,
         None if pose is None else pose.points,
         None if pose is None else pose.world_m,
     )

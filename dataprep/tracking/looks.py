@@ -18,7 +18,8 @@ _LEVELS = 4  # a colour channel, in histograms
 _THUMB_SPAN = 60.0  # grey levels between pictures that have nothing in common
 AROUND = 6  # frames on either side that say how much change is usual
 _CUT, _CUT_OVER_USUAL = 0.25, 4.0
-_SAME_SCENE = 0.15
+_LASTING, _LASTING_OVER_DRIFT = 0.18, 2.5  # of a cut between pictures alike, or restless: what stays, over what drifts
+_SAME_SCENE, OTHER_SCENE = 0.15, 0.25
 # Eye centres, then mouth corners (image left first), in patch px.
 _PATCH_POINTS = np.array([[4.6, 5.0], [11.4, 5.0], [5.3, 12.2], [10.7, 12.2]])
 _SKIN_SPAN = 28.0  # Lab distance of a patch cell that shows something else
@@ -49,13 +50,38 @@ def cuts(
     steps = [0.0, *(difference(a, b) for a, b in itertools.pairwise(thumbs))]
     cut = np.zeros(len(thumbs), bool)
     for i in range(1, len(thumbs)):
-        cut[i] = is_cut(steps[i], [*steps[max(1, i - AROUND) : i], *steps[i + 1 : i + 1 + AROUND]])
+        around = [*steps[max(1, i - AROUND) : i], *steps[i + 1 : i + 1 + AROUND]]
+        cut[i] = is_cut(steps[i], around) or _lasts(thumbs, i, steps)
     starts = np.flatnonzero(cut)
     for a, b in itertools.pairwise(starts):
         blank = not seen[a:b].any() and b - a <= longest_gap
         if blank and difference(thumbs[a - 1], thumbs[b]) < _SAME_SCENE:
             cut[[a, b]] = False
     return cut
+
+
+def _lasts(thumbs: UInt8[np.ndarray, "n 24 24 3"], i: int, steps: list[float]) -> bool:
+    """Whether the largest step about frame `i` is one from scene to scene, and no jolt.
+
+    Half of the frames around it are averaged on each side: shaking and flicker average out, a new scene does not.
+    """
+    half = AROUND // 2
+    largest = max(steps[max(1, i - half) : i + half + 1])
+    if steps[i] < max(_LASTING, largest) or not half <= i <= len(thumbs) - half:
+        return False
+    before, after = _halves(thumbs[max(0, i - AROUND) : i]), _halves(thumbs[i : i + AROUND])
+    drift = max(difference(*before), difference(*after))
+    lasting = difference(_mean(thumbs[i - half : i]), _mean(thumbs[i : i + half]))
+    return lasting >= _LASTING and lasting >= _LASTING_OVER_DRIFT * drift
+
+
+def _halves(thumbs: UInt8[np.ndarray, "n 24 24 3"]) -> tuple[np.ndarray, np.ndarray]:
+    middle = max(1, len(thumbs) // 2)
+    return _mean(thumbs[:middle]), _mean(thumbs[-middle:])
+
+
+def _mean(thumbs: UInt8[np.ndarray, "n 24 24 3"]) -> UInt8[np.ndarray, "24 24 3"]:
+    return np.round(thumbs.mean(axis=0)).astype(np.uint8)
 
 
 def face_patch(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float
 
 from dataprep import __version__
 from dataprep.fits.face_frames import CAM_FROM_GL
@@ -54,8 +55,10 @@ COLUMNS = (
     Column("flag_lost", BOOL, "no face was found in this frame"),
     Column("lost_reason", STRING, "no_person, no_face, face_covered, face_out_of_frame; null when found"),
     Column("flag_no_body", BOOL, "a face, but no body that could be fitted"),
-    Column("flag_occluded", BOOL, "the face is covered or turned away, wholly or in good part: no measurement"),
-    Column("flag_cut", BOOL, "the first frame after a cut"),
+    Column("flag_occluded", BOOL, "the face is covered, wholly or in good part: no measurement"),
+    Column("flag_turned_away", BOOL, "the head is turned further than landmarks can be read: no measurement"),
+    Column("flag_tilted", BOOL, "the head leans by over 45 degrees against the chest"),
+    Column("flag_cut", BOOL, "the first frame after a cut, or of another person"),
     Column("flag_interpolated", BOOL, "face or body come from the frames on both sides"),
     Column("flag_held", BOOL, "face or body are those of the nearest frame that was measured"),
     Column("body_model", STRING, "body model of the joints"),
@@ -67,6 +70,8 @@ COLUMNS = (
 
 def track_table(tracked: Tracked, models: Mapping[str, str]) -> pa.Table:
     """One row a frame; `models` as `Fitter.models` names them."""
+    for what in ("expression", "joints_zyx", "camera"):
+        finite32(getattr(tracked.lines, what), what)
     betas = _betas(tracked, tracked.person)
     rows = [_row(tracked, i) | {"smpl_betas": betas[i]} | dict(models) for i in range(len(tracked.looks))]
     return table_from_rows(COLUMNS, rows)
@@ -82,6 +87,8 @@ def write_track(path: Path, table: pa.Table, video: Video, tracked: Tracked, smo
         "width": str(video.width),
         "height": str(video.height),
         "fps": repr(tracked.fps),
+        "frames_declared": str(video.frames),
+        "frames_read": str(tracked.frames_read),
         "filter": "Whittaker-Henderson, order 2: gain 1 / (1 + (f / cutoff)^4), Huber weights",
         "smoothing": json.dumps(dataclasses.asdict(smoothing), sort_keys=True),
         "settings": json.dumps(how, sort_keys=True),
@@ -94,7 +101,7 @@ def write_keyframes(folder: Path, tracked: Tracked) -> None:
     lines = tracked.lines
     for name, values in (("expression", lines.expression), ("pose", lines.joints_zyx), ("camera", lines.camera)):
         with atomic_file(folder / f"{name}.npy") as file:
-            np.save(file, values.astype(np.float32))
+            np.save(file, finite32(values, name))
 
 
 def _row(tracked: Tracked, i: int) -> dict[str, Any]:
@@ -129,6 +136,8 @@ def _row(tracked: Tracked, i: int) -> dict[str, Any]:
         "lost_reason": look.lost or None,
         "flag_no_body": seen is not None and body is None,
         "flag_occluded": bool(tracked.occluded[i]),
+        "flag_turned_away": bool(tracked.turned_away[i]),
+        "flag_tilted": bool(tracked.tilted[i]),
         "flag_cut": i > 0 and bool(tracked.shot[i] > tracked.shot[i - 1]),
         "flag_interpolated": BRIDGED in sources,
         "flag_held": HELD in sources,
@@ -145,8 +154,19 @@ def _betas(tracked: Tracked, person: np.ndarray) -> list[np.ndarray | None]:
     return out
 
 
+def finite32(values: np.ndarray, what: str) -> Float[np.ndarray, "..."]:
+    """The values as float32, as which they are kept; ValueError naming the first frame that is not finite then."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        kept = np.asarray(values, np.float32)
+    if not np.isfinite(kept).all():
+        frame = int(np.argmin(np.isfinite(kept.reshape(len(kept), -1)).all(1)))
+        raise ValueError(f"{what} of frame {frame} is not finite as float32")
+    return kept
+
+
 def _known(values: np.ndarray) -> np.ndarray | None:
-    return values if np.isfinite(values).all() else None
+    with np.errstate(over="ignore"):
+        return values if np.isfinite(values.astype(np.float32)).all() else None
 
 
 def _number(value: float) -> float | None:

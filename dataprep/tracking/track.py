@@ -8,6 +8,7 @@ lines   smoothing within scenes, gaps bridged, then the labels of every frame
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,16 +19,33 @@ import numpy as np
 from jaxtyping import Bool
 
 from dataprep.errors import ConfigError, Rejected
+from dataprep.fits.occlusion import view_mouth
 from dataprep.models.bfm import ID
+from dataprep.models.facing import head_lean
 from dataprep.models.mediapipe_graphs import MODEL_SHA256
+from dataprep.stages.quality import MOUTH_CONTRAST, Quality
 from dataprep.tracking.chunks import CHUNK_FRAMES, Chunks, Look, look_of, row_of
 from dataprep.tracking.fit import BodyFitRow, FaceFitRow, Fitter
-from dataprep.tracking.follow import COVERED, Follower, Sighting
+from dataprep.tracking.follow import COVERED, Follower, Sighting, same_place
 from dataprep.tracking.lines import Lines, Smoothing, lines_of
-from dataprep.tracking.looks import AROUND, covered, cuts, difference, face_patch, is_cut, thumb
-from dataprep.tracking.video import Video
+from dataprep.tracking.looks import (
+    AROUND,
+    OTHER_SCENE,
+    THUMB_PX,
+    covered,
+    cuts,
+    difference,
+    face_patch,
+    is_cut,
+    thumb,
+)
+from dataprep.tracking.video import Frame, Video
 
-VERSION = 1  # of what is in the chunks
+VERSION = 2  # of what is in the chunks
+UNDECODABLE = "undecodable"  # why nobody was found in a frame whose bytes are damaged
+_LEAST_MOUTH = Quality.min_mouth * MOUTH_CONTRAST
+_MOST_TURNED_RAD = np.radians(90) * (1 - Quality.min_frontal)
+_MOST_TILTED_RAD = np.radians(90) * (1 - Quality.min_head_roll)
 _SAME_PICTURE = 0.15  # difference of two looks at one scene
 _FIT_BLOCK = 256  # frames fitted between two signs of progress
 
@@ -51,12 +69,19 @@ class Tracked:
     looks: list[Look]
     shot: np.ndarray  # (n,): number of each frame's scene
     occluded: Bool[np.ndarray, " n"]
+    turned_away: Bool[np.ndarray, " n"]
+    tilted: Bool[np.ndarray, " n"]
     bodies: list[BodyFitRow | None]
     faces: list[FaceFitRow | None]
     person: np.ndarray  # (n,): number of each frame's person
     identity: np.ndarray  # (n, 80): of that person
     lines: Lines
     fps: float
+
+    @property
+    def frames_read(self) -> int:
+        """Frames that could be decoded."""
+        return sum(look.lost != UNDECODABLE for look in self.looks)
 
 
 def track(
@@ -86,14 +111,19 @@ def track(
         longest_gap = smoothing.longest_gap(fps)
         found = np.array([look.sighting is not None for look in looks])
         cut = cuts(np.stack([look.thumb for look in looks]), found, longest_gap)
-        shot = np.cumsum(cut)
+        shot = np.cumsum(cut | _others(looks, np.cumsum(cut)))
         occluded = _occluded(looks, shot)
+        turned_away = np.array([look.sighting is not None and _turned_away(look.sighting) for look in looks])
+        unread = occluded | turned_away
         person = np.zeros(len(looks), int) if identity_by == "clip" else shot
-        bodies, faces, identity = _fit(fitter, looks, (video.width, video.height), occluded, person, meter)
+        bodies, faces, identity = _fit(fitter, looks, (video.width, video.height), unread, person, meter)
     finally:
         meter.close()
-    lines = lines_of(bodies, faces, occluded, shot, fitter.tie, smoothing, fps)
-    return Tracked(looks, shot, occluded, bodies, faces, person, identity, lines, fps)
+    lines = lines_of(bodies, faces, unread, shot, fitter.tie, smoothing, fps)
+    tilted = np.array(
+        [look.sighting is not None and _tilted(look.sighting, body) for look, body in zip(looks, bodies, strict=True)]
+    )
+    return Tracked(looks, shot, occluded, turned_away, tilted, bodies, faces, person, identity, lines, fps)
 
 
 def frame_rate(looks: list[Look], declared: float) -> float:
@@ -112,15 +142,7 @@ def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter
     for frame in video.read(len(looks)):
         if most_frames is not None and frame.number >= most_frames:
             break
-        picture = thumb(frame.rgb)
-        last, away_s = _last(looks, picture, frame.time_s)
-        sighting, lost = None, ""
-        try:
-            sighting = follower.follow(frame.rgb, last, away_s, frame.landmarks68_px)
-        except Rejected as rejected:
-            lost = rejected.reason
-        patch = None if sighting is None else face_patch(frame.rgb, sighting.landmarks68_px)
-        look = _rounded(Look(frame.number, frame.time_s, lost, sighting, picture, patch))
+        look = _rounded(_look(frame, looks, follower))
         looks.append(look)
         pending.append(look)
         meter.advance("look", 1, time.monotonic() - began)
@@ -129,6 +151,36 @@ def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter
             chunks.commit(len(looks) // CHUNK_FRAMES - 1, pending)
             pending = []
     return looks
+
+
+def _look(frame: Frame, looks: list[Look], follower: Follower) -> Look:
+    """One frame; one that could not be decoded shows nobody, and looks as the one before it."""
+    if frame.rgb is None:
+        blank = looks[-1].thumb if looks else np.zeros((THUMB_PX, THUMB_PX, 3), np.uint8)
+        return Look(frame.number, frame.time_s, UNDECODABLE, None, blank, None, None)
+    picture = thumb(frame.rgb)
+    try:
+        sighting = _seen_in(frame, frame.rgb, picture, looks, follower)
+    except Rejected as rejected:
+        return Look(frame.number, frame.time_s, rejected.reason, None, picture, None, None)
+    patch = face_patch(frame.rgb, sighting.landmarks68_px)
+    mouth = view_mouth(frame.rgb, sighting.landmarks68_px).contrast
+    return Look(frame.number, frame.time_s, "", sighting, picture, patch, mouth)
+
+
+def _seen_in(frame: Frame, rgb: np.ndarray, picture: np.ndarray, looks: list[Look], follower: Follower) -> Sighting:
+    """Whoever was followed; anybody, when that one is gone and the picture is another than where he was last seen.
+
+    In a restless picture a cut shows only afterwards (`cuts`), but a face that is gone shows at once.
+    """
+    last, away_s = _last(looks, picture, frame.time_s)
+    try:
+        return follower.follow(rgb, last, away_s, frame.landmarks68_px)
+    except Rejected:
+        seen = next((look.thumb for look in reversed(looks) if look.sighting is not None), picture)
+        if last is None or difference(seen, picture) < OTHER_SCENE:
+            raise
+        return follower.follow(rgb, None, 0.0, frame.landmarks68_px)
 
 
 def _last(looks: list[Look], picture: np.ndarray, time_s: float) -> tuple[Sighting | None, float]:
@@ -155,11 +207,32 @@ def _why_nobody(looks: list[Look]) -> str:
     return f"no person was found in any of the {len(looks)} frames ({', '.join(reasons)})"
 
 
+def _others(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Frames where somebody else is followed from, within a scene: whoever was there is out of sight for good."""
+    out = np.zeros(len(looks), bool)
+    seen = [(i, look.sighting) for i, look in enumerate(looks) if look.sighting is not None]
+    for (before, last), (i, now) in itertools.pairwise(seen):
+        out[i] = shot[before] == shot[i] and not same_place(now, last)
+    return out
+
+
+def _turned_away(sighting: Sighting) -> bool:
+    """As the rule q_frontal has it for photographs."""
+    return abs(sighting.head_turn_rad) > _MOST_TURNED_RAD
+
+
+def _tilted(sighting: Sighting, body: BodyFitRow | None) -> bool:
+    """As the rule q_head_roll has it: against the chest, or the picture where no body was found."""
+    tilt = head_lean(sighting.landmarks68_px) - (body.square.roll_rad if body else 0.0)
+    return abs(math.remainder(tilt, math.tau)) > _MOST_TILTED_RAD
+
+
 def _occluded(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
     blank = np.zeros_like(next(look.face_patch for look in looks if look.face_patch is not None))
     patches = np.stack([blank if look.face_patch is None else look.face_patch for look in looks])
     unlike = covered(patches, np.array([look.face_patch is not None for look in looks]), shot)
-    out = unlike | np.array([look.lost == COVERED for look in looks])
+    hidden = [look.mouth_contrast is not None and look.mouth_contrast < _LEAST_MOUTH for look in looks]
+    out = unlike | np.array(hidden) | np.array([look.lost == COVERED for look in looks])
     for order in (range(1, len(looks)), range(len(looks) - 2, -1, -1)):
         for i in order:  # a face that goes out of sight, covered in part before or after, is covered wholly
             beside = i - order.step
@@ -172,7 +245,7 @@ def _occluded(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
 
 
 def _fit(
-    fitter: Fitter, looks: list[Look], size_px: tuple[int, int], occluded: np.ndarray, person: np.ndarray, meter: Meter
+    fitter: Fitter, looks: list[Look], size_px: tuple[int, int], unread: np.ndarray, person: np.ndarray, meter: Meter
 ) -> tuple[list[BodyFitRow | None], list[FaceFitRow | None], np.ndarray]:
     """Bodies and faces of all frames, and the identity (n, 80) of each; `person` numbers them."""
     seen = [look.sighting for look in looks]
@@ -182,13 +255,15 @@ def _fit(
         bodies += fitter.bodies(block, size_px)
         meter.advance("body", len(block), time.monotonic() - began)
     squares = [body and body.square for body in bodies]
-    clear = [None if hidden else one for one, hidden in zip(seen, occluded, strict=True)]
+    clear = [None if hidden else one for one, hidden in zip(seen, unread, strict=True)]
     identity = np.zeros((len(seen), ID))
     faces: list[FaceFitRow | None] = [None] * len(seen)
     for number in np.unique(person):
         rows, began = np.flatnonzero(person == number), time.monotonic()
         where = [squares[i] for i in rows]
         own = fitter.identity([clear[i] for i in rows], where)
+        if own is None:  # covered or turned away throughout: better than nothing
+            own = fitter.identity([seen[i] for i in rows], where)
         if own is not None:
             identity[rows] = own
             for i, fit in zip(rows, fitter.faces([seen[i] for i in rows], where, own), strict=True):

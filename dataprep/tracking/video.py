@@ -1,6 +1,6 @@
-"""Videos in: any file OpenCV decodes, and the folders of 300-VW (vid.avi beside annot/000001.pts ...).
+"""Videos in: any file that FFmpeg decodes (through PyAV), and folders of 300-VW (vid.avi beside annot/000001.pts ...).
 
-Frames come upright, in order, with their presentation time.
+Frames come upright, as the container's display matrix says, in order, with their presentation time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
+import av
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -25,23 +25,30 @@ _FPS_RANGE = (1.0, 240.0)  # outside of it the container's number is a time base
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture. `landmarks68_px`: annotated iBUG points, source px, where the video comes with them."""
+    """One picture; `rgb` is None where the file is damaged and it could not be decoded.
+
+    `landmarks68_px`: annotated iBUG points, source px, where the video comes with them.
+    """
 
     number: int
     time_s: float
-    rgb: UInt8[np.ndarray, "h w 3"]
+    rgb: UInt8[np.ndarray, "h w 3"] | None
     landmarks68_px: Float[np.ndarray, "68 2"] | None = None
 
 
 @dataclass(frozen=True)
 class Video:
-    """A file that can be read, and what its container says. `frames` may be off by a few, or 0 when unknown."""
+    """A file that can be read, and what its container says. `frames` may be off by a few, or 0 when unknown.
+
+    `width` and `height` are those of upright frames, px.
+    """
 
     path: Path
     width: int
     height: int
     fps: float
     frames: int
+    even: bool = False  # frames follow each other at `fps`, whatever times they carry
     annotations: Path | None = None
 
     @property
@@ -59,18 +66,11 @@ class Video:
 
     def read(self, first: int = 0) -> Iterator[Frame]:
         """Frames from number `first` on; those before are decoded and dropped, since seeking is not exact."""
-        with _opened(self.path) as capture:
-            last_s = -1.0 / self.fps
-            for number in _count():
-                if not capture.grab():
-                    return
-                last_s = _time_s(capture, number, last_s, self.fps)
-                if number < first:
-                    continue
-                decoded, bgr = capture.retrieve()
-                if decoded and bgr is not None and bgr.size:
-                    rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-                    yield Frame(number, last_s, rgb, self._annotation(number))
+        last_s = -1.0 / self.fps
+        for number, frame in enumerate(_decoded(self.path)):
+            last_s = number / self.fps if self.even else _time_s(frame, number, last_s, self.fps)
+            if number >= first:
+                yield Frame(number, last_s, None if frame is None else _upright(frame), self._annotation(number))
 
     def _annotation(self, number: int) -> Float[np.ndarray, "68 2"] | None:
         if self.annotations is None:
@@ -114,41 +114,57 @@ def _open_folder(folder: Path) -> Video:
 
 
 def _probe(path: Path, annotations: Path | None) -> Video:
-    with _opened(path) as capture:
-        fps, frames = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        found, bgr = capture.read()
-    if not found or bgr is None:
+    with _opened(path) as stream:
+        fps, frames = float(stream.average_rate or 0), stream.frames
+        even = stream.container.format.name == "avi"  # has one rate, and no order of display: what FFmpeg guesses jumps
+    first = next((frame for frame in _decoded(path) if frame is not None), None)
+    if first is None:
         raise ConfigError(f"VIDEO {path}: no frame could be decoded; is the file whole? ffprobe says more")
-    height, width = bgr.shape[:2]
+    height, width = _upright(first).shape[:2]
     fps = fps if _FPS_RANGE[0] <= fps <= _FPS_RANGE[1] else _FPS_IF_UNKNOWN
-    return Video(path, width, height, float(fps), max(frames, 0), annotations)
+    return Video(path, width, height, fps, frames, even, annotations)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    capture = cv2.VideoCapture(str(path))
+def _opened(path: Path) -> Iterator[av.VideoStream]:
     try:
-        if not capture.isOpened():
-            size = path.stat().st_size if path.is_file() else 0
-            raise ConfigError(
-                f"VIDEO {path}: not a video that OpenCV can read ({size} bytes); convert it first, for example: "
-                f"ffmpeg -i {path.name} -c:v libx264 {path.stem}.mp4"
-            )
-        yield capture
-    finally:
-        capture.release()
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ConfigError(f"VIDEO {path}: holds no pictures, only {len(container.streams)} other streams")
+            yield container.streams.video[0]
+    except (av.FFmpegError, OSError) as error:
+        size = path.stat().st_size if path.is_file() else 0
+        raise ConfigError(
+            f"VIDEO {path}: not a video that FFmpeg can read ({size} bytes, {error}); convert it first, for example: "
+            f"ffmpeg -i {path.name} -c:v libx264 {path.stem}.mp4"
+        ) from error
 
 
-def _time_s(capture: cv2.VideoCapture, number: int, last_s: float, fps: float) -> float:
-    """Presentation time of the grabbed frame; where the container has none or goes back, one step after the last."""
-    time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-    if number == 0 and time_s >= 0:
-        return time_s
-    return time_s if time_s > last_s + 1e-4 else last_s + 1 / fps
+def _decoded(path: Path) -> Iterator[av.VideoFrame | None]:
+    """Every frame in presentation order; None for a packet that is damaged. A file cut off ends early."""
+    with _opened(path) as stream:
+        packets = stream.container.demux(stream)  # type: ignore[attr-defined]
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:  # the file ends in the middle of a packet
+                return
+            if packet is None:
+                return
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:
+                yield None
 
 
-def _count() -> Iterator[int]:
-    number = 0
-    while True:
-        yield number
-        number += 1
+def _upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB, turned by the quarter turns of the display matrix (phones store what the sensor saw)."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
+
+
+def _time_s(frame: av.VideoFrame | None, number: int, last_s: float, fps: float) -> float:
+    """Presentation time; where the container has none or goes back, one step after the last."""
+    time_s = None if frame is None else frame.time
+    if time_s is None or (number and time_s <= last_s + 1e-4) or time_s < 0:
+        return last_s + 1 / fps
+    return float(time_s)

@@ -8,15 +8,17 @@ from dataprep.models.smpl import BodyModel
 from gan.animate_setup import body_arrays
 from gan.checkpoint import Bases, save_checkpoint
 from gan.presets import Preset
+from gan.training.checkpoints import state_to_go_on_from
 from gan.training.execution import Execution
-from gan.training.state import STATE_FILE, RunKey, new_state, read_state
+from gan.training.state import RunKey, new_state, read_state
 
 
 def save_initial(run: Path, body: BodyModel, out: Path) -> Path | None:
     """Write the initial generator of a stage-1 run below `out`; None for other runs and bare checkpoints."""
-    if not (run / STATE_FILE).is_file():
+    path = state_to_go_on_from(run)
+    if path is None:
         return None
-    key = read_state(run / STATE_FILE)["key"]
+    key = read_state(path)["key"]
     preset, bases = filled(Preset(), key["preset"]), Bases(**key["bases"])
     if preset.stage != 1 or key["begun_from"]:
         return None

@@ -19,8 +19,9 @@ from gan.evaluation.figures import Figure, make_figures, summary_sheet
 from gan.evaluation.protocol import FORMAT, Measurement, measurement_from_json
 from gan.evaluation.reference import TABLES
 from gan.evaluation.run import Options, Outcome
+from gan.training.checkpoints import state_to_go_on_from
 from gan.training.log import LOG_FILE, read_log
-from gan.training.state import STATE_FILE, read_state
+from gan.training.state import read_state
 
 NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE = "evaluation.json", "index.html", "summary.png"
 COLUMNS = (measure.GENERATOR, measure.INITIAL, measure.NOISE, measure.HALVES)
@@ -40,12 +41,12 @@ def write_report(options: Options, outcome: Outcome) -> None:
 
 def as_json(options: Options, outcome: Outcome) -> dict[str, Any]:
     """Return every number with its protocol; numbers that are none are null."""
-    state = options.run / STATE_FILE
+    state = state_to_go_on_from(options.run)
     content = {
         "format": FORMAT,
         "run": options.run.name,
         "checkpoint_sha256": outcome.checkpoint_sha256,
-        "images_seen": read_state(state)["images_seen"] if state.is_file() else None,
+        "images_seen": read_state(state)["images_seen"] if state else None,
         "bases": dataclasses.asdict(outcome.bases),
         "split": options.split,
         "distances": [dataclasses.asdict(one) for one in outcome.measurements],

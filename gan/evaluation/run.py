@@ -40,7 +40,7 @@ from gan.evaluation.reals import RealSet, choose_reals
 from gan.evaluation.resize import Resize
 from gan.evaluation.sweep import FRAMES, Drift, SweepJob, drifts
 from gan.face_space import FaceSpace, face_from_3dmm
-from gan.training.state import GENERATOR_FILE
+from gan.training.checkpoints import GENERATOR_FILE
 
 FindTruth = Callable[[RealSet], tuple[np.ndarray, Control]]  # indices within the set, and what these pictures show
 Say = Callable[[str, int], Callable[[int], None]]  # what begins, of how many pictures -> what hears of progress

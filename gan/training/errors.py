@@ -14,4 +14,8 @@ class RunMismatch(ConfigError):
 
 
 class Diverged(ShhqError):
-    """A loss or gradient became infinite or NaN; the last checkpoint is from before."""
+    """A loss or gradient became infinite or NaN; no checkpoint is from after that. `who`: generator or critic."""
+
+    def __init__(self, message: str, who: str) -> None:
+        super().__init__(message)
+        self.who = who

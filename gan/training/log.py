@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dataprep.own_files import open_to_append
 from dataprep.store import atomic_file, unwritable
 from gan.training import events
 
@@ -27,10 +28,10 @@ class Log:
     def add(self, row: dict[str, Any]) -> None:
         """Append a step; `images_seen` says which."""
         try:
-            with self._lines.open("a") as lines:
+            with open_to_append(self._lines) as lines:
                 lines.write(json.dumps(row) + "\n")
-            with self._events.open("ab") as file:
-                file.write(_event(row))
+            with open_to_append(self._events) as file:
+                file.buffer.write(_event(row))
         except OSError as error:
             raise unwritable(self._lines, error) from error
 

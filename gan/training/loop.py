@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dataprep.errors import ConfigError
 from dataprep.storage import Location
 from dataprep.store import atomic_file
 from gan.data.stream import real_batches
 from gan.presets import Preset, describe
+from gan.training.checkpoints import KEEP, state_to_go_on_from
+from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.log import Log
 from gan.training.setup import Models, Run, open_run
@@ -26,6 +29,17 @@ class RunOptions:
     workers: int = 0  # loader processes
     checkpoint_images: int = 10_000
     snapshot_images: int = 10_000  # 0: no snapshots
+    keep: int = KEEP  # checkpoints
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("workers", self.workers, 0),
+            ("every", self.checkpoint_images, 1),
+            ("every", self.snapshot_images, 0),
+            ("keep", self.keep, 1),
+        ):
+            if value < least:
+                raise ConfigError(f"--{name} {value}: expected a number of at least {least}")
 
 
 class Watcher:
@@ -62,8 +76,8 @@ def train(
     state, writes = run.state, execution.ranks.is_first
     watcher.begins(run)
     if writes:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / PRESET_FILE).write_text(describe(preset) + "\n")
+        with atomic_file(out / PRESET_FILE) as file:
+            file.write(f"{describe(preset)}\n".encode())
         log = Log(out, state.images_seen)
     real = real_batches(
         run.dataset,
@@ -78,7 +92,10 @@ def train(
     stopped = False
     while state.images_seen < preset.images and not stopped:
         before = state.images_seen
-        losses = step(state, run.sources, real, execution)
+        try:
+            losses = step(state, run.sources, real, execution)
+        except Diverged as diverged:
+            raise Diverged(f"{diverged}. {_advice(out, diverged.who)}", diverged.who) from None
         if writes:
             log.add({"images_seen": state.images_seen, **losses})
         watcher.did_step(state.images_seen, losses)
@@ -87,7 +104,7 @@ def train(
         if writes and options.snapshot_images and (done or _passed(before, state.images_seen, options.snapshot_images)):
             _save_snapshots(run, out)
         if writes and (done or stopped or _passed(before, state.images_seen, options.checkpoint_images)):
-            save_state(state, out)
+            save_state(state, out, options.keep)
     return state
 
 
@@ -96,6 +113,14 @@ def _save_snapshots(run: Run, out: Path) -> None:
     for name, png in snapshot_pngs(state.average, run.sources.prior, state.key.preset).items():
         with atomic_file(out / f"snapshot-{state.images_seen:09d}-{name}.png") as file:
             file.write(png)
+
+
+def _advice(out: Path, who: str) -> str:
+    """How to go on after a divergence, with what is there."""
+    lower = f"a lower learning rate (--set {who}_lr=...)"
+    if state_to_go_on_from(out):
+        return f"The last checkpoint is from before: go on from it in a new folder with {lower}: --from {out}"
+    return f"There is no checkpoint yet: begin again with {lower}"
 
 
 def _passed(before: int, now: int, every: int) -> bool:

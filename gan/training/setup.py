@@ -20,8 +20,9 @@ from gan.data.shards import ShardDataset
 from gan.errors import BasisError
 from gan.face_space import FaceSpace, face_from_3dmm
 from gan.presets import Preset
+from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
-from gan.training.state import STATE_FILE, RunKey, TrainState, begin_from, new_state, resume
+from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
 
 
@@ -67,8 +68,8 @@ def open_run(
     )
     arrays = body_arrays(models.body)
     state = new_state(key, arrays, execution)
-    if (out / STATE_FILE).is_file():
-        resume(state, out)
+    if path := state_to_go_on_from(out):
+        resume(state, path)
     elif begun_from is not None:
         begin_from(state, begun_from)
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
@@ -101,8 +102,8 @@ def _begun_digest(preset: Preset, begun_from: Path | None) -> str:
         if preset.stage == 2:
             raise ConfigError("stage 2 trains U on a frozen stage 1: pass the folder of that run with --from")
         return ""
-    path = begun_from / STATE_FILE
-    if not path.is_file():
+    path = state_to_go_on_from(begun_from)
+    if path is None:
         raise ConfigError(f"--from {begun_from}: no {STATE_FILE} there; pass the folder of a run of shhq-hs train")
     return file_sha256(path)
 

@@ -1,8 +1,7 @@
-"""The whole state of a run, in one file that appears at once."""
+"""The whole state of a run: networks, optimisers and how many images it has seen, saved as one file."""
 
 import copy
 import dataclasses
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.store import unwritable
+from dataprep.store import atomic_file, unwritable
 from gan.body import BodyArrays
 from gan.checkpoint import Bases, save_checkpoint
 from gan.discriminators import Critics, CriticSizes
@@ -18,11 +17,19 @@ from gan.generator import Generator
 from gan.presets import Preset
 from gan.smoothing import KERNEL_DHW, PoseSmoothing
 from gan.training.beginnings import begin_at_body, begin_smooth
+from gan.training.checkpoints import (
+    GENERATOR_FILE,
+    KEEP,
+    STATE_FILE,
+    forget,
+    numbered,
+    publish,
+    state_to_go_on_from,
+)
 from gan.training.errors import RunMismatch
 from gan.training.execution import Execution
 
 FORMAT = "shhq-hs training 2"
-STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ def begin_from(state: TrainState, folder: Path) -> None:
     Stage 2 takes the average of stage 1, as its geometry is frozen from now on, and has fresh critics (paper section
     6). A run of the same stage is gone on with, with other settings: its generator, average and critics.
     """
-    content = read_state(folder / STATE_FILE)
+    content = read_state(state_to_go_on_from(folder) or folder / STATE_FILE)
     if content["key"]["bases"] != state.key.as_dict()["bases"]:
         raise RunMismatch(f"{folder} was trained with other body or face models: {content['key']['bases']}")
     stage, wanted = content["key"]["preset"]["stage"], state.key.preset.stage
@@ -147,10 +154,11 @@ def begin_from(state: TrainState, folder: Path) -> None:
         raise RunMismatch(f"{folder} holds networks of other sizes than this preset's ({error})") from error
 
 
-def save_state(state: TrainState, folder: Path) -> None:
+def save_state(state: TrainState, folder: Path, keep: int = KEEP) -> None:
     """Write the averaged generator for `animate`, then the state; each file replaces its predecessor at once.
 
-    The state comes last: a run that is killed in between does the same steps again and writes both.
+    The state comes last: a run that is killed in between does the same steps again and writes both. The last `keep`
+    checkpoints stay under their numbers.
     """
     content = {
         "format": FORMAT,
@@ -158,15 +166,15 @@ def save_state(state: TrainState, folder: Path) -> None:
         "images_seen": state.images_seen,
         **{name: getattr(state, name).state_dict() for name in _STATEFUL},
     }
-    temporary = folder / (STATE_FILE + ".partial")
+    generator, whole = (numbered(folder, name, state.images_seen) for name in (GENERATOR_FILE, STATE_FILE))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(folder / GENERATOR_FILE, state.average, state.key.bases)
-        with temporary.open("wb") as file:
+        generator.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(generator, state.average, state.key.bases)
+        publish(generator, folder / GENERATOR_FILE)
+        with atomic_file(whole) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / STATE_FILE)
+        publish(whole, folder / STATE_FILE)
+        forget(folder, keep)
     except OSError as error:
         raise unwritable(folder / STATE_FILE, error) from error
 
@@ -174,14 +182,14 @@ def save_state(state: TrainState, folder: Path) -> None:
 _STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser", "scaler")
 
 
-def resume(state: TrainState, folder: Path) -> None:
-    """Continue the run in `folder`; RunMismatch names what differs. The planned number of images may change."""
-    content = read_state(folder / STATE_FILE)
+def resume(state: TrainState, path: Path) -> None:
+    """Continue from a state of the same run; RunMismatch names what differs. The number of images may change."""
+    content = read_state(path)
     before, now = dict(_flat(content["key"])), dict(_flat(state.key.as_dict()))
     differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if differing := [name for name in differing if name != "preset.images"]:
         said = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in differing[:4])
-        raise RunMismatch(f"{folder} holds another run: {said}. Choose another --out, or the run's own settings")
+        raise RunMismatch(f"{path} is of another run: {said}. Choose another --out, or the run's own settings")
     for name in _STATEFUL:
         if content[name] or name != "scaler":  # without float16 there is no scale to go on with
             getattr(state, name).load_state_dict(content[name])

@@ -178,10 +178,7 @@ def _optimise(
     norm = float(nn.utils.clip_grad_norm_(parameters, state.key.preset.clip_norm))
     bad = [name for name, value in [*losses.items(), ("gradient", norm)] if not np.isfinite(value)]
     if bad and (not state.scaler.is_enabled() or state.scaler.get_scale() <= 1):
-        raise Diverged(
-            f"after {state.images_seen:,} images the {who}'s {', '.join(bad)} is not finite. The last checkpoint is "
-            f"from before: go on from it in a new folder with a lower learning rate (--from, --set {who}_lr=...)"
-        )
+        raise Diverged(f"after {state.images_seen:,} images the {who}'s {', '.join(bad)} is not finite", who)
     state.scaler.step(optimiser)
     for name in bad:
         losses.pop(name, None)

@@ -14,7 +14,7 @@ from dataprep.fits.train_lifter import TrainConfig, residual_cholesky, train, tr
 from dataprep.models.body_points import BodyPoints
 from dataprep.models.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
 from dataprep.models.mediapipe_points import POINTS
-from dataprep.models.rotations import angle_between_rad
+from dataprep.models.rotations import angle_between_rad, matrix_from_zyx
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 
 
@@ -156,7 +156,7 @@ def test_fits_recover_people_within_the_stated_errors(
         start = lifter.network(inputs)
     fitted = fit_map(start, inputs, points, lifter.residual_chol, MapConfig())
     tuner = ExemplarTuner(lifter.network, points, EftConfig())
-    tuned = [tuner.fit(one(inputs, i)) for i in range(6)]
+    tuned = [tuner.fit(one(inputs, i)) for i in range(16)]
     limits = {"head": 11.0, "chest": 12.0, "scale": 7.0, "neck": 3.0}
     for fits in (fitted, tuned):
         errors = median_errors(fits, scene, points)
@@ -172,8 +172,25 @@ def test_map_images_do_not_interact(lifter: TrainedLifter, points: BodyPoints, s
     alone = fit_map(
         BodyEstimate(*(t[2:3] for t in start)), one(inputs, 2), points, lifter.residual_chol, MapConfig(steps=10)
     )[0]
-    np.testing.assert_allclose(together[2].rotations, alone.rotations, atol=1e-4)
-    np.testing.assert_allclose(together[2].camera_px, alone.camera_px, rtol=1e-4)
+    np.testing.assert_array_equal(together[2].rotations, alone.rotations)
+    np.testing.assert_array_equal(together[2].camera_px, alone.camera_px)
+
+
+def test_map_follows_people_who_sit(lifter: TrainedLifter, points: BodyPoints) -> None:
+    """Thighs up to the horizontal, which neither the start nor a few small steps reach."""
+    people = sample_people(np.random.default_rng(8), 8, points)
+    rotations = people.rotations.clone()
+    seated = matrix_from_zyx(torch.from_numpy(np.radians([[8.0, 4.0, -80.0], [0.0, 0.0, 75.0]])).float())
+    for hip, knee in ((1, 4), (2, 5)):
+        rotations[:, hip], rotations[:, knee] = seated[0], seated[1]
+    people = People(rotations, people.betas, points(rotations, people.betas))
+    rng, quiet = np.random.default_rng(9), ExtraNoise(severity=0.0, missing=0.0)
+    inputs = observe(rng, people, points, load_detector(), quiet).inputs
+    with torch.no_grad():
+        start = lifter.network(inputs)
+    fits = fit_map(start, inputs, points, lifter.residual_chol, MapConfig())
+    assert np.median([fit.loss_after / fit.loss_before for fit in fits]) < 0.25
+    assert max(fit.iterations for fit in fits) < MapConfig().steps
 
 
 def test_residuals_move_the_camera_about_the_neck(

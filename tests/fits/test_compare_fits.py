@@ -95,7 +95,7 @@ def test_truth_has_no_error(lifter: TrainedLifter, scene: Scene) -> None:
     scale = (flat * target).sum((1, 2)) / flat.square().sum((1, 2))
     offset = scene.points_px.mean(1) - scale[:, None] * people.posed.points[..., :2].mean(1)
     camera = torch.cat((scale[:, None], offset), 1).numpy()
-    nothing = (np.zeros((24, 2)), 0, 0.0, 0.0, 0.0, 0.0, False)
+    nothing = (np.zeros((24, 2)), 0, 0.0, 0.0, 0.0, 0.0, 0.0, False)
     fits = [BodyFit("true", rotations[i], people.betas[i].numpy(), camera[i], *nothing) for i in range(COUNT)]
     errors = _errors(fits, rotations, scene, body)
     for metric in ("upper_mm", "chest_mm", "head_deg", "chest_deg"):

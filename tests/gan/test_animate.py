@@ -22,9 +22,10 @@ from gan.body import pose_rotations
 from gan.cameras import camera_origin
 from gan.checkpoint import Bases, published_state, save_checkpoint
 from gan.config import preview
+from gan.films import Film
 from gan.generator import Generator
 from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
-from gan.video import Mp4, depth_pixels
+from gan.video import depth_pixels
 from pipelines.cli import main
 
 BASES = Bases("body_anny", load_body(STANDIN_PATH).sha256, "face_anny", "f" * 64)
@@ -227,6 +228,8 @@ def test_key_frame_files_round_trip_in_the_published_layout(tmp_path):
         ("camera", np.zeros(2), r"camera\.npy: has shape \[2\], expected \[N, 2\]"),
         ("camera", np.zeros((2, 2)), "expression 3, pose 3, camera 2"),
         ("camera", np.array([[0, 0], [0, np.nan], [0, 0]]), "frame 1 is not finite"),
+        ("camera", np.array([[0, 0], [0, 1e39], [0, 0]]), "frame 1 is not finite as float32"),
+        ("expression", np.full((3, 64), -1e300), "frame 0 is not finite as float32"),
         ("camera", np.array([["a", "b"]] * 3), "expected numbers"),
         ("camera", np.array([[None, 1]] * 3), "not an array that can be read"),
     ],
@@ -252,6 +255,16 @@ def test_a_manifest_is_a_track_of_its_accepted_rows_and_frames_are_sorted(tmp_pa
     pq.write_table(table.drop_columns("joints_zyx"), tmp_path / "less.parquet")
     with pytest.raises(ConfigError, match="no column joints_zyx"):
         read_track(tmp_path / "less.parquet")
+
+
+def test_a_track_that_is_not_finite_as_float32_is_refused(tmp_path):
+    table = label_table().slice(0, 4)
+    at = table.schema.get_field_index("camera_pitch_yaw")
+    for value in (1e39, float("nan"), None):
+        huge = pa.array([[1.5, 1.5], [1.5, value], [1.5, 1.5], [1.5, 1.5]], pa.list_(pa.float64()))
+        pq.write_table(table.set_column(at, "camera_pitch_yaw", huge), tmp_path / "t.parquet")
+        with pytest.raises(ConfigError, match="column camera_pitch_yaw, row 1 is not finite as float32"):
+            read_track(tmp_path / "t.parquet")
 
 
 # -- draws
@@ -320,7 +333,7 @@ def test_both_cameras_from_one_call(tiny):
 def test_odd_frames_survive_the_codec(tmp_path):
     ramp = np.linspace(40, 220, 33 * 47).reshape(33, 47, 1).repeat(3, 2)
     frames = [np.clip(ramp + 5 * i, 0, 255).astype(np.uint8) for i in range(6)]
-    file = Mp4(tmp_path / "v.mp4", 10.0, 33, 47)
+    file = Film(tmp_path / "v.mp4", 10.0, 33, 47)
     for frame in frames:
         file.add(frame)
     file.close()

@@ -18,7 +18,7 @@ def test_film_layer_is_the_sine_of_the_equation():
     layer, x = FiLMLayer(5, 4), torch.randn(2, 7, 5)
     frequency, phase = torch.randn(2, 4) * 15 + 30, torch.randn(2, 4)
     expected = torch.sin(frequency[:, None] * layer.layer(x) + phase[:, None])
-    torch.testing.assert_close(layer(x, frequency, phase), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(layer.modulated(frequency, phase)(x), expected, atol=1e-5, rtol=0)
 
 
 def test_film_style_scales_frequencies_once():

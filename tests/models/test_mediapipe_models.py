@@ -1,15 +1,19 @@
 """The person detector on a real photograph: right places, no memory, and a reason for every failure."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import skimage.data
 
 from dataprep.errors import AssetError, Rejected
+from dataprep.images import decode_mask, decode_rgb
 from dataprep.models import mediapipe_graphs
 from dataprep.models.landmarks68 import MESH_FROM_IBUG, MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_models import PersonDetector, mask_bbox
 
+SAMPLES = Path(__file__).parents[2] / "samples" / "people"
 OUTER_EYES = (36, 45)
 
 
@@ -108,6 +112,49 @@ def test_a_small_person_in_a_large_photograph(detector, photo, found):
     large[500:756, 900:1156] = cv2.resize(photo, (256, 256), interpolation=cv2.INTER_AREA)
     result = detector(large)
     assert landmark_error((result.landmarks68_px - [900, 500]) * 2, found.landmarks68_px) < 4.0
+
+
+def with_people(width, height, *places):
+    """A cup of coffee, which the networks take for a body, with rendered people: name, height in px, left, top."""
+    picture = cv2.resize(skimage.data.coffee(), (width, height)).astype(np.float32)
+    for name, tall_px, left, top in places:
+        person, mask = (
+            decode((SAMPLES / path).read_bytes())
+            for decode, path in ((decode_rgb, f"no_segment/{name}.jpg"), (decode_mask, f"segments/{name}.png"))
+        )
+        x0, y0, x1, y1 = mask_bbox(mask).astype(int)
+        size = (round(tall_px * (x1 - x0) / (y1 - y0)), tall_px)
+        person, mask = (cv2.resize(a[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA) for a in (person, mask))
+        here = np.s_[top : top + size[1], left : left + size[0]]
+        picture[here] += (mask[..., None] / 255) * (person - picture[here])
+    return picture.astype(np.uint8)
+
+
+@pytest.mark.parametrize(("name", "left"), [("p002", 400), ("p017", 2480)])
+def test_a_person_of_a_seventh_of_twelve_megapixels(detector, name, left):
+    result = detector(with_people(4000, 3000, (name, 450, left, 2400)))
+    x0, y0, x1, y1 = result.person_bbox_px
+    np.testing.assert_allclose([y0, y1], [2400, 2850], atol=10)
+    assert left - 10 < x0 < x1 < left + 260
+    alone = detector(decode_rgb((SAMPLES / f"no_segment/{name}.jpg").read_bytes()))
+    scale = 450 / np.ptp(alone.person_bbox_px[1::2])
+    mapped = (alone.landmarks68_px - alone.person_bbox_px[:2]) * scale + [left, 2400]
+    assert landmark_error(result.landmarks68_px, mapped) < 12.0  # the eyes are 20 px apart
+    assert result.person_mask.shape == (3000, 4000)
+    (box,) = result.face_boxes_px
+    np.testing.assert_array_equal(box, result.face_bbox_px)
+
+
+def test_two_small_people_are_two(detector):
+    two = with_people(4000, 3000, ("p002", 450, 400, 2400), ("p017", 450, 2480, 2400))
+    assert reason(detector, two) == "multiple_people"
+
+
+def test_a_bystander_does_not_take_the_place_of_a_person_seen_from_behind(detector):
+    behind = decode_rgb((SAMPLES / "bad/back_view.jpg").read_bytes())
+    picture = with_people(4000, 3000, ("p017", 450, 3300, 2400))
+    picture[:, :1500] = cv2.resize(behind, (1500, 3000))
+    assert reason(detector, picture) == "back_view"
 
 
 def test_reasons(detector, photo):

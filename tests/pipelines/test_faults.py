@@ -17,7 +17,7 @@ from tests.pipelines.poison import poison_dag
 from tests.pipelines.toy import make_photos
 
 ROOT = Path(__file__).parents[2]
-POISONS = {"segfault": "crash", "hang": "timeout", "memory": "crash", "exception": "error"}
+POISONS = {"segfault": "crash", "spin": "timeout", "hang": "timeout", "memory": "crash", "exception": "error"}
 
 
 def end_of_each(out, dag, stage):
@@ -31,13 +31,13 @@ def end_of_each(out, dag, stage):
 def photos(tmp_path):
     folder = tmp_path / "photos"
     make_photos(folder, 40)
-    for i, fault in enumerate(("segfault", "hang", "memory", "exception")):
-        shutil.move(folder / f"photo{10 * i + 1:04d}.png", folder / f"{fault}.png")
+    for i, fault in enumerate(POISONS):
+        shutil.move(folder / f"photo{8 * i + 1:04d}.png", folder / f"{fault}.png")
     (folder / "broken0.jpg").rename(folder / "truncated.jpg")
     return folder
 
 
-def test_exactly_the_guilty_images_are_lost(photos, tmp_path):
+def test_exactly_the_guilty_images_are_lost(photos, tmp_path, capfd):
     dag, out = poison_dag(), tmp_path / "out"
     shutil.copy(photos / "photo0002.png", photos / "glutton.png")
     with (photos / "glutton.png").open("ab") as file:
@@ -50,13 +50,19 @@ def test_exactly_the_guilty_images_are_lost(photos, tmp_path):
     ended = end_of_each(out, dag, "poisonous")
     lost = {path: status for path, (status, _) in ended.items() if status != "ok"}
     assert lost == {
-        "segfault.png": "crash", "hang.png": "timeout", "memory.png": "crash", "exception.png": "error",
-        "glutton.png": "crash",
-        "truncated.jpg": "upstream",
+        "segfault.png": "crash", "spin.png": "timeout", "hang.png": "timeout", "memory.png": "crash",
+        "exception.png": "error", "glutton.png": "crash", "truncated.jpg": "upstream",
     }  # fmt: skip
     assert ended["segfault.png"][1] == "signal_11"
     assert ended["memory.png"][1] == ended["glutton.png"][1] == "out_of_memory"
     assert len(ended) == 42
+    said = capfd.readouterr().err
+    assert "poisonous took longer than 1 s of processor time for spin.png; it is tried again alone" in said
+    assert "poisonous spin.png: not done after 1 s of processor time" in said
+    assert "poisonous hang.png: it hangs" in said
+    assert "Thread" not in said, "stacks belong in the log"
+    (log,) = out.glob("runs/*/workers.log")
+    assert "process_item" in log.read_text()
 
 
 @pytest.mark.slow
@@ -64,7 +70,7 @@ def test_five_poisons_in_two_thousand_images_cost_five_rows(tmp_path):
     photos, dag, out = tmp_path / "photos", poison_dag(), tmp_path / "out"
     make_photos(photos, 2000)
     (photos / "broken0.jpg").unlink()
-    faults = {f"photo{400 * i + 111:04d}-{fault}.png": fault for i, fault in enumerate(POISONS)}
+    faults = {f"photo{370 * i + 111:04d}-{fault}.png": fault for i, fault in enumerate(POISONS)}
     for name, fault in faults.items():
         shutil.move(photos / name.replace(f"-{fault}", ""), photos / name)
     cut = photos / "photo1911.png"

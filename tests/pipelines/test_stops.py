@@ -2,12 +2,14 @@
 
 import json
 import os
+import pty
 import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,10 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import StoreError, Unreadable, Unwritable
+from dataprep.machine import this_machine
 from dataprep.reading import read_bytes
 from dataprep.store import write_json
 from pipelines import lock, resume
 from pipelines.cli import main
+from pipelines.events import EventLog
 from pipelines.executors import WORKER_ENVIRONMENT, SerialExecutor
 from pipelines.index import refresh
 from pipelines.lock import run_lock
@@ -100,6 +104,10 @@ from tests.pipelines import toy
 plain = toy.Brightness.process_item
 toy.Brightness.process_item = lambda self, item, tools: (time.sleep(float(sys.argv[3])), plain(self, item, tools))[1]
 """
+ON_A_TERMINAL = """
+import fcntl, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+"""
 SLOW_COMMAND = (
     SLOW
     + """
@@ -147,6 +155,22 @@ def test_an_interrupt_ends_cleanly_and_the_printed_command_resumes(photos, tmp_p
         assert sum(len(stage.todo) for stage in run(photos, out, toy_dag(), executor).plan.stages) > 0
         run(photos, tmp_path / "undisturbed", toy_dag(), executor)
     assert payload(out) == payload(tmp_path / "undisturbed")
+
+
+def test_a_terminal_that_closes_ends_a_run_cleanly(photos, tmp_path):
+    """The driver leads a session on a real terminal; closing that sends SIGHUP and leaves nowhere to print."""
+    out = tmp_path / "out"
+    terminal, its_side = pty.openpty()
+    command = [sys.executable, "-c", ON_A_TERMINAL + SLOW_COMMAND, str(photos), str(out), "0.03"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | WORKER_ENVIRONMENT, start_new_session=True,
+                               stdin=its_side, stdout=its_side, stderr=its_side)  # fmt: skip
+    os.close(its_side)
+    wait_for_parts(process, out, 1)
+    os.close(terminal)
+    assert process.wait(timeout=60) == 130
+    assert not (out / "runs/lock.json").exists()
+    with SerialExecutor() as executor:
+        assert sum(len(stage.todo) for stage in run(photos, out, toy_dag(), executor).plan.stages) > 0
 
 
 def test_a_second_interrupt_abandons_what_is_in_flight(photos, tmp_path):
@@ -318,6 +342,17 @@ def test_containers_of_one_name_do_not_mix_their_process_numbers(tmp_path):
         take(tmp_path)
 
 
+def test_machines_of_one_name_do_not_mix_their_process_numbers(tmp_path):
+    """Copied machines and those of an image are called alike; what differs is when they were started."""
+    held_by(tmp_path, boot="another machine's", pid=2**22 + 1)
+    with pytest.raises(StoreError, match="in use"):
+        take(tmp_path)
+
+
+def test_the_lock_knows_the_machine(tmp_path):
+    assert take(tmp_path)["boot"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def test_a_torn_lock_file_holds_nobody_up(tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/lock.json").write_bytes(b'{"host": "els')
@@ -358,3 +393,47 @@ def test_leftovers_of_dead_processes_are_swept_and_those_of_living_ones_are_not(
     os.utime(folder / old, (0, 0))
     assert sweep(tmp_path) == 2
     assert {path.name for path in folder.iterdir()} == {living, elsewhere}
+
+
+def test_leftovers_of_another_machine_of_the_same_name_are_not_taken_for_ours(tmp_path):
+    (tmp_path / "runs").mkdir()
+    dead = f".lock.json.{this_machine()}.{2**22 + 1}.0123abcd.tmp"
+    theirs = f".lock.json.{socket.gethostname()}-00000000.{2**22 + 1}.0123abcd.tmp"
+    for name in (dead, theirs):
+        (tmp_path / "runs" / name).write_bytes(b"half")
+    assert sweep(tmp_path) == 1
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [theirs]
+
+
+# --- planted files -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["precious", "nowhere"])
+def test_a_link_under_the_name_of_the_guard_is_not_followed(tmp_path, target):
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "out" / "runs").mkdir(parents=True)
+    (tmp_path / "out" / "runs" / "lock.guard").symlink_to(tmp_path / target)
+    with pytest.raises(StoreError, match=r"lock\.guard cannot be written: it is a link, which is not followed; delete"):
+        take(tmp_path / "out")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_link_under_the_name_of_an_event_log_is_not_followed(tmp_path):
+    log = EventLog(tmp_path / "out")
+    (tmp_path / "precious").write_text("mine")
+    (log._folder / "events.jsonl").symlink_to(tmp_path / "precious")
+    with pytest.raises(Unwritable, match="is a link"):
+        log.write("start")
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
+def test_a_link_under_a_temporary_name_is_not_followed(tmp_path, monkeypatch):
+    """Should anybody guess it."""
+    monkeypatch.setattr("dataprep.store.uuid.uuid4", lambda: uuid.UUID(int=7))
+    (tmp_path / "precious").write_text("mine")
+    planted = tmp_path / f".a.json.{this_machine()}.{os.getpid()}.00000000.tmp"
+    planted.symlink_to(tmp_path / "precious")
+    with pytest.raises(Unwritable):
+        write_json(tmp_path / "a.json", 1)
+    assert (tmp_path / "precious").read_text() == "mine"

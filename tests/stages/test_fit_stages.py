@@ -106,7 +106,7 @@ def run(stage: Stage, row: dict[str, Any], blobs: dict[str, bytes] | None = None
 @pytest.fixture(scope="module")
 def story(person: dict[str, Any]) -> dict[str, Any]:
     row = dict(person["row"])
-    row |= run(Body(max_steps=3), row)[0]
+    row |= run(Body(max_steps=3, stop_loss=0.0), row)[0]
     square = portrait_square(row["neck_cam_m"], row["chest_rotation_cam"], row["body_camera"])
     row |= {"crop_roll_rad": square.roll_rad, "crop_centre_px": square.centre_px, "crop_side_px": square.side_px}
     row["crop_from_source"] = geometry.crop_from_source(square.centre_px, square.side_px, square.roll_rad, 512).astype(
@@ -131,7 +131,13 @@ def test_body_finds_the_person(story: dict[str, Any], person: dict[str, Any]) ->
 def test_every_fit_is_on_record(story: dict[str, Any]) -> None:
     """Method, start, steps, loss before and after, error in pixels and in EFT's form, and whether the fit was kept."""
     assert (story["body_fit_method"], story["body_regressor"]) == ("eft", "lifter")
-    assert 0 < story["body_fit_iterations"] <= 3
+    assert story["body_fit_iterations"] == 3
+    assert 0 < story["body_fit_portrait_rmse"] < 1.5 * story["body_fit_rmse"]
+    assert story["body_fit_portrait_rmse_relative"] == pytest.approx(
+        story["body_fit_portrait_rmse"] / (geometry.PORTRAIT_SIDE_M * story["body_camera"][0])
+    )
+    assert story["body_face_scale"] == pytest.approx(SCALE_PX, rel=0.05)
+    assert story["body_openpose_points"] == 0
     points = story["keypoints33"][list(MEDIAPIPE_INDEX.values()), :2]
     points = points[((points >= 0) & (points <= [story["source_width"], story["source_height"]])).all(-1)]
     assert 0 < story["body_fit_points"] == len(points) < 23  # some lie above the picture
@@ -255,5 +261,6 @@ def test_unknown_method_is_a_config_error() -> None:
 
 
 def test_stages_name_their_models() -> None:
-    assert {w.name for w in Body().weights()} == {"body_anny", "lifter"}
+    assert {w.name for w in Body(face_scale=False).weights()} == {"body_anny", "lifter"}
+    assert {w.name for w in Body().weights()} == {"body_anny", "lifter", *(w.name for w in Face().weights())}
     assert all(len(w.sha256) == 64 for stage in (Body(), Face(), Camera()) for w in stage.weights())

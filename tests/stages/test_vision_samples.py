@@ -41,7 +41,7 @@ def test_landmarks_and_alpha_against_the_truth(detector, name):
     matrix = geometry.crop_from_source(np.array(crop["centre_px"]), crop["side_px"], crop["roll_rad"], 512)
     portrait = geometry.resample(image, matrix, 512)
     mask = combine_masks(geometry.resample(found.person_mask, matrix, 512, fill=0), detector.segment_portrait(portrait))
-    _, alpha = matte(portrait, mask)
+    _, alpha = matte(portrait, mask / 255)
     true_alpha = decode_mask((SAMPLES / f"truth/photos/{name}.jpg.alpha.png").read_bytes())
     difference = alpha.astype(float) - geometry.resample(true_alpha, matrix, 512, fill=0)
     assert np.abs(difference).mean() / 255 < 0.02

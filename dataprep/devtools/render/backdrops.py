@@ -63,6 +63,13 @@ def _colour(rng: np.random.Generator, width: int, height: int, floor_y: float) -
     return _flat((hue[0], hue[1], hue[2]), width, height) * _vignette(width, height, 0.4)
 
 
+def _dark(rng: np.random.Generator, width: int, height: int, floor_y: float) -> Light:
+    """A studio without light on the wall: dark hair hardly stands out."""
+    tone = rng.uniform(0.006, 0.03) * (1 + rng.normal(0, 0.12, 3))
+    glow = _vignette(width, height, rng.uniform(0.3, 0.8), (rng.uniform(0.3, 0.7), 0.35))
+    return _flat(tuple(tone), width, height) * glow
+
+
 def _gradient(rng: np.random.Generator, width: int, height: int, floor_y: float) -> Light:
     top, bottom = rng.random(3) * 0.4 + 0.35, rng.random(3) * 0.25 + 0.1
     share = np.linspace(0, 1, height)[:, None, None]
@@ -166,5 +173,5 @@ def _bokeh(rng: np.random.Generator, width: int, height: int, floor_y: float) ->
 
 _PAINTERS: dict[str, Callable[[np.random.Generator, int, int, float], Light]] = {
     "white": _white, "grey": _grey, "colour": _colour, "gradient": _gradient, "paper": _paper, "room": _room,
-    "street": _street, "park": _park, "bokeh": _bokeh,
+    "street": _street, "park": _park, "bokeh": _bokeh, "dark": _dark,
 }  # fmt: skip

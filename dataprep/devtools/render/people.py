@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -46,6 +46,16 @@ DEFECTS = ("none", "none", "soft", "none", "noisy", "none", "jpeg", "none", "non
 
 
 @dataclass(frozen=True)
+class Framing:
+    """A photograph's size in px, the place of the person's middle in it (fractions), the soles' height above ground."""
+
+    width: int = 512
+    height: int = 1024
+    centre: tuple[float, float] = (0.5, 0.5)
+    lift_m: float = 0.0
+
+
+@dataclass(frozen=True)
 class Recipe:
     """One person in one picture. Angles in radians; `phenotype` and `local` go to `anny_base.shaped_vertices`."""
 
@@ -75,6 +85,8 @@ class Recipe:
     lights: Lights
     backdrop: str
     defect: str
+    framing: Framing = field(default_factory=Framing)
+    prop: str | None = None  # of `props.PROPS`
 
     def rng(self, purpose: int) -> np.random.Generator:
         """A stream of its own for each later use (backdrop, noise), traced to (seed, index, purpose)."""
@@ -99,7 +111,7 @@ def draw_recipe(seed: int, index: int) -> Recipe:
     strength = rng.uniform(0.75, 1.15)
     hair = _hair(index, sex, race)
     pose_name, pose = _pose(rng, seed, index, FRINGE_YAW_DEG if hair in wardrobe.COVERS_AN_EYE else FACE_YAW_DEG)
-    outfit = _cycled(wardrobe.FEMALE_OUTFITS if sex == "female" else wardrobe.MALE_OUTFITS, index // 2)
+    outfit = cycled(wardrobe.FEMALE_OUTFITS if sex == "female" else wardrobe.MALE_OUTFITS, index // 2)
     return Recipe(
         seed=seed,
         index=index,
@@ -125,12 +137,12 @@ def draw_recipe(seed: int, index: int) -> Recipe:
         fov_deg=float(rng.uniform(10.0, 24.0)),
         fill=float(rng.uniform(0.85, 0.92)),
         lights=_lights(rng),
-        backdrop=_cycled(BACKDROPS, index),
-        defect=_cycled(DEFECTS, index),
+        backdrop=cycled(BACKDROPS, index),
+        defect=cycled(DEFECTS, index),
     )
 
 
-def _cycled(choices: tuple[T, ...], index: int) -> T:
+def cycled(choices: tuple[T, ...], index: int) -> T:
     """Take choices in turn, one further in each round, so that two cycles of related lengths do not march in step."""
     return choices[(index + index // len(choices)) % len(choices)]
 

@@ -16,17 +16,35 @@ from dataprep.devtools.render.poses import LEFT_ANKLE, RIGHT_ANKLE
 
 BACKDROP_STREAM, NOISE_STREAM = 1, 2
 PLAIN = ("white", "grey", "colour", "gradient")
-JPEG_QUALITY, BAD_JPEG_QUALITY = 95, 30
+JPEG_QUALITY, BAD_JPEG_QUALITY, PHONE_JPEG_QUALITY = 95, 30, 88
+PAINTED_HEIGHT = 1024  # px, of the pictures for which the details of backdrops are sized
 
 
 def compose(render: NDArray[np.float32], figures: list[Figure], recipe: Recipe) -> NDArray[np.float64]:
     """Put a premultiplied linear render (H, W, 4) before the recipe's backdrop; linear RGB (H, W, 3)."""
     height, width = render.shape[:2]
-    feet = np.concatenate([f.camera.project(f.base_cam_m[_sole_vertices(f)]) for f in figures])
+    feet = np.concatenate([_ground_px(f, recipe.framing.lift_m) for f in figures])
     floor_y = float(feet[:, 1].max())
-    scene = backdrops.paint(recipe.backdrop, recipe.rng(BACKDROP_STREAM), width, height, floor_y)
+    scene = _backdrop(recipe, width, height, floor_y)
     scene = scene * backdrops.ground_shadow(width, height, feet, 0.15 if recipe.backdrop in PLAIN else 0.6)
     return render[..., :3] + (1 - render[..., 3:]) * scene
+
+
+def _backdrop(recipe: Recipe, width: int, height: int, floor_y: float) -> NDArray[np.float64]:
+    """Paint the backdrop; those of large photographs are painted at the painters' size and enlarged."""
+    scale = max(1, round(height / PAINTED_HEIGHT))
+    scene = backdrops.paint(
+        recipe.backdrop, recipe.rng(BACKDROP_STREAM), width // scale, height // scale, floor_y / scale
+    )
+    return scene if scale == 1 else cv2.resize(scene, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _ground_px(figure: Figure, lift_m: float) -> NDArray[np.float64]:
+    """Where the ground below the two feet is in the picture (2, 2)."""
+    soles_m = figure.base_cam_m[_sole_vertices(figure)]
+    if lift_m:
+        soles_m[:, 1] = soles_m[:, 1].max() + lift_m
+    return figure.camera.project(soles_m)
 
 
 def _sole_vertices(figure: Figure) -> NDArray[np.int64]:
@@ -52,11 +70,11 @@ def expose(linear_rgb: NDArray[np.float64], recipe: Recipe) -> NDArray[np.uint8]
 
 
 def jpeg(rgb: NDArray[np.uint8], defect: str = "none", exif_orientation: int | None = None) -> bytes:
-    """Encode 4:4:4 at quality 95, or 4:2:0 at quality 30 when the defect is "jpeg"."""
+    """Encode 4:4:4 at quality 95, or 4:2:0 at quality 30 when the defect is "jpeg" and at 88 when it is "phone"."""
     buffer = io.BytesIO()
     options: dict[str, object] = {"quality": JPEG_QUALITY, "subsampling": 0}
-    if defect == "jpeg":
-        options = {"quality": BAD_JPEG_QUALITY, "subsampling": 2}
+    if defect in ("jpeg", "phone"):
+        options = {"quality": BAD_JPEG_QUALITY if defect == "jpeg" else PHONE_JPEG_QUALITY, "subsampling": 2}
     if exif_orientation is not None:
         exif = Image.Exif()
         exif[0x0112] = exif_orientation

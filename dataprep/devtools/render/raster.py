@@ -213,6 +213,7 @@ class Rasteriser:
             "fresnel",
             "translucency",
             "occlusion_strength",
+            "holdout",
         ):
             program[name].value = getattr(material, name)
         program["normal_strength"].value = material.normal_strength if item.surface.normal_map is not None else 0.0

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dataprep.devtools.render import photo, truth
+from dataprep.devtools.render import photo, props, truth
 from dataprep.devtools.render.assets import MakeHuman
 from dataprep.devtools.render.figure import Figure, build_figure
-from dataprep.devtools.render.people import Recipe, draw_recipe
+from dataprep.devtools.render.people import Recipe
 from dataprep.devtools.render.raster import Rasteriser
+from dataprep.devtools.render.scene import Camera, Surface
 
 MASK_THRESHOLD = 128
+WHOLE_PX = 2_000_000  # a frame buffer of 16 samples a pixel beyond this is too large
+MARGIN_PX = 4
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,20 @@ class Studio:
     def shoot(self, recipe: Recipe) -> Shot:
         """Render one person by recipe."""
         figure = build_figure(recipe, self.makehuman, self.standin.skeleton)
-        render = self.rasteriser.render(figure.surfaces, figure.camera, recipe.lights)
+        things = props.built(recipe, figure)
+        render = self.render([*figure.surfaces, *things], figure.camera, recipe)
         picture = photo.expose(photo.compose(render, [figure], recipe), recipe)
-        return Shot(recipe, figure, picture, photo.alpha_of(render))
+        person = self.render([*figure.surfaces, *props.held_out(things)], figure.camera, recipe) if things else render
+        return Shot(recipe, figure, picture, photo.alpha_of(person))
+
+    def render(self, surfaces: list[Surface], camera: Camera, recipe: Recipe) -> NDArray[np.float32]:
+        """Premultiplied linear RGBA (H, W, 4); of large photographs only the part with surfaces is rasterised."""
+        if camera.width * camera.height <= WHOLE_PX:
+            return self.rasteriser.render(surfaces, camera, recipe.lights)
+        part, rows, columns = _seen(surfaces, camera)
+        whole = np.zeros((camera.height, camera.width, 4), np.float32)
+        whole[rows, columns] = self.rasteriser.render(surfaces, part, recipe.lights)
+        return whole
 
 
 @dataclass(frozen=True)
@@ -45,30 +59,38 @@ class Shot:
     alpha: NDArray[np.uint8]
 
 
+def _seen(surfaces: list[Surface], camera: Camera) -> tuple[Camera, slice, slice]:
+    """The part of the photograph that holds the surfaces: its camera, its rows and its columns."""
+    at = camera.project(np.concatenate([s.position_m for s in surfaces]))
+    size = np.array([camera.width, camera.height])
+    left, top = np.clip(np.floor(at.min(axis=0)) - MARGIN_PX, 0, size - 1).astype(int)
+    right, bottom = np.clip(np.ceil(at.max(axis=0)) + MARGIN_PX, 1, size).astype(int)
+    return camera.window(left, top, right - left, bottom - top), slice(top, bottom), slice(left, right)
+
+
 def render_people(
     studio: Studio,
     out: Path,
-    seed: int,
-    count: int,
+    recipes: list[Recipe],
+    first_number: int = 1,
     masked_share: float = 0.5,
     progress: Callable[[str], object] = lambda image: None,
 ) -> list[str]:
-    """Render people 0 .. `count - 1` of a seed into `out/people` and `out/truth`; returns the images' paths.
+    """Render people into `out/people` and `out/truth`; returns the images' paths, numbered from `first_number`.
 
-    The first `masked_share` of them go to SHHQ's layout (`no_segment` with `segments`), the others to `photos`. Other
-    seeds give other people; a longer set of one seed has the same people in front.
+    The first `masked_share` of them go to SHHQ's layout (`no_segment` with `segments`), the others to `photos`.
     """
     images = []
-    for index in range(count):
-        folder = "no_segment" if index < round(masked_share * count) else "photos"
-        images.append(save_shot(out, f"{folder}/p{index + 1:03d}.jpg", studio, index, seed))
+    for place, recipe in enumerate(recipes):
+        folder = "no_segment" if place < round(masked_share * len(recipes)) else "photos"
+        images.append(save_shot(out, f"{folder}/p{first_number + place:03d}.jpg", studio, recipe))
         progress(images[-1])
     return images
 
 
-def save_shot(out: Path, image: str, studio: Studio, index: int, seed: int) -> str:
+def save_shot(out: Path, image: str, studio: Studio, recipe: Recipe) -> str:
     """Render one person and write the picture, its truth and, in `no_segment`, its mask."""
-    shot = studio.shoot(draw_recipe(seed, index))
+    shot = studio.shoot(recipe)
     write_bytes(out / "people" / image, photo.jpeg(shot.picture, shot.recipe.defect))
     if image.startswith("no_segment/"):
         mask = np.where(shot.alpha >= MASK_THRESHOLD, 255, 0).astype(np.uint8)

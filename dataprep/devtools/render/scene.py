@@ -28,6 +28,10 @@ class Camera:
         x, y, z = np.moveaxis(points_m, -1, 0)
         return np.stack([self.fx * x / z + self.cx, self.fy * y / z + self.cy], axis=-1)
 
+    def window(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The same camera, of whose picture only a part is taken."""
+        return Camera(self.fx, self.fy, self.cx - left, self.cy - top, width, height)
+
     def clip_from_cam(self) -> NDArray[np.float64]:
         """The OpenGL matrix (4, 4) of the same projection, near and far planes included."""
         a, b = (FAR_M + NEAR_M) / (FAR_M - NEAR_M), -2.0 * FAR_M * NEAR_M / (FAR_M - NEAR_M)
@@ -57,6 +61,7 @@ class Material:
     occlusion_strength: float = 0.0
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
     desaturate: float = 0.0
+    holdout: bool = False  # hides what is behind it and has no coverage of its own
     least_openness: float = 0.12  # ambient light that reaches even an enclosed vertex
 
 

@@ -22,7 +22,7 @@ uniform float specular; uniform float exponent; uniform float wrap; uniform floa
 uniform vec3 key_direction; uniform vec3 key_colour; uniform vec3 fill_direction; uniform vec3 fill_colour;
 uniform vec3 sky_colour; uniform vec3 ground_colour;
 uniform vec2 alpha_range;   // fragments with alpha outside [x, y) are dropped
-uniform bool opaque;
+uniform bool opaque; uniform bool holdout;
 out vec4 colour;
 
 vec3 bumped(vec3 n) {
@@ -73,7 +73,7 @@ void main() {
     float rim = fresnel * pow(1.0 - max(dot(n, to_eye), 0.0), 4.0) * cavity;
     vec3 lit = base * light + specular * key_colour * shine + rim * sky_colour * (0.4 + base);
     float alpha = opaque ? 1.0 : texel.a;
-    colour = vec4(lit * alpha, alpha);
+    colour = holdout ? vec4(0.0) : vec4(lit * alpha, alpha);
 }
 """
 

@@ -12,8 +12,9 @@ import pytest
 
 from gan.presets import PRESETS, Preset, flat, preset
 from gan.settings import with_settings
+from gan.training.checkpoints import STATE_FILE
 from gan.training.log import LOG_FILE, read_log
-from gan.training.state import STATE_FILE, read_state
+from gan.training.state import read_state
 from pipelines.cli import main
 from tests.gan.train.runs import ONE
 from tests.gan.train.test_training import assert_same_run

@@ -14,12 +14,13 @@ from gan.data.stream import real_batches
 from gan.errors import BasisError
 from gan.presets import PRESETS, Preset
 from gan.smoothing import PoseSmoothing
+from gan.training.checkpoints import STATE_FILE
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution
 from gan.training.face_crop import crop_face, project
 from gan.training.loop import train
 from gan.training.setup import Models, Run, open_run
-from gan.training.state import STATE_FILE, leave_transforms_as_they_are, read_state
+from gan.training.state import leave_transforms_as_they_are, read_state
 from gan.training.steps import _codes, generator_losses, step
 from tests.gan.train.runs import ONE, PLAIN, READS_FACES, TWO, MeanColourReader, shipped_models
 

@@ -2,20 +2,23 @@
 
 import copy
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from dataprep.errors import ConfigError
+from dataprep.errors import AssetError, ConfigError
 from gan.checkpoint import load_into, read_checkpoint
+from gan.discriminators import Critics
 from gan.errors import BasisError
+from gan.training.checkpoints import GENERATOR_FILE, STATE_FILE, numbered
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution
 from gan.training.loop import Watcher, train
 from gan.training.setup import Models
-from gan.training.state import STATE_FILE, TrainState, read_state
+from gan.training.state import TrainState, read_state
 from gan.training.steps import warm_up
 from tests.gan.train.runs import ONE, PLAIN, TWO
 
@@ -58,10 +61,12 @@ def test_a_killed_run_ends_as_the_undisturbed_one(whole: Path, data: Path, model
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"images_se')  # half a line, and half a checkpoint
     (tmp_path / (STATE_FILE + ".partial")).write_bytes(b"PK")
+    (tmp_path / (GENERATOR_FILE + ".partial")).symlink_to(tmp_path / "planted.partial")
     steps = Steps()
     train([data], ONE, tmp_path, models, options=replace(PLAIN, workers=1), watcher=steps)
     assert steps.seen == [6, 8]
     assert_same_run(tmp_path, whole)
+    assert not (tmp_path / "planted.partial").exists(), "nothing is written through links"
 
 
 def assert_same_run(one: Path, other: Path, snapshots: bool = False) -> None:
@@ -90,6 +95,34 @@ def test_a_finished_run_does_nothing(whole: Path, data: Path, models: Models) ->
     assert not steps.seen
     assert state.images_seen == 8
     assert (whole / STATE_FILE).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("damage", ["one bit", "half of it"])
+def test_a_damaged_state_is_passed_over_for_the_one_before(
+    damage: str, whole: Path, data: Path, models: Models, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    for path in (run / STATE_FILE, numbered(run, STATE_FILE, 8)):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content if damage == "one bit" else content[: len(content) // 2])
+    train([data], ONE, run, models, options=PLAIN, watcher=(steps := Steps()))
+    assert steps.seen == [6, 8]
+    assert f"{run / STATE_FILE} is damaged" in capsys.readouterr().err
+    assert_same_run(run, whole, snapshots=True)
+
+
+def test_the_last_checkpoints_stay(data: Path, models: Models, tmp_path: Path) -> None:
+    options = replace(PLAIN, checkpoint_images=2, keep=2)
+    train([data], ONE, tmp_path, models, options=options)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
+        f"{kind}-{images:012d}.pt" for kind in ("generator", "state") for images in (6, 8)
+    ]
+    for damaged in (tmp_path / "checkpoints").iterdir():
+        damaged.write_bytes(b"")  # the newest ones are the same files
+    with pytest.raises(AssetError, match="none of its 3 checkpoints is whole"):
+        train([data], ONE, tmp_path, models, options=options)
 
 
 def test_another_run_is_not_continued(whole: Path, data: Path, models: Models) -> None:
@@ -165,6 +198,20 @@ def test_a_diverged_run_keeps_its_last_checkpoint(data: Path, models: Models, tm
     content["critics"]["whole.last.bias"][0] = float("nan")
     torch.save(content, tmp_path / STATE_FILE)
     before = (tmp_path / STATE_FILE).read_bytes()
-    with pytest.raises(Diverged, match="after 2 images the critic's"):
+    with pytest.raises(Diverged, match=f"after 2 images the critic's .*--set critic_lr=.*--from {tmp_path}"):
         train([data], ONE, tmp_path, models, options=PLAIN)
     assert (tmp_path / STATE_FILE).read_bytes() == before
+
+
+def test_a_run_that_diverges_at_once_is_not_told_to_go_on(
+    data: Path, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*sizes: object) -> Critics:
+        critics = Critics(*sizes)
+        torch.nn.init.constant_(critics.whole.last.bias, float("nan"))
+        return critics
+
+    monkeypatch.setattr("gan.training.state.Critics", broken)
+    with pytest.raises(Diverged, match=r"no checkpoint yet: begin again with a lower learning rate"):
+        train([data], ONE, tmp_path, models, options=PLAIN)
+    assert not list(tmp_path.rglob("*.pt"))

@@ -1,0 +1,38 @@
+"""Opening files of ours where others may write, too: a link that waits under the name is never followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import IO, TextIO
+
+
+def open_new(path: Path) -> IO[bytes]:
+    """A file that was not there; FileExistsError when anything has its name, a link to nowhere included."""
+    return path.open("xb")
+
+
+def open_to_append(path: Path) -> TextIO:
+    """The file or a new one, as UTF-8 text; raises OSError when a link, a pipe or a device has its name."""
+    return os.fdopen(_descriptor(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8")
+
+
+def descriptor_of(path: Path) -> int:
+    """The file or a new, empty one, open to read and write; raises OSError as `open_to_append`."""
+    return _descriptor(path, os.O_RDWR)
+
+
+def _descriptor(path: Path, way: int) -> int:
+    flags = way | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, which is not followed; delete it", str(path)) from error
+        raise
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is no regular file; delete it", str(path))

@@ -1,0 +1,76 @@
+"""Which checkpoints a run keeps, and which of them to go on from.
+
+state.pt, generator.pt                    the newest
+checkpoints/state-000000001600.pt, ...    the last few, by the number of images seen
+
+The newest ones are further names (hard links) of their numbered files and take no space of their own; on a file system
+without hard links they are copies. A state that was damaged on disk is passed over for the one before it.
+"""
+
+import os
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+from dataprep.errors import AssetError
+from dataprep.own_files import open_new
+
+STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
+FOLDER = "checkpoints"
+KEEP = 3
+
+
+def numbered(folder: Path, newest: str, images_seen: int) -> Path:
+    """Return the numbered file of STATE_FILE or GENERATOR_FILE; twelve digits sort as numbers do."""
+    name = Path(newest)
+    return folder / FOLDER / f"{name.stem}-{images_seen:012d}{name.suffix}"
+
+
+def publish(path: Path, newest: Path) -> None:
+    """Let `newest` be the file `path` from now on, at once."""
+    temporary = newest.with_name(newest.name + ".partial")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # no hard links there
+        with path.open("rb") as file, open_new(temporary) as copy:
+            shutil.copyfileobj(file, copy)
+    temporary.replace(newest)
+
+
+def forget(folder: Path, keep: int) -> None:
+    """Remove numbered checkpoints but for the last `keep`."""
+    for newest in (STATE_FILE, GENERATOR_FILE):
+        for path in _history(folder, newest)[keep:]:
+            path.unlink()
+
+
+def state_to_go_on_from(folder: Path) -> Path | None:
+    """Return the newest whole state of a run, None where there is no state; damaged ones are named on stderr.
+
+    Raises AssetError when none of several is whole.
+    """
+    candidates = [path for path in (folder / STATE_FILE, *_history(folder, STATE_FILE)) if path.is_file()]
+    for path in candidates:
+        if is_whole(path):
+            return path
+        print(f"{path} is damaged; the checkpoint before it is looked for", file=sys.stderr)
+    if candidates:
+        raise AssetError(f"{folder}: none of its {len(candidates)} checkpoints is whole; begin again in another folder")
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Say whether every byte of a file of torch.save is as it was written; torch itself does not check (torch 2.13)."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile):
+        return False
+
+
+def _history(folder: Path, newest: str) -> list[Path]:
+    """The numbered files, the newest first."""
+    name = Path(newest)
+    return sorted((folder / FOLDER).glob(f"{name.stem}-*{name.suffix}"), reverse=True)
