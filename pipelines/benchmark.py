@@ -22,10 +22,11 @@ from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.face_fit import FaceFit
 from dataprep.fits.face_frames import pitch_yaw_of_head, roll_of
 from dataprep.images import decode_rgb
+from dataprep.models.facing import head_turns
 from dataprep.models.mediapipe_graphs import FaceBox
 from dataprep.models.mediapipe_models import PersonDetector, _FaceReading, _iou, _roll, _Square
 from dataprep.stages.face import Face, FaceTools
-from dataprep.stages.quality import Quality
+from dataprep.stages.quality import Quality, frontal_score, landmark_score
 from dataprep.store import write_json
 from pipelines.annotations import SETS, Annotation, annotation_files, picture_of, read_annotation
 from pipelines.summary import table
@@ -79,6 +80,8 @@ class FoundFace:
 
     landmarks_px: Float[np.ndarray, "68 2"]
     agreement: float
+    spread: float
+    head_turns_rad: Float[np.ndarray, "3"]
     fit: FaceFit
 
 
@@ -100,7 +103,9 @@ class FaceReader(PersonDetector):
         reading: _FaceReading | None = self._read_face(rgb, squares, face)
         if reading is None:
             raise Rejected("no_mesh", "a face was found, but no face mesh on it")
-        return FoundFace(reading.landmarks68, reading.agreement, self._fit(reading.landmarks68))
+        turns_rad = head_turns(reading.mesh478, None, face.points_px)
+        fit = self._fit(reading.landmarks68)
+        return FoundFace(reading.landmarks68, reading.agreement, reading.spread, turns_rad, fit)
 
     def _annotated_face(self, rgb: np.ndarray, box_px: Float[np.ndarray, "4"]) -> FaceBox:
         """The found face that covers the box best: in the whole picture, else closer up."""
@@ -126,7 +131,10 @@ def refused_for(found: FoundFace) -> list[str]:
     """The rules of `quality` that speak of a face alone and refuse this one."""
     rules = Quality()
     yaw_rad = pitch_yaw_of_head(found.fit.head_from_face)[1]
-    scores = {"frontal": 1 - abs(yaw_rad) / np.radians(90), "landmarks": found.agreement}
+    scores = {
+        "frontal": frontal_score(yaw_rad, found.head_turns_rad),
+        "landmarks": landmark_score(found.agreement, found.spread),
+    }
     return [name for name, score in scores.items() if score < getattr(rules, f"min_{name}")]
 
 
