@@ -22,10 +22,11 @@ from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.face_fit import FaceFit
 from dataprep.fits.face_frames import pitch_yaw_of_head, roll_of
 from dataprep.images import decode_rgb
+from dataprep.models.facing import head_turns
 from dataprep.models.mediapipe_graphs import FaceBox
 from dataprep.models.mediapipe_models import PersonDetector, _FaceReading, _iou, _roll, _Square
 from dataprep.stages.face import Face, FaceTools
-from dataprep.stages.quality import Quality
+from dataprep.stages.quality import Quality, frontal_score, landmark_score
 from dataprep.store import write_json
 from pipelines.annotations import SETS, Annotation, annotation_files, picture_of, read_annotation
 from pipelines.summary import table
@@ -79,6 +80,8 @@ class FoundFace:
 
     landmarks_px: Float[np.ndarray, "68 2"]
     agreement: float
+    spread: float
+    head_turns_rad: Float[np.ndarray, "3"]
     fit: FaceFit
 
 
@@ -100,7 +103,9 @@ class FaceReader(PersonDetector):
         reading: _FaceReading | None = self._read_face(rgb, squares, face)
         if reading is None:
             raise Rejected("no_mesh", "a face was found, but no face mesh on it")
-        return FoundFace(reading.landmarks68, reading.agreement, self._fit(reading.landmarks68))
+        turns_rad = head_turns(reading.mesh478, None, face.points_px)
+        fit = self._fit(reading.landmarks68)
+        return FoundFace(reading.landmarks68, reading.agreement, reading.spread, turns_rad, fit)
 
     def _annotated_face(self, rgb: np.ndarray, box_px: Float[np.ndarray, "4"]) -> FaceBox:
         """The found face that covers the box best: in the whole picture, else closer up."""
@@ -126,7 +131,10 @@ def refused_for(found: FoundFace) -> list[str]:
     """The rules of `quality` that speak of a face alone and refuse this one."""
     rules = Quality()
     yaw_rad = pitch_yaw_of_head(found.fit.head_from_face)[1]
-    scores = {"frontal": 1 - abs(yaw_rad) / np.radians(90), "landmarks": found.agreement}
+    scores = {
+        "frontal": frontal_score(yaw_rad, found.head_turns_rad),
+        "landmarks": landmark_score(found.agreement, found.spread),
+    }
     return [name for name, score in scores.items() if score < getattr(rules, f"min_{name}")]
 
 
@@ -157,7 +165,10 @@ def angles_deg(head_from_face: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "3
 
 
 def summary(frame: pd.DataFrame) -> dict[str, Any]:
-    """Counts, and by yaw range the medians, 90% and, of angles, the mean size and the mean with its sign."""
+    """Counts, and by yaw range the medians, 90% and, of angles, the mean size and the mean with its sign.
+
+    Sets come apart as well: AFLW2000-3D's jaw points are a 3D model's, hidden or not, iBUG's are what is seen.
+    """
     read = frame[frame["not_read"] == ""]
     numbers: dict[str, Any] = {
         "annotations": {name: int((frame["set"] == name).sum()) for name in SETS.values()},
@@ -165,11 +176,16 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         "not_read": int((frame["not_read"] != "").sum()),
         "refused": int((read["refused"] != "").sum()),
         "by_yaw_deg": {},
+        "by_set_below_45_deg": {},
     }
-    for name, (low, high) in _YAW_DEG.items() if len(read) else ():
+    if not len(read):
+        return numbers
+    for name, (low, high) in _YAW_DEG.items():
         part = read[(read["yaw_range_deg"] >= low) & (read["yaw_range_deg"] < high)]
         if len(part):
             numbers["by_yaw_deg"][name] = _spread(part)
+    for name, part in read[read["yaw_range_deg"] < 45].groupby("set"):
+        numbers["by_set_below_45_deg"][str(name)] = _spread(part)
     return numbers
 
 
@@ -193,7 +209,8 @@ def _print(folder: Path, numbers: Mapping[str, Any], frame: pd.DataFrame) -> Non
     if ranges:
         print("\n68 landmarks, % of the outer eye corners (median / 90%)")
         header = ("yaw, degrees", "faces", "all", "inner 51", "jaw", "refused")
-        print(table(header, map(_landmark_line, ranges.items())))
+        by_set = {f"below 45, {name}": one for name, one in numbers["by_set_below_45_deg"].items()}
+        print(table(header, map(_landmark_line, (ranges | by_set).items())))
     heads = [(name, one) for name, one in ranges.items() if one["heads"]]
     if heads:
         print("\nhead, degrees: the angle (median / 90%), and mean size and signed mean of its parts")

@@ -209,14 +209,24 @@ def quality_scores(
         "q_mouth": mouth.contrast / MOUTH_CONTRAST,
         "q_uncovered": 1 - mouth.unlike_skin,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),
-        "q_frontal": 1 - max(abs(float(row["yaw"])), abs(float(np.median(row["head_turns_rad"])))) / np.radians(90),
-        "q_landmarks": float(row["mesh_agreement"]) * (1 - float(row["mesh_spread"]) / _MESH_SPREAD),
+        "q_frontal": frontal_score(float(row["yaw"]), row["head_turns_rad"]),
+        "q_landmarks": landmark_score(float(row["mesh_agreement"]), float(row["mesh_spread"])),
         "q_head_agreement": 1 - float(row["head_disagreement_before"]) / np.radians(60),
         "q_head_roll": 1 - abs(float(row["roll"])) / np.radians(90),
         "q_native_size": float(row["crop_side_px"]) / _NATIVE_PX,
         "q_upright": 1 - abs(float(row["crop_roll_rad"])) / np.radians(45),
     }
     return {name: float(np.clip(score, 0, 1)) for name, score in scores.items()}
+
+
+def frontal_score(yaw_rad: float, head_turns_rad: Float[np.ndarray, "3"]) -> float:
+    """q_frontal of a head, by the face model's yaw and `facing.head_turns` (NaN: a witness that did not look)."""
+    return 1 - max(abs(yaw_rad), abs(float(np.nanmedian(head_turns_rad)))) / np.radians(90)
+
+
+def landmark_score(agreement: float, spread: float) -> float:
+    """q_landmarks of a face's readings: the part that agreed, and how far they scatter in face sizes."""
+    return agreement * (1 - spread / _MESH_SPREAD)
 
 
 def _head_dm(row: Mapping[str, Any], side_px: float) -> float:

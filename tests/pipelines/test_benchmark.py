@@ -84,6 +84,11 @@ def test_faces_of_both_kinds_are_read_and_agree_with_the_truth(result):
     assert (numbers["read"], numbers["not_read"]) == (6, 5)
     below_45 = numbers["by_yaw_deg"]["below 45"]
     assert (below_45["faces"], below_45["heads"]) == (6, 3)
+    by_set = numbers["by_set_below_45_deg"]
+    assert {name: (one["faces"], one["heads"]) for name, one in by_set.items()} == {
+        "AFLW2000-3D": (3, 3),
+        "iBUG": (3, 0),
+    }
     assert below_45["all_pct"]["median"] < 6
     assert below_45["head_deg"]["median"] < 6
     for name in ("p001", "p004", "p022"):  # one face, annotated twice: the files' conventions meet
