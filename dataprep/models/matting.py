@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 _SURE = 0.7  # mask values from here on are foreground, below 1 - _SURE background
 _REACH_PX = 12  # nothing further than this from the person's connected piece of the mask belongs to the person
 _BAND_PX = 5  # the sure regions are pulled back by this much on each side of the edge, at 512 px
+_COLOUR_BAND_PX = (5, 3)  # the same on the person's and on the other side, in a picture of half the size, for colours
 _EPSILON = 1e-4  # colour-line regularisation (Levin's epsilon); larger values ignore image noise
 _PRIOR = 3e-3  # weight of the mask inside the band
 _HAZE = 0.04  # alpha this close to 0 or 1 becomes it
@@ -31,9 +32,21 @@ def matte(
     """(portrait, coarse mask in [0, 1]) -> (person on white, alpha with 255 = person)."""
     image = portrait.astype(np.float64) / 255
     alpha = estimate_alpha(image, mask)
-    foreground = estimate_foreground(image, alpha)
+    pure = np.minimum(alpha, _purity(image, mask)).astype(np.float32)
+    foreground = estimate_foreground(image.astype(np.float32), pure)
     on_white = alpha[..., None] * foreground + (1 - alpha[..., None])
     return _to_uint8(on_white), _to_uint8(alpha)
+
+
+def _purity(image: Float[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """How much of a pixel's colour is the person's: an alpha that doubts more of the mask's rim than the alpha itself.
+
+    Coarse masks are sure of the outermost hair, where the background shines through. As alpha so wide a band errs more
+    (0.0060 instead of 0.0053 on rendered people), but colours taken by it leave no rim of a dark wall in light hair.
+    """
+    height, width = mask.shape
+    small, coarse = (cv2.resize(p, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for p in (image, mask))
+    return cv2.resize(estimate_alpha(small, coarse, _COLOUR_BAND_PX), (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def combine_masks(
@@ -44,7 +57,7 @@ def combine_masks(
 
 
 def estimate_alpha(
-    image: Float[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"], band_px: int = _BAND_PX
+    image: Float[np.ndarray, "h w 3"], mask: Float[np.ndarray, "h w"], band_px: tuple[int, int] = (_BAND_PX, _BAND_PX)
 ) -> Float[np.ndarray, "h w"]:
     """Alpha in [0, 1]: the mask where it is sure, closed-form matting in the band between."""
     mask = _one_piece(mask)
@@ -69,10 +82,12 @@ def _disc(radius_px: int) -> np.ndarray:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius_px + 1, 2 * radius_px + 1))
 
 
-def trimap(mask: Float[np.ndarray, "h w"], band_px: int) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
-    """Pixels that are surely the person and surely not. The picture's border pulls nothing back."""
-    person = cv2.erode((mask > _SURE).astype(np.uint8), _disc(band_px))
-    background = cv2.erode((mask < 1 - _SURE).astype(np.uint8), _disc(band_px))
+def trimap(
+    mask: Float[np.ndarray, "h w"], band_px: tuple[int, int]
+) -> tuple[Bool[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]:
+    """Pixels that are surely the person and surely not, each pulled back by its `band_px`, but not at the border."""
+    person = cv2.erode((mask > _SURE).astype(np.uint8), _disc(band_px[0]))
+    background = cv2.erode((mask < 1 - _SURE).astype(np.uint8), _disc(band_px[1]))
     return person > 0, background > 0
 
 
@@ -99,11 +114,18 @@ def _matting_laplacian(image: np.ndarray, unknown: np.ndarray) -> sparse.csr_mat
     colours = image.reshape(-1, 3)[pixels]
     colours = colours - colours.mean(axis=1, keepdims=True)
     covariance = np.einsum("nic,nid->ncd", colours, colours) / 9 + _EPSILON / 9 * np.eye(3)
-    affinity = (1 + colours @ np.linalg.solve(covariance, colours.transpose(0, 2, 1))) / 9
+    affinity = (1 + colours @ _inverses(covariance) @ colours.transpose(0, 2, 1)) / 9
     values = np.eye(9) - affinity
     rows, columns = np.repeat(pixels, 9, axis=1), np.tile(pixels, 9)
     size = height * width
     return sparse.coo_matrix((values.ravel(), (rows.ravel(), columns.ravel())), shape=(size, size)).tocsr()
+
+
+def _inverses(symmetric: Float[np.ndarray, "n 3 3"]) -> Float[np.ndarray, "n 3 3"]:
+    """Inverse matrices by their adjugates: a fifth of the time of LAPACK's, which is called for each."""
+    a, b, c = np.moveaxis(symmetric, 1, 0)
+    adjugate = np.stack([np.cross(b, c), np.cross(c, a), np.cross(a, b)], axis=1)
+    return adjugate / np.einsum("nd,nd->n", a, adjugate[:, 0])[:, None, None]
 
 
 def estimate_foreground(

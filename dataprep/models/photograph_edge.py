@@ -23,9 +23,11 @@ def photograph_cover(
     The photograph ends half a pixel before its edge. Pixels whose centre lies beyond have 0.
     """
     centres = np.arange(size_px) + 0.5
-    grid = np.stack(np.meshgrid(centres, centres), axis=-1)
-    points = geometry.transform(geometry.invert(target_from_source), grid)
-    within_source_px = np.minimum(points, np.array([width, height]) - points).min(axis=-1) - _RIM_SOURCE_PX
+    x, y = (
+        along * centres + down * centres[:, None] + offset
+        for along, down, offset in geometry.invert(target_from_source)
+    )
+    within_source_px = np.minimum(np.minimum(x, width - x), np.minimum(y, height - y)) - _RIM_SOURCE_PX
     return np.clip(within_source_px * geometry.scale_of(target_from_source), 0, 1)
 
 
