@@ -6,6 +6,7 @@ data set writes them through `inside`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -47,6 +48,11 @@ def leads_below(name: str) -> bool:
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
+def lies_within(path: Path, folder: Path) -> bool:
+    """Whether a path leads to a place below a folder, once all links are followed; loops lead nowhere."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
 def as_cell(text: str) -> str:
     """A text for a table that people open in a spreadsheet: what would be a formula there begins with an apostrophe."""
     return f"'{text}" if text.startswith(_FORMULA) else text
@@ -55,7 +61,7 @@ def as_cell(text: str) -> str:
 def inside(folder: Path, *names: str) -> Path:
     """`folder / names`, to write to; raises StoreError where a name or a link on the way leads out of the folder."""
     path = folder.joinpath(*names)
-    if not all(map(leads_below, names)) or not path.parent.resolve().is_relative_to(folder.resolve()):
+    if not all(map(leads_below, names)) or not lies_within(path.parent, folder):
         raise StoreError(f"{path} leads out of {folder}, which is all that this command writes to; delete the link, or "
                          "name another place")  # fmt: skip
     return path

@@ -199,6 +199,16 @@ def test_export_compares_every_picture_with_its_hash(layout, out, tmp_path, caps
     assert not list((tmp_path / "new").glob(".*"))
 
 
+def test_arrays_whose_shape_is_not_known_are_a_sentence(out, tmp_path, capsys):
+    table = pq.read_table(twin(out), partitioning=None)
+    at = table.schema.get_field_index("cam2world")
+    for shape in (None, {b"shape": b"3x3"}, {b"shape": b"../x"}):
+        field = table.schema.field(at).with_metadata(shape)
+        pq.write_table(table.set_column(at, field, table["cam2world"]), twin(out))
+        assert main(["export", str(out), "--out", str(tmp_path / "new")]) == 2
+        assert "column cam2world does not hold arrays of one shape" in capsys.readouterr().err
+
+
 def test_an_exported_cell_is_no_formula(out, tmp_path):
     formula = '=HYPERLINK("http://example.org","photo")'
     for name in ("source_path", "license"):
