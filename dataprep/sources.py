@@ -93,6 +93,7 @@ def scan(root: Location, states: dict[str, FileState] | None = None, links: Link
     found = dict(_walk_objects(root, states) if isinstance(root, ObjectPath) else _walk(root, links))
     files = {path: entry.size for path, entry in found.items() if not entry.refused}
     barred = {} if links.follow else dict.fromkeys(links.out, 0)
+    masks = files | barred  # an image whose mask must not be read is no image without a mask
     auxiliary = _auxiliary_prefixes(files)
     for path, entry in found.items():
         if entry.refused and path.endswith("/") and path.startswith(auxiliary):
@@ -104,7 +105,7 @@ def scan(root: Location, states: dict[str, FileState] | None = None, links: Link
         Source(
             path,
             entry.size,
-            mask_path=(mask := _mask_of(path, files | barred)),
+            mask_path=(mask := _mask_of(path, masks)),
             openpose=_openpose_of(path, keypoints),
             dataset="shhq" if f"/{IMAGE_FOLDER}/" in f"/{path}" else "folder",
             refused=entry.refused or (f"link_outside: its mask: {_BARRED}" if mask in barred else None),
