@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
@@ -25,6 +24,7 @@ from dataprep.foreign import require_sample_ids
 from dataprep.models.body_files import STANDIN
 from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.schema import rows_from_table
+from dataprep.sealed import read_table
 from dataprep.store import atomic_file
 
 MAX_LOSS_49 = 5e-4
@@ -58,7 +58,7 @@ def export_eft(out: Path, path: Path, keep_all: bool = False) -> tuple[int, int]
     manifest = out / "manifest.parquet"
     if not manifest.is_file():
         raise StoreError(f"{out}: no manifest.parquet; build the data set first: shhq-hs run SOURCE --out {out}")
-    rows = [row for row in rows_from_table(pq.read_table(manifest, columns=list(_COLUMNS))) if row["status"] == "ok"]
+    rows = [row for row in rows_from_table(read_table(manifest, _COLUMNS)) if row["status"] == "ok"]
     require_sample_ids((row["sample_id"] for row in rows), manifest)
     kept = [row for row in rows if keep_all or _is_good(row)]
     models = sorted({(row["body_model"], row["body_model_sha256"]) for row in rows})

@@ -4,15 +4,18 @@
     +-- ConfigError                unknown key, wrong type, value out of range
     +-- AssetError                 a model file is missing, corrupt or of another schema
     +-- StoreError                 an output folder cannot be used as it is
+    |   +-- Damaged                a file of ours is missing or not as it was written
     |   +-- Unwritable             a file of the output folder could not be written: disk full, read-only
     +-- ClusterLost                the workers are gone and do not come back
     +-- SourceChanged              an input file no longer has the bytes that were indexed
     +-- Unreadable                 an input file cannot be read
-    +-- Unreachable                an object store does not answer
+    +-- Unreachable                the place of the inputs does not answer: an object store, a folder that went away
     Rejected                       a rule said no to one image; becomes a row, never stops a run
 
 A message names the thing, the value, what was expected and the next command to type.
 """
+
+import re
 
 
 class ShhqError(Exception):
@@ -31,6 +34,22 @@ class StoreError(ShhqError):
     """The output folder belongs to something else, is locked, or cannot be written."""
 
 
+class Damaged(StoreError):
+    """A file of an output folder is missing or not as it was written; `path` names it, `what` says how it is.
+
+    It says nothing about any image: what was computed is computed again.
+    """
+
+    def __init__(self, path: object, what: str) -> None:
+        super().__init__(str(path), what)  # both: errors travel from workers as their arguments
+        self.path, self.what = str(path), what
+
+    def __str__(self) -> str:
+        root = re.split(r"/(?:stages|shards|report|runs)/", self.path)[0]
+        root = root if root != self.path else self.path.rpartition("/")[0]
+        return f"{self.path} {self.what}; the next run makes it anew, after: shhq-hs verify {root or '.'} --repair"
+
+
 class Unwritable(StoreError):
     """The disk is full, over quota or read-only. What was committed before is whole."""
 
@@ -46,7 +65,7 @@ class Unreadable(ShhqError):
 
 
 class Unreachable(ShhqError):
-    """The object store of the inputs does not answer; asked again it may."""
+    """The object store of the inputs does not answer, or their folder has gone: that says nothing about any image."""
 
 
 class SourceChanged(ShhqError):

@@ -42,6 +42,23 @@ def state_of(root: Location, name: str) -> os.stat_result | Status:
     return _patiently(lambda: _below(root, name).stat())
 
 
+def require_there(root: Location) -> None:
+    """Raise Unreachable when the folder of the photographs is gone or, as after an unmount, empty.
+
+    To be asked when one of its files cannot be read: then that says nothing about the file.
+    """
+    if isinstance(root, ObjectPath):
+        return
+    try:
+        with os.scandir(root) as entries:
+            if next(entries, None) is not None:
+                return
+        gone = "is empty now"
+    except OSError as error:
+        gone = f"cannot be listed now: {why(error)}"
+    raise Unreachable(f"SOURCE {str(root)!r} {gone}; mount it again, then run the command again")
+
+
 def why(error: OSError) -> str:
     """What went wrong, without the path of the machine."""
     return (error.strerror or type(error).__name__).lower()

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape, unescape
 from dataprep.foreign import lies_within
-from dataprep.reading import MAX_BYTES, read_bytes, sha256_of, state_of, why
+from dataprep.reading import MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
 from dataprep.storage import Location, ObjectPath
 
@@ -31,6 +32,7 @@ IMAGE_FOLDER = "no_segment"
 PARSING_FOLDERS = ("parsing", "parsings", "SHHQ-1.0_parsing")
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
 _BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
+PART_SIZES = (SMALL_PART, PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
 COLUMNS = (
@@ -264,10 +266,12 @@ def identify(
         try:
             digest = digest_of(source.path)
         except Unreadable as error:
+            require_there(root)
             return _refused(source, f"{error.reason}: {error}")
         try:
             mask = digest_of(source.mask_path) if source.mask_path else None
         except Unreadable as error:
+            require_there(root)
             return _refused(source, f"{error.reason}: its mask: {error}")
         return replace(source, sha256=digest, sample_id=_sample_id(source, digest), mask_sha256=mask)
 
@@ -326,3 +330,9 @@ def arrange(found: list[Source], known: list[Source], part_size: int) -> list[So
 def part_size_for(n_inputs: int) -> int:
     """Rows in a part, from the number of inputs alone (spec 3, section 2)."""
     return SMALL_PART if n_inputs < SMALL_SET else PART
+
+
+def part_size_of(known: list[Source]) -> int:
+    """The part size of inputs that lie in parts, 0 for none."""
+    fullest = max(Counter(source.part for source in known).values(), default=0)
+    return 0 if not known else SMALL_PART if fullest <= SMALL_PART else PART

@@ -23,12 +23,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from dataprep.errors import ConfigError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://(.*)", re.DOTALL)
 _WHOLE_BYTES = 100 << 20  # up to here an object is one PUT from memory, above it goes in pieces
@@ -131,6 +128,16 @@ class ObjectPath:
         """Names directly below, and whether something lies below each."""
         with self._asking() as (fs, key):
             return {one["name"].rpartition("/")[2]: one["type"] == "directory" for one in fs.ls(key, detail=True)}
+
+    def listing(self) -> dict[str, tuple[int, int]]:
+        """Size and version of every object directly below, in one request a thousand."""
+        try:
+            with self._asking() as (fs, key):
+                found = [one for one in fs.ls(key, detail=True) if one["type"] == "file"]
+        except FileNotFoundError:
+            return {}
+        states = ((one["name"].rpartition("/")[2], _status(one)) for one in found)
+        return {name: (status.st_size, status.version) for name, status in states}
 
     def glob(self, pattern: str) -> Iterator[ObjectPath]:
         """As `Path.glob`, without `**`: one listing a level, not one of everything below."""
@@ -302,6 +309,18 @@ def names_in(folder: Location) -> list[str]:
     return folder.names() if isinstance(folder, ObjectPath) else os.listdir(folder)
 
 
+def listing(folder: Location) -> dict[str, tuple[int, int]]:
+    """Size in bytes and time of writing (of an object: its version) of every file directly below; {} for none."""
+    if isinstance(folder, ObjectPath):
+        return folder.listing()
+    try:
+        with os.scandir(folder) as entries:
+            stated = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    except FileNotFoundError:
+        return {}
+    return {name: (status.st_size, status.st_mtime_ns) for name, status in stated}
+
+
 def matching(folder: Location, pattern: str) -> list[Location]:
     """`glob`, sorted."""
     found: list[Location] = [*folder.glob(pattern)]
@@ -315,19 +334,6 @@ def read_range(path: Location, offset: int, size: int) -> bytes:
     with path.open("rb") as file:
         file.seek(offset)
         return file.read(size)
-
-
-def parquet(path: Location) -> Path | pa.BufferReader:
-    """What pyarrow reads a table from: the file itself, or the object, fetched whole."""
-    if not isinstance(path, ObjectPath):
-        return path
-    import pyarrow as pa  # the command line imports this module to say what SOURCE and OUT may be
-
-    data = path.read_bytes()
-    # Arrow's own memory: its threads let go of a buffer late, and of a Python object not while the process ends.
-    buffer = pa.allocate_buffer(len(data))
-    memoryview(buffer).cast("B")[:] = data
-    return pa.BufferReader(buffer)
 
 
 def each(root: Location, function: Callable[[T], R], items: Iterable[T]) -> list[R]:

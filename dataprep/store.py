@@ -27,20 +27,22 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataprep.errors import StoreError, Unwritable
+from dataprep.errors import Damaged, StoreError, Unwritable
 from dataprep.foreign import require_word
 from dataprep.machine import this_machine
 from dataprep.own_files import open_new
 from dataprep.reading import why
-from dataprep.schema import STRING, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.schema import HASH256, STRING, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.sealed import read_identified, read_table, seal
 from dataprep.stages.base import Result, Stage
-from dataprep.storage import Location, ObjectPath, names_in, parquet, read_range
+from dataprep.storage import Location, ObjectPath, names_in, read_range
 
 SCHEMA_VERSION = 1
 ROW_GROUP = 8192  # rows
@@ -159,20 +161,26 @@ def json_bytes(value: Any) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
 
 
-def write_table(path: Location, table: pa.Table, row_group_size: int = ROW_GROUP) -> None:
-    """Atomic zstd parquet; the same bytes for the same table and pyarrow version."""
+def write_table(path: Location, table: pa.Table, row_group_size: int = ROW_GROUP) -> tuple[str, int]:
+    """Atomic zstd parquet with a seal; the same bytes for the same table and pyarrow version.
+
+    Returns the table's identity (dataprep/sealed.py) and the size of the file in bytes.
+    """
     with atomic_file(path) as file:
         pq.write_table(table, file, row_group_size=row_group_size, **_PARQUET)
+        return seal(file), file.seek(0, os.SEEK_END)
 
 
 def write_tables(path: Location, tables: Iterable[pa.Table], metadata: Mapping[str, str]) -> None:
     """`write_table` of tables that follow each other, one in memory at a time; `metadata` goes to the schema."""
-    with atomic_file(path) as file, ExitStack() as stack:
-        writer = None
-        for table in tables:
-            described = table.replace_schema_metadata(metadata)
-            writer = writer or stack.enter_context(pq.ParquetWriter(file, described.schema, **_PARQUET))
-            writer.write_table(described, row_group_size=ROW_GROUP)
+    with atomic_file(path) as file:
+        with ExitStack() as stack:
+            writer = None
+            for table in tables:
+                described = table.replace_schema_metadata(metadata)
+                writer = writer or stack.enter_context(pq.ParquetWriter(file, described.schema, **_PARQUET))
+                writer.write_table(described, row_group_size=ROW_GROUP)
+        seal(file)
 
 
 def add_tar_member(tar: tarfile.TarFile, name: str, data: bytes) -> int:
@@ -202,6 +210,30 @@ class StageRef:
         return f"{self.name}-{self.fingerprint}"
 
 
+class Place(NamedTuple):
+    """Where an image lies in its part's tar; parts of earlier versions do not say its sha256."""
+
+    offset: int
+    size: int
+    sha256: bytes | None
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """A committed part: what its inputs were called, what they were, what it holds, and its size.
+
+    `key` names the inputs (ids, fingerprints); `made_from` hashes the contents of the parts it was made from, "" where
+    an earlier version did not say. `identity`: of the parquet, which holds the sha256 of the tar.
+    """
+
+    key: str
+    made_from: str
+    identity: str
+    parquet_bytes: int
+    tar_bytes: int | None
+    tar_sha256: str = ""
+
+
 @dataclass(frozen=True)
 class Store:
     """Reads and commits parts below one output folder."""
@@ -220,40 +252,63 @@ class Store:
             names = names_in(self.folder(ref))
         except FileNotFoundError:
             return set()
-        return {int(match[1]) for match in map(_PART.fullmatch, names) if match}
-
-    def part_key(self, ref: StageRef, part: int) -> str:
-        """The key under which a part was committed (its inputs' identity), from the parquet footer."""
-        metadata = pq.read_schema(parquet(self.part_path(ref, part))).metadata or {}
-        return metadata.get(b"part_key", b"").decode()
+        return {part for name in names if (part := part_number(name)) is not None}
 
     def table(self, ref: StageRef, part: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """One part, all columns or some; raises StoreError naming the file when it cannot be read."""
-        path = self.part_path(ref, part)
-        try:
-            with pq.ParquetFile(parquet(path)) as file:  # read_table takes two to five times as long over small files
-                return file.read(columns, use_threads=False)
-        except (OSError, pa.ArrowInvalid) as error:
-            raise StoreError(
-                f"{path}: not a readable part ({error}); delete the file and run the command again"
-            ) from error
+        """One part, all columns or some; raises Damaged unless every byte is as it was written."""
+        return read_table(self.part_path(ref, part), columns)
 
     def rows(self, ref: StageRef, part: int) -> list[dict[str, Any]]:
-        return rows_from_table(self.table(ref, part))
+        return self.rows_and_identity(ref, part)[0]
+
+    def rows_and_identity(self, ref: StageRef, part: int) -> tuple[list[dict[str, Any]], str]:
+        table, identity = read_identified(self.part_path(ref, part))
+        return rows_from_table(table), identity
+
+    def examine(self, ref: StageRef, part: int) -> PartRecord:
+        """Read a part's parquet through and say what it is; raises Damaged."""
+        path = self.part_path(ref, part)
+        table, identity = read_identified(path, [])
+        said = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+        return PartRecord(
+            said.get("part_key", ""),
+            said.get("made_from", ""),
+            identity,
+            path.stat().st_size,
+            int(said["tar_bytes"]) if "tar_bytes" in said else None,
+            said.get("tar_sha256", ""),
+        )
+
+    def places(self, ref: StageRef, part: int, blob: str) -> dict[str, Place]:
+        """Where the images that stage `ref` emitted under `blob` lie, by sample id."""
+        names = ["sample_id", *(column.name for column in blob_position_columns(blob))]
+        table = self.table(ref, part, names)
+        columns = [table[name].to_pylist() if name in table.column_names else [None] * len(table) for name in names]
+        return {name: Place(*place) for name, *place in zip(*columns, strict=True) if place[0] is not None}
 
     def write_part(
-        self, ref: StageRef, part: int, stage: Stage, ids: Sequence[str], results: Sequence[Result], part_key: str
-    ) -> None:
+        self,
+        ref: StageRef,
+        part: int,
+        stage: Stage,
+        ids: Sequence[str],
+        results: Sequence[Result],
+        part_key: str,
+        made_from: str = "",
+    ) -> PartRecord:
         """Commit one part: the tar of its images first, then the parquet that makes it count."""
         if len(ids) != len(results):
             raise ValueError(f"{ref.name} part {part}: {len(ids)} rows in, {len(results)} results")
         rows = [_row(sample_id, result) for sample_id, result in zip(ids, results, strict=True)]
         metadata = {"part_key": part_key, "schema_version": str(SCHEMA_VERSION)}
-        if stage.blobs:
-            metadata |= self._write_tar(ref, part, stage, rows, results)
+        if made_from:
+            metadata |= {"made_from": made_from}
+        tar = self._write_tar(ref, part, stage, rows, results) if stage.blobs else {}
         blob_columns = [column for blob in stage.blobs for column in blob_position_columns(blob)]
         table = table_from_rows([*ROW_COLUMNS, *stage.columns, *blob_columns], rows)
-        write_table(self.part_path(ref, part), table.replace_schema_metadata(metadata))
+        identity, size = write_table(self.part_path(ref, part), table.replace_schema_metadata(metadata | tar))
+        tar_bytes = int(tar["tar_bytes"]) if tar else None
+        return PartRecord(part_key, made_from, identity, size, tar_bytes, tar.get("tar_sha256", ""))
 
     def _write_tar(
         self, ref: StageRef, part: int, stage: Stage, rows: list[dict[str, Any]], results: Sequence[Result]
@@ -267,6 +322,7 @@ class Store:
                         data = result.blobs[blob]
                         row[f"{blob}:offset"] = add_tar_member(tar, f"{row['sample_id']}.{blob}", data)
                         row[f"{blob}:size"] = len(data)
+                        row[f"{blob}:sha256"] = hashlib.sha256(data).digest()
         data = buffer.getvalue()
         with atomic_file(path) as file:
             file.write(data)
@@ -278,13 +334,30 @@ class Store:
         path.unlink(missing_ok=True)
         path.with_suffix(".tar").unlink(missing_ok=True)
 
-    def read_tar(self, ref: StageRef, part: int, offset: int, size: int) -> bytes:
-        """`size` bytes at `offset` of a part's tar; raises StoreError when the tar is cut off."""
+    def read_tar(self, ref: StageRef, part: int, offset: int, size: int, sha256: bytes | None = None) -> bytes:
+        """An image of a part; raises Damaged when the tar is gone, cut off or has other bytes there.
+
+        Without a `sha256` the whole tar is compared with the one that the part's parquet names, once a process.
+        """
         path = self.part_path(ref, part).with_suffix(".tar")
-        data = read_range(path, offset, size)
+        try:
+            data = read_range(path, offset, size)
+            whole = hashlib.sha256(data).digest() == sha256 if sha256 else self._is_whole(ref, part, path)
+        except FileNotFoundError as error:
+            raise Damaged(path, "is missing") from error
+        except OSError as error:
+            if error.errno == errno.EIO:
+                raise Damaged(path, f"is damaged: it cannot be read: {why(error)}") from error
+            raise StoreError(f"{path} cannot be read: {why(error)}") from error
         if len(data) != size:
-            raise StoreError(f"{path}: cut off; delete the part's .parquet and .tar and run the command again")
+            raise Damaged(path, "is damaged: it is cut off")
+        if not whole:
+            raise Damaged(path, "is damaged: it has other bytes than were written")
         return data
+
+    def _is_whole(self, ref: StageRef, part: int, tar: Location) -> bool:
+        expected = _tar_sha256(self, ref, part)
+        return not expected or _sha256_of_version(tar, tar.stat().st_mtime_ns) == expected
 
     def blob_reader(self, ref: StageRef, part: int, row: Mapping[str, Any]) -> Callable[[str], bytes]:
         """A function name -> bytes over the images that stage `ref` emitted for one row."""
@@ -293,16 +366,38 @@ class Store:
             offset, size = row.get(f"{name}:offset"), row.get(f"{name}:size")
             if offset is None or size is None:
                 raise KeyError(f"{ref.name} emitted no {name} for {row['sample_id']}")
-            return self.read_tar(ref, part, offset, size)
+            return self.read_tar(ref, part, offset, size, row.get(f"{name}:sha256"))
 
         return read
 
 
-def blob_position_columns(blob: str) -> tuple[Column, Column]:
-    """Where a row's image lies in the part's tar."""
+def part_number(name: str) -> int | None:
+    """The number in the name of a part's parquet; None for other files."""
+    match = _PART.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def content_of(identities: Iterable[str]) -> str:
+    """One hash over the identities of what something is made from, in their order."""
+    return hashlib.sha256("".join(identities).encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=64)
+def _tar_sha256(store: Store, ref: StageRef, part: int) -> str:
+    return store.examine(ref, part).tar_sha256
+
+
+@lru_cache(maxsize=64)
+def _sha256_of_version(path: Location, written_ns: int) -> str:
+    return file_sha256(path)
+
+
+def blob_position_columns(blob: str) -> tuple[Column, Column, Column]:
+    """Where a row's image lies in the part's tar, and what it is."""
     return (
         Column(f"{blob}:offset", UINT64, f"byte offset of {blob} in the part's tar", unit="B", released=False),
         Column(f"{blob}:size", UINT64, f"bytes of {blob}", unit="B", released=False),
+        Column(f"{blob}:sha256", HASH256, f"sha256 of {blob}", released=False),
     )
 
 

@@ -28,13 +28,14 @@ from gan.animate_setup import NEAREST_FILE, open_checkpoint, open_generator
 from gan.animate_views import face_config, render_views
 from gan.checkpoint import Checkpoint
 from gan.config import GeneratorConfig, preview
+from gan.films import Film
 from gan.generator import Frames, Generator, Identity, View
 from gan.mesh import canonical_mesh, write_obj, write_ply
 from gan.side_by_side import NAME as SIDE_BY_SIDE
 from gan.side_by_side import SideBySide, Source, open_source
 from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
 from gan.truncation import Truncation, mean_modulations
-from gan.video import Gif, Mp4, Pixels, depth_pixels, pixels, whole_file, write_grid
+from gan.video import Gif, Pixels, depth_pixels, pixels, whole_file, write_grid
 
 VIEWS: tuple[View, ...] = ("portrait", "face")
 KINDS = ("mp4", "gif", "png", "depth", "mesh")
@@ -226,13 +227,13 @@ class _Files:
     def __init__(self, what: Animation, folder: Path, config: GeneratorConfig, source: Source | str) -> None:
         self._config, fps = config, what.fps or FPS
         sizes = {"portrait": config.image_size, "face": face_config(config).image_size}
-        self._pictures: dict[View, list[Mp4 | Gif]] = {}
-        self._depths: dict[View, list[Mp4 | Gif]] = {}
+        self._pictures: dict[View, list[Film | Gif]] = {}
+        self._depths: dict[View, list[Film | Gif]] = {}
         for view in _views(what):
             side = sizes[view]
-            mp4 = [Mp4(folder / f"{view}.mp4", fps, side, side)] if "mp4" in what.kinds else []
+            mp4 = [Film(folder / f"{view}.mp4", fps, side, side)] if "mp4" in what.kinds else []
             gif = [Gif(folder / f"{view}.gif", fps)] if "gif" in what.kinds else []
-            depth = [Mp4(folder / f"{view}-depth.mp4", fps, side, side)] if "depth" in what.kinds else []
+            depth = [Film(folder / f"{view}-depth.mp4", fps, side, side)] if "depth" in what.kinds else []
             self._pictures[view], self._depths[view] = [*mp4, *gif], [*depth]
         self._beside: SideBySide | None = None
         if isinstance(source, Source):
@@ -257,7 +258,7 @@ class _Files:
         for file in self._all():
             file.abandon()
 
-    def _all(self) -> list[Mp4 | Gif | SideBySide]:
+    def _all(self) -> list[Film | Gif | SideBySide]:
         beside = [] if self._beside is None else [self._beside]
         return [*beside, *(file for files in (*self._pictures.values(), *self._depths.values()) for file in files)]
 

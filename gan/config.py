@@ -25,7 +25,7 @@ MAP_CENTRE_Y = -0.02830771
 class GeneratorConfig:
     """Sizes and ranges; lengths in face units (1 = 1.17747 m), angles in radians."""
 
-    image_size: int = number(512, 16, 4096)
+    image_size: int = number(512, 4, 4096)
     # The smoothing network reflects 4 pixels and 2 samples at half resolution: hence 10 rays and 6 samples at least.
     ray_size: int = number(128, 10, 2048)  # rays an image side; hits are interpolated from here to image_size
     map_size: int = number(128, 4, 2048)  # side of the low-resolution radiance maps; U makes them 4 times larger

@@ -17,7 +17,7 @@ from dataprep.errors import ConfigError
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.schema import rows_from_table
 from dataprep.tracking.video import Frame, Video, open_video
-from gan.sound_film import SoundFilm
+from gan.films import Film
 
 Pixels = UInt8[np.ndarray, "_ _ 3"]
 
@@ -81,7 +81,7 @@ class SideBySide:
         self._frames = source.frames()
         self._shown = np.zeros((source.video.height, source.video.width, 3), np.uint8)  # stays where a frame is damaged
         total = 2 * self._width + 2 * self._height + 3 * _GAP_PX
-        self._film = SoundFilm(path, source.fps, self._height, total, source.video.path)
+        self._film = Film(path, source.fps, self._height, total, source.video.path)
 
     def add(self, portrait: Pixels, depth: Pixels) -> None:
         found = next(self._frames, None)

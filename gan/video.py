@@ -1,11 +1,10 @@
-"""Frames to files: mp4, gif, png grids, depth pictures. Every file appears whole or not at all, the same every time."""
+"""Frames to files: gif, png grids, depth pictures. Every file appears whole or not at all, the same every time."""
 
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
@@ -15,7 +14,6 @@ from dataprep.errors import Unwritable
 from dataprep.images import encode_png
 from dataprep.store import atomic_file
 
-CODEC = "mp4v"  # MPEG-4 part 2: in every OpenCV wheel, the same bytes on every run
 GIF_SIDE_MAX = 256
 TILE_SIDE_MAX = 256
 
@@ -56,41 +54,6 @@ def partial_path(path: Path) -> Path:
     except OSError as error:
         raise Unwritable(f"{path}: cannot be written ({error.strerror or error})") from error
     return path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial{path.suffix}")
-
-
-class Mp4:
-    """An mp4 file that grows frame by frame; sides that are odd are widened by a white line, as the codec needs."""
-
-    def __init__(self, path: Path, fps: float, height: int, width: int) -> None:
-        self.path, self.frames = path, 0
-        self._pad = ((0, height % 2), (0, width % 2), (0, 0))
-        self._partial = partial_path(path)
-        size = (width + width % 2, height + height % 2)
-        self._writer = cv2.VideoWriter(str(self._partial), cv2.VideoWriter.fourcc(*CODEC), fps, size)
-        if not self._writer.isOpened():
-            self.abandon()
-            raise Unwritable(f"{path}: OpenCV cannot write '{CODEC}' video there; check the folder, or use --kinds gif")
-
-    def add(self, frame: Pixels) -> None:
-        self._writer.write(np.pad(frame, self._pad, constant_values=255)[..., ::-1])
-        self.frames += 1
-
-    def close(self) -> None:
-        """Finish the file and check that every frame is in it: the writer says nothing on a full disk."""
-        self._writer.release()
-        video = cv2.VideoCapture(str(self._partial))
-        kept = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-        video.release()
-        if kept != self.frames:
-            self.abandon()
-            raise Unwritable(f"{self.path}: {kept} of {self.frames} frames were written; is the disk full?")
-        self._partial.replace(self.path)
-
-    def abandon(self) -> None:
-        """Drop what was written so far; nothing to do after `close`."""
-        self._writer.release()
-        with suppress(OSError):
-            self._partial.unlink(missing_ok=True)
 
 
 class Gif:

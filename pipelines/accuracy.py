@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from scipy.spatial.transform import Rotation
 
 from dataprep import geometry
@@ -23,6 +22,7 @@ from dataprep.foreign import as_cell, require_shard_name
 from dataprep.images import decode_mask
 from dataprep.models.smpl import CHEST, HEAD, NECK
 from dataprep.schema import rows_from_table
+from dataprep.sealed import read_table
 from dataprep.store import write_json
 from pipelines.body_accuracy import body_fits
 from pipelines.clip_accuracy import clip_accuracy
@@ -160,7 +160,7 @@ def _pairs(out: Path, truth_folder: Path) -> Iterator[tuple[dict[str, Any], Trut
     if not truth_folder.is_dir():
         raise ConfigError(f"--truth {truth_folder}: no such folder")
     for twin in twins:
-        for row in rows_from_table(pq.read_table(twin, partitioning=None)):
+        for row in rows_from_table(read_table(twin)):
             path = truth_path(truth_folder, row["source_path"])
             if path.exists():
                 yield row, read_truth(path)
@@ -168,9 +168,7 @@ def _pairs(out: Path, truth_folder: Path) -> Iterator[tuple[dict[str, Any], Trut
 
 def _inputs_with_truth(out: Path, truth_folder: Path) -> int:
     """How many inputs, accepted or not, have a truth file: a strict gate must not look like good labels."""
-    paths = pq.read_table(out / "manifest.parquet", columns=["source_path"], partitioning=None)[
-        "source_path"
-    ].to_pylist()
+    paths = read_table(out / "manifest.parquet", ["source_path"])["source_path"].to_pylist()
     return sum(truth_path(truth_folder, path).exists() for path in paths)
 
 

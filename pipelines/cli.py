@@ -112,8 +112,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--time-limit",
         type=float,
         metavar="S",
-        help="processor seconds that one image may take in one stage (default 300, super-resolution 1800); an image "
-        "that hangs is ended, too",
+        help="processor seconds that one image may take in one stage (default 300; super-resolution 1800)",
     )
     run.set_defaults(run=_run)
 
@@ -156,7 +155,14 @@ def make_parser() -> argparse.ArgumentParser:
     verify = verbs.add_parser("verify", help="is the data set whole, and every file as it was written?")
     verify.add_argument("out", type=location, metavar="OUT", help=_OUT)
     verify.add_argument("--deep", action="store_true", help="also read and hash every byte")
+    verify.add_argument("--repair", action="store_true", help="do that, and take away what is damaged: the next run "
+                        "makes it anew")  # fmt: skip
     verify.set_defaults(run=_verify)
+
+    prune = verbs.add_parser("prune", help="show, and with --yes remove, variants of stages that no longer serve")
+    prune.add_argument("out", type=location, metavar="OUT", help=_OUT)
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    prune.set_defaults(run=_prune)
 
     doctor = verbs.add_parser("doctor", help="can this machine build the data set? with advice")
     doctor.add_argument("--out", type=Path, default=Path("build"), metavar="DIR", help="where it would lie (build)")
@@ -316,7 +322,13 @@ def _retry(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pipelines.verify import verify
 
-    return verify(options.out, options.deep)
+    return verify(options.out, options.deep, options.repair)
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from pipelines.prune import prune
+
+    return prune(options.out, options.yes)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -10,9 +10,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from dataprep.errors import StoreError
+from dataprep.errors import Damaged, StoreError
 from dataprep.store import StageRef, Store, write_json
 from pipelines.dag import Dag
+from pipelines.look import Defect, say
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ def remember(store: Store, dag: Dag) -> None:
     known = {name for name, *_ in stages}
     later = [  # of a run with the same parameters that went further than this one
         [name, key, requires]
-        for name, key, requires in _recorded(store)
+        for name, key, requires in _recorded_or_none(store)
         if name not in known and name in dag.refs and dag.refs[name].fingerprint == key
     ]
     write_json(store.root / "runs" / "current.json", stages + later)
@@ -55,8 +56,19 @@ def downstream(stages: dict[str, CurrentStage], name: str) -> list[str]:
     return found
 
 
-def _recorded(store: Store) -> list[Any]:
+def _recorded_or_none(store: Store) -> list[Any]:
     try:
-        return json.loads((store.root / "runs" / "current.json").read_text())
-    except (OSError, ValueError):
+        return _recorded(store)
+    except Damaged as error:
+        say([Defect(error.path, error.what)])
         return []
+
+
+def _recorded(store: Store) -> list[Any]:
+    path = store.root / "runs" / "current.json"
+    try:
+        return [(str(name), str(key), [*requires]) for name, key, requires in json.loads(path.read_text())]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error

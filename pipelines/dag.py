@@ -64,6 +64,11 @@ def describe(stage: Step) -> dict[str, Any]:
     }
 
 
+def record_of(dag: Dag, stage: Step) -> dict[str, Any]:
+    """What stands in a stage's stage.json: itself and the fingerprints upstream."""
+    return {"stage": describe(stage), "upstream": {name: dag.refs[name].fingerprint for name in stage.requires}}
+
+
 def fingerprint(stage: Step, upstream: list[str]) -> str:
     """16 hex digits over `describe` and the fingerprints upstream."""
     content = json.dumps([describe(stage), upstream], sort_keys=True, default=str)

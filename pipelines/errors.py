@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import pyarrow.compute as pc
+
 from dataprep.errors import ConfigError
 from dataprep.filenames import printable
+from dataprep.sealed import open_table
 from dataprep.sources import Source
 from dataprep.storage import Location, each, matching
 from dataprep.store import Store
@@ -20,6 +23,7 @@ from pipelines.plan import parts_of
 from pipelines.resume import command_of
 
 STATUSES = ("rejected", *FAULTS)
+_LAST = "manifest"  # loses near-duplicates
 _COLUMNS = ["sample_id", "status", "reason", "message"]
 
 
@@ -48,6 +52,21 @@ class Loss:
     status: str
     reason: str
     message: str
+
+
+def later_losses(out: Location, index: Sequence[Source], choice: Choice) -> Iterator[Loss]:
+    """Chosen rows that the manifest lost, when the data set was seen as a whole: near-duplicates."""
+    path = out / "manifest.parquet"
+    if not path.exists():
+        return
+    by_id = {source.sample_id: source for source in index}
+    with open_table(path) as file:
+        table = file.read([*_COLUMNS, "stage"])
+    for row in table.filter(pc.equal(table["stage"], _LAST)).to_pylist():
+        if source := by_id.get(row["sample_id"]):
+            loss = Loss(_LAST, source.part, source, row["status"], row["reason"] or "", row["message"] or "")
+            if choice.matches(loss):
+                yield loss
 
 
 def choose(stages: str, statuses: str, reasons: str, known_stages: Collection[str]) -> Choice:
@@ -83,14 +102,22 @@ def losses(store: Store, index: Sequence[Source], stages: dict[str, CurrentStage
 
 
 def print_errors(out: Location, stage: str, status: str, reason: str, with_tracebacks: bool) -> int:
-    """Print the groups, the largest first within a stage, and every image in them. Returns 0."""
+    """Print the groups, the largest first within a stage, and every image in them.
+
+    Returns 0, or 1 when no image was lost for a reason that was asked for.
+    """
     store, index = Store(out), read_index(out)
     stages = current_stages(store)
+    names = [*stages, _LAST]
+    choice = choose(stage, status, reason, names)
+    anyhow = replace(choice, reasons=frozenset())
+    found = [*losses(store, index, stages, anyhow), *later_losses(out, index, anyhow)]
+    if strange := choice.reasons - {loss.reason for loss in found}:
+        return _no_such_reason(strange, found)
     groups: dict[tuple[str, str, str], list[Loss]] = {}
-    for loss in losses(store, index, stages, choose(stage, status, reason, stages)):
+    for loss in filter(choice.matches, found):
         groups.setdefault((loss.stage, loss.status, loss.reason), []).append(loss)
     tracebacks = _tracebacks(out) if with_tracebacks else {}
-    names = list(stages)
     for key, members in sorted(groups.items(), key=lambda g: (names.index(g[0][0]), -len(g[1]), g[0])):
         print(f"{key[0]}: {key[1]}, {printable(key[2]) or 'no reason'}: {len(members)} image{'s' * (len(members) > 1)}")
         for loss in sorted(members, key=lambda loss: loss.source.path):
@@ -103,6 +130,14 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
     if any(key[1] in FAULTS for key in groups):
         print(f"to compute faults again: shhq-hs retry {out} [--stage S] [--reason R], then: {command_of(out)}")
     return 0
+
+
+def _no_such_reason(strange: Collection[str], found: Sequence[Loss]) -> int:
+    """Tell what was asked for and what there is; returns 1."""
+    known = sorted({loss.reason for loss in found if loss.reason})
+    print(f"no image was lost for the reason {', '.join(map(repr, sorted(strange)))}"
+          + (f"; the reasons there are: {', '.join(known)}" if known else "; none was lost at all"))  # fmt: skip
+    return 1
 
 
 def _tracebacks(out: Location) -> dict[tuple[str, str], str]:

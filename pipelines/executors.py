@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, Damaged
 from dataprep.own_files import open_to_append
 from dataprep.stages.base import Step
 from dataprep.storage import Location
 from pipelines import watchdog
-from pipelines.machine import cores
+from pipelines.machine import cores, require_room
 from pipelines.stopping import ignore_interrupts
 
 WORKER_ENVIRONMENT = {
@@ -175,7 +175,11 @@ class SerialExecutor(Executor):
     def completed(self) -> Iterator[tuple[Any, Any]]:
         prepare_process()
         function, task = self._queue.pop(0)
-        yield task, function(task)
+        try:
+            outcome = function(task)
+        except Damaged as error:  # of what the task read: the driver repairs it
+            outcome = error
+        yield task, outcome
 
     def close(self) -> None:
         self._queue.clear()
@@ -212,6 +216,7 @@ class LocalExecutor(Executor):
 
     def _cluster(self) -> Executor:
         if self._started is None:
+            require_room(self.workers)
             from pipelines.dask_executor import DaskExecutor
 
             self._started = DaskExecutor("local", self.workers, dashboard=self._dashboard)

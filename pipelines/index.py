@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from dataprep import sources
-from dataprep.errors import StoreError
+from dataprep.errors import Damaged, StoreError
 from dataprep.filenames import printable
 from dataprep.foreign import require_sample_ids
+from dataprep.sealed import read_table
 from dataprep.sources import FileState, Links, Source
-from dataprep.storage import Location, parquet
+from dataprep.storage import Location
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
+from pipelines.look import Defect, say
+from pipelines.recover import has_parts, recovered_inputs
 
 _KEEP_EVERY_S = 30.0
 _BATCH_ROWS = 4096
@@ -50,7 +52,7 @@ def refresh(
     Raises StoreError when `out` holds a data set of other photographs, KeyboardInterrupt once `stopped` says so; what
     has been hashed by then is kept.
     """
-    known, part_size = _known(out)
+    known, part_size, damaged = _known_or_recovered(out)
     cache = _read_cache(out)
     before = len(cache)
     states: dict[str, FileState] = {}
@@ -63,7 +65,7 @@ def refresh(
             f"and none of them is in {source_root}; choose another --out"
         )
     arranged = sources.arrange(found, known, part_size)
-    if arranged != known:
+    if arranged != known or damaged:
         write_json(out / "dataset.json", {"schema_version": SCHEMA_VERSION, "part_size": part_size})
         write_index(out, arranged)
     if len(cache) > before:
@@ -96,23 +98,58 @@ def write_index(out: Location, arranged: Iterable[Source]) -> None:
 
 
 def _known(out: Location) -> tuple[list[Source], int]:
+    """The inputs of the data set in `out` and its part size, ([], 0) when there is none; raises Damaged, StoreError."""
     path = out / "index.parquet"
     if not path.exists():
+        if has_parts(out):
+            raise Damaged(path, "is missing")
         return [], 0
+    known = _read_rows(path)
+    return known, _part_size(out / "dataset.json")
+
+
+def _read_rows(path: Location) -> list[Source]:
+    table = read_table(path, _INDEX_SCHEMA.names)
+    if table.column_names != _INDEX_SCHEMA.names:
+        raise Damaged(path, "is damaged: it has other columns than were written")
+    batches = table.to_batches(_BATCH_ROWS)  # all rows at once are large
+    known = [Source(**row) for batch in batches for row in batch.to_pylist()]
+    require_sample_ids((source.sample_id for source in known), path)
+    return known
+
+
+def _part_size(path: Location) -> int:
+    """What dataset.json says; raises Damaged, and StoreError when it is of another version of this program."""
     try:
-        settings = json.loads((out / "dataset.json").read_text())
-        with pq.ParquetFile(parquet(path)) as file:  # read_table imports pandas, and all rows at once are large
-            batches = file.iter_batches(_BATCH_ROWS, columns=_INDEX_SCHEMA.names)
-            known = [Source(**row) for batch in batches for row in batch.to_pylist()]
-        require_sample_ids((source.sample_id for source in known), path)
-    except (OSError, ValueError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); restore it or choose another --out") from error
-    if settings["schema_version"] != SCHEMA_VERSION:
-        raise StoreError(
-            f"{out} has schema version {settings['schema_version']}, this program writes {SCHEMA_VERSION}; "
-            "choose another --out"
-        )
-    return known, settings["part_size"]
+        settings = json.loads(path.read_text())
+        version, part_size = settings["schema_version"], settings["part_size"]
+    except FileNotFoundError as error:
+        raise Damaged(path, "is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
+    if version != SCHEMA_VERSION:
+        raise StoreError(f"{path.parent} has schema version {version}, this program writes {SCHEMA_VERSION}; "
+                         "choose another --out")  # fmt: skip
+    if part_size not in sources.PART_SIZES:
+        raise Damaged(path, f"is damaged: no part size is {part_size!r}")
+    return int(part_size)
+
+
+def _known_or_recovered(out: Location) -> tuple[list[Source], int, bool]:
+    """`_known`, from the parts where the index or dataset.json is damaged, and whether they must be written anew."""
+    try:
+        return *_known(out), False
+    except Damaged as error:
+        say([Defect(error.path, error.what)])
+    try:
+        known = _read_rows(out / "index.parquet")
+    except Damaged:
+        known = recovered_inputs(out)
+    try:
+        part_size = _part_size(out / "dataset.json")
+    except Damaged:
+        part_size = sources.part_size_of(known)
+    return known, part_size, True
 
 
 def _keeper(
@@ -138,10 +175,14 @@ def _read_cache(out: Location) -> dict[FileState, bytes]:
     path = out / "runs" / "hashes.parquet"
     if not path.exists():
         return {}
-    with pq.ParquetFile(parquet(path)) as file:
-        columns = file.read().to_pydict()
-    states = zip(columns["path"], columns["bytes"], columns["mtime_ns"], strict=True)
-    return dict(zip(states, columns["sha256"], strict=True))
+    try:
+        table = read_table(path)
+        columns = [table[name].to_pylist() for name in _CACHE_SCHEMA.names]
+    except (Damaged, KeyError) as error:
+        say([Defect(str(path), error.what if isinstance(error, Damaged) else f"is damaged: it has no column {error}")])
+        return {}
+    *states, digests = columns
+    return dict(zip(zip(*states, strict=True), digests, strict=True))
 
 
 def _write_cache(out: Location, cache: dict[FileState, bytes]) -> None:
@@ -160,7 +201,7 @@ def _write_cache(out: Location, cache: dict[FileState, bytes]) -> None:
 
 def preview(source_root: Location, out: Location, follow_links: bool = False) -> list[Source]:
     """The index as `refresh` would make it; writes nothing."""
-    known, part_size = _known(out)
+    known, part_size, _ = _known_or_recovered(out)
     states: dict[str, FileState] = {}
     inputs = _scanned(source_root, states, follow_links)
     found = sources.identify(source_root, inputs, _read_cache(out), states=states)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from dataprep.errors import ShhqError
 from dataprep.stages.base import Item, Result
 from dataprep.store import Store
 from pipelines.machine import memory_bytes, processor_seconds, resident_bytes, worker_bytes
@@ -83,6 +84,8 @@ class _Child:
             if stopped := self._await_result():
                 return stopped, False
             result, found = self._connection.recv()
+            if isinstance(result, ShhqError):
+                raise result
         except (EOFError, ConnectionError):
             self._process.join()
             return _crashed(self._process.exitcode), False
@@ -118,8 +121,8 @@ def _serve(task: PartTask, connection: Connection) -> None:
     ignore_interrupts()
     prepare_process()
     _limit_memory()
-    ids, items, _ = load_items(Store(task.store_root), task)
-    by_id = dict(zip(ids, items, strict=True))
+    inputs = load_items(Store(task.store_root), task)
+    by_id = dict(zip(inputs.ids, inputs.items, strict=True))
     tools: Any = load_tools(task)
     connection.send("ready")
     while True:
@@ -128,7 +131,10 @@ def _serve(task: PartTask, connection: Connection) -> None:
         except EOFError:
             return
         errors: dict[str, str] = {}
-        result = process_one(task, by_id[sample_id], tools, errors)
+        try:
+            result: Result | ShhqError = process_one(task, by_id[sample_id], tools, errors)
+        except ShhqError as error:  # no fault of the image
+            result = error
         connection.send((result, errors))
 
 

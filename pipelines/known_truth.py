@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from dataprep.errors import ConfigError
 from dataprep.fits.camera import turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.foreign import require_sample_ids
 from dataprep.models.smpl import HEAD
+from dataprep.sealed import read_table
 from gan.evaluation.control import Control
 from gan.evaluation.reals import RealSet
 from pipelines.truth import Truth, read_truth, truth_path
@@ -42,7 +42,7 @@ def known_of(folder: Path) -> Callable[[RealSet], Known]:
 def _rows(root: Path) -> list[dict[str, Any]]:
     columns = ["sample_id", "source_path", "crop_roll_rad"]
     twins = sorted((root / "shards" if (root / "shards").is_dir() else root).glob("*-*.parquet"))
-    return [row for twin in twins for row in pq.read_table(twin, columns=columns, partitioning=None).to_pylist()]
+    return [row for twin in twins for row in read_table(twin, columns).to_pylist()]
 
 
 def _control(truth: Truth, row: dict[str, Any]) -> tuple[np.ndarray, ...]:

@@ -4,25 +4,45 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 from pathlib import Path
 
+from dataprep.errors import ConfigError
+from pipelines.cgroups import limits
+
 WORKER_BYTES = "SHHQ_HS_WORKER_BYTES"  # environment of a worker: the memory it may take
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+_SHARED_MEMORY = Path("/dev/shm")
+_SHARED_BYTES = 1 << 20  # processes that work together keep locks there, of a few bytes each
+_HANDLES, _HANDLES_A_WORKER = 64, 16  # files and connections of the driver, and those for each of its workers
 
 
 def cores() -> int:
-    return max(1, len(os.sched_getaffinity(0)))
+    """Processors this process may use: those it is bound to, or fewer where its groups have less time."""
+    allowed = len(os.sched_getaffinity(0))
+    return max(1, int(min(allowed, limits().cores)))
 
 
 def memory_bytes() -> int:
-    """Physical memory, or less where a container may have less."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in _CGROUP_LIMITS:
-        try:
-            total = min(total, int(Path(path).read_text()))
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return total
+    """Physical memory, or less where a container, a job or a service may have less."""
+    return int(min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), limits().memory_bytes))
+
+
+def require_room(workers: int, shared_memory: Path = _SHARED_MEMORY) -> None:
+    """Raise ConfigError where `workers` processes could not be started: what they would say is hard to understand.
+
+    As many open files are allowed to this process as the system lets it have.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    needed = _HANDLES + _HANDLES_A_WORKER * workers
+    if most != resource.RLIM_INFINITY and most < needed:
+        raise ConfigError(f"this process may open {most} files, {workers} workers need {needed}; allow more "
+                          "(ulimit -n 4096), or take --workers 1 or --cluster serial")  # fmt: skip
+    if shared_memory.is_dir():
+        state = os.statvfs(shared_memory)
+        if state.f_bavail * state.f_frsize < _SHARED_BYTES:
+            raise ConfigError(f"{shared_memory} is full, and processes that work together need room there; delete what "
+                              "others left in it, mount it larger, or take --cluster serial")  # fmt: skip
 
 
 def worker_bytes() -> int:

@@ -9,26 +9,40 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataprep.sources import Source
-from dataprep.stages.aggregate import Aggregate
 from dataprep.stages.base import Stage
-from dataprep.storage import Location, each, matching
-from dataprep.store import StageRef, Store, write_json
-from pipelines.dag import Dag, describe
+from dataprep.storage import Location, matching
+from dataprep.store import StageRef, Store, content_of, json_bytes
+from pipelines.dag import Dag, describe, record_of
+from pipelines.look import Defect, Look, look_at, read_seen
+from pipelines.outputs import Outputs
 
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage's work: how many parts there are, which must run, and the reason in words ("" when none).
-
-    `recorded`: the ledger names the parts that are there, and no other.
-    """
+    """One stage's work: how many parts there are, which must run, and the reason in words ("" when none)."""
 
     name: str
     parts: int
     todo: tuple[int, ...]
     rows_todo: int
     reason: str
-    recorded: bool
+    look: Look
+    description_bytes: int
+
+    @property
+    def described(self) -> bool:
+        """Whether its stage.json is as it was written."""
+        return self.look.description_bytes == self.description_bytes
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the ledger names the parts that are there, and no other."""
+        return self.look.whole == self.look.ledger and self.look.ledger_defect is None
+
+    @property
+    def damaged(self) -> dict[int, Defect]:
+        """The parts that are in this data set and not whole."""
+        return {part: self.look.defects[part] for part in self.todo if part in self.look.defects}
 
 
 @dataclass(frozen=True)
@@ -37,9 +51,10 @@ class Plan:
 
     stages: tuple[StagePlan, ...]
     aggregates: Mapping[str, str]  # name -> reason, "" when up to date
+    outputs: Outputs
     keys: Mapping[str, Mapping[int, str]]
-    aggregate_keys: Mapping[str, str]
     parts: Mapping[int, tuple[Source, ...]]
+    defects: tuple[Defect, ...]  # everything that a quick look found missing or damaged
 
     @property
     def is_empty(self) -> bool:
@@ -47,25 +62,56 @@ class Plan:
 
 
 def make_plan(store: Store, dag: Dag, index: Sequence[Source]) -> Plan:
-    """Compare what should exist with what is committed. Reads one listing and one ledger per stage."""
-    parts = parts_of(index)
+    """Compare what should exist with what is there and whole. Reads one listing and one ledger per stage."""
+    parts, seen = parts_of(index), read_seen(store.root)
     keys: dict[str, dict[int, str]] = {}
-    plans: list[StagePlan] = []
-    running: set[str] = set()
+    plans: dict[str, StagePlan] = {}
     for stage in dag.stages:
         ref = dag.refs[stage.name]
         keys[stage.name] = {part: _part_key(ref, rows, part, stage, keys) for part, rows in parts.items()}
-        ledger = read_ledger(store, ref)
-        found = committed_keys(store, ref, ledger)
-        todo = tuple(part for part, key in keys[stage.name].items() if found.get(part) != key)
-        reason = _reason(store, dag, stage, todo, found, running) if todo else ""
-        if todo:
-            running.add(stage.name)
+        look = look_at(store, ref, seen)
+        todo = tuple(part for part, key in keys[stage.name].items() if not _is_current(part, key, look, stage, plans))
+        reason = _reason(store, dag, stage, todo, look, {name for name, plan in plans.items() if plan.todo})
         rows_todo = sum(len(parts[part]) for part in todo)
-        plans.append(StagePlan(stage.name, len(parts), todo, rows_todo, reason, found == ledger))
+        description = len(json_bytes(record_of(dag, stage)))
+        plans[stage.name] = StagePlan(stage.name, len(parts), todo, rows_todo, reason, look, description)
+    stages = tuple(plans.values())
     aggregate_keys = _aggregate_keys(dag, keys)
-    reasons = {a.name: _aggregate_reason(store, a, aggregate_keys[a.name], running) for a in dag.aggregates}
-    return Plan(tuple(plans), reasons, keys, aggregate_keys, parts)
+    running = {plan.name for plan in stages if plan.todo}
+    contents = {plan.name: _contents(plan, parts) for plan in stages}
+    outputs = Outputs(store, dag, aggregate_keys, contents, seen)
+    states = {a.name: outputs.state(a, bool(running)) for a in dag.aggregates}
+    defects = [defect for plan in stages for defect in _defects(plan, store.folder(dag.refs[plan.name]))]
+    defects += [defect for state in states.values() for defect in state.defects]
+    reasons = {name: state.reason for name, state in states.items()}
+    return Plan(stages, reasons, outputs, keys, parts, tuple(defects))
+
+
+def _is_current(part: int, key: str, look: Look, stage: Stage, plans: Mapping[str, StagePlan]) -> bool:
+    """Whether a part is whole, of the right inputs, and made from what they hold now, as far as that is known.
+
+    What stands on a part that is computed again is judged when that has been done: it may come out the same.
+    """
+    record = look.whole.get(part)
+    if record is None or record.key != key:
+        return False
+    upstream = [plans[name] for name in stage.requires]
+    if not record.made_from or any(part in plan.todo for plan in upstream):
+        return True
+    return record.made_from == content_of(plan.look.whole[part].identity for plan in upstream)
+
+
+def _contents(plan: StagePlan, parts: Iterable[int]) -> list[str]:
+    """Identities of the parts of the data set, as far as they are there."""
+    return [plan.look.whole[part].identity for part in parts if part in plan.look.whole]
+
+
+def _defects(plan: StagePlan, folder: Location) -> Iterable[Defect]:
+    if plan.look.whole and not plan.described:
+        yield Defect(str(folder / "stage.json"), "is missing or damaged")
+    if plan.look.ledger_defect:
+        yield plan.look.ledger_defect
+    yield from plan.damaged.values()
 
 
 def parts_of(index: Sequence[Source]) -> dict[int, tuple[Source, ...]]:
@@ -97,49 +143,17 @@ def _aggregate_keys(dag: Dag, keys: Mapping[str, Mapping[int, str]]) -> dict[str
     return result
 
 
-# --- what is on disk ---------------------------------------------------------------------------------------------
-
-
-def committed_keys(store: Store, ref: StageRef, ledger: Mapping[int, str]) -> dict[int, str]:
-    """Part keys on disk. The ledger is a cache of the parquet footers: parts it does not name are opened."""
-    parts = sorted(store.committed(ref))
-    keys = each(store.root, lambda part: ledger.get(part) or store.part_key(ref, part), parts)
-    return dict(zip(parts, keys, strict=True))
-
-
-def read_ledger(store: Store, ref: StageRef) -> dict[int, str]:
-    try:
-        return {int(part): key for part, key in json.loads((store.folder(ref) / "ledger.json").read_text()).items()}
-    except (OSError, ValueError):
-        return {}
-
-
-def write_ledger(store: Store, ref: StageRef, keys: Mapping[int, str]) -> None:
-    write_json(store.folder(ref) / "ledger.json", {str(part): key for part, key in keys.items()})
-
-
-def drop_ledger(store: Store, ref: StageRef) -> None:
-    """Before parts are rewritten: a run that dies must not leave a ledger that speaks of older files."""
-    (store.folder(ref) / "ledger.json").unlink(missing_ok=True)
-
-
-def aggregate_record(store: Store, aggregate: Aggregate) -> dict[str, Any]:
-    """The key and counts of the last finished build of an aggregate, {} when there is none."""
-    try:
-        return json.loads((store.root / "stages" / aggregate.name / "done.json").read_text())
-    except (OSError, ValueError):
-        return {}
-
-
 # --- reasons -----------------------------------------------------------------------------------------------------
 
 
-def _reason(
-    store: Store, dag: Dag, stage: Stage, todo: Sequence[int], found: Mapping[int, str], running: set[str]
-) -> str:
+def _reason(store: Store, dag: Dag, stage: Stage, todo: Sequence[int], look: Look, running: set[str]) -> str:
+    if not todo:
+        return ""
     ref = dag.refs[stage.name]
-    if found:
-        changed = sum(part in found for part in todo)
+    if damaged := sum(part in look.defects for part in todo):
+        return f"missing or damaged parts: {damaged}"
+    if look.whole:
+        changed = sum(part in look.whole for part in todo)
         return f"inputs changed in {changed} parts" if changed else f"new or unfinished parts: {len(todo)}"
     earlier = _latest_description(store, ref)
     if earlier is None:
@@ -156,7 +170,10 @@ def _latest_description(store: Store, ref: StageRef) -> dict[str, Any] | None:
     ]
     if not found:
         return None
-    return json.loads(max(found, key=_written_ns).read_text())["stage"]
+    try:
+        return json.loads(max(found, key=_written_ns).read_text())["stage"]
+    except (OSError, ValueError, KeyError, TypeError):  # it only explains; the run writes its own
+        return None
 
 
 def _written_ns(path: Location) -> int:
@@ -176,12 +193,3 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str
             yield f"model file {name} changed"
     if old["columns"] != [[n, t, list(s)] for n, t, s in new["columns"]]:
         yield "columns changed"
-
-
-def _aggregate_reason(store: Store, aggregate: Aggregate, key: str, running: set[str]) -> str:
-    record = aggregate_record(store, aggregate)
-    if not record:
-        return "not built yet"
-    if missing := [name for name in aggregate.outputs if not (store.root / name).exists()]:
-        return f"missing: {', '.join(missing)}"
-    return "" if record["key"] == key else "upstream changed" if running else "inputs or parameters changed"

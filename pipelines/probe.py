@@ -7,9 +7,9 @@ import os
 import tempfile
 from pathlib import Path
 
-import pyarrow.parquet as pq
 from PIL import Image
 
+from dataprep.sealed import read_table
 from pipelines import config
 from pipelines.dask_executor import DaskExecutor
 from pipelines.run import run
@@ -30,7 +30,7 @@ def probe() -> str:
             summary = run(photos, out, config.build(_QUICK), executor)
         if summary.failed:
             return summary.failed[0]
-        (row,) = pq.read_table(out / "manifest.parquet", partitioning=None).to_pylist()
+        (row,) = read_table(out / "manifest.parquet").to_pylist()
         if row["status"] != "ok":
             return f"{row['status']} in {row['stage']}: {row['reason']}: {row['message']}"
         return next(iter(defects_of(out, deep=True).defects), "")

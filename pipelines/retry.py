@@ -11,6 +11,7 @@ from dataprep.store import Store
 from pipelines.current import current_stages, downstream
 from pipelines.errors import choose, losses
 from pipelines.index import read_index
+from pipelines.ledger import forget_parts
 from pipelines.lock import run_lock
 from pipelines.resume import command_of
 
@@ -46,6 +47,7 @@ def forget(store: Store, stage: str, status: str, reason: str) -> dict[str, tupl
         for record in matching(store.root / "stages", "*/done.json"):
             record.unlink()
     for name in reversed(stages):
+        forget_parts(store, stages[name].ref, doomed[name])
         for part in sorted(doomed[name]):
             store.remove_part(stages[name].ref, part)
     return summary

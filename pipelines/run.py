@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import heapq
 import platform
+import time
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dataprep.errors import ShhqError
+from dataprep.errors import Damaged, ShhqError
 from dataprep.filenames import escape
 from dataprep.sources import Source
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.storage import Location
-from dataprep.store import Store, file_sha256, write_json
-from pipelines import current, resume
+from dataprep.store import PartRecord, Store, write_json
+from pipelines import current, look, outputs, resume
 from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
-from pipelines.dag import Dag, describe
+from pipelines.dag import Dag, record_of
 from pipelines.events import EventLog
 from pipelines.executors import Executor, Listener, WorkerDied
 from pipelines.index import refresh
 from pipelines.isolation import run_part_isolated
+from pipelines.ledger import forget_parts, write_ledger
 from pipelines.lock import run_lock
-from pipelines.plan import Plan, committed_keys, drop_ledger, make_plan, read_ledger, write_ledger
+from pipelines.plan import Plan, make_plan
 from pipelines.progress import Progress
+from pipelines.repair import Repairs
 from pipelines.stopping import StopRequest, stop_request
 from pipelines.sweep import sweep
 from pipelines.task import PartReport, PartTask, run_part
@@ -38,6 +42,7 @@ class AggregateTask:
     aggregate: Aggregate
     view: DatasetView
     key: str
+    made_from: str
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def run(
     Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
     `max_error_fraction` of a stage's images fail.
     """
+    started_s = time.monotonic()
     with run_lock(out), stop_request() as stop:
         store = Store(out)
         sweep(out)
@@ -81,37 +87,87 @@ def run(
         current.remember(store, dag)
         resume.remember(out, command)
         log.write("start", inputs=len(index), python=platform.python_version(), workers=executor.workers)
-        work = Schedule(store, source_root, dag, plan, log, stop, ErrorBudget(max_error_fraction), limit_s)
-        executor.listen(Listener(log.workers_log, work.say_too_long))
+        budget, repairs = ErrorBudget(max_error_fraction), Repairs(store, dag, log)
+        context = Context(store, source_root, dag, log, stop, budget, repairs, limit_s)
         try:
-            work.run_parts(executor)
-            log.flush()  # the report reads it
-            if not work.failed and not work.stopped:
-                work.run_aggregates(executor)
+            failed, stopped = _run_passes(context, plan, index, executor)
             sweep(out)
-            log.write("end", seconds=work.progress.elapsed_s, failed=work.failed, stopped=work.stopped)
+            look.remember(out, look.read_seen(out), (f"stages/{ref.folder}" for ref in dag.refs.values()))
+            log.write("end", seconds=time.monotonic() - started_s, failed=failed, stopped=stopped)
         finally:
             log.flush()
-        return RunSummary(plan, work.progress.elapsed_s, tuple(work.failed), work.stopped, stop.requested)
+        return RunSummary(plan, time.monotonic() - started_s, tuple(failed), stopped, stop.requested)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run's passes share."""
+
+    store: Store
+    source_root: Location
+    dag: Dag
+    log: EventLog
+    stop: StopRequest
+    budget: ErrorBudget
+    repairs: Repairs
+    limit_s: float | None  # processor seconds that an image may take; None: the stage's own limit
+
+
+def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Executor) -> tuple[list[str], str]:
+    """Work until nothing is to do; returns what failed, and why the run stopped early.
+
+    One pass, where nothing is damaged. A part that was damaged and comes out otherwise makes what stands on it work for
+    the next pass, and so does damage that is found where it is read.
+    """
+    context.repairs.begin(plan)
+    while True:
+        work = Schedule(context, plan)
+        executor.listen(Listener(context.log.workers_log, work.say_too_long))
+        work.run_parts(executor)
+        context.log.flush()  # the report reads it
+        if work.failed or work.stopped:
+            return work.failed, work.stopped
+        if any(stage.todo for stage in plan.stages) or context.repairs.pending:
+            plan = make_plan(context.store, context.dag, index)
+        if not any(stage.todo for stage in plan.stages):
+            try:
+                _run_aggregates(context, plan, executor)
+            except Damaged as error:
+                context.repairs.discard(error)
+                plan = make_plan(context.store, context.dag, index)
+                continue
+            return [], "interrupted" if context.stop.requested else ""
+        context.repairs.begin(plan)
+
+
+def _run_aggregates(context: Context, plan: Plan, executor: Executor) -> None:
+    """After the last part: each aggregate that is out of date, or reads one that has changed, in order."""
+    stages = {stage.name: stage for stage in context.dag.stages}
+    view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts))
+    rebuilt = False
+    for aggregate in context.dag.aggregates:
+        reason = plan.aggregates[aggregate.name] or (rebuilt and plan.outputs.state(aggregate).reason)
+        if not reason or context.stop.requested:
+            continue
+        rebuilt = True
+        key = plan.outputs.keys[aggregate.name]
+        task = AggregateTask(aggregate, view, key, plan.outputs.made_from(aggregate))
+        executor.submit(run_aggregate, task, f"{aggregate.name}-{task.key}", {})
+        for _, outcome in executor.completed():
+            if isinstance(outcome, BaseException):
+                raise outcome
+            context.log.write("aggregate", stage=aggregate.name, counts=outcome)
 
 
 class Schedule:
     """Hands tasks to the executor as their inputs become ready: the deepest stage first, then the lowest part."""
 
-    def __init__(
-        self,
-        store: Store,
-        source_root: Location,
-        dag: Dag,
-        plan: Plan,
-        log: EventLog,
-        stop: StopRequest,
-        budget: ErrorBudget,
-        limit_s: float | None,
-    ) -> None:
-        self._store, self._source_root, self._dag, self._plan, self._log = store, source_root, dag, plan, log
-        self._stop, self._budget, self._limit_s = stop, budget, limit_s
+    def __init__(self, context: Context, plan: Plan) -> None:
+        self._store, self._source_root, self._dag = context.store, context.source_root, context.dag
+        self._plan, self._log, self._repairs = plan, context.log, context.repairs
+        self._stop, self._budget, self._limit_s = context.stop, context.budget, context.limit_s
         self._todo = {stage.name: set(stage.todo) for stage in plan.stages}
+        self._records = {stage.name: _kept(stage.look.whole, stage.todo) for stage in plan.stages}
         self._ready: list[tuple[int, int]] = []  # (-depth, part)
         self._suspect: list[PartTask] = []  # their worker died; one of their images may be guilty
         self._attempts: Counter[tuple[str, int]] = Counter()
@@ -147,27 +203,13 @@ class Schedule:
             task = self._task(-depth, part)
             executor.submit(run_part, task, f"{task.ref.folder}-{part:06d}", dict(task.stage.resources()))
 
-    def run_aggregates(self, executor: Executor) -> None:
-        """After the last part: each aggregate that is out of date, in order."""
-        stages = {stage.name: stage for stage in self._dag.stages}
-        view = DatasetView(self._store, stages, self._dag.refs, tuple(self._plan.parts))
-        for aggregate in self._dag.aggregates:
-            if not self._plan.aggregates[aggregate.name] or self.stopped:
-                continue
-            task = AggregateTask(aggregate, view, self._plan.aggregate_keys[aggregate.name])
-            executor.submit(run_aggregate, task, f"{aggregate.name}-{task.key}", {})
-            for _, outcome in executor.completed():
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                self._log.write("aggregate", stage=aggregate.name, counts=outcome)
-
     def _begin(self) -> None:
         for plan in self._plan.stages:
             stage, ref = self._stage(plan.name), self._dag.refs[plan.name]
             if plan.todo:
-                drop_ledger(self._store, ref)
-                upstream = {name: self._dag.refs[name].fingerprint for name in stage.requires}
-                write_json(self._store.folder(ref) / "stage.json", {"stage": describe(stage), "upstream": upstream})
+                forget_parts(self._store, ref, plan.todo)  # a run that dies must not leave a ledger of other files
+            if not plan.described:
+                write_json(self._store.folder(ref) / "stage.json", record_of(self._dag, stage))
         for depth, plan in enumerate(self._plan.stages):
             for part in plan.todo:
                 if self._is_ready(depth, part):
@@ -212,6 +254,10 @@ class Schedule:
         return next((source.path for source in sources if source.sample_id == sample_id), "")
 
     def _finish(self, task: PartTask, outcome: PartReport | BaseException) -> None:
+        if isinstance(outcome, Damaged):
+            if found := self._repairs.discard(outcome):
+                self._records[found[0]].pop(found[1], None)
+            return
         if isinstance(outcome, ShhqError):
             raise outcome
         if isinstance(outcome, WorkerDied) and self._attempts[task.ref.folder, task.part] < _ISOLATION_ATTEMPTS:
@@ -229,6 +275,8 @@ class Schedule:
             self._budget.count(task.stage.name, {"error": rows}, {type(outcome).__name__: rows})
             return
         self._todo[task.stage.name].discard(task.part)
+        if outcome.record:
+            self._records[outcome.stage][outcome.part] = outcome.record
         self._log.write(
             "part",
             stage=outcome.stage,
@@ -251,20 +299,21 @@ class Schedule:
     def _write_ledgers(self) -> None:
         """Also of stages that were done before: their run may have died between its last part and its ledger."""
         for plan in self._plan.stages:
-            if plan.recorded and not plan.todo:
-                continue
-            ref = self._dag.refs[plan.name]
-            ledger = read_ledger(self._store, ref)
-            keys = committed_keys(self._store, ref, ledger)
-            if keys != ledger:
-                write_ledger(self._store, ref, keys)
+            records = self._records[plan.name]
+            if plan.todo or not plan.recorded or records != plan.look.ledger:
+                write_ledger(self._store, self._dag.refs[plan.name], records)
+
+
+def _kept(records: Mapping[int, PartRecord], todo: Iterable[int]) -> dict[int, PartRecord]:
+    """Records of the parts that stay as they are."""
+    going = set(todo)
+    return {part: record for part, record in records.items() if part not in going}
 
 
 def run_aggregate(task: AggregateTask) -> dict[str, int]:
     """Build one aggregate and record that it is done, last."""
     root = task.view.store.root
+    outputs.forget(root, task.aggregate.name)
     counts = task.aggregate.build(task.view, root)
-    hashes = {name: file_sha256(root / name) for name in task.aggregate.outputs}
-    content = {"key": task.key, "counts": counts, "sha256": hashes}
-    write_json(root / "stages" / task.aggregate.name / "done.json", content)
+    outputs.record(root, task.aggregate, task.key, task.made_from, counts)
     return counts

@@ -10,19 +10,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from dataprep.errors import AssetError, ConfigError, StoreError
+from dataprep.errors import AssetError, ConfigError
 from dataprep.filenames import printable
 from dataprep.foreign import inside
 from dataprep.images import encode_png
 from dataprep.models.bfm import FaceModel, load_face
 from dataprep.report.pictures import read_photograph, source_folder
 from dataprep.report.story import Material, draw_story
+from dataprep.sealed import open_table
 from dataprep.sources import Source
 from dataprep.stages.quality import RULES
-from dataprep.storage import Location, matching, parquet
+from dataprep.storage import Location, matching
 from dataprep.store import StageRef, Store, atomic_file
 from pipelines.config import MAP_STAGES
 from pipelines.index import read_index
@@ -103,8 +103,10 @@ def _chapter(store: Store, name: str, fingerprint: str | None, source: Source) -
 def _manifest_fingerprints(out: Location) -> dict[str, str]:
     """Which variant of each stage the manifest was made from; empty before there is a manifest."""
     path = out / "manifest.parquet"
-    metadata = pq.read_schema(parquet(path)).metadata or {} if path.exists() else {}
-    return json.loads(metadata.get(b"stages", b"{}"))
+    if not path.exists():
+        return {}
+    with open_table(path) as file:
+        return json.loads((file.schema_arrow.metadata or {}).get(b"stages", b"{}"))
 
 
 def _newest(store: Store, name: str) -> StageRef | None:
@@ -118,11 +120,9 @@ def _manifest_row(out: Path, sample_id: str) -> Row | None:
         return None
     names = ["sample_id", "status", "stage", "reason", "message", "split", "shard", "shard_row", "dup_cluster",
              "dup_rank", "flag_label_outlier"]  # fmt: skip
-    wanted = [("sample_id", "=", sample_id)]
-    try:
-        rows = pq.read_table(path, columns=names, partitioning=None, filters=wanted).to_pylist()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise StoreError(f"{path}: cannot be read ({error}); delete it and run the same command again") from error
+    with open_table(path) as file:
+        table = file.read(names)
+    rows = table.filter(pc.equal(table["sample_id"], sample_id)).to_pylist()
     return rows[0] if rows else None
 
 

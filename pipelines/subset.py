@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from dataprep.errors import ConfigError, StoreError
+from dataprep.errors import ConfigError, Damaged, StoreError
 from dataprep.foreign import inside, require_sample_ids
 from dataprep.report.census import MANIFEST, Census
+from dataprep.sealed import read_table
 from dataprep.selection import matching
 from dataprep.stages.manifest import Manifest
-from dataprep.stages.shards import reader_of, write_shards
+from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
+from dataprep.storage import read_range
 from dataprep.store import write_table
 from pipelines.new_folder import require_folder
 from pipelines.view import open_view
@@ -24,7 +27,7 @@ def select(out: Path, expression: str, output: Path) -> int:
     """Write the manifest rows that match; returns 1 when there is none."""
     census = Census(out)
     chosen = matching(census, expression)
-    table = pq.read_table(census.path, partitioning=None).filter(pa.array(chosen))
+    table = read_table(census.path).filter(pa.array(chosen))
     if not len(table):
         print(f"no row of {len(census)} matches {expression!r}; {output} was not written")
         return 1
@@ -56,16 +59,50 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     table = _placed(table.filter(table["selected"]), shard_rows)
     if not len(table):
         raise ConfigError(f"{subset} has no row that is selected for training; shards hold accepted portraits only")
-    counts = write_shards(table, inside(target, "shards", "index.json").parent, reader_of(open_view(out)))
+    counts = write_shards(table, inside(target, "shards", "index.json").parent, _images_of(out))
     write_table(target / MANIFEST, table)
     print(f"{target / 'shards'}: {counts['samples']} samples in {counts['shards']} shards")
     return 0
 
 
+def _images_of(out: Path) -> ReadImage:
+    """Images of the data set's own shards, compared with their hashes; of its parts where they lack it.
+
+    Parts may be waiting to be computed again, the shards are whole until then.
+    """
+    places = _packed(out)
+    emitted = cache(lambda: reader_of(open_view(out)))
+
+    def read(sample_id: str, image: str) -> bytes:
+        if (sample_id, image) not in places:
+            return emitted()(sample_id, image)
+        tar, offset, size, sha256 = places[sample_id, image]
+        try:
+            data = read_range(tar, offset, size)
+        except FileNotFoundError as error:
+            raise Damaged(tar, "is missing") from error
+        if hashlib.sha256(data).digest() != sha256:
+            raise Damaged(tar, f"is damaged: {image} of {sample_id} has other bytes than were written")
+        return data
+
+    return read
+
+
+def _packed(out: Path) -> dict[tuple[str, str], tuple[Path, int, int, bytes]]:
+    """Tar, offset, size and sha256 of every image in the shards of a data set, by sample and image."""
+    found = {}
+    for twin in sorted((out / "shards").glob("*-*.parquet")):
+        for image in IMAGES:
+            columns = read_table(twin, ["sample_id", *(f"{image}_{what}" for what in ("offset", "size", "sha256"))])
+            for sample_id, *place in zip(*(column.to_pylist() for column in columns.columns), strict=True):
+                found[sample_id, image] = (twin.with_suffix(".tar"), *place)
+    return found
+
+
 def _read_subset(path: Path) -> pa.Table:
     try:
-        table = pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowException) as error:
+        table = read_table(path)
+    except StoreError as error:
         raise ConfigError(f"--subset {path}: no readable parquet file ({error}); see: shhq-hs select") from error
     if missing := {"sample_id", "selected", "split", "shard", "shard_row"} - set(table.column_names):
         raise ConfigError(f"--subset {path}: no column {', '.join(sorted(missing))}; make it with: shhq-hs select")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import pyarrow.parquet as pq
-
 from dataprep.errors import StoreError
 from dataprep.filenames import printable
-from dataprep.storage import Location, each, parquet
+from dataprep.sealed import open_table
+from dataprep.storage import Location, each
 from dataprep.store import StageRef, Store
 from pipelines.config import STAGE_NAMES
 from pipelines.current import current_stages
 from pipelines.dag import Dag
 from pipelines.index import read_index
+from pipelines.look import read_json
+from pipelines.outputs import record_path
 from pipelines.plan import Plan, parts_of
 from pipelines.progress import clock
 from pipelines.run import RunSummary
@@ -90,17 +90,21 @@ def status(out: Location) -> int:
         if name in stages:
             done = store.committed(stages[name].ref) & parts.keys()
             rows.append((name, f"{len(done)}/{len(parts)}", _counted(store, stages[name].ref, done)))
-        elif (out / "stages" / name / "done.json").exists():
-            counts = json.loads((out / "stages" / name / "done.json").read_text())["counts"]
-            rows.append((name, "done", ", ".join(f"{n} {s}" for s, n in counts.items())))
         else:
-            rows.append((name, "-", "not built yet"))
+            rows.append((name, *_aggregate_state(out, name)))
     print(f"{out}: {len(index)} inputs in {len(parts)} parts\n")
     print(table(("stage", "parts", "rows"), rows))
     if (out / "manifest.parquet").exists():
         print()
         _print_manifest(out)
     return 0
+
+
+def _aggregate_state(out: Location, name: str) -> tuple[str, str]:
+    record, defect = read_json(record_path(out, name))
+    if defect:
+        return "?", f"{defect}; the next run makes it anew"
+    return ("done", ", ".join(f"{n} {s}" for s, n in record["counts"].items())) if record else ("-", "not built yet")
 
 
 def _counted(store: Store, ref: StageRef, parts: Iterable[int]) -> str:
@@ -115,8 +119,8 @@ def _print_manifest(out: Location) -> int:
     if not path.exists():
         raise StoreError(f"{path} is missing; run: shhq-hs run SOURCE --out {out}")
     names = ["status", "stage", "reason", "message", "source_path"]
-    columns = pq.read_table(parquet(path), columns=names, partitioning=None)
-    rows = list(zip(*(column.to_pylist() for column in columns.columns), strict=True))
+    with open_table(path) as file:
+        rows = list(zip(*(column.to_pylist() for column in file.read(names).columns), strict=True))
     accepted = sum(status == "ok" for status, *_ in rows)
     print(f"{accepted} of {len(rows)} images accepted ({accepted / len(rows):.0%})")
     lost: dict[tuple[str, str, str], list[str]] = {}

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dataprep.errors import Unreadable
+from dataprep.errors import StoreError, Unreachable, Unreadable
 from dataprep.foreign import require_sample_ids
 from dataprep.sources import Source
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.storage import Location
-from dataprep.store import StageRef, Store
+from dataprep.store import PartRecord, StageRef, Store, content_of
 from pipelines import watchdog
 from pipelines.budget import FAULTS
 from pipelines.machine import release_freed_memory, resident_bytes
@@ -55,6 +55,20 @@ class PartReport:
     faults: dict[str, int] = field(default_factory=dict)  # reasons of error, crash and timeout
     ended: dict[str, str] = field(default_factory=dict)  # sample_id -> message, of images that ended their process
     memory_mib: float = 0.0  # what the worker holds afterwards
+    record: PartRecord | None = None  # for the ledger
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a part is made from: ids and items of its rows, and the `upstream` result of those that are stopped.
+
+    `made_from`: one hash over the contents of the parts upstream; "" in the first stage.
+    """
+
+    ids: list[str]
+    items: list[Item]
+    blocked: list[Result | None]
+    made_from: str = ""
 
 
 Process = Callable[["PartTask", Sequence[Item], dict[str, str]], list[Result]]
@@ -75,18 +89,28 @@ def run_part_with(process: Process, task: PartTask) -> PartReport:
 def _make_part(process: Process, task: PartTask) -> PartReport:
     started = time.perf_counter()
     store = Store(task.store_root)
-    ids, items, blocked = load_items(store, task)
+    inputs = load_items(store, task)
     errors: dict[str, str] = {}
-    ready = [item for item, stop in zip(items, blocked, strict=True) if stop is None]
+    ready = [item for item, stop in zip(inputs.items, inputs.blocked, strict=True) if stop is None]
     with watchdog.watch():
         done = iter(process(task, ready, errors) if ready else [])
-    results = [next(done) if stop is None else stop for stop in blocked]
-    store.write_part(task.ref, task.part, task.stage, ids, results, task.part_key)
+    results = [next(done) if stop is None else stop for stop in inputs.blocked]
+    if task.sources:
+        results = [_with_path(result, item) for result, item in zip(results, inputs.items, strict=True)]
+    record = store.write_part(
+        task.ref, task.part, task.stage, inputs.ids, results, task.part_key, inputs.made_from
+    )  # fmt: skip
     counts = Counter(str(result.status) for result in results)
     faults = Counter(result.reason for result in results if result.status in FAULTS)
-    ended = {i: result.message for i, result in zip(ids, results, strict=True) if result.status in ("crash", "timeout")}
+    pairs = zip(inputs.ids, results, strict=True)
+    ended = {sample_id: result.message for sample_id, result in pairs if result.status in ("crash", "timeout")}
     seconds = time.perf_counter() - started
-    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), ended)
+    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), ended, record=record)
+
+
+def _with_path(result: Result, item: Item) -> Result:
+    """A row that fails in the first stage still says which file it is of."""
+    return replace(result, columns={**item.row, **result.columns}) if result.status in FAULTS else result
 
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
@@ -95,16 +119,23 @@ def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> l
         try:
             with watchdog.limit(task.limit_s * len(items), task.stage.name):
                 return task.stage.process(items, tools)
+        except (StoreError, Unreachable):
+            raise
         except Exception:
             logger.debug("batch of %s failed, running it item by item", task.stage.name, exc_info=True)
     return [process_one(task, item, tools, errors) for item in items]
 
 
 def process_one(task: PartTask, item: Item, tools: Any, errors: dict[str, str]) -> Result:
-    """One item; an exception becomes an `error` result and leaves its traceback in `errors`."""
+    """One item; an exception becomes an `error` result and leaves its traceback in `errors`.
+
+    What says nothing about the image is raised: damage of the data set, a place that does not answer.
+    """
     try:
         with watchdog.limit(task.limit_s, task.stage.name, item.sample_id):
             (result,) = task.stage.process([item], tools)
+    except (StoreError, Unreachable):
+        raise
     except MemoryError:
         return TOO_MUCH_MEMORY
     except Exception as error:
@@ -132,14 +163,14 @@ def load_tools(task: PartTask) -> Any:
     return _tools[key]
 
 
-def load_items(store: Store, task: PartTask) -> tuple[list[str], list[Item], list[Result | None]]:
-    """Ids and items of the part, and for each row the `upstream` result that stops it, or None."""
+def load_items(store: Store, task: PartTask) -> Inputs:
+    """Read the parts that a part is made from; raises Damaged."""
     if task.sources:
         rows = [_index_row(source) for source in task.sources]
         ids = [source.sample_id for source in task.sources]
         items = [Item(i, row, task.source_root, _no_blobs) for i, row in zip(ids, rows, strict=True)]
-        return ids, items, [None] * len(ids)
-    parts = [store.rows(ref, task.part) for ref in task.upstream]
+        return Inputs(ids, items, [None] * len(ids))
+    parts, identities = zip(*(store.rows_and_identity(ref, task.part) for ref in task.upstream), strict=True)
     ids = [row["sample_id"] for row in parts[0]]
     require_sample_ids(ids, store.part_path(task.upstream[0], task.part))
     items, blocked = [], []
@@ -150,7 +181,7 @@ def load_items(store: Store, task: PartTask) -> tuple[list[str], list[Item], lis
         items.append(_item(store, task, sample_id, rows))
         stop = next((ref.name for ref, row in zip(task.upstream, rows, strict=True) if row["status"] != "ok"), None)
         blocked.append(None if stop is None else Result("upstream", reason=stop))
-    return ids, items, blocked
+    return Inputs(ids, items, blocked, content_of(identities))
 
 
 def _item(store: Store, task: PartTask, sample_id: str, rows: list[dict[str, Any]]) -> Item:

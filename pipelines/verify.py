@@ -9,24 +9,33 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from dataprep.errors import StoreError
+from dataprep.errors import Damaged
 from dataprep.filenames import printable
 from dataprep.foreign import leads_below, require_shard_name
+from dataprep.sealed import read_table
 from dataprep.sources import Source
-from dataprep.storage import Location, each, matching, parquet, read_range
+from dataprep.storage import Location, each, matching, read_range
 from dataprep.store import StageRef, Store, file_sha256
-from pipelines.current import current_stages
+from pipelines.current import CurrentStage, current_stages
 from pipelines.errors import STATUSES
 from pipelines.index import read_index
+from pipelines.ledger import read_ledger
+from pipelines.lock import run_lock
 from pipelines.plan import parts_of
+from pipelines.recover import recovered_inputs
+from pipelines.repair import take_away
 from pipelines.resume import command_of
 
 _SHOWN = 20
 _POSITION = ("offset", "size", "sha256")
-Report = Callable[[str], None]
+Report = Callable[["Flaw"], None]
+
+
+class Flaw(NamedTuple):
+    """What is wrong, in words; `path` is the file that must be made anew, "" where the next run needs nothing else."""
+
+    words: str
+    path: str = ""
 
 
 class Counts(NamedTuple):
@@ -48,11 +57,28 @@ class Verdict:
     counts: Counts
     shards: int
     defects: tuple[str, ...]
+    damaged: tuple[str, ...] = ()  # paths of the files that are not as they were written
 
 
-def verify(out: Location, deep: bool) -> int:
-    """Print every defect and what mends it; returns 1 when there is one. `deep` also reads and hashes every byte."""
-    found = defects_of(out, deep)
+def verify(out: Location, deep: bool, repair: bool = False) -> int:
+    """Print every defect and what repairs it; returns 1 when there is one.
+
+    `deep` also reads and hashes every byte. `repair` does that, and takes away what is damaged: the next run makes it
+    anew. Photographs are no files of the data set; nothing of theirs is touched.
+    """
+    if not repair:
+        return _print(out, defects_of(out, deep), deep)
+    read_inputs(out)  # before the lock makes a folder where no data set is
+    with run_lock(out):
+        found = defects_of(out, deep=True)
+        status = _print(out, found, True)
+        gone = take_away(Store(out), found.damaged)
+    if found.defects:
+        print(f"{gone} damaged files and what records them were taken away; now run: {command_of(out)}")
+    return status
+
+
+def _print(out: Location, found: Verdict, deep: bool) -> int:
     depth = "read and hashed" if deep else "present; --deep also reads and hashes every byte"
     print(f"{out}: {found.inputs} inputs, {found.counts.parts} parts with {found.counts.rows} rows, "
           f"{found.counts.images_bytes / 1e6:.1f} MB of images, {found.shards} shards: {depth}")  # fmt: skip
@@ -61,7 +87,7 @@ def verify(out: Location, deep: bool) -> int:
     if len(found.defects) > _SHOWN:
         print(f"  and {len(found.defects) - _SHOWN} more")
     if found.defects:
-        print(f"{len(found.defects)} defects; delete the damaged files named above, then run: {command_of(out)}")
+        print(f"{len(found.defects)} defects; to repair: shhq-hs verify {out} --repair, then: {command_of(out)}")
     else:
         print("whole: every input has its row in every stage, and every file is as it was written")
     return 1 if found.defects else 0
@@ -69,21 +95,45 @@ def verify(out: Location, deep: bool) -> int:
 
 def defects_of(out: Location, deep: bool) -> Verdict:
     """Look at every file of the data set; raises StoreError when there is none."""
-    defects: list[str] = []
-    store, index = Store(out), read_index(out)
+    flaws: list[Flaw] = []
+    report = flaws.append
+    store, (index, flaw) = Store(out), read_inputs(out)
+    if flaw:
+        report(flaw)
     ids = [source.sample_id for source in index]
     if len(set(ids)) != len(ids):
-        defects.append(f"index.parquet: {len(ids) - len(set(ids))} ids are not unique")
+        report(Flaw(f"index.parquet: {len(ids) - len(set(ids))} ids are not unique", str(out / "index.parquet")))
     counts = Counts()
-    for name, stage in current_stages(store).items():
+    for name, stage in _stages(store, report).items():
         if not store.folder(stage.ref).is_dir():
-            defects.append(f"{name}: not built yet")
+            report(Flaw(f"{name}: not built yet"))
             continue
-        counts = counts.plus(_check_stage(store, stage.ref, index, deep, defects.append))
-    _check_outputs(out, deep, defects.append)
-    _check_manifest(out, ids, defects.append)
-    shards = _check_shards(out, deep, defects.append)
-    return Verdict(len(index), counts, shards, tuple(defects))
+        counts = counts.plus(_check_stage(store, stage.ref, index, deep, report))
+    _check_outputs(out, deep, report)
+    _check_manifest(out, ids, report)
+    shards = _check_shards(out, deep, report)
+    words = tuple(flaw.words for flaw in flaws)
+    return Verdict(len(index), counts, shards, words, tuple(dict.fromkeys(flaw.path for flaw in flaws if flaw.path)))
+
+
+def read_inputs(out: Location) -> tuple[Sequence[Source], Flaw | None]:
+    """The index, or what the parts say where it is damaged; raises StoreError when there is no data set."""
+    try:
+        return read_index(out), None
+    except Damaged as error:
+        return recovered_inputs(out), _flaw(error)
+
+
+def _stages(store: Store, report: Report) -> dict[str, CurrentStage]:
+    try:
+        return current_stages(store)
+    except Damaged as error:
+        report(_flaw(error))
+        return {}
+
+
+def _flaw(error: Damaged) -> Flaw:
+    return Flaw(f"{error.path} {error.what}", error.path)
 
 
 # --- parts -------------------------------------------------------------------------------------------------------
@@ -91,35 +141,46 @@ def defects_of(out: Location, deep: bool) -> Verdict:
 
 def _check_stage(store: Store, ref: StageRef, index: Sequence[Source], deep: bool, report: Report) -> Counts:
     counts, committed = Counts(), store.committed(ref)
+    _check_ledger(store, ref, report)
     present: dict[int, list[str]] = {}
     for part, sources in parts_of(index).items():
         if part not in committed:
-            report(f"{ref.name}: part {part} is missing")
+            report(Flaw(f"{ref.name}: part {part} is missing"))
             continue
         present[part] = [source.sample_id for source in sources]
-    for part_counts, defects in each(store.root, partial(_look_at, store, ref, deep), present.items()):
+    for part_counts, flaws in each(store.root, partial(_look_at, store, ref, deep), present.items()):
         counts = counts.plus(part_counts)
-        for defect in defects:
-            report(defect)
+        for flaw in flaws:
+            report(flaw)
     return counts
 
 
-def _look_at(store: Store, ref: StageRef, deep: bool, part: tuple[int, list[str]]) -> tuple[Counts, list[str]]:
-    """`_check_part` with its defects in a list."""
-    defects: list[str] = []
+def _check_ledger(store: Store, ref: StageRef, report: Report) -> None:
+    description = store.folder(ref) / "stage.json"
     try:
-        return _check_part(store, ref, *part, deep, defects.append), defects
-    except StoreError as error:
-        return Counts(), [*defects, f"{ref.name}: part {part[0]}: {error}"]
+        read_ledger(store, ref)
+        if description.exists() and not _json(description):
+            raise Damaged(description, "is damaged: it cannot be read")
+    except Damaged as error:
+        report(_flaw(error))
+
+
+def _look_at(store: Store, ref: StageRef, deep: bool, part: tuple[int, list[str]]) -> tuple[Counts, list[Flaw]]:
+    """`_check_part` with its defects in a list."""
+    flaws: list[Flaw] = []
+    try:
+        return _check_part(store, ref, *part, deep, flaws.append), flaws
+    except Damaged as error:
+        return Counts(), [*flaws, _flaw(error)]
 
 
 def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bool, report: Report) -> Counts:
     path = store.part_path(ref, part)
-    table = _read(path, None if deep else ["sample_id", "status"])
+    table = read_table(path, None if deep else ["sample_id", "status"])
     if table["sample_id"].to_pylist() != ids:
-        report(f"{path}: its rows are not the {len(ids)} inputs of the part, in their order")
+        report(Flaw(f"{path}: its rows are not the {len(ids)} inputs of the part, in their order", str(path)))
     if unknown := set(table["status"].to_pylist()) - {"ok", "upstream", *STATUSES}:
-        report(f"{path}: unknown status {', '.join(map(str, unknown))}")
+        report(Flaw(f"{path}: unknown status {', '.join(map(str, unknown))}", str(path)))
     metadata = table.schema.metadata or {}
     if b"tar_bytes" not in metadata:
         return Counts(1, len(ids))
@@ -129,28 +190,20 @@ def _check_part(store: Store, ref: StageRef, part: int, ids: list[str], deep: bo
         for name in (name for name in table.column_names if name.endswith(":offset")):
             ends = zip(table[name].to_pylist(), table[name.replace(":offset", ":size")].to_pylist(), strict=True)
             if any(offset is not None and offset + length > size for offset, length in ends):
-                report(f"{path}: {name.removesuffix(':offset')} lies outside the tar")
+                report(Flaw(f"{path}: {name.removesuffix(':offset')} lies outside the tar", str(path)))
     return Counts(1, len(ids), size)
-
-
-def _read(path: Location, columns: list[str] | None = None) -> pa.Table:
-    """Read with the checksums of every page; StoreError when the file is damaged."""
-    try:
-        return pq.read_table(parquet(path), columns=columns, partitioning=None, page_checksum_verification=True)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise StoreError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); delete it") from error
 
 
 def _check_file(path: Location, size: int, sha256: str, deep: bool, report: Report) -> None:
     try:
         found = path.stat().st_size
     except FileNotFoundError:
-        report(f"{path} is missing")
+        report(Flaw(f"{path} is missing", str(path)))
         return
     if found != size:
-        report(f"{path} has {found} bytes, {size} were written")
+        report(Flaw(f"{path} has {found} bytes, {size} were written", str(path)))
     elif deep and file_sha256(path) != sha256:
-        report(f"{path} has other bytes than were written")
+        report(Flaw(f"{path} has other bytes than were written", str(path)))
 
 
 # --- what users take away ----------------------------------------------------------------------------------------
@@ -159,29 +212,31 @@ def _check_file(path: Location, size: int, sha256: str, deep: bool, report: Repo
 def _check_outputs(out: Location, deep: bool, report: Report) -> None:
     """Files of the aggregates against the hashes recorded when they were built."""
     for record in matching(out / "stages", "*/done.json"):
-        for name, sha256 in _json(record).get("sha256", {}).items():
-            if not leads_below(name):
-                report(f"{record} names {name!r}, which is no file of the data set")
-                continue
+        content = _json(record)
+        if not content:
+            report(Flaw(f"{record} cannot be read", str(record)))
+        for name, sha256 in content.get("sha256", {}).items():
             path = out / name
-            if not path.exists():
-                report(f"{path} is missing")
+            if not leads_below(name):
+                report(Flaw(f"{record} is damaged: it names {name!r}, which is no file of the data set", str(record)))
+            elif not path.exists():
+                report(Flaw(f"{path} is missing", str(path)))
             elif (deep or path.suffix in (".json", ".parquet")) and file_sha256(path) != sha256:
-                report(f"{path} has other bytes than were written")
+                report(Flaw(f"{path} has other bytes than were written", str(path)))
 
 
 def _check_manifest(out: Location, ids: Sequence[str], report: Report) -> None:
     path = out / "manifest.parquet"
     if not path.exists():
-        report("manifest: not built yet")
+        report(Flaw("manifest: not built yet"))
         return
     try:
-        found = _read(path, ["sample_id"])["sample_id"].to_pylist()
-    except StoreError as error:
-        report(str(error))
+        found = read_table(path, ["sample_id"])["sample_id"].to_pylist()
+    except Damaged as error:
+        report(_flaw(error))
         return
     if found != sorted(ids):
-        report(f"{path}: its {len(found)} rows are not the {len(ids)} inputs, sorted by id")
+        report(Flaw(f"{path}: its {len(found)} rows are not the {len(ids)} inputs, sorted by id", str(path)))
 
 
 def _check_shards(out: Location, deep: bool, report: Report) -> int:
@@ -192,17 +247,17 @@ def _check_shards(out: Location, deep: bool, report: Report) -> int:
         for suffix in ("tar", "parquet"):
             _check_file(stem.with_suffix(f".{suffix}"), entry[suffix]["bytes"], entry[suffix]["sha256"], deep, report)
         if deep and stem.with_suffix(".tar").exists() and stem.with_suffix(".parquet").exists():
-            for defect in _wrong_images(stem):
-                report(defect)
+            for flaw in _wrong_images(stem):
+                report(flaw)
     return len(index.get("shards", []))
 
 
-def _wrong_images(stem: Location) -> Iterator[str]:
+def _wrong_images(stem: Location) -> Iterator[Flaw]:
     """Images of a shard that are not where, or not what, its table says."""
     try:
-        twin = _read(stem.with_suffix(".parquet"))
-    except StoreError as error:
-        yield str(error)
+        twin = read_table(stem.with_suffix(".parquet"))
+    except Damaged as error:
+        yield _flaw(error)
         return
     kinds = [name.removesuffix("_offset") for name in twin.column_names if name.endswith("_offset")]
     tar = stem.with_suffix(".tar")
@@ -212,7 +267,7 @@ def _wrong_images(stem: Location) -> Iterator[str]:
         found = each(tar, lambda row: hashlib.sha256(read_range(tar, row[1], row[2])).digest(), rows)
         for (sample_id, _, _, sha256), digest in zip(rows, found, strict=True):
             if digest != sha256:
-                yield f"{tar}: {kind} of {sample_id} has other bytes than were written"
+                yield Flaw(f"{tar}: {kind} of {sample_id} has other bytes than were written", str(tar))
 
 
 def _json(path: Location) -> dict[str, Any]:

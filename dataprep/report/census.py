@@ -5,6 +5,7 @@ Wide columns are read a few thousand rows at a time, so that memory does not gro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from jaxtyping import Bool, Float
 
 from dataprep.errors import StoreError
 from dataprep.foreign import require_sample_ids
 from dataprep.schema import rows_from_table
+from dataprep.sealed import identity, open_table
 from dataprep.storage import Location, ObjectPath
 
 MANIFEST = "manifest.parquet"
@@ -50,14 +51,21 @@ class Block:
         return _as_float(pc.list_flatten(column) if pa.types.is_list(column.type) else column.drop_null())
 
     def matrix(self, name: str) -> Float[np.ndarray, "n k"]:
-        """A list column as float32, one row a sample, NaN where null; k = 0 when every row is null."""
+        """A list column as float32, one row a sample, NaN where null.
+
+        Where every row is null, k is what the column declares, 0 when it does not.
+        """
         column = self.table[name].combine_chunks()
         present = ~np.asarray(column.is_null().to_numpy(zero_copy_only=False), bool)
         flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-        width = len(flat) // max(int(present.sum()), 1)
+        width = len(flat) // max(int(present.sum()), 1) or self._declared_width(name)
         out = np.full((len(self), width), np.nan, np.float32)
         out[present] = flat.reshape(-1, width) if width else 0
         return out
+
+    def _declared_width(self, name: str) -> int:
+        shape = (self.table.schema.field(name).metadata or {}).get(b"shape", b"").decode()
+        return math.prod(map(int, shape.split("x"))) if shape.replace("x", "").isdigit() else 0
 
 
 class Census:
@@ -66,13 +74,12 @@ class Census:
     def __init__(self, root: Location) -> None:
         """`root`: the folder of a data set, or a manifest file itself; StoreError when neither has a manifest."""
         named = root / MANIFEST if root.is_dir() else root
-        try:
-            self.path = self._fetched(named) if isinstance(named, ObjectPath) else named
-            self.schema = pq.read_schema(self.path)
-        except FileNotFoundError:
-            raise StoreError(f"{named}: no such file; build it with: shhq-hs run SOURCE --out DIR") from None
-        except (OSError, pa.ArrowException) as error:
-            raise StoreError(f"{named} is no readable manifest ({error})") from error
+        if not named.exists():
+            raise StoreError(f"{named}: no such file; build it with: shhq-hs run SOURCE --out DIR")
+        self.path = self._fetched(named) if isinstance(named, ObjectPath) else named
+        identity(self.path)  # every byte, once; pages are verified again as they are read
+        with open_table(self.path) as file:
+            self.schema = file.schema_arrow
         self.metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         self.ids: list[str] = self.column("sample_id")
         require_sample_ids(self.ids, named)
@@ -143,11 +150,11 @@ class Census:
 
     def _batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         # No threads and no read-ahead: both would hold whole row groups of every column at once.
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+        with open_table(self.path) as file:
             yield from file.iter_batches(BLOCK_ROWS, columns=list(names), use_threads=False)
 
     def _read(self, name: str) -> pa.ChunkedArray:
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+        with open_table(self.path) as file:
             return file.read([name], use_threads=False)[name]
 
 

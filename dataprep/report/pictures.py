@@ -26,6 +26,7 @@ from dataprep.images import decode_rgb
 from dataprep.reading import read_bytes
 from dataprep.stages.aggregate import DatasetView
 from dataprep.storage import Location, location
+from dataprep.store import Place
 
 Rgb = UInt8[np.ndarray, "h w 3"]
 
@@ -79,7 +80,7 @@ class Pictures:
     def __init__(self, view: DatasetView, out: Location) -> None:
         self._view = view
         self._folder = source_folder(out)
-        self._positions: dict[tuple[str, str, int], dict[str, tuple[int, int]]] = {}
+        self._places: dict[tuple[str, str, int], dict[str, Place]] = {}
 
     def photograph(self, row: Mapping[str, Any], longest_px: int) -> Picture | None:
         rgb = read_photograph(self._folder, row)
@@ -88,17 +89,14 @@ class Pictures:
     def emitted(self, stage: str, blob: str, row: Mapping[str, Any], longest_px: int) -> Picture | None:
         """What `stage` emitted under `blob` for a manifest row (it names the part); None when it did not."""
         part = int(row["part"])
-        position = self._part_positions(stage, blob, part).get(row["sample_id"])
-        return None if position is None else shrunk(decode_rgb(self._view.blob(stage, part, *position)), longest_px)
+        place = self._part_places(stage, blob, part).get(row["sample_id"])
+        return None if place is None else shrunk(decode_rgb(self._view.blob(stage, part, place)), longest_px)
 
-    def _part_positions(self, stage: str, blob: str, part: int) -> dict[str, tuple[int, int]]:
+    def _part_places(self, stage: str, blob: str, part: int) -> dict[str, Place]:
         key = (stage, blob, part)
-        if key not in self._positions:
-            names = ["sample_id", f"{blob}:offset", f"{blob}:size"]
-            columns = self._view.store.table(self._view.refs[stage], part, names).columns
-            rows = zip(*(column.to_pylist() for column in columns), strict=True)
-            self._positions[key] = {i: (offset, size) for i, offset, size in rows if offset is not None}
-        return self._positions[key]
+        if key not in self._places:
+            self._places[key] = self._view.store.places(self._view.refs[stage], part, blob)
+        return self._places[key]
 
 
 def shrunk(rgb: Rgb, longest_px: int) -> Picture:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from dataprep.stages.base import Stage, Step
 from dataprep.storage import Location, each
-from dataprep.store import StageRef, Store
+from dataprep.store import Place, StageRef, Store
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,12 @@ class DatasetView:
     def table(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of a stage, in (part, position) order, all columns or some."""
         ref = self.refs[stage]
-        return pa.concat_tables(each(self.store.root, lambda part: self.store.table(ref, part, columns), self.parts))
+        tables = each(self.store.root, lambda part: self.store.table(ref, part, columns), self.parts)
+        return pa.concat_tables(tables, promote_options="default")  # parts of earlier versions may lack a column
 
-    def blob(self, stage: str, part: int, offset: int, size: int) -> bytes:
-        """An image that `stage` emitted, by its position in the part's tar."""
-        return self.store.read_tar(self.refs[stage], part, offset, size)
+    def blob(self, stage: str, part: int, place: Place) -> bytes:
+        """An image that `stage` emitted, by its place in the part's tar."""
+        return self.store.read_tar(self.refs[stage], part, *place)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Aggregate(Step):
     """Base of the aggregate stages: `build` reads the view and writes files below `root`."""
 
     outputs: ClassVar[tuple[str, ...]] = ()  # files below the root that exist when the stage is done
+
+    def more_files(self, root: Location) -> dict[str, tuple[int, str]]:
+        """Bytes and sha256 of the files besides `outputs`, by path below `root`; raises Damaged."""
+        return {}
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         """Write the outputs; returns counts for the log."""

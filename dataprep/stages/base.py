@@ -28,9 +28,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from dataprep.errors import Rejected, SourceChanged
+from dataprep.errors import Rejected, SourceChanged, Unreadable
 from dataprep.filenames import unescape
-from dataprep.reading import read_bytes
+from dataprep.reading import read_bytes, require_there
 from dataprep.schema import Column
 from dataprep.storage import Location
 
@@ -64,7 +64,8 @@ class Item:
 
     def source(self) -> bytes:
         """The source file's bytes; raises SourceChanged when they are not the ones that were indexed, Unreadable when
-        they cannot be read now, and Rejected when they could not be read for the index.
+        they cannot be read now, Unreachable when the whole folder has gone, and Rejected when they could not be read
+        for the index.
         """
         if refused := self.row.get("refused"):
             raise Rejected(*refused.split(": ", 1))
@@ -75,7 +76,11 @@ class Item:
         return self._read("mask_path", "mask_sha256") if self.row.get("mask_path") else None
 
     def _read(self, path_key: str, sha_key: str) -> bytes:
-        data = read_bytes(self.source_root, unescape(self.row[path_key]))
+        try:
+            data = read_bytes(self.source_root, unescape(self.row[path_key]))
+        except Unreadable:
+            require_there(self.source_root)
+            raise
         if hashlib.sha256(data).digest() != self.row[sha_key]:
             raise SourceChanged(f"{self.row[path_key]}: the file changed since it was indexed; run the command again")
         return data

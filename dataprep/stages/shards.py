@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from dataprep.errors import Damaged
 from dataprep.foreign import require_sample_ids, require_shard_name
 from dataprep.schema import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.sealed import read_table
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.storage import Location, parquet
+from dataprep.storage import Location
 from dataprep.store import SCHEMA_VERSION, add_tar_member, atomic_file, file_sha256, write_json, write_table
 
 IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
@@ -59,18 +60,15 @@ class Shards(Aggregate):
     columns: ClassVar[tuple[Column, ...]] = POSITION_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("shards/index.json",)
 
+    def more_files(self, root: Location) -> dict[str, tuple[int, str]]:
+        return shard_files(root / "shards")
+
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        manifest = pq.read_table(parquet(root / "manifest.parquet"), partitioning=None)
+        manifest = read_table(root / "manifest.parquet")
         return write_shards(manifest, root / "shards", reader_of(view))
 
 
 ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
-
-
-def reader_of(view: DatasetView) -> ReadImage:
-    """The images that the stages of a data set emitted."""
-    images = {image: _positions(view, stage, blob) for image, (stage, blob) in IMAGES.items()}
-    return lambda name, image: view.blob(*images[image][name])
 
 
 def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) -> dict[str, int]:
@@ -99,17 +97,17 @@ def _shards(manifest: pa.Table) -> Iterator[tuple[str, pa.Table]]:
         yield name, manifest.take(pa.array(places[name]))
 
 
-Positions = Mapping[str, tuple[str, int, int, int]]  # sample_id -> stage, part, offset, size
-
-
-def _positions(view: DatasetView, stage: str, blob: str) -> Positions:
-    found = {}
-    for part in view.parts:
-        table = view.store.table(view.refs[stage], part, ["sample_id", f"{blob}:offset", f"{blob}:size"])
-        for sample_id, offset, size in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            if offset is not None:
-                found[sample_id] = (stage, part, offset, size)
-    return found
+def reader_of(view: DatasetView) -> ReadImage:
+    """The images of a data set where the stages that made them left them."""
+    places = {
+        image: {
+            name: (stage, part, place)
+            for part in view.parts
+            for name, place in view.store.places(view.refs[stage], part, blob).items()
+        }
+        for image, (stage, blob) in IMAGES.items()
+    }
+    return lambda name, image: view.blob(*places[image][name])
 
 
 def _write_tar(path: Location, samples: list[dict[str, Any]], read_image: ReadImage) -> list[dict[str, Any]]:
@@ -156,6 +154,24 @@ def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:
         path = folder / f"{name}.{suffix}"
         entry[suffix] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
     return entry
+
+
+def shard_files(folder: Location) -> dict[str, tuple[int, str]]:
+    """Bytes and sha256 of every shard's tar and twin, by path below the data set; raises Damaged."""
+    path = folder / "index.json"
+    try:
+        entries = json.loads(path.read_text())["shards"]
+        if strange := [entry["name"] for entry in entries if not _SHARD_FILE.fullmatch(f"{entry['name']}.tar")]:
+            raise ValueError(f"no shard is called {strange[0]!r}")
+        return {
+            f"shards/{entry['name']}.{suffix}": (int(entry[suffix]["bytes"]), str(entry[suffix]["sha256"]))
+            for entry in entries
+            for suffix in ("tar", "parquet")
+        }
+    except FileNotFoundError as error:
+        raise Damaged(path, "is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
 
 
 def _remove_stale(folder: Location, names: set[str]) -> None:

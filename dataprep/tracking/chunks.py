@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import UInt8
 
+from dataprep.errors import StoreError
 from dataprep.schema import FLOAT, STRING, UINT32, Column, floats, rows_from_table, table_from_rows
+from dataprep.sealed import read_table
 from dataprep.store import write_json, write_table
 from dataprep.tracking.follow import Sighting
 from dataprep.tracking.looks import PATCH_PX, THUMB_PX
@@ -83,8 +84,8 @@ class Chunks:
             if not path.is_file():
                 break
             try:
-                rows = rows_from_table(pq.read_table(path, partitioning=None))
-            except (OSError, pa.ArrowInvalid):
+                rows = rows_from_table(read_table(path))
+            except StoreError:
                 break
             looks += [look_of(row) for row in rows]
             if len(rows) < CHUNK_FRAMES:

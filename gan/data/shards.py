@@ -15,14 +15,14 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import UInt8
 
-from dataprep.errors import ConfigError, Rejected
+from dataprep.errors import ConfigError, Damaged, Rejected
 from dataprep.foreign import require_sample_ids, require_shard_name
 from dataprep.images import decode_mask, decode_rgb
-from dataprep.storage import Location, ObjectPath, parquet
-from dataprep.store import SCHEMA_VERSION
+from dataprep.sealed import read_table
+from dataprep.storage import Location, ObjectPath
+from dataprep.store import SCHEMA_VERSION, file_sha256
 from gan.checkpoint import Bases
 from gan.data.errors import MixedBases, ShardCorrupt, ShardsMissing
 from gan.data.labels import LABEL_SHAPES, concatenate, labels_from_table
@@ -30,6 +30,7 @@ from gan.data.labels import LABEL_SHAPES, concatenate, labels_from_table
 Split = Literal["train", "val"]
 ImageName = Literal["portrait", "face", "alpha"]
 IMAGE_NAMES: tuple[ImageName, ...] = ("portrait", "face", "alpha")
+_REPAIR = "copy it again, or: shhq-hs verify OUT --repair, then the run that built it"
 _BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")
 _POSITIONS = tuple(f"{name}_{what}" for name in IMAGE_NAMES for what in ("offset", "size", "sha256"))
 
@@ -54,7 +55,8 @@ class _Shard:
 class ShardDataset:
     """Map-style data set over the shards below one or several output folders.
 
-    `labels` and `bases` are those of all samples. `verify` compares the sha256 of every image that is read. Samples
+    `labels` and `bases` are those of all samples. An image is compared with its sha256 when it is decoded, which takes
+    many times as long; with `verify`, also where its bytes alone are read. Samples
     are in the order of the folders given, then of the shards' names, then of the rows. Safe to pickle and to fork.
     """
 
@@ -92,7 +94,7 @@ class ShardDataset:
 
         Area averaging keeps the mean and does not alias; enlarging would train on blur.
         """
-        content = self.read(index, name)
+        content = self._read(index, name, verify=True)
         try:
             image = decode_mask(content) if name == "alpha" else decode_rgb(content)
         except Rejected as error:
@@ -109,13 +111,16 @@ class ShardDataset:
 
     def read(self, index: int, name: ImageName) -> bytes:
         """Return the bytes of an image file as they lie in the tar."""
+        return self._read(index, name, self.verify)
+
+    def _read(self, index: int, name: ImageName, verify: bool) -> bytes:
         shard, row, column = *self._locate(index), IMAGE_NAMES.index(name)
         size = int(shard.size_N3[row, column])
         content = self._bytes(shard.tar, int(shard.offset_N3[row, column]), size)
         if len(content) != size:
-            raise ShardCorrupt(f"{self._where(index, name)}: the tar ends early; build the shards again: shhq-hs run")
-        if self.verify and hashlib.sha256(content).digest() != shard.sha256_N3[row][column]:
-            raise ShardCorrupt(f"{self._where(index, name)}: other bytes than were written; run shhq-hs verify")
+            raise ShardCorrupt(f"{self._where(index, name)}: the tar ends early; {_REPAIR}")
+        if verify and hashlib.sha256(content).digest() != shard.sha256_N3[row][column]:
+            raise ShardCorrupt(f"{self._where(index, name)}: other bytes than were written; {_REPAIR}")
         return content
 
     def digest(self, index: int, name: ImageName) -> bytes:
@@ -168,7 +173,7 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
             for suffix in ("tar", "parquet"):
                 _compare_size(folder / f"{entry['name']}.{suffix}", entry[suffix]["bytes"])
             path = folder / f"{entry['name']}.parquet"
-            table = _read_columns(path, columns)
+            table = _read_columns(path, columns, entry["parquet"]["sha256"])
             if len(table) != entry["rows"]:
                 raise ShardCorrupt(f"{path} has {len(table)} rows, the index says {entry['rows']}: shhq-hs run")
             require_sample_ids(table["sample_id"].to_pylist(), path)
@@ -197,15 +202,16 @@ def _compare_size(path: Location, expected: int) -> None:
         )
 
 
-def _read_columns(path: Location, columns: list[str]) -> pa.Table:
+def _read_columns(path: Location, columns: list[str], sha256: str) -> pa.Table:
     try:
-        source = parquet(path)
-        missing = sorted(set(columns) - set(pq.read_schema(source).names))
-        if missing:
-            raise ShardCorrupt(f"{path} has no column {', '.join(missing)}; build the shards again: shhq-hs run")
-        return pq.read_table(source, columns=columns, partitioning=None)
-    except pa.ArrowException as error:
-        raise ShardCorrupt(f"{path} cannot be read ({error}); build the shards again: shhq-hs run") from error
+        table = read_table(path, columns)
+    except Damaged as error:
+        raise ShardCorrupt(f"{path} {error.what}; {_REPAIR}") from error
+    if file_sha256(path) != sha256:
+        raise ShardCorrupt(f"{path} has other bytes than index.json says; {_REPAIR}")
+    if missing := sorted(set(columns) - set(table.column_names)):
+        raise ShardCorrupt(f"{path} has no column {', '.join(missing)}; build the shards again: shhq-hs run")
+    return table.select(columns)
 
 
 def _shard(tar: Location, first: int, table: pa.Table) -> _Shard:

@@ -22,9 +22,10 @@ from gan.body import pose_rotations
 from gan.cameras import camera_origin
 from gan.checkpoint import Bases, published_state, save_checkpoint
 from gan.config import preview
+from gan.films import Film
 from gan.generator import Generator
 from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
-from gan.video import Mp4, depth_pixels
+from gan.video import depth_pixels
 from pipelines.cli import main
 
 BASES = Bases("body_anny", load_body(STANDIN_PATH).sha256, "face_anny", "f" * 64)
@@ -332,7 +333,7 @@ def test_both_cameras_from_one_call(tiny):
 def test_odd_frames_survive_the_codec(tmp_path):
     ramp = np.linspace(40, 220, 33 * 47).reshape(33, 47, 1).repeat(3, 2)
     frames = [np.clip(ramp + 5 * i, 0, 255).astype(np.uint8) for i in range(6)]
-    file = Mp4(tmp_path / "v.mp4", 10.0, 33, 47)
+    file = Film(tmp_path / "v.mp4", 10.0, 33, 47)
     for frame in frames:
         file.add(frame)
     file.close()

@@ -14,10 +14,11 @@ from dataprep.errors import ConfigError
 from dataprep.models.smpl import STANDIN_PATH, load_body
 from gan.animate_setup import body_arrays
 from gan.checkpoint import Bases, save_checkpoint
+from gan.films import Film
 from gan.generator import Generator
 from gan.side_by_side import NAME, open_source
-from gan.sound_film import SoundFilm
 from pipelines.cli import main
+from tests.browser import NAMES, Browser, chromium
 
 CLIP = Path(__file__).parents[2] / "samples/clip/talking.mp4"
 FRAMES = 5
@@ -78,7 +79,7 @@ def test_a_video_that_moved_is_said_and_another_one_refused(tracked, tmp_path):
     assert "pass it as --source VIDEO" in open_source(moved, None)
     assert open_source(moved, tracked / "talk.mp4").fps == 25
     other = tmp_path / "other.mp4"
-    with_sound_only = SoundFilm(other, 25.0, 32, 32, CLIP)
+    with_sound_only = Film(other, 25.0, 32, 32, CLIP)
     with_sound_only.add(np.zeros((32, 32, 3), np.uint8), 0.0)
     with_sound_only.close()
     with pytest.raises(ConfigError, match="is not the video that"):
@@ -96,7 +97,7 @@ def test_sound_ends_with_the_pictures_and_is_made_aac_where_it_must(codec, tmp_p
             block.sample_rate, block.pts = 44100, i
             file.mux(stream.encode(block))
         file.mux(stream.encode(None))
-    film = SoundFilm(tmp_path / "film.mp4", 25.0, 33, 47, source)
+    film = Film(tmp_path / "film.mp4", 25.0, 33, 47, source)
     for i in range(25):
         film.add(np.full((33, 47, 3), 10 * i, np.uint8), i / 25)
     film.close()
@@ -113,10 +114,28 @@ def test_sound_ends_with_the_pictures_and_is_made_aac_where_it_must(codec, tmp_p
 
 def test_frames_of_uneven_times_keep_them(tmp_path):
     times = [0.0, 0.03, 0.11, 0.2, 0.5]
-    film = SoundFilm(tmp_path / "film.mp4", 25.0, 32, 32, None)
+    film = Film(tmp_path / "film.mp4", 25.0, 32, 32, None)
     for time_s in times:
         film.add(np.zeros((32, 32, 3), np.uint8), time_s)
     film.close()
     with av.open(str(tmp_path / "film.mp4")) as file:
         found = [float(frame.pts * frame.time_base) for frame in file.decode(video=0)]
     np.testing.assert_allclose(np.array(found) - found[0], times, atol=1e-3)
+
+
+@pytest.mark.skipif(chromium() is None, reason=f"no browser: none of {', '.join(NAMES)} is installed")
+def test_films_play_in_a_browser(tmp_path):
+    film = Film(tmp_path / "film.mp4", 25.0, 64, 48)
+    for i in range(25):
+        film.add(np.full((64, 48, 3), (10 * i, 100, 50), np.uint8))
+    film.close()
+    page = tmp_path / "page.html"
+    page.write_text("<video muted src='film.mp4'></video>")
+    with Browser() as browser:
+        browser.open(page)
+        browser.wait("document.querySelector('video').readyState >= 3 || document.querySelector('video').error")
+        video = "document.querySelector('video')"
+        assert browser.run(f"{video}.error && {video}.error.message") is None
+        assert browser.run(f"[{video}.videoWidth, {video}.videoHeight, {video}.duration]") == [48, 64, 1.0]
+        browser.run(f"{video}.play()")
+        browser.wait(f"{video}.currentTime > 0.2")

@@ -76,17 +76,19 @@ def verdicts(portrait: torch.Tensor, face: torch.Tensor) -> Verdicts:
 
 
 def test_every_critic_has_its_weight_and_its_own_r1() -> None:
-    """Pictures of zeros: logits 0. R1 / gamma * 2 = |grad|^2 = pixels x slope^2 of what the critic saw."""
+    """Pictures of zeros: logits 0. R1 / gamma * 2 = |grad|^2 = pixels x slope^2 of what the critic saw.
+
+    16 patches: a picture's patch logit is their mean, and its R1 counts with the square of its weight.
+    """
     portrait, face = torch.zeros(2, 3, 4, 4, requires_grad=True), torch.zeros(2, 3, 2, 2, requires_grad=True)
     seen = verdicts(portrait, face)
     total, parts = critics_loss(seen, seen, portrait, face, AdversarialWeights(), gamma=1.0)
-    expected = {"whole": 48 * 1 / 2, "face": 12 * 4 / 2, "torso": 12 * 9 / 2, "patch": 48 * 16 / 2}
+    expected = {"whole": 48 * 1 / 2, "face": 12 * 4 / 2, "torso": 12 * 9 / 2, "patch": 48 * (4 / 16) ** 2 / 2}
     for name, value in expected.items():
         assert parts[f"r1_{name}"].item() == pytest.approx(value)
         assert parts[f"critic_{name}"].item() == pytest.approx(2 * LOG2)
-    by_hand = sum(
-        w * (expected[n] + 2 * LOG2) for n, w in (("whole", 0.1), ("face", 1.0), ("torso", 0.5), ("patch", 0.1))
-    )
+    by_hand = sum(w * (expected[n] + 2 * LOG2) for n, w in (("whole", 0.1), ("face", 1.0), ("torso", 0.5)))
+    by_hand += 0.1 * 2 * LOG2 + 0.01 * expected["patch"]
     assert total.item() == pytest.approx(by_hand, rel=1e-6)
     assert adversarial_loss(seen, AdversarialWeights())[0].item() == pytest.approx(1.7 * LOG2, rel=1e-6)
     without = seen._replace(face=None, patch_BPQ=None)

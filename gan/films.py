@@ -1,4 +1,4 @@
-"""Films with sound: H.264 in mp4, every frame at its own time, and the sound of another file beside it.
+"""Films that browsers play: H.264 (yuv420p) in mp4, each frame at its own time, with the sound of another file.
 
 Sound that an mp4 may hold is copied bit by bit, other sound becomes AAC. The file appears whole or not at all, the same
 every time.
@@ -19,15 +19,21 @@ from gan.video import Pixels, partial_path
 
 _CODECS = ("libx264", "mpeg4")  # the second is in every build of FFmpeg
 _COPIED = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}
+# With mbtree the same pictures of 130 px came out as 4 different files in 60 tries; without it, or bframes, as one.
+_X264 = {"crf": "18", "threads": "1", "x264-params": "mbtree=0"}
 _TICKS = Fraction(1, 90_000)
 _OPTIONS = {"movflags": "+faststart", "fflags": "+bitexact"}
 
 
-class SoundFilm:
-    """Grows frame by frame; `sound_from`: a file whose first sound track accompanies the frames."""
+class Film:
+    """Grows frame by frame; `sound_from`: a file whose first sound track accompanies the frames.
 
-    def __init__(self, path: Path, fps: float, height: int, width: int, sound_from: Path | None) -> None:
+    Sides that are odd are widened by a white line, as the codec needs.
+    """
+
+    def __init__(self, path: Path, fps: float, height: int, width: int, sound_from: Path | None = None) -> None:
         self.path, self._partial = path, partial_path(path)
+        self._fps, self._frames = fps, 0
         self._pad = ((0, height % 2), (0, width % 2), (0, 0))
         self._source: av.container.InputContainer | None = None
         self._last_s = -1.0
@@ -36,7 +42,7 @@ class SoundFilm:
         except OSError as error:
             raise Unwritable(f"{path}: cannot be written ({error.strerror or error})") from error
         name = next(name for name in _CODECS if name in av.codecs_available)
-        options = {"crf": "18", "threads": "1"} if name == "libx264" else {"qscale": "3"}
+        options = _X264 if name == "libx264" else {"qscale": "3"}
         stream = self._file.add_stream(name, rate=Fraction(fps).limit_denominator(1001), options=options)
         assert isinstance(stream, av.VideoStream)
         self._video = stream
@@ -45,8 +51,10 @@ class SoundFilm:
         self._sound = self._open_sound(sound_from)
         self._next = next(self._sound, None)
 
-    def add(self, frame: Pixels, time_s: float) -> None:
-        """Add a frame that is shown at `time_s`; times rise."""
+    def add(self, frame: Pixels, time_s: float | None = None) -> None:
+        """Add a frame that is shown at `time_s`, by default when its turn comes; times rise."""
+        time_s = self._frames / self._fps if time_s is None else time_s
+        self._frames += 1
         picture = av.VideoFrame.from_ndarray(np.pad(frame, self._pad, constant_values=255), format="rgb24")
         picture.pts, picture.time_base = round(time_s / _TICKS), _TICKS
         self._until(time_s)
@@ -54,11 +62,14 @@ class SoundFilm:
         self._last_s = time_s
 
     def close(self) -> None:
-        """Finish: the sound ends with the last frame."""
+        """Finish: the sound ends with the last frame. Raises Unwritable when the disk is full."""
         self._mux(self._video.encode(None))
         self._until(self._last_s)
-        self._release()
-        self._partial.replace(self.path)
+        try:
+            self._release()
+            self._partial.replace(self.path)
+        except OSError as error:
+            raise Unwritable(f"{self.path}: cannot be written ({error.strerror or error})") from error
 
     def abandon(self) -> None:
         """Drop what was written so far; nothing to do after `close`."""

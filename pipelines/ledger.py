@@ -1,0 +1,57 @@
+"""A stage's ledger: what its parts are, so that a run need not open them. `stages/<stage>-<fp>/ledger.json`.
+
+It is a cache of the parts' footers and sizes: parts it does not name are opened, and a ledger that is damaged, missing
+or of an earlier version is made again from the parts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+
+from dataprep.errors import Damaged
+from dataprep.storage import Location
+from dataprep.store import PartRecord, StageRef, Store, write_json
+
+
+def ledger_path(store: Store, ref: StageRef) -> Location:
+    return store.folder(ref) / "ledger.json"
+
+
+def read_ledger(store: Store, ref: StageRef) -> dict[int, PartRecord]:
+    """Part records as they were last written; {} when there is none. Raises Damaged."""
+    path = ledger_path(store, ref)
+    try:
+        content = json.loads(path.read_text())
+        if "parts" not in content:  # of an earlier version: part -> key
+            return {}
+        if content["sha256"] != _sha256(content["parts"]):
+            raise ValueError("other content than was written")
+        return {int(part): PartRecord(**record) for part, record in content["parts"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
+
+
+def write_ledger(store: Store, ref: StageRef, records: Mapping[int, PartRecord]) -> None:
+    parts = {str(part): dataclasses.asdict(record) for part, record in sorted(records.items())}
+    write_json(ledger_path(store, ref), {"parts": parts, "sha256": _sha256(parts)})
+
+
+def forget_parts(store: Store, ref: StageRef, parts: Iterable[int]) -> None:
+    """Leave out parts that are about to be removed or written again; a damaged ledger goes altogether."""
+    going = set(parts)
+    try:
+        records = read_ledger(store, ref)
+    except Damaged:
+        ledger_path(store, ref).unlink(missing_ok=True)
+        return
+    if going & records.keys():
+        write_ledger(store, ref, {part: record for part, record in records.items() if part not in going})
+
+
+def _sha256(parts: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
