@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.filenames import printable
+from dataprep.foreign import leads_below
 from dataprep.sealed import identity
 from dataprep.storage import Location, each, listing
 from dataprep.store import PartRecord, StageRef, Store, file_sha256, part_number, write_json
@@ -38,7 +40,7 @@ class Defect(NamedTuple):
 def say(defects: Sequence[Defect]) -> None:
     """One line a file, to stderr."""
     for defect in defects[:_SHOWN]:
-        print(f"{defect}; it is made anew", file=sys.stderr)
+        print(printable(f"{defect}; it is made anew"), file=sys.stderr)
     if len(defects) > _SHOWN:
         print(f"and {len(defects) - _SHOWN} more files that are missing or damaged", file=sys.stderr)
 
@@ -161,6 +163,9 @@ def output_defects(root: Location, files: Mapping[str, tuple[Any, str]], seen: S
     """What is wrong with files below `root`, given their bytes (None: not recorded) and sha256."""
     listings: dict[str, Listing] = {}
     for name, (size, sha256) in files.items():
+        if not leads_below(name):
+            yield Defect(str(root), f"has a record that names {name!r}, which is no file of it")
+            continue
         folder, _, file = name.rpartition("/")
         if folder not in listings:
             listings[folder] = listing(root / folder if folder else root)

@@ -130,6 +130,21 @@ def test_an_index_of_shards_that_names_a_path_is_refused(out):
     assert main(["verify", str(out)]) == 2
 
 
+@pytest.mark.parametrize("name", ["../victim.txt", "/etc/hostname", "report/link/victim.txt"])
+def test_nothing_beyond_a_data_set_is_read_or_removed_for_its_records(name, out, tmp_path, capsys):
+    victim = tmp_path / "data" / "victim.txt"
+    victim.write_text("mine")
+    (out / "report" / "link").parent.mkdir(exist_ok=True)
+    (out / "report" / "link").symlink_to(victim.parent)
+    (out / "stages" / "manifest").mkdir(exist_ok=True)
+    record = {"key": "0" * 16, "counts": {}, "sha256": {name: "0" * 64}}
+    write_json(out / "stages" / "manifest" / "done.json", record)
+    main(["verify", str(out), "--repair"])
+    main(["run", str(out.parent.parent / "none"), "--out", str(out)])
+    assert victim.read_text() == "mine"
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_show_writes_only_below_the_data_set(out, tmp_path, capsys):
     (tmp_path / "elsewhere").mkdir()
     (out / "report").mkdir(exist_ok=True)
