@@ -1,15 +1,17 @@
 """Data from elsewhere: what a data set names may have been put there by anybody, so no name becomes a path unchecked.
 
-Every reader of ids, shards' names and paths below a folder asks here, and every command that writes files named by a
-data set writes them through `inside`.
+Every reader of ids, shards' names, JSON and paths below a folder asks here, and every command that writes files named
+by a data set writes them through `inside`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from dataprep.errors import StoreError
 
@@ -40,6 +42,14 @@ def require_word(word: object, what: str) -> None:
     """Raise StoreError unless a word can be a part of a file's name: letters, digits, `_`, `.` and `-`."""
     if not (isinstance(word, str) and _WORD.fullmatch(word)):
         raise StoreError(f"{what} is {_shown(word)}, expected letters and digits: {_NOT_OURS}")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """`json.loads`; raises ValueError for what nests too deeply, too."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
 
 
 def leads_below(name: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import os
 import zipfile
@@ -26,7 +25,7 @@ from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape
 from dataprep.fits.camera import cam2world, intrinsics, joints_zyx, pitch_yaw, rotations_from_rotvecs
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.foreign import lies_within
+from dataprep.foreign import lies_within, parse_json
 from dataprep.reading import read_bytes
 
 LABEL_SUFFIXES = (".npz", ".npy", ".mat", ".json")
@@ -224,7 +223,7 @@ def _require_small(size: int) -> None:
 
 
 def _read_json(data: bytes) -> Mapping[str, Any]:
-    content = json.loads(data)
+    content = parse_json(data)
     if not isinstance(content, dict):
         raise ValueError("expected an object with the fields")
     return content

@@ -145,6 +145,14 @@ def test_nothing_beyond_a_data_set_is_read_or_removed_for_its_records(name, out,
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["runs/current.json", "runs/command.json", "dataset.json", "shards/index.json"])
+def test_json_that_nests_without_end_is_no_traceback(name, out, capsys):
+    (out / name).write_text("[" * 200_000)
+    for command in ("status", "verify", "errors"):
+        main([command, str(out)])
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_show_writes_only_below_the_data_set(out, tmp_path, capsys):
     (tmp_path / "elsewhere").mkdir()
     (out / "report").mkdir(exist_ok=True)
