@@ -1,14 +1,17 @@
 """Data from elsewhere: what a data set names may have been put there by anybody, so no name becomes a path unchecked.
 
-Every reader of ids, shards' names and paths below a folder asks here, and every command that writes files named by a
-data set writes them through `inside`.
+Every reader of ids, shards' names, JSON and paths below a folder asks here, and every command that writes files named
+by a data set writes them through `inside`.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from dataprep.errors import StoreError
 
@@ -41,10 +44,23 @@ def require_word(word: object, what: str) -> None:
         raise StoreError(f"{what} is {_shown(word)}, expected letters and digits: {_NOT_OURS}")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """`json.loads`; raises ValueError for what nests too deeply, too."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+
+
 def leads_below(name: str) -> bool:
     """Whether `folder / name` lies below the folder, as far as the name tells: relative, and never upwards."""
     path = PurePosixPath(name)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def lies_within(path: Path, folder: Path) -> bool:
+    """Whether a path leads to a place below a folder, once all links are followed; loops lead nowhere."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def as_cell(text: str) -> str:
@@ -55,7 +71,7 @@ def as_cell(text: str) -> str:
 def inside(folder: Path, *names: str) -> Path:
     """`folder / names`, to write to; raises StoreError where a name or a link on the way leads out of the folder."""
     path = folder.joinpath(*names)
-    if not all(map(leads_below, names)) or not path.parent.resolve().is_relative_to(folder.resolve()):
+    if not all(map(leads_below, names)) or not lies_within(path.parent, folder):
         raise StoreError(f"{path} leads out of {folder}, which is all that this command writes to; delete the link, or "
                          "name another place")  # fmt: skip
     return path

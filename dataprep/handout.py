@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import os
 import zipfile
@@ -26,6 +25,7 @@ from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape
 from dataprep.fits.camera import cam2world, intrinsics, joints_zyx, pitch_yaw, rotations_from_rotvecs
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.foreign import lies_within, parse_json
 from dataprep.reading import read_bytes
 
 LABEL_SUFFIXES = (".npz", ".npy", ".mat", ".json")
@@ -86,7 +86,7 @@ def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[Person]:
     Raises ConfigError naming the file and the field when something is missing or has another shape.
     """
     for name in FOLDERS.values():
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+        if not lies_within(folder / name, folder):
             raise ConfigError(f"{folder / name} is a link that leads out of {folder}; put the folder itself there")
     portraits = _pictures(folder / FOLDERS["portrait"])
     if not portraits:
@@ -223,7 +223,7 @@ def _require_small(size: int) -> None:
 
 
 def _read_json(data: bytes) -> Mapping[str, Any]:
-    content = json.loads(data)
+    content = parse_json(data)
     if not isinstance(content, dict):
         raise ValueError("expected an object with the fields")
     return content

@@ -1,10 +1,13 @@
-"""Opening files of ours where others may write, too: a link that waits under the name is never followed."""
+"""Files and folders of ours where others may write, too: a link that waits under the name is never followed."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -22,6 +25,37 @@ def open_to_append(path: Path) -> TextIO:
 def descriptor_of(path: Path) -> int:
     """The file or a new, empty one, open to read and write; raises OSError as `open_to_append`."""
     return _descriptor(path, os.O_RDWR)
+
+
+class HeldFolder:
+    """A new folder below `parent` that nobody else can write to, marked as in use while this process lives."""
+
+    def __init__(self, parent: Path, prefix: str) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def remove(self) -> None:
+        os.close(self._descriptor)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path) -> bool:
+    """Whether a HeldFolder was ours and its process is gone; then it is removed."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        if os.fstat(descriptor).st_uid != os.getuid():
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _descriptor(path: Path, way: int) -> int:

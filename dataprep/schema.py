@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dataprep.errors import StoreError
+
 STRING, BOOL, FLOAT = pa.string(), pa.bool_(), pa.float32()
 UINT8, UINT16, UINT32, UINT64, INT32 = pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.int32()
 HASH256 = pa.binary(32)
@@ -79,9 +81,13 @@ def rows_from_table(table: pa.Table) -> list[dict[str, Any]]:
 def _decode(field: pa.Field, values: list[Any]) -> list[Any]:
     if not pa.types.is_list(field.type):
         return values
-    shape = tuple(int(n) for n in (field.metadata or {})[b"shape"].decode().split("x"))
     dtype = field.type.value_type.to_pandas_dtype()
-    return [None if value is None else np.asarray(value, dtype=dtype).reshape(shape) for value in values]
+    try:
+        shape = tuple(int(n) for n in (field.metadata or {})[b"shape"].decode().split("x"))
+        return [None if value is None else np.asarray(value, dtype=dtype).reshape(shape) for value in values]
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(f"column {field.name} does not hold arrays of one shape ({error}): it was not written by "
+                         "shhq-hs, or is damaged") from error  # fmt: skip
 
 
 def unique_names(columns: Iterable[Column]) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dataprep.errors import ConfigError, Unreadable
 from dataprep.filenames import escape, unescape
+from dataprep.foreign import lies_within
 from dataprep.layouts import IMAGE_SUFFIXES, is_image, is_shhq, layout_of, suffix_of
 from dataprep.reading import MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
 from dataprep.schema import HASH256, STRING, UINT8, UINT32, UINT64, Column
@@ -144,7 +145,6 @@ class _Entry:
 def _walk(root: Path, links: Links) -> Iterator[tuple[str, _Entry]]:
     """Relative path (as text; folders that cannot be listed end in "/") of every file, by folder."""
     pending = [""]
-    resolved = root.resolve()
     while pending:
         prefix = pending.pop()
         try:
@@ -159,9 +159,9 @@ def _walk(root: Path, links: Links) -> Iterator[tuple[str, _Entry]]:
                     if entry.is_dir(follow_symlinks=False):
                         pending.append(f"{name}/")
                     elif state := _state(entry):
-                        if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(resolved):
+                        if entry.is_symlink() and not state.refused and not lies_within(Path(entry.path), root):
                             links.out.append(escape(name))
-                            state = state if links.follow or state.refused else _Entry(0, f"link_outside: {_BARRED}")
+                            state = state if links.follow else _Entry(0, f"link_outside: {_BARRED}")
                         yield escape(name), state
         except OSError as error:
             if not prefix:

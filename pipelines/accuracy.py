@@ -18,7 +18,7 @@ from dataprep import geometry
 from dataprep.errors import ConfigError
 from dataprep.fits.camera import global_rotation, rotations_from_rotvecs, turn_in_picture, view_from_cam
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.foreign import as_cell
+from dataprep.foreign import as_cell, require_shard_name
 from dataprep.images import decode_mask
 from dataprep.models.smpl import CHEST, HEAD, NECK
 from dataprep.schema import rows_from_table
@@ -141,7 +141,9 @@ def _angle_deg(a: np.ndarray, b: np.ndarray) -> float:
 def _alpha_error(row: Mapping[str, Any], true_alpha: np.ndarray, out: Path) -> float:
     """Mean absolute difference in [0, 1] over the part of the portrait that the photograph covers."""
     matrix = row["crop_from_source"].astype(np.float64)
-    with (out / "shards" / f"{row['split']}-{row['shard']:05d}.tar").open("rb") as file:
+    name = f"{row['split']}-{row['shard']:05d}"
+    require_shard_name(name, out / "shards")
+    with (out / "shards" / f"{name}.tar").open("rb") as file:
         file.seek(row["alpha_offset"])
         alpha = decode_mask(file.read(row["alpha_size"]))
     size_px = alpha.shape[0]

@@ -6,11 +6,11 @@ verify) mean the last run's.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from dataprep.errors import Damaged, StoreError
+from dataprep.foreign import parse_json
 from dataprep.store import StageRef, Store, write_json
 from pipelines.dag import Dag
 from pipelines.look import Defect, say
@@ -67,7 +67,7 @@ def _recorded_or_none(store: Store) -> list[Any]:
 def _recorded(store: Store) -> list[Any]:
     path = store.root / "runs" / "current.json"
     try:
-        return [(str(name), str(key), [*requires]) for name, key, requires in json.loads(path.read_text())]
+        return [(str(name), str(key), [*requires]) for name, key, requires in parse_json(path.read_text())]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError) as error:

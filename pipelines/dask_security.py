@@ -6,6 +6,7 @@ the address tells: `tls://` asks for the keys that dask's own settings name, `tc
 
 from __future__ import annotations
 
+import atexit
 import ssl
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import dask
 from distributed.security import Security
 
 from dataprep.errors import ConfigError
+from dataprep.own_files import HeldFolder, remove_abandoned
 
+_SCRATCH = "shhq-hs-scratch-"
 _TLS = "distributed.comm.tls"
 
 
@@ -61,9 +64,9 @@ def private_folder() -> str:
     dask puts a folder below its temporary directory first on the import path of scheduler, nanny and worker. By
     default that is /tmp/dask-scratch-space, whoever made it: its owner could put modules there that we then import.
     """
-    held = tempfile.TemporaryDirectory(prefix="shhq-hs-", dir=dask.config.get("temporary-directory"))
-    _held.append(held)
-    return held.name
-
-
-_held: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
+    parent = Path(dask.config.get("temporary-directory") or tempfile.gettempdir())
+    for left in parent.glob(f"{_SCRATCH}*"):  # by processes that were killed
+        remove_abandoned(left)
+    held = HeldFolder(parent, _SCRATCH)
+    atexit.register(held.remove)
+    return str(held.path)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import shutil
@@ -24,6 +23,7 @@ import dask
 from distributed import Nanny, Scheduler, SpecCluster
 
 from dataprep.errors import ClusterLost, ConfigError
+from dataprep.foreign import parse_json
 from pipelines.dask_security import own_keys, private_folder, require_keys
 from pipelines.executors import WORKER_ENVIRONMENT
 from pipelines.machine import WORKER_BYTES, memory_bytes
@@ -172,7 +172,7 @@ def scheduler_address(cluster: str) -> str:
         return cluster
     path = Path(cluster.removeprefix("file:"))
     try:
-        return str(json.loads(path.read_text())["address"])
+        return str(parse_json(path.read_text())["address"])
     except FileNotFoundError:
         raise ConfigError(f"--cluster {cluster}: no such file; dask scheduler --scheduler-file makes it") from None
     except (OSError, ValueError, TypeError, KeyError) as error:

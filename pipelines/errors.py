@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from dataprep.errors import ConfigError
 from dataprep.filenames import printable
+from dataprep.foreign import parse_json
 from dataprep.sealed import open_table
 from dataprep.sources import Source
 from dataprep.storage import Location, each, matching
@@ -155,6 +155,6 @@ def _events(path: Location) -> Iterator[dict[str, Any]]:
     with path.open(errors="replace") as file:
         for line in file:
             try:
-                yield json.loads(line)
+                yield parse_json(line)
             except ValueError:  # the last line of a run that was killed
                 continue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ import pyarrow as pa
 from dataprep import sources
 from dataprep.errors import Damaged, StoreError
 from dataprep.filenames import printable
-from dataprep.foreign import require_sample_ids
+from dataprep.foreign import parse_json, require_sample_ids
 from dataprep.sealed import read_table
 from dataprep.sources import FileState, Links, Source
 from dataprep.storage import Location
@@ -132,7 +131,7 @@ def _read_rows(path: Location) -> list[Source]:
 def _part_size(path: Location) -> int:
     """What dataset.json says; raises Damaged, and StoreError when it is of another version of this program."""
     try:
-        settings = json.loads(path.read_text())
+        settings = parse_json(path.read_text())
         version, part_size = settings["schema_version"], settings["part_size"]
     except FileNotFoundError as error:
         raise Damaged(path, "is missing") from error

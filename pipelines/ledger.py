@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 
 from dataprep.errors import Damaged
+from dataprep.foreign import parse_json
 from dataprep.storage import Location
 from dataprep.store import PartRecord, StageRef, Store, write_json
 
@@ -24,7 +25,7 @@ def read_ledger(store: Store, ref: StageRef) -> dict[int, PartRecord]:
     """Part records as they were last written; {} when there is none. Raises Damaged."""
     path = ledger_path(store, ref)
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
         if "parts" not in content:  # of an earlier version: part -> key
             return {}
         if content["sha256"] != _sha256(content["parts"]):

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import socket
 import threading
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from dataprep.errors import StoreError
+from dataprep.foreign import parse_json
 from dataprep.machine import boot_id, process_space
 from dataprep.own_files import descriptor_of, open_new
 from dataprep.storage import Location, ObjectPath
@@ -155,7 +155,7 @@ def _keep_touching(path: Location, me: Mapping[str, Any], ended: threading.Event
 
 def _read(path: Location) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) and {"host", "pid"} <= content.keys() else {}

@@ -7,7 +7,6 @@ trace is found where the file is read, and by `shhq-hs verify --deep`. An object
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.filenames import printable
+from dataprep.foreign import leads_below, parse_json
 from dataprep.sealed import identity
 from dataprep.storage import Location, each, listing
 from dataprep.store import PartRecord, StageRef, Store, file_sha256, part_number, write_json
@@ -38,7 +39,7 @@ class Defect(NamedTuple):
 def say(defects: Sequence[Defect]) -> None:
     """One line a file, to stderr."""
     for defect in defects[:_SHOWN]:
-        print(f"{defect}; it is made anew", file=sys.stderr)
+        print(printable(f"{defect}; it is made anew"), file=sys.stderr)
     if len(defects) > _SHOWN:
         print(f"and {len(defects) - _SHOWN} more files that are missing or damaged", file=sys.stderr)
 
@@ -57,7 +58,7 @@ def read_seen(root: Location) -> Seen:
     if not isinstance(root, Path):
         return Seen()
     try:
-        times = json.loads((root / "runs" / "seen.json").read_text())
+        times = parse_json((root / "runs" / "seen.json").read_text())
         return Seen({folder: {name: int(time) for name, time in names.items()} for folder, names in times.items()})
     except (OSError, ValueError, AttributeError, TypeError):
         return Seen()
@@ -161,6 +162,9 @@ def output_defects(root: Location, files: Mapping[str, tuple[Any, str]], seen: S
     """What is wrong with files below `root`, given their bytes (None: not recorded) and sha256."""
     listings: dict[str, Listing] = {}
     for name, (size, sha256) in files.items():
+        if not leads_below(name):
+            yield Defect(str(root), f"has a record that names {name!r}, which is no file of it")
+            continue
         folder, _, file = name.rpartition("/")
         if folder not in listings:
             listings[folder] = listing(root / folder if folder else root)
@@ -176,7 +180,7 @@ def output_defects(root: Location, files: Mapping[str, tuple[Any, str]], seen: S
 def read_json(path: Location) -> tuple[dict[str, Any], Defect | None]:
     """An object of ours; {} and what is wrong when it cannot be read, {} alone when it is not there."""
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(path.read_text())
     except FileNotFoundError:
         return {}, None
     except (OSError, ValueError) as error:

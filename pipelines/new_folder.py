@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dataprep.errors import ConfigError
+from dataprep.own_files import HeldFolder, remove_abandoned
 from dataprep.store import unwritable
 
 _UNFINISHED = ".unfinished-"
@@ -27,18 +25,15 @@ def new_folder(target: Path, last: str) -> Iterator[Path]:
     made = not target.exists()
     try:
         target.mkdir(parents=True, exist_ok=True)
-        place = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=target))
-        descriptor = os.open(place, os.O_RDONLY)
+        place = HeldFolder(target, _UNFINISHED)
     except OSError as error:
         raise unwritable(target, error) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield place
-        for name in sorted(os.listdir(place), key=lambda name: (name == last, name)):
-            os.rename(place / name, target / name)
+        yield place.path
+        for name in sorted(os.listdir(place.path), key=lambda name: (name == last, name)):
+            os.rename(place.path / name, target / name)
     finally:
-        os.close(descriptor)
-        shutil.rmtree(place, ignore_errors=True)
+        place.remove()
         with suppress(OSError):
             if made:
                 target.rmdir()  # unless there is something in it
@@ -54,7 +49,7 @@ def require_new(target: Path, option: str = "--out") -> None:
     for path in content:
         if not path.name.startswith(_UNFINISHED):
             raise ConfigError(f"{option} {str(target)!r} is not empty; give a new folder")
-        if not _remove_abandoned(path):
+        if not remove_abandoned(path):
             raise ConfigError(f"{option} {str(target)!r} is being filled by another command; give a new folder")
 
 
@@ -66,19 +61,3 @@ def require_folder(target: Path, option: str = "--out") -> None:
             raise ConfigError(
                 f"{option} {str(target)!r} is {'a file' if not which else 'below a file'}{which}; give a folder"
             )
-
-
-def _remove_abandoned(place: Path) -> bool:
-    """Whether nobody works there any more; then it is gone."""
-    try:
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(place)
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataprep.foreign import parse_json
 from dataprep.sources import Source
 from dataprep.stages.base import Stage
 from dataprep.storage import Location, matching
@@ -171,7 +172,7 @@ def _latest_description(store: Store, ref: StageRef) -> dict[str, Any] | None:
     if not found:
         return None
     try:
-        return json.loads(max(found, key=_written_ns).read_text())["stage"]
+        return parse_json(max(found, key=_written_ns).read_text())["stage"]
     except (OSError, ValueError, KeyError, TypeError):  # it only explains; the run writes its own
         return None
 

@@ -6,12 +6,12 @@ back to it costs nothing then. Those of the last run, and those that the manifes
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+from dataprep.foreign import parse_json
 from dataprep.sealed import open_table
 from dataprep.storage import Location, ObjectPath, listing, names_in
 from dataprep.store import Store, part_number
@@ -65,7 +65,7 @@ def _in_manifest(out: Location) -> set[str]:
     if not path.exists():
         return set()
     with open_table(path) as file:
-        stages = json.loads((file.schema_arrow.metadata or {}).get(b"stages", b"{}"))
+        stages = parse_json((file.schema_arrow.metadata or {}).get(b"stages", b"{}"))
     return {f"{name}-{fingerprint}" for name, fingerprint in stages.items()}
 
 

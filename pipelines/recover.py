@@ -6,6 +6,7 @@ Paths and hashes come from the photographs again; what only the index knew is wh
 from __future__ import annotations
 
 from dataprep.errors import StoreError
+from dataprep.foreign import require_sample_ids
 from dataprep.sources import Source
 from dataprep.storage import Location, matching
 from dataprep.store import StageRef, Store, part_number
@@ -27,6 +28,7 @@ def recovered_inputs(out: Location) -> list[Source]:
         name, _, fingerprint = path.parent.name.rpartition("-")
         try:
             ids = store.table(StageRef(name, fingerprint), part, ["sample_id"])["sample_id"].to_pylist()
+            require_sample_ids(ids, path)
         except (StoreError, KeyError):
             continue
         found[part] = [Source("", 0, sample_id=sample_id, part=part) for sample_id in ids]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from dataprep.errors import Damaged, StoreError
+from dataprep.foreign import leads_below, lies_within
 from dataprep.storage import Location, matching
 from dataprep.store import StageRef, Store
 from pipelines.dag import Dag
@@ -33,7 +35,10 @@ def take_away(store: Store, paths: Sequence[str]) -> int:
     """
     for path in paths:
         inside = path.removeprefix(f"{store.root}/")
-        if inside == path or ".." in inside.split("/"):
+        is_ours = leads_below(inside) and (
+            not isinstance(store.root, Path) or lies_within(Path(path).parent, store.root)
+        )
+        if inside == path or not is_ours:
             raise StoreError(f"{path} is no file of {store.root} and stays")
         if part := part_of(path):
             ref = StageRef(*part[0].rsplit("-", 1))

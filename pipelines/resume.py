@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import sys
@@ -11,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dataprep.errors import AssetError, ClusterLost, Unreachable, Unwritable
+from dataprep.foreign import parse_json
 from dataprep.storage import Location
 from dataprep.store import write_json
 
@@ -55,8 +55,8 @@ def command_of(out: Location) -> str:
 
     People type what we print, and the file may be somebody else's: it is read as arguments of ours, and quoted anew.
     """
-    with suppress(OSError, ValueError, RecursionError):
-        program, *arguments = shlex.split(str(json.loads((out / "runs" / "command.json").read_text())))
+    with suppress(OSError, ValueError):
+        program, *arguments = shlex.split(str(parse_json((out / "runs" / "command.json").read_text())))
         if Path(program).name == "shhq-hs" and all(map(str.isprintable, arguments)):
             return command_line(arguments)
     return f"shhq-hs run SOURCE --out {shlex.quote(str(out))}"

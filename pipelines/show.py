@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 
 from dataprep.errors import AssetError, ConfigError
 from dataprep.filenames import printable
-from dataprep.foreign import inside
+from dataprep.foreign import inside, parse_json
 from dataprep.images import encode_png
 from dataprep.models.bfm import FaceModel, load_face
 from dataprep.report.pictures import read_photograph, source_folder
@@ -106,7 +105,7 @@ def _manifest_fingerprints(out: Location) -> dict[str, str]:
     if not path.exists():
         return {}
     with open_table(path) as file:
-        return json.loads((file.schema_arrow.metadata or {}).get(b"stages", b"{}"))
+        return parse_json((file.schema_arrow.metadata or {}).get(b"stages", b"{}"))
 
 
 def _newest(store: Store, name: str) -> StageRef | None:
@@ -280,7 +279,7 @@ def _face_model(out: Path, ref: StageRef | None) -> FaceModel | None:
     if ref is None:
         return None
     try:
-        description = json.loads((Store(out).folder(ref) / "stage.json").read_text())
+        description = parse_json((Store(out).folder(ref) / "stage.json").read_text())
         model = load_face()
     except (OSError, ValueError, AssetError):
         return None

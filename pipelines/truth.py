@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from jaxtyping import Float
 
 from dataprep.errors import ConfigError, StoreError
 from dataprep.filenames import unescape
-from dataprep.foreign import leads_below
+from dataprep.foreign import leads_below, parse_json
 from dataprep.images import decode_mask
 
 _REQUIRED = {"joints_cam_m", "joints_px", "rotations_cam", "landmarks68_px", "head_from_3dmm", "bfm_exp", "crop"}
@@ -40,8 +39,8 @@ def truth_path(folder: Path, source_path: str) -> Path:
 def read_truth(path: Path) -> Truth:
     """Read a truth file and its alpha; raises ConfigError when it is not of schema 1."""
     try:
-        content = json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
+        content = parse_json(path.read_text())
+    except ValueError as error:
         raise ConfigError(f"{path}: not JSON ({error}); docs/truth.md says what a truth file holds") from error
     if content.get("schema") != 1:
         raise ConfigError(f"{path}: truth schema {content.get('schema')!r}, expected 1 (docs/truth.md)")

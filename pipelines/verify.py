@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
 from dataprep.filenames import printable
-from dataprep.foreign import leads_below, require_shard_name
+from dataprep.foreign import leads_below, parse_json, require_shard_name
 from dataprep.sealed import read_table
 from dataprep.sources import Source
 from dataprep.storage import Location, each, matching, read_range
@@ -272,6 +271,6 @@ def _wrong_images(stem: Location) -> Iterator[Flaw]:
 
 def _json(path: Location) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())
+        return parse_json(path.read_text())
     except (OSError, ValueError):
         return {}

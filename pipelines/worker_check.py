@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import platform
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ import cloudpickle
 
 from dataprep import __version__
 from dataprep.errors import AssetError, ShhqError
+from dataprep.foreign import parse_json
 from dataprep.stages.base import Step
 from dataprep.storage import Location, names_in, read_range
 from dataprep.store import write_json
@@ -236,7 +236,7 @@ def _out(request: Request) -> Iterator[Problem]:
     runs = request.out / "runs"
     mend = f"make OUT the same folder there as at the driver, by the same path; to look: cat {runs / _TOKEN}"
     try:
-        token = json.loads((runs / _TOKEN).read_text())
+        token = parse_json((runs / _TOKEN).read_text())
     except (OSError, ValueError) as error:
         yield Problem(f"OUT {request.out}: the driver's runs/{_TOKEN} is not there ({_why(error)})", "it there", mend)
         return

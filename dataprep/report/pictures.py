@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +21,7 @@ from PIL import Image
 
 from dataprep.errors import Rejected, Unreachable, Unreadable
 from dataprep.filenames import unescape
+from dataprep.foreign import parse_json
 from dataprep.images import decode_rgb
 from dataprep.reading import read_bytes
 from dataprep.stages.aggregate import DatasetView
@@ -57,7 +57,7 @@ class Picture:
 def source_folder(out: Location) -> Location | None:
     """The folder of photographs the data set in `out` was last built from, None when unknown or gone."""
     try:
-        folder = location(unescape(json.loads((out / "runs" / "source.json").read_text())["source"]))
+        folder = location(unescape(parse_json((out / "runs" / "source.json").read_text())["source"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return folder if folder.is_dir() else None

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from dataprep.errors import Damaged
-from dataprep.foreign import require_sample_ids, require_shard_name
+from dataprep.foreign import parse_json, require_sample_ids, require_shard_name
 from dataprep.schema import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.sealed import read_table
 from dataprep.stages.aggregate import Aggregate, DatasetView
@@ -160,7 +160,7 @@ def shard_files(folder: Location) -> dict[str, tuple[int, str]]:
     """Bytes and sha256 of every shard's tar and twin, by path below the data set; raises Damaged."""
     path = folder / "index.json"
     try:
-        entries = json.loads(path.read_text())["shards"]
+        entries = parse_json(path.read_text())["shards"]
         if strange := [entry["name"] for entry in entries if not _SHARD_FILE.fullmatch(f"{entry['name']}.tar")]:
             raise ValueError(f"no shard is called {strange[0]!r}")
         return {
@@ -186,10 +186,10 @@ def _index(manifest: pa.Table, entries: list[dict[str, Any]]) -> dict[str, Any]:
     metadata = {key.decode(): value.decode() for key, value in (manifest.schema.metadata or {}).items()}
     return {
         "schema_version": SCHEMA_VERSION,
-        "stages": json.loads(metadata["stages"]),
+        "stages": parse_json(metadata["stages"]),
         "samples": len(chosen),
         "members": list(MEMBERS.values()),
-        "models": json.loads(chosen["models"][0].as_py()) if len(chosen) else {},
+        "models": parse_json(chosen["models"][0].as_py()) if len(chosen) else {},
         "label_statistics": {name: _statistics(chosen[name]) for name in STATISTICS} if len(chosen) else {},
         "shards": entries,
     }

@@ -18,6 +18,7 @@ import pyarrow as pa
 from jaxtyping import UInt8
 
 from dataprep.errors import StoreError
+from dataprep.foreign import parse_json
 from dataprep.schema import FLOAT, STRING, UINT32, Column, floats, rows_from_table, table_from_rows
 from dataprep.sealed import read_table
 from dataprep.store import write_json, write_table
@@ -68,7 +69,7 @@ class Chunks:
         folder = cls.of(output).folder
         kept: object = None
         with suppress(OSError, ValueError):
-            kept = json.loads((folder / "key.json").read_text())
+            kept = parse_json((folder / "key.json").read_text())
         if kept != json.loads(json.dumps(key)):
             shutil.rmtree(folder, ignore_errors=True)
             write_json(folder / "key.json", key)

@@ -5,7 +5,6 @@ but a few numbers a sample, and nothing shared between loader processes. On an o
 """
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import pyarrow as pa
 from jaxtyping import UInt8
 
 from dataprep.errors import ConfigError, Damaged, Rejected
-from dataprep.foreign import require_sample_ids, require_shard_name
+from dataprep.foreign import parse_json, require_sample_ids, require_shard_name
 from dataprep.images import decode_mask, decode_rgb
 from dataprep.sealed import read_table
 from dataprep.storage import Location, ObjectPath
@@ -183,7 +182,7 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
 def _index(folder: Location) -> Any:
     path = folder / "index.json"
     try:
-        index = json.loads(path.read_text())
+        index = parse_json(path.read_text())
     except FileNotFoundError:
         raise ShardsMissing(f"{path}: no such file. Build a data set first: shhq-hs run PHOTOS --out OUT") from None
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from dataprep.foreign import parse_json
 from dataprep.own_files import open_to_append
 from dataprep.store import atomic_file, unwritable
 from gan.training import events
@@ -38,7 +39,7 @@ class Log:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """Return the rows of complete lines: a killed process may leave half of one."""
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.is_file() else []
+    return [parse_json(line) for line in path.read_text().split("\n")[:-1]] if path.is_file() else []
 
 
 def _event(row: dict[str, Any]) -> bytes:

@@ -61,6 +61,7 @@ def test_a_folder_that_somebody_else_made_is_not_imported_from(tmp_path):
     """dask puts its scratch space first on the import path, and takes one that is there already."""
     planted = tmp_path / "dask-scratch-space"
     planted.mkdir(mode=0o777)
+    (tmp_path / "shhq-hs-scratch-killed").mkdir()
     (planted / "jinja2.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     code = (
         "import sys\nfrom pipelines.dask_executor import DaskExecutor\nif __name__ == '__main__':\n"
@@ -75,6 +76,7 @@ def test_a_folder_that_somebody_else_made_is_not_imported_from(tmp_path):
     assert done.returncode == 0, done.stderr
     assert str(planted) not in done.stdout
     assert not (tmp_path / "ran").exists()
+    assert not list(tmp_path.glob("shhq-hs-scratch-*")), "not even of a run that was killed"
 
 
 def test_the_dashboard_is_named_only_where_there_is_one(cluster, monkeypatch, capsys, tmp_path):

@@ -130,6 +130,29 @@ def test_an_index_of_shards_that_names_a_path_is_refused(out):
     assert main(["verify", str(out)]) == 2
 
 
+@pytest.mark.parametrize("name", ["../victim.txt", "/etc/hostname", "report/link/victim.txt"])
+def test_nothing_beyond_a_data_set_is_read_or_removed_for_its_records(name, out, tmp_path, capsys):
+    victim = tmp_path / "data" / "victim.txt"
+    victim.write_text("mine")
+    (out / "report" / "link").parent.mkdir(exist_ok=True)
+    (out / "report" / "link").symlink_to(victim.parent)
+    (out / "stages" / "manifest").mkdir(exist_ok=True)
+    record = {"key": "0" * 16, "counts": {}, "sha256": {name: "0" * 64}}
+    write_json(out / "stages" / "manifest" / "done.json", record)
+    main(["verify", str(out), "--repair"])
+    main(["run", str(out.parent.parent / "none"), "--out", str(out)])
+    assert victim.read_text() == "mine"
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["runs/current.json", "runs/command.json", "dataset.json", "shards/index.json"])
+def test_json_that_nests_without_end_is_no_traceback(name, out, capsys):
+    (out / name).write_text("[" * 200_000)
+    for command in ("status", "verify", "errors"):
+        main([command, str(out)])
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_show_writes_only_below_the_data_set(out, tmp_path, capsys):
     (tmp_path / "elsewhere").mkdir()
     (out / "report").mkdir(exist_ok=True)
@@ -197,6 +220,16 @@ def test_export_compares_every_picture_with_its_hash(layout, out, tmp_path, caps
     (tmp_path / "new" / ".unfinished-killed").mkdir()
     assert main(export) == 0
     assert not list((tmp_path / "new").glob(".*"))
+
+
+def test_arrays_whose_shape_is_not_known_are_a_sentence(out, tmp_path, capsys):
+    table = pq.read_table(twin(out), partitioning=None)
+    at = table.schema.get_field_index("cam2world")
+    for shape in (None, {b"shape": b"3x3"}, {b"shape": b"../x"}):
+        field = table.schema.field(at).with_metadata(shape)
+        pq.write_table(table.set_column(at, field, table["cam2world"]), twin(out))
+        assert main(["export", str(out), "--out", str(tmp_path / "new")]) == 2
+        assert "column cam2world does not hold arrays of one shape" in capsys.readouterr().err
 
 
 def test_an_exported_cell_is_no_formula(out, tmp_path):
