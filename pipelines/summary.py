@@ -123,9 +123,9 @@ def _print_manifest(out: Location) -> int:
     accepted = sum(status == "ok" for status, *_ in rows)
     print(f"{accepted} of {len(rows)} images accepted ({accepted / len(rows):.0%})")
     lost: dict[tuple[str, str, str], list[str]] = {}
-    for status, stage, reason, _, source in sorted(rows, key=lambda row: row[-1]):
+    for status, stage, reason, _, source in sorted(rows, key=lambda row: row[-1] or ""):
         if status != "ok":
-            lost.setdefault((stage, status, reason), []).append(source)
+            lost.setdefault((stage, status, reason), []).append(source or "?")
     if lost:
         order = sorted(lost.items(), key=lambda entry: (STAGE_NAMES.index(entry[0][0]), -len(entry[1])))
         print(table(
