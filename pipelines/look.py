@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from pipelines.ledger import ledger_path, read_ledger
 Listing = Mapping[str, tuple[int, int]]  # name -> bytes, time of writing
 _OUTPUT_FOLDERS = ("", "shards", "report")
 _SHOWN = 20
+_FEW = 8
 
 
 class Defect(NamedTuple):
@@ -160,14 +162,12 @@ def require_sha256(path: Location, sha256: str) -> None:
 
 def output_defects(root: Location, files: Mapping[str, tuple[Any, str]], seen: Seen) -> Iterator[Defect]:
     """What is wrong with files below `root`, given their bytes (None: not recorded) and sha256."""
-    listings: dict[str, Listing] = {}
+    listings = _listings(root, list(files))
     for name, (size, sha256) in files.items():
         if not leads_below(name):
             yield Defect(str(root), f"has a record that names {name!r}, which is no file of it")
             continue
         folder, _, file = name.rpartition("/")
-        if folder not in listings:
-            listings[folder] = listing(root / folder if folder else root)
         path = root / name
         try:
             _require_size(path, listings[folder].get(file, (0, 0))[0] if size is None else size, listings[folder])
@@ -175,6 +175,20 @@ def output_defects(root: Location, files: Mapping[str, tuple[Any, str]], seen: S
                 require_sha256(path, sha256)
         except Damaged as error:
             yield Defect(error.path, error.what)
+
+
+def _listings(root: Location, names: Sequence[str]) -> dict[str, Listing]:
+    """Sizes and times of files by folder; few objects are asked for one by one, which costs less than a list."""
+    folders = {name.rpartition("/")[0] for name in names}
+    if isinstance(root, Path) or len(names) > _FEW:
+        return {folder: listing(root / folder if folder else root) for folder in folders}
+    found: dict[str, dict[str, tuple[int, int]]] = {folder: {} for folder in folders}
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        with suppress(FileNotFoundError):
+            status = (root / name).stat()
+            found[folder][file] = (status.st_size, status.st_mtime_ns)
+    return dict(found)
 
 
 def read_json(path: Location) -> tuple[dict[str, Any], Defect | None]:

@@ -42,7 +42,7 @@ def prune(out: Location, remove: bool) -> int:
             return 0
         rows = [(one.folder.name, one.parts, f"{one.size / 1e6:.1f}") for one in found]
         print(table(("variant", "parts", "MB"), rows))
-        total = f"{len(found)} variants, {sum(one.size for one in found) / 1e6:.1f} MB"
+        total = f"{len(found)} variant{'s' * (len(found) > 1)}, {sum(one.size for one in found) / 1e6:.1f} MB"
         if remove:
             for one in found:
                 _remove(one.folder)

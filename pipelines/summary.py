@@ -120,18 +120,26 @@ def _counted(store: Store, ref: StageRef, parts: Iterable[int]) -> str:
     return ", ".join(f"{n} {status}" for status, n in counts.most_common())
 
 
+def _with_paths(out: Location, manifest: Location) -> list[tuple[str, str, str, str]]:
+    """Status, stage, reason and path of every row; earlier versions left out the path of what failed at ingest."""
+    names = ["sample_id", "status", "stage", "reason", "source_path"]
+    with open_table(manifest) as file:
+        rows = list(zip(*(column.to_pylist() for column in file.read(names).columns), strict=True))
+    nameless = any(row[-1] is None for row in rows)
+    paths = {source.sample_id: source.path for source in read_index(out)} if nameless else {}
+    return [(*row[1:-1], row[-1] if row[-1] is not None else paths.get(row[0], "")) for row in rows]
+
+
 def _print_manifest(out: Location) -> int:
     """The funnel and the reasons, with a few example files each; returns the number accepted."""
     path = out / "manifest.parquet"
     if not path.exists():
         raise StoreError(f"{path} is missing; run: shhq-hs run SOURCE --out {out}")
-    names = ["status", "stage", "reason", "message", "source_path"]
-    with open_table(path) as file:
-        rows = list(zip(*(column.to_pylist() for column in file.read(names).columns), strict=True))
+    rows = _with_paths(out, path)
     accepted = sum(status == "ok" for status, *_ in rows)
     print(f"{accepted} of {len(rows)} images accepted ({accepted / len(rows):.0%})")
     lost: dict[tuple[str, str, str], list[str]] = {}
-    for status, stage, reason, _, source in sorted(rows, key=lambda row: row[-1]):
+    for status, stage, reason, source in sorted(rows, key=lambda row: row[-1]):
         if status != "ok":
             lost.setdefault((stage, status, reason), []).append(source)
     if lost:

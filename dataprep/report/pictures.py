@@ -65,7 +65,7 @@ def source_folder(out: Location) -> Location | None:
 
 def read_photograph(folder: Location | None, row: Mapping[str, Any]) -> Rgb | None:
     """The photograph of a manifest row, upright; None when it is gone, changed or no readable image."""
-    if folder is None:
+    if folder is None or row["source_path"] is None:  # earlier versions did not say it of rows that failed at ingest
         return None
     try:
         data = read_bytes(folder, unescape(row["source_path"]))

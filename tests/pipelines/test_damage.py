@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.errors import Damaged, StoreError
+from dataprep.errors import Damaged, StoreError, Unwritable
 from dataprep.sealed import SEAL_BYTES, identity, read_table
 from dataprep.store import StageRef, Store
 from gan.data.errors import ShardCorrupt
@@ -24,6 +29,8 @@ from tests import fake_dataset
 from tests.pipelines.outage import Fragile, build, fragile_dag
 from tests.pipelines.test_run import payload
 from tests.pipelines.toy import make_photos
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -316,3 +323,60 @@ def test_an_index_made_anew_keeps_every_input_in_its_part(out, photos, tmp_path)
     (out / "index.parquet").unlink()
     assert not any(stage.todo for stage in build(grown, out).plan.stages)
     assert [(source.sample_id, source.part) for source in read_index(out)] == before
+
+
+# --- killed, or without room, while repairing --------------------------------------------------------------------
+
+REPAIR = """
+import sys
+from pathlib import Path
+from tests.pipelines.outage import build
+build(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_kills_while_repairing_end_in_the_same_bytes(out, photos, undisturbed):
+    """Damage in three stages; the repairing run is killed whenever a part has appeared."""
+    for pattern in (
+        "ingest-*/part-000000.parquet",
+        "brightness-*/part-00000[12].tar",
+        "inverted-*/part-000001.parquet",
+    ):
+        for path in out.glob(f"stages/{pattern}"):
+            flip(path, 530, 1)
+    os.truncate(out / "index.parquet", 100)
+    command = [sys.executable, "-c", REPAIR, str(photos), str(out)]
+    for more in (1, 1, 2):
+        started_ns = time.time_ns()
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        while process.poll() is None and _parts_written_since(out, started_ns) < more:
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+    build(photos, out)
+    assert payload(out) == payload(undisturbed)
+    assert build(photos, out).plan.is_empty
+
+
+def _parts_written_since(out: Path, since_ns: int) -> int:
+    found = 0
+    for path in out.glob("stages/*/part-*.parquet"):
+        with suppress(FileNotFoundError):
+            found += path.stat().st_mtime_ns > since_ns
+    return found
+
+
+@pytest.mark.parametrize("limit_bytes", [600, 2000, 3000, 4000, 6000, 9000])
+def test_a_full_disk_while_repairing_costs_nothing_once_there_is_room(limit_bytes, out, photos, undisturbed):
+    flip(the(out, "stages/brightness-*/part-000001.tar"), 530, 1)
+    os.truncate(out / "index.parquet", 100)
+    (out / "listing.txt").unlink()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        with suppress(Unwritable):
+            build(photos, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    build(photos, out)
+    assert payload(out) == payload(undisturbed)

@@ -1,14 +1,20 @@
 """errors, retry and verify: what operators do with a data set that lost images or was damaged."""
 
+import re
+import shutil
+
 import pytest
 
 from dataprep.errors import ConfigError, StoreError
+from pipelines import config
 from pipelines.cli import main
+from pipelines.current import remember
 from pipelines.errors import print_errors
 from pipelines.retry import retry
 from pipelines.verify import verify
+from tests import fake_dataset
 from tests.pipelines.outage import Fragile, build
-from tests.pipelines.test_run import payload
+from tests.pipelines.test_run import payload, run_serial
 from tests.pipelines.toy import make_photos
 
 
@@ -135,3 +141,73 @@ def test_a_folder_without_a_data_set_is_the_users_error(tmp_path, capsys):
         assert "no index.parquet" in capsys.readouterr().err
     with pytest.raises(StoreError):
         retry(tmp_path, "", "", "")
+
+
+# --- near-duplicates, reasons, variants --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_near_duplicates(tmp_path_factory):
+    """Real columns; all portraits have one hash, so that all but one are near-duplicates."""
+    folder = tmp_path_factory.mktemp("near")
+    fake_dataset.make_photos(folder / "photos", 5, broken=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fake_dataset, "_known", same_hash(fake_dataset._known))
+        ends = {"text0.png": fake_dataset.End("ingest", reason="undecodable")}
+        view = fake_dataset.make_dataset(folder / "photos", folder / "out", ends, small=True)
+    remember(view.store, config.build())
+    return folder / "out"
+
+
+def same_hash(known):
+    return lambda *arguments: known(*arguments) | {"portrait_dhash": b"\0" * 32}
+
+
+def test_errors_lists_near_duplicates_too(with_near_duplicates, capsys):
+    assert main(["errors", str(with_near_duplicates)]) == 0
+    said = capsys.readouterr().out
+    assert "manifest: rejected, near_duplicate: 4 images" in said
+    assert said.count(".jpg  almost the same picture as another") == 4
+    assert "5 rows that are not ok" in said
+    assert main(["errors", str(with_near_duplicates), "--stage", "manifest"]) == 0
+    assert "4 rows that are not ok" in capsys.readouterr().out
+
+
+def test_errors_says_when_there_is_no_such_reason_or_stage(with_near_duplicates, capsys):
+    assert main(["errors", str(with_near_duplicates), "--reason", "near_duplicat"]) == 1
+    said = capsys.readouterr().out
+    assert (
+        "no image was lost for the reason 'near_duplicat'; the reasons there are: near_duplicate, undecodable" in said
+    )
+    assert main(["errors", str(with_near_duplicates), "--stage", "manifes"]) == 2
+    assert "expected of ingest, detect" in capsys.readouterr().err
+
+
+def test_retry_does_not_break_shards_build(with_near_duplicates, tmp_path, capsys):
+    out = tmp_path / "out"
+    shutil.copytree(with_near_duplicates, out)
+    assert main(["select", str(out), "selected", "-o", str(tmp_path / "s.parquet")]) == 0
+    build_shards = ["shards", "build", str(out), "--subset", str(tmp_path / "s.parquet"), "--out"]
+    assert main([*build_shards, str(tmp_path / "before")]) == 0
+    assert main(["retry", str(out), "--status", "rejected"]) == 0
+    assert not list(out.glob("stages/matte-*/part-000001.*")), "it waits to be computed again"
+    assert main([*build_shards, str(tmp_path / "after")]) == 0
+    assert payload(tmp_path / "after") == payload(tmp_path / "before")
+
+
+def test_prune_shows_and_removes_what_no_longer_serves(photos, tmp_path, capsys):
+    run_serial(photos, tmp_path / "out")
+    run_serial(photos, tmp_path / "fresh", offset=5.0)
+    run_serial(photos, tmp_path / "out", offset=5.0)
+    (tmp_path / "out/stages/notes").mkdir()
+    assert main(["prune", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    (variant,) = re.findall(r"inverted-[0-9a-f]{16}", said)
+    assert f"shhq-hs prune {tmp_path / 'out'} --yes" in said
+    assert (tmp_path / "out/stages" / variant).is_dir(), "shown first"
+    assert main(["prune", str(tmp_path / "out"), "--yes"]) == 0
+    assert "1 variant, " in capsys.readouterr().out
+    assert payload(tmp_path / "out") == payload(tmp_path / "fresh")
+    assert main(["prune", str(tmp_path / "out")]) == 0
+    assert "nothing to prune" in capsys.readouterr().out
+    assert run_serial(photos, tmp_path / "out", offset=5.0).plan.is_empty

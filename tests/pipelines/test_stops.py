@@ -246,7 +246,7 @@ def test_the_command_line_prints_how_to_resume_on_a_full_disk(photos, tmp_path, 
 def test_a_disk_that_fills_up_costs_nothing_once_there_is_room(photos, undisturbed, tmp_path):
     out = tmp_path / "out"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    for limit_bytes in (600, 3000, 5000):
+    for limit_bytes in (600, 1500, 2500, 3500, 5000, 7000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
         try:
             build(photos, out)

@@ -1,0 +1,30 @@
+"""A data set whose photographs are all lost ends with a report, wherever they were lost."""
+
+import json
+
+import pytest
+
+from dataprep.stages.report import Report
+from pipelines import config
+from pipelines.current import remember
+from pipelines.errors import print_errors
+from pipelines.summary import status
+from tests.fake_dataset import End, make_dataset, make_photos
+
+
+@pytest.mark.parametrize("stage", [stage.name for stage in config.MAP_STAGES])
+@pytest.mark.parametrize("how", ["rejected", "error"])
+def test_a_report_tells_where_everything_was_lost(stage, how, tmp_path, capsys):
+    make_photos(tmp_path / "photos", 2)
+    ends = {f"photo{i:04d}.jpg": End(stage, how, "the_reason") for i in range(2)}
+    view = make_dataset(tmp_path / "photos", tmp_path / "out", ends, small=True)
+    remember(view.store, config.build())
+    assert Report().build(view, tmp_path / "out") == {"rows": 2}
+    numbers = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
+    assert numbers["inputs"] == 2
+    assert "the_reason" in (tmp_path / "out" / "report" / "index.html").read_text()
+    print_errors(tmp_path / "out", "", "", "", with_tracebacks=False)
+    status(tmp_path / "out")
+    said = capsys.readouterr().out
+    assert f"{stage}: {how}, the_reason: 2 images" in said
+    assert said.count("photo0001.jpg") == 2
