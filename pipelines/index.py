@@ -16,7 +16,7 @@ from dataprep.sealed import read_table
 from dataprep.sources import FileState, Links, Source
 from dataprep.storage import Location
 from dataprep.store import SCHEMA_VERSION, write_json, write_table
-from pipelines.look import Defect, say
+from pipelines.look import Defect, read_json, say
 from pipelines.recover import has_parts, recovered_inputs
 
 _KEEP_EVERY_S = 30.0
@@ -86,11 +86,8 @@ def _surveyed(source_root: Location, states: dict[str, FileState], follow_links:
 
 def read_beside(out: Location) -> tuple[list[str], dict[str, int]]:
     """Masks that belong to no photograph, and files that are none by suffix, as the last run found them."""
-    try:
-        content = json.loads((out / "runs" / "beside.json").read_text())
-    except (OSError, ValueError):  # made by an earlier version
-        return [], {}
-    return content["unused_masks"], content["ignored"]
+    content, _ = read_json(out / "runs" / "beside.json")  # missing where an earlier version made the data set
+    return content.get("unused_masks", []), content.get("ignored", {})
 
 
 def read_index(out: Location) -> list[Source]:
