@@ -208,11 +208,15 @@ class PersonDetector:
         if pose is not None and self._is_steady(rgb, pose):
             return None  # somebody is there, and shows no face
         height, width = rgb.shape[:2]
-        for tiles in _tile_levels(width, height):
-            faces = _unique([face for tile in tiles for face in self._faces_in_tile(rgb, *tile)])
-            if person := self._person_below(rgb, faces):
-                return _window(person, width, height)
-        return None
+        people = (self._person_below(rgb, faces) for faces in self._faces_closer_up(rgb))
+        person = next((person for person in people if person is not None), None)
+        return None if person is None else _window(person, width, height)
+
+    def _faces_closer_up(self, rgb: np.ndarray) -> Iterator[list[FaceBox]]:
+        """The faces of the ordinary look, of whom only the best was tried, then those of smaller and smaller tiles."""
+        yield self._find_faces(rgb)
+        for tiles in _tile_levels(rgb.shape[1], rgb.shape[0]):
+            yield _unique([face for tile in tiles for face in self._faces_in_tile(rgb, *tile)])
 
     def _faces_in_tile(self, rgb: np.ndarray, x: int, y: int, side: int) -> list[FaceBox]:
         """Cut before it is shrunk: `_Square.cut` shrinks the whole photograph first, ten times as slow for a tile."""

@@ -145,6 +145,20 @@ def test_a_person_of_a_seventh_of_twelve_megapixels(detector, name, left):
     np.testing.assert_array_equal(box, result.face_bbox_px)
 
 
+@pytest.mark.parametrize(
+    ("name", "tall_px", "left", "top", "desk_px"),
+    [("p002", 436, 735, 123, 230), ("p018", 397, 745, 133, 214), ("p001", 647, 306, 64, 195)],
+)
+def test_a_person_behind_a_desk(detector, name, tall_px, left, top, desk_px):
+    picture = with_people(1400, 1000, (name, tall_px, left, top))
+    picture[desk_px:] = picture[desk_px:] // 3 + np.array([60, 30, 10], np.uint8)
+    picture[desk_px:, left : left + tall_px // 2] = (70, 45, 25)
+    result = detector(picture)
+    x, y = result.landmarks68_px.mean(axis=0)
+    assert left < x < left + tall_px / 2
+    assert top < y < desk_px
+
+
 def test_two_small_people_are_two(detector):
     two = with_people(4000, 3000, ("p002", 450, 400, 2400), ("p017", 450, 2480, 2400))
     assert reason(detector, two) == "multiple_people"
