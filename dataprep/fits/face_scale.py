@@ -18,10 +18,10 @@ from dataprep.fits.evidence import Evidence
 from dataprep.fits.face3dmm import FaceFitter
 from dataprep.fits.face_frames import px_per_dm
 
-# Standard deviation of log (px per m by the face / px per m of the body). Adults' heads and faces vary by 4 to 5% in
-# published surveys; rendered people, whose heads vary more, are as well served by any value from 0.03 to 0.08, and the
-# less a body's own scale is worth (real clothes, people who move) the smaller it should be (fits/README.md).
-FACE_LOG_SIGMA = 0.04
+# Standard deviation of log (px per m by the face / px per m of the body). Published surveys say that adults' faces vary
+# by 4 to 5%, of which the fitted shape explains a part. Rendered people, whose heads vary more, are as well served by
+# any value from 0.03 to 0.08; on real photographs the body's own scale is worth less, so it is a small one (README.md).
+FACE_LOG_SIGMA = 0.035
 
 
 def face_px_per_m(

@@ -27,6 +27,7 @@ from dataprep.images import decode_rgb, encode_png
 from dataprep.models.bfm import load_face
 from dataprep.models.body_points import PosedPoints, body_points
 from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
+from dataprep.models.openpose_points import coco_points
 from dataprep.models.rotations import matrix_from_zyx
 from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
 from dataprep.schema import rows_from_table, table_from_rows
@@ -253,6 +254,25 @@ def test_map_method_takes_a_batch_and_keeps_order(person: dict[str, Any]) -> Non
     assert results[1].reason == "too_few_keypoints"
     np.testing.assert_allclose(results[0].columns["body_camera"], results[2].columns["body_camera"], rtol=1e-5)
     assert results[0].columns["body_fit_method"] == "map"
+
+
+def test_supplied_openpose_points_take_part(person: dict[str, Any]) -> None:
+    """Two noisy elbows of MediaPipe's are put right by OpenPose's; points of another resolution are left out."""
+    rotations = torch.from_numpy(person["rotations"]).float()[None]
+    posed = coco_points(load_body())(rotations, torch.zeros(1, 10))
+    openpose = np.column_stack((SCALE_PX * posed.points[0, :, :2].numpy() + OFFSET_PX, np.ones(25))).astype(np.float32)
+    row = dict(person["row"], keypoints33=person["row"]["keypoints33"].copy())
+    row["keypoints33"][[13, 14], :2] += 30.0
+    fits = {}
+    for name, points in (("none", None), ("theirs", openpose), ("another", openpose * [2, 2, 1])):
+        fits[name] = run(Body(method="map"), row | {"openpose25": points})[0]
+    assert [fits[name]["body_openpose_points"] for name in fits] == [0, 25, 0]
+    np.testing.assert_array_equal(fits["none"]["smpl_joints_px"], fits["another"]["smpl_joints_px"])
+    true_px = SCALE_PX * person["posed"].joints[0, [18, 19], :2].numpy() + OFFSET_PX
+    off = {name: np.linalg.norm(fit["smpl_joints_px"][[18, 19]] - true_px, axis=1).mean() for name, fit in fits.items()}
+    assert off["theirs"] < 0.75 * off["none"]
+    ignored = run(Body(method="map", openpose=False), row | {"openpose25": openpose})[0]
+    np.testing.assert_array_equal(ignored["smpl_joints_px"], fits["none"]["smpl_joints_px"])
 
 
 def test_unknown_method_is_a_config_error() -> None:

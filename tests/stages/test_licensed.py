@@ -116,7 +116,7 @@ def test_the_pipeline_accepts_a_photo_with_smpl_and_bfm(built: Path, assets: Pat
     named = {entry["name"]: entry for entry in (*models["body"], *models["face"])}
     read_by = {"landmarks_anny", "face_anny", "face_units_anny"}  # the shipped face measures the size of faces
     assert set(named) == {"SMPL_NEUTRAL", "lifter", "BFM_model_front", *read_by}
-    assert {named[name]["licence"] for name in named if name != "landmarks_anny"} == {"research-only"}
+    assert {named[name]["licence"] for name in named if name not in read_by} == {"research-only"}
     assert named["SMPL_NEUTRAL"]["sha256"] == row["body_model_sha256"] == file_sha256(assets / "SMPL_NEUTRAL.pkl")
     assert named["BFM_model_front"]["sha256"] == row["face_model_sha256"] == file_sha256(assets / "BFM_model_front.mat")
     assert (row["body_model"], row["body_regressor"], row["face_fit_method"]) == (
