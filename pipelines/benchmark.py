@@ -184,8 +184,8 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         part = read[(read["yaw_range_deg"] >= low) & (read["yaw_range_deg"] < high)]
         if len(part):
             numbers["by_yaw_deg"][name] = _spread(part)
-    for source, part in read[read["yaw_range_deg"] < 45].groupby("set"):
-        numbers["by_set_below_45_deg"][str(source)] = _spread(part)
+    for kind, part in read[read["yaw_range_deg"] < 45].groupby("set"):
+        numbers["by_set_below_45_deg"][str(kind)] = _spread(part)
     return numbers
 
 
