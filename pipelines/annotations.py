@@ -39,13 +39,16 @@ def annotation_files(folder: Path) -> list[Path]:
     return files
 
 
-def picture_of(path: Path) -> Path:
-    """The picture beside an annotation file; ConfigError when there is none, or more than one."""
+def picture_beside(path: Path) -> bytes:
+    """The file of the picture beside an annotation; ConfigError when it cannot be read, or there is not exactly one."""
     beside = sorted(one for one in path.parent.glob("*") if one.stem == path.stem)
     pictures = [one for one in beside if one.suffix.lower() in IMAGE_SUFFIXES]
     if len(pictures) != 1:
         raise ConfigError(f"{len(pictures)} pictures named {path.stem} lie beside it, expected one")
-    return pictures[0]
+    try:
+        return pictures[0].read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{pictures[0].name} cannot be read ({error.strerror})") from error
 
 
 def read_annotation(path: Path) -> Annotation:

@@ -28,7 +28,7 @@ from dataprep.models.mediapipe_models import PersonDetector, _FaceReading, _iou,
 from dataprep.stages.face import Face, FaceTools
 from dataprep.stages.quality import Quality, frontal_score, landmark_score
 from dataprep.store import write_json
-from pipelines.annotations import SETS, Annotation, annotation_files, picture_of, read_annotation
+from pipelines.annotations import SETS, Annotation, annotation_files, picture_beside, read_annotation
 from pipelines.summary import table
 
 _EYE_CORNERS = (36, 45)
@@ -66,7 +66,7 @@ def measured(path: Path, reader: FaceReader) -> dict[str, Any]:
     row: dict[str, Any] = {"set": SETS[path.suffix.lower()], "not_read": "", "refused": ""}
     try:
         annotation = read_annotation(path)
-        found = reader(decode_rgb(picture_of(path).read_bytes()), annotation.landmarks_px)
+        found = reader(decode_rgb(picture_beside(path)), annotation.landmarks_px)
     except ConfigError as error:
         return row | {"not_read": str(error).removeprefix(f"{path}: ")}
     except Rejected as rejected:

@@ -50,7 +50,7 @@ def write_pts(path, points):
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    """A folder of both kinds with five files that cannot be read, what was printed of it, and the numbers."""
+    """A folder of both kinds with eight files that cannot be read, what was printed of it, and the numbers."""
     folder = tmp_path_factory.mktemp("benchmark")
     (folder / "ibug").mkdir()
     crops = {Path(name).name: crop_of(name) for name in PEOPLE}
@@ -67,7 +67,12 @@ def result(tmp_path_factory):
     write_pts(folder / "profile.pts", points[:39])
     write_pts(folder / "elsewhere.pts", points + 5000)
     write_mat(folder / "alone.mat", points, head)
-    before = {path: path.read_bytes() for path in folder.rglob("*.*")}
+    for name, picture_bytes in (("halved", (folder / "p001.jpg").read_bytes()[:400]), ("empty", b"")):
+        (folder / f"{name}.jpg").write_bytes(picture_bytes)
+        write_pts(folder / f"{name}.pts", points)
+    (folder / "lost.jpg").symlink_to("nowhere.jpg")
+    write_pts(folder / "lost.pts", points)
+    before = {path: path.read_bytes() for path in folder.rglob("*.*") if path.exists()}
     with pytest.MonkeyPatch.context() as patch:
         said: list[str] = []
         patch.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
@@ -80,8 +85,8 @@ def result(tmp_path_factory):
 def test_faces_of_both_kinds_are_read_and_agree_with_the_truth(result):
     status, said, numbers, frame = result
     assert status == 0
-    assert numbers["annotations"] == {"AFLW2000-3D": 6, "iBUG": 5}
-    assert (numbers["read"], numbers["not_read"]) == (6, 5)
+    assert numbers["annotations"] == {"AFLW2000-3D": 6, "iBUG": 8}
+    assert (numbers["read"], numbers["not_read"]) == (6, 8)
     below_45 = numbers["by_yaw_deg"]["below 45"]
     assert (below_45["faces"], below_45["heads"]) == (6, 3)
     by_set = numbers["by_set_below_45_deg"]
@@ -106,6 +111,9 @@ def test_faces_of_both_kinds_are_read_and_agree_with_the_truth(result):
         ("profile.pts", "holds 39 points, expected 68"),
         ("elsewhere.pts", "outside the picture"),
         ("alone.mat", "0 pictures named alone"),
+        ("halved.pts", "damaged or cut off"),
+        ("empty.pts", "has 0 bytes"),
+        ("lost.pts", r"lost.jpg cannot be read \(No such file"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_reason(result, file, reason):
