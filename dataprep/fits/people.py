@@ -97,13 +97,13 @@ def _move(rng: np.random.Generator, angles: np.ndarray, moving: np.ndarray) -> N
     """Give the people of `moving` other spines, arms and legs, in place."""
     count = int(moving.sum())
     bent = rng.normal(0, (5, 6, 4), (count, 1, 3)) + [0, 0, 1] * rng.uniform(-3, 12, (count, 1, 1))
-    angles[np.ix_(moving, [3, 6, 9])] = bent + rng.normal(0, 2.5, (count, 3, 3))
+    angles[np.ix_(moving, np.array([3, 6, 9]))] = bent + rng.normal(0, 2.5, (count, 3, 3))
     sits = rng.random(count) < 0.5
     stride = rng.normal(0, 26, count)
     for side, arm, leg in ((1, _LEFT_ARM, _LEFT_LEG), (-1, _RIGHT_ARM, _RIGHT_LEG)):
-        angles[np.ix_(moving, leg)] = _moving_leg(rng, side, sits, side * stride)
+        angles[np.ix_(moving, np.array(leg))] = _moving_leg(rng, side, sits, side * stride)
         raised = np.flatnonzero(moving)[rng.random(count) < 0.5]
-        angles[np.ix_(raised, arm)] = _raised_arm(rng, side, len(raised))
+        angles[np.ix_(raised, np.array(arm))] = _raised_arm(rng, side, len(raised))
 
 
 def _moving_leg(rng: np.random.Generator, side: int, sits: np.ndarray, stride: np.ndarray) -> np.ndarray:
