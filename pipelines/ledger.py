@@ -12,8 +12,9 @@ import json
 from collections.abc import Iterable, Mapping
 
 from dataprep.errors import Damaged
+from dataprep.parts import PartRecord
 from dataprep.storage import Location
-from dataprep.store import PartRecord, StageRef, Store, write_json
+from dataprep.store import StageRef, Store, write_json
 
 
 def ledger_path(store: Store, ref: StageRef) -> Location:

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.parts import PartRecord, part_number
 from dataprep.sealed import identity
 from dataprep.storage import Location, each, listing
-from dataprep.store import PartRecord, StageRef, Store, file_sha256, part_number, write_json
+from dataprep.store import StageRef, Store, file_sha256, write_json
 from pipelines.ledger import ledger_path, read_ledger
 
 Listing = Mapping[str, tuple[int, int]]  # name -> bytes, time of writing

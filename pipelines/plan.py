@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataprep.parts import content_of
 from dataprep.sources import Source
 from dataprep.stages.base import Stage
 from dataprep.storage import Location, matching
-from dataprep.store import StageRef, Store, content_of, json_bytes
+from dataprep.store import StageRef, Store, json_bytes
 from pipelines.dag import Dag, describe, record_of
 from pipelines.look import Defect, Look, look_at, read_seen
 from pipelines.outputs import Outputs

@@ -6,9 +6,10 @@ Paths and hashes come from the photographs again; what only the index knew is wh
 from __future__ import annotations
 
 from dataprep.errors import StoreError
+from dataprep.parts import part_number
 from dataprep.sources import Source
 from dataprep.storage import Location, matching
-from dataprep.store import StageRef, Store, part_number
+from dataprep.store import StageRef, Store
 
 
 def has_parts(out: Location) -> bool:

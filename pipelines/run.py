@@ -12,10 +12,11 @@ from typing import Any
 
 from dataprep.errors import Damaged, ShhqError
 from dataprep.filenames import escape
+from dataprep.parts import PartRecord
 from dataprep.sources import Source
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.storage import Location
-from dataprep.store import PartRecord, Store, write_json
+from dataprep.store import Store, write_json
 from pipelines import current, look, outputs, resume
 from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.dag import Dag, record_of
@@ -128,6 +129,7 @@ def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Exe
             except Damaged as error:
                 context.repairs.discard(error)
                 plan = make_plan(context.store, context.dag, index)
+                context.repairs.begin(plan)
                 continue
             return [], "interrupted" if context.stop.requested else ""
         context.repairs.begin(plan)

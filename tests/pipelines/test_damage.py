@@ -22,8 +22,10 @@ from dataprep.store import StageRef, Store
 from gan.data.errors import ShardCorrupt
 from gan.data.shards import ShardDataset
 from pipelines.cli import main
+from pipelines.dask_executor import DaskExecutor
 from pipelines.index import read_index
 from pipelines.repair import take_away
+from pipelines.run import run
 from pipelines.summary import after_run
 from tests import fake_dataset
 from tests.pipelines.outage import Fragile, build, fragile_dag
@@ -379,4 +381,28 @@ def test_a_full_disk_while_repairing_costs_nothing_once_there_is_room(limit_byte
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     build(photos, out)
+    assert payload(out) == payload(undisturbed)
+
+
+def test_an_aggregate_that_meets_the_same_damage_again_ends_the_run(out, photos, monkeypatch):
+    (out / "listing.txt").unlink()
+    written = Store.write_part
+
+    def rots(self, ref: StageRef, part, *arguments, **more):
+        record = written(self, ref, part, *arguments, **more)
+        if ref.name == "inverted":
+            flip(self.part_path(ref, part), 400, 2)
+        return record
+
+    flip(the(out, "stages/inverted-*/part-000001.parquet"), 400, 2, silently=True)
+    monkeypatch.setattr(Store, "write_part", rots)
+    with pytest.raises(Damaged, match=r"part-000001\.parquet"):
+        build(photos, out)
+
+
+def test_damage_that_a_worker_meets_is_repaired_by_its_driver(out, photos, undisturbed):
+    the(out, "stages/inverted-*/part-000001.parquet").unlink()
+    flip(the(out, "stages/brightness-*/part-000001.tar"), 530, 2, silently=True)
+    with DaskExecutor("local", 1) as executor:
+        assert not run(photos, out, fragile_dag(), executor).failed
     assert payload(out) == payload(undisturbed)
