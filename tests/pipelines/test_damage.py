@@ -16,9 +16,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.errors import Damaged, StoreError, Unwritable
+from dataprep.errors import ConfigError, Damaged, StoreError, Unwritable
 from dataprep.sealed import SEAL_BYTES, identity, read_table
 from dataprep.store import StageRef, Store
+from gan.animate_labels import open_labels
 from gan.data.errors import ShardCorrupt
 from gan.data.shards import ShardDataset
 from pipelines.cli import main
@@ -406,3 +407,16 @@ def test_damage_that_a_worker_meets_is_repaired_by_its_driver(out, photos, undis
     with DaskExecutor("local", 1) as executor:
         assert not run(photos, out, fragile_dag(), executor).failed
     assert payload(out) == payload(undisturbed)
+
+
+def test_no_flipped_bit_of_a_manifest_moves_a_generated_person(labelled, tmp_path):
+    path = tmp_path / "manifest.parquet"
+    written = (labelled.store.root / path.name).read_bytes()
+    places = random.Random(1)
+    assert len(open_labels(labelled.store.root).identity_N80) > 0
+    for _ in range(60):
+        damaged = bytearray(written)
+        damaged[places.randrange(len(written))] ^= 1 << places.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"manifest\.parquet"):
+            open_labels(tmp_path)
