@@ -19,7 +19,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import tarfile
 import tempfile
@@ -29,7 +28,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,8 +37,9 @@ from dataprep.errors import Damaged, StoreError, Unwritable
 from dataprep.foreign import require_word
 from dataprep.machine import this_machine
 from dataprep.own_files import open_new
+from dataprep.parts import PartRecord, Place, blob_position_columns, part_number
 from dataprep.reading import why
-from dataprep.schema import HASH256, STRING, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.schema import STRING, Column, rows_from_table, table_from_rows
 from dataprep.sealed import read_identified, read_table, seal
 from dataprep.stages.base import Result, Stage
 from dataprep.storage import Location, ObjectPath, names_in, read_range
@@ -47,7 +47,6 @@ from dataprep.storage import Location, ObjectPath, names_in, read_range
 SCHEMA_VERSION = 1
 ROW_GROUP = 8192  # rows
 _PARQUET: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "write_page_checksum": True}
-_PART = re.compile(r"part-(\d{6})\.parquet")
 ROW_COLUMNS = (
     Column("sample_id", STRING, "first 128 bits of sha256(path, bytes), hex"),
     Column("status", STRING, "ok, rejected, error, crash, timeout or upstream"),
@@ -210,30 +209,6 @@ class StageRef:
         return f"{self.name}-{self.fingerprint}"
 
 
-class Place(NamedTuple):
-    """Where an image lies in its part's tar; parts of earlier versions do not say its sha256."""
-
-    offset: int
-    size: int
-    sha256: bytes | None
-
-
-@dataclass(frozen=True)
-class PartRecord:
-    """A committed part: what its inputs were called, what they were, what it holds, and its size.
-
-    `key` names the inputs (ids, fingerprints); `made_from` hashes the contents of the parts it was made from, "" where
-    an earlier version did not say. `identity`: of the parquet, which holds the sha256 of the tar.
-    """
-
-    key: str
-    made_from: str
-    identity: str
-    parquet_bytes: int
-    tar_bytes: int | None
-    tar_sha256: str = ""
-
-
 @dataclass(frozen=True)
 class Store:
     """Reads and commits parts below one output folder."""
@@ -371,17 +346,6 @@ class Store:
         return read
 
 
-def part_number(name: str) -> int | None:
-    """The number in the name of a part's parquet; None for other files."""
-    match = _PART.fullmatch(name)
-    return int(match[1]) if match else None
-
-
-def content_of(identities: Iterable[str]) -> str:
-    """One hash over the identities of what something is made from, in their order."""
-    return hashlib.sha256("".join(identities).encode()).hexdigest()[:32]
-
-
 @lru_cache(maxsize=64)
 def _tar_sha256(store: Store, ref: StageRef, part: int) -> str:
     return store.examine(ref, part).tar_sha256
@@ -390,15 +354,6 @@ def _tar_sha256(store: Store, ref: StageRef, part: int) -> str:
 @lru_cache(maxsize=64)
 def _sha256_of_version(path: Location, written_ns: int) -> str:
     return file_sha256(path)
-
-
-def blob_position_columns(blob: str) -> tuple[Column, Column, Column]:
-    """Where a row's image lies in the part's tar, and what it is."""
-    return (
-        Column(f"{blob}:offset", UINT64, f"byte offset of {blob} in the part's tar", unit="B", released=False),
-        Column(f"{blob}:size", UINT64, f"bytes of {blob}", unit="B", released=False),
-        Column(f"{blob}:sha256", HASH256, f"sha256 of {blob}", released=False),
-    )
 
 
 def _row(sample_id: str, result: Result) -> dict[str, Any]:

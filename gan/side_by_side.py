@@ -16,6 +16,7 @@ from dataprep import overlays
 from dataprep.errors import ConfigError
 from dataprep.fits.face_frames import CAM_FROM_GL
 from dataprep.schema import rows_from_table
+from dataprep.sealed import read_table
 from dataprep.tracking.video import Frame, Video, open_video
 from gan.films import Film
 
@@ -68,7 +69,7 @@ def open_source(track: Path, named: Path | None) -> Source | str:
     video = open_video(path)
     if video.sha256() != metadata[b"source_sha256"].decode():
         raise ConfigError(f"{path} is not the video that {track} was made from (another sha256): track it anew")
-    rows = rows_from_table(pq.read_table(track, columns=list(_COLUMNS), partitioning=None).sort_by("frame"))
+    rows = rows_from_table(read_table(track, _COLUMNS).sort_by("frame"))
     return Source(video, rows, float(metadata[b"fps"]))
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, StoreError
+from dataprep.sealed import identity, open_table
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, POSED_JOINTS
 from gan.errors import BasisError
@@ -113,15 +113,15 @@ def read_labels(path: Path, what: str, columns: Iterable[str]) -> pa.Table:
     """Read the rows of a label table that are in the data set; raises ConfigError naming columns it lacks."""
     wanted = list(columns)
     try:
-        names = set(pq.read_schema(path).names)
-        missing = [name for name in wanted if name not in names]
-        if missing:
-            raise ConfigError(
-                f"{what}: no column {', '.join(missing)}; expected {', '.join(wanted)}, as `shhq-hs run` writes them"
-            )
-        optional = [n for n in ("frame", "selected", "flag_label_outlier", *BASIS_COLUMNS) if n in names]
-        table = pq.read_table(path, columns=list(dict.fromkeys([*wanted, *optional])), partitioning=None)
-    except (OSError, pa.ArrowInvalid) as error:
+        identity(path)  # every byte of a table that we wrote
+        with open_table(path) as file:
+            names = set(file.schema_arrow.names)
+            if missing := ", ".join(name for name in wanted if name not in names):
+                raise ConfigError(f"{what}: no column {missing}; expected {', '.join(wanted)}, as `shhq-hs run` writes "
+                                  "them")  # fmt: skip
+            optional = [n for n in ("frame", "selected", "flag_label_outlier", *BASIS_COLUMNS) if n in names]
+            table = file.read(list(dict.fromkeys([*wanted, *optional])))
+    except StoreError as error:
         raise ConfigError(f"{what}: not a parquet file that can be read ({error})") from error
     return table.filter(table["selected"]) if "selected" in names else table
 

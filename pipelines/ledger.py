@@ -13,8 +13,11 @@ from collections.abc import Iterable, Mapping
 
 from dataprep.errors import Damaged
 from dataprep.foreign import parse_json
+from dataprep.parts import PartRecord
 from dataprep.storage import Location
-from dataprep.store import PartRecord, StageRef, Store, write_json
+from dataprep.store import StageRef, Store, atomic_file
+
+_SHA256, _PARTS = '{"sha256": "', '"parts": '  # the file is JSON, and the hash that of the text of its second line
 
 
 def ledger_path(store: Store, ref: StageRef) -> Location:
@@ -25,21 +28,24 @@ def read_ledger(store: Store, ref: StageRef) -> dict[int, PartRecord]:
     """Part records as they were last written; {} when there is none. Raises Damaged."""
     path = ledger_path(store, ref)
     try:
-        content = parse_json(path.read_text())
-        if "parts" not in content:  # of an earlier version: part -> key
-            return {}
-        if content["sha256"] != _sha256(content["parts"]):
+        text = path.read_text()
+        if not text.startswith(_SHA256) and all(isinstance(key, str) for key in parse_json(text).values()):
+            return {}  # of an earlier version: part -> key
+        said, _, rest = text.removeprefix(_SHA256).partition('",\n' + _PARTS)
+        parts = rest.removesuffix("}\n")
+        if said != _digest(parts):
             raise ValueError("other content than was written")
-        return {int(part): PartRecord(**record) for part, record in content["parts"].items()}
+        return {int(part): PartRecord(*record) for part, record in parse_json(parts).items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
 
 
 def write_ledger(store: Store, ref: StageRef, records: Mapping[int, PartRecord]) -> None:
-    parts = {str(part): dataclasses.asdict(record) for part, record in sorted(records.items())}
-    write_json(ledger_path(store, ref), {"parts": parts, "sha256": _sha256(parts)})
+    parts = json.dumps({part: dataclasses.astuple(record) for part, record in sorted(records.items())})
+    with atomic_file(ledger_path(store, ref)) as file:
+        file.write(f'{_SHA256}{_digest(parts)}",\n{_PARTS}{parts}}}\n'.encode())
 
 
 def forget_parts(store: Store, ref: StageRef, parts: Iterable[int]) -> None:
@@ -54,5 +60,5 @@ def forget_parts(store: Store, ref: StageRef, parts: Iterable[int]) -> None:
         write_ledger(store, ref, {part: record for part, record in records.items() if part not in going})
 
 
-def _sha256(parts: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+def _digest(parts: str) -> str:
+    return hashlib.sha256(parts.encode()).hexdigest()

@@ -8,7 +8,7 @@ trace is found where the file is read, and by `shhq-hs verify --deep`. An object
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 from dataprep.errors import Damaged
 from dataprep.filenames import printable
 from dataprep.foreign import leads_below, parse_json
+from dataprep.parts import PartRecord, part_number
 from dataprep.sealed import identity
 from dataprep.storage import Location, each, listing
-from dataprep.store import PartRecord, StageRef, Store, file_sha256, part_number, write_json
+from dataprep.store import StageRef, Store, file_sha256, write_json
 from pipelines.ledger import ledger_path, read_ledger
 
 Listing = Mapping[str, tuple[int, int]]  # name -> bytes, time of writing
@@ -66,35 +67,37 @@ def read_seen(root: Location) -> Seen:
         return Seen()
 
 
-def remember(root: Location, seen: Seen, folders: Iterable[str]) -> None:
-    """Record how a finished run leaves its files."""
+def remember(root: Location, seen: Seen, stages: Mapping[str, Listing]) -> None:
+    """Record how a finished run leaves its files: those of stages by folder, and what aggregates wrote."""
     if not isinstance(root, Path):
         return
-    now = {name: _times(root / name if name else root) for name in (*folders, *_OUTPUT_FOLDERS)}
-    times = seen.times | now
+    outputs = {name: listing(root / name if name else root) for name in _OUTPUT_FOLDERS}
+    times = seen.times | {name: _times(files) for name, files in {**stages, **outputs}.items()}
     if times != seen.times:
         write_json(root / "runs" / "seen.json", times)
 
 
-def _times(folder: Location) -> dict[str, int]:
-    return {name: written for name, (_, written) in sorted(listing(folder).items())}
+def _times(files: Listing) -> dict[str, int]:
+    return {name: written for name, (_, written) in files.items()}
 
 
 @dataclass(frozen=True)
 class Look:
     """A stage's parts: those that are whole, and what is wrong with others.
 
-    `ledger`: what was recorded before; `description_bytes`: of its stage.json, -1 when that is gone or was written to.
+    `ledger`: what was recorded before; `files`: all that lie there; `described`: its stage.json is of the right size,
+    and has the right bytes where somebody wrote to it.
     """
 
     whole: Mapping[int, PartRecord]
     defects: Mapping[int, Defect]
     ledger: Mapping[int, PartRecord]
+    files: Listing
     ledger_defect: Defect | None = None
-    description_bytes: int = -1
+    described: bool = False
 
 
-def look_at(store: Store, ref: StageRef, seen: Seen) -> Look:
+def look_at(store: Store, ref: StageRef, description: bytes, seen: Seen) -> Look:
     """One listing and one ledger; only parts that the ledger does not know, or that were written to since, are read."""
     files = listing(store.folder(ref))
     ledger, ledger_defect = _ledger(store, ref)
@@ -104,8 +107,10 @@ def look_at(store: Store, ref: StageRef, seen: Seen) -> Look:
     whole = {part: one for part, one in pairs.items() if isinstance(one, PartRecord)}
     defects = {part: one for part, one in pairs.items() if isinstance(one, Defect)}
     size, written = files.get("stage.json", (-1, 0))
-    untouched = not seen.changed(f"stages/{ref.folder}", "stage.json", written)
-    return Look(whole, defects, ledger, ledger_defect, size if untouched else -1)
+    described = size == len(description)
+    if described and seen.changed(f"stages/{ref.folder}", "stage.json", written):
+        described = (store.folder(ref) / "stage.json").read_bytes() == description
+    return Look(whole, defects, ledger, files, ledger_defect, described)
 
 
 def _ledger(store: Store, ref: StageRef) -> tuple[dict[int, PartRecord], Defect | None]:
@@ -118,21 +123,33 @@ def _ledger(store: Store, ref: StageRef) -> tuple[dict[int, PartRecord], Defect 
 def _look_at_part(
     store: Store, ref: StageRef, part: int, files: Listing, record: PartRecord | None, seen: Seen
 ) -> PartRecord | Defect:
+    if record and _is_untouched(ref, part, files, record, seen):
+        return record
     path = store.part_path(ref, part)
-    tar = path.with_suffix(".tar")
     if path.name not in files:
         return Defect(str(path), "is missing")
     try:
         known = record or store.examine(ref, part)
-        for file, size in ((path, known.parquet_bytes), (tar, known.tar_bytes)):
+        for file, size in ((path, known.parquet_bytes), (path.with_suffix(".tar"), known.tar_bytes)):
             if size is not None:
                 _require_size(file, size, files)
-        folder = f"stages/{ref.folder}"
-        if any(seen.changed(folder, name, files[name][1]) for name in (path.name, tar.name) if name in files):
+        if not _is_untouched(ref, part, files, known, seen):
             require_whole(path, known)
     except Damaged as error:
         return Defect(error.path, error.what)
     return known
+
+
+def _is_untouched(ref: StageRef, part: int, files: Listing, record: PartRecord, seen: Seen) -> bool:
+    """Whether a part's files are there, of their sizes, and of the times at which they were last seen."""
+    times = seen.times.get(f"stages/{ref.folder}", {})
+    for ending, size in (("parquet", record.parquet_bytes), ("tar", record.tar_bytes)):
+        if size is not None:
+            name = f"part-{part:06d}.{ending}"
+            found = files.get(name)
+            if found is None or found[0] != size or times.get(name, found[1]) != found[1]:
+                return False
+    return True
 
 
 def _require_size(path: Location, size: int, files: Listing) -> None:

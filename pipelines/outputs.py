@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.parts import content_of
 from dataprep.stages.aggregate import Aggregate
 from dataprep.storage import Location
-from dataprep.store import Store, content_of, file_sha256, write_json
+from dataprep.store import Store, file_sha256, write_json
 from pipelines.dag import Dag
 from pipelines.look import Defect, Seen, output_defects, read_json
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataprep.foreign import parse_json
+from dataprep.parts import content_of
 from dataprep.sources import Source
 from dataprep.stages.base import Stage
 from dataprep.storage import Location, matching
-from dataprep.store import StageRef, Store, content_of, json_bytes
+from dataprep.store import StageRef, Store, json_bytes
 from pipelines.dag import Dag, describe, record_of
 from pipelines.look import Defect, Look, look_at, read_seen
 from pipelines.outputs import Outputs
@@ -28,17 +29,16 @@ class StagePlan:
     rows_todo: int
     reason: str
     look: Look
-    description_bytes: int
-
-    @property
-    def described(self) -> bool:
-        """Whether its stage.json is as it was written."""
-        return self.look.description_bytes == self.description_bytes
 
     @property
     def recorded(self) -> bool:
         """Whether the ledger names the parts that are there, and no other."""
         return self.look.whole == self.look.ledger and self.look.ledger_defect is None
+
+    @property
+    def untouched(self) -> bool:
+        """Whether a run leaves its files as the look found them."""
+        return not self.todo and self.recorded and self.look.described
 
     @property
     def damaged(self) -> dict[int, Defect]:
@@ -70,12 +70,11 @@ def make_plan(store: Store, dag: Dag, index: Sequence[Source]) -> Plan:
     for stage in dag.stages:
         ref = dag.refs[stage.name]
         keys[stage.name] = {part: _part_key(ref, rows, part, stage, keys) for part, rows in parts.items()}
-        look = look_at(store, ref, seen)
+        look = look_at(store, ref, json_bytes(record_of(dag, stage)), seen)
         todo = tuple(part for part, key in keys[stage.name].items() if not _is_current(part, key, look, stage, plans))
         reason = _reason(store, dag, stage, todo, look, {name for name, plan in plans.items() if plan.todo})
         rows_todo = sum(len(parts[part]) for part in todo)
-        description = len(json_bytes(record_of(dag, stage)))
-        plans[stage.name] = StagePlan(stage.name, len(parts), todo, rows_todo, reason, look, description)
+        plans[stage.name] = StagePlan(stage.name, len(parts), todo, rows_todo, reason, look)
     stages = tuple(plans.values())
     aggregate_keys = _aggregate_keys(dag, keys)
     running = {plan.name for plan in stages if plan.todo}
@@ -108,7 +107,7 @@ def _contents(plan: StagePlan, parts: Iterable[int]) -> list[str]:
 
 
 def _defects(plan: StagePlan, folder: Location) -> Iterable[Defect]:
-    if plan.look.whole and not plan.described:
+    if plan.look.whole and not plan.look.described:
         yield Defect(str(folder / "stage.json"), "is missing or damaged")
     if plan.look.ledger_defect:
         yield plan.look.ledger_defect

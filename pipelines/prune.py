@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dataprep.foreign import parse_json
+from dataprep.parts import part_number
 from dataprep.sealed import open_table
 from dataprep.storage import Location, ObjectPath, listing, names_in
-from dataprep.store import Store, part_number
+from dataprep.store import Store
 from pipelines.current import current_stages
 from pipelines.index import read_index
 from pipelines.lock import run_lock

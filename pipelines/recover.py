@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataprep.errors import StoreError
 from dataprep.foreign import require_sample_ids
+from dataprep.parts import part_number
 from dataprep.sources import Source
 from dataprep.storage import Location, matching
-from dataprep.store import StageRef, Store, part_number
+from dataprep.store import StageRef, Store
 
 
 def has_parts(out: Location) -> bool:

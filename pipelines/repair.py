@@ -97,6 +97,7 @@ class Repairs:
         if part := part_of(error.path):
             ref = StageRef(*part[0].rsplit("-", 1))
             self._store.remove_part(ref, part[1])
+            forget_parts(self._store, ref, [part[1]])
             return ref.name, part[1]
         for aggregate in self._dag.aggregates:
             if any(error.path == str(self._store.root / name) for name in aggregate.outputs):

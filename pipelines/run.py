@@ -12,10 +12,11 @@ from typing import Any
 
 from dataprep.errors import Damaged, ShhqError
 from dataprep.filenames import escape
+from dataprep.parts import PartRecord
 from dataprep.sources import Source
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.storage import Location
-from dataprep.store import PartRecord, Store, write_json
+from dataprep.storage import Location, listing
+from dataprep.store import Store, write_json
 from pipelines import current, look, outputs, resume
 from pipelines.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.dag import Dag, record_of
@@ -90,9 +91,9 @@ def run(
         budget, repairs = ErrorBudget(max_error_fraction), Repairs(store, dag, log)
         context = Context(store, source_root, dag, log, stop, budget, repairs, limit_s)
         try:
-            failed, stopped = _run_passes(context, plan, index, executor)
+            failed, stopped, last = _run_passes(context, plan, index, executor)
             sweep(out)
-            look.remember(out, look.read_seen(out), (f"stages/{ref.folder}" for ref in dag.refs.values()))
+            look.remember(out, last.outputs.seen, _files_of(store, dag, last))
             log.write("end", seconds=time.monotonic() - started_s, failed=failed, stopped=stopped)
         finally:
             log.flush()
@@ -113,8 +114,17 @@ class Context:
     limit_s: float | None  # processor seconds that an image may take; None: the stage's own limit
 
 
-def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Executor) -> tuple[list[str], str]:
-    """Work until nothing is to do; returns what failed, and why the run stopped early.
+def _files_of(store: Store, dag: Dag, plan: Plan) -> dict[str, look.Listing]:
+    """Sizes and times of the stages' files, listed again where the plan had something to do."""
+    refs = [dag.refs[stage.name] for stage in plan.stages]
+    return {
+        f"stages/{ref.folder}": stage.look.files if stage.untouched else listing(store.folder(ref))
+        for ref, stage in zip(refs, plan.stages, strict=True)
+    }
+
+
+def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Executor) -> tuple[list[str], str, Plan]:
+    """Work until nothing is to do; returns what failed, why the run stopped early, and the plan that was left.
 
     One pass, where nothing is damaged. A part that was damaged and comes out otherwise makes what stands on it work for
     the next pass, and so does damage that is found where it is read.
@@ -126,7 +136,7 @@ def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Exe
         work.run_parts(executor)
         context.log.flush()  # the report reads it
         if work.failed or work.stopped:
-            return work.failed, work.stopped
+            return work.failed, work.stopped, plan
         if any(stage.todo for stage in plan.stages) or context.repairs.pending:
             plan = make_plan(context.store, context.dag, index)
         if not any(stage.todo for stage in plan.stages):
@@ -135,8 +145,9 @@ def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Exe
             except Damaged as error:
                 context.repairs.discard(error)
                 plan = make_plan(context.store, context.dag, index)
+                context.repairs.begin(plan)
                 continue
-            return [], "interrupted" if context.stop.requested else ""
+            return [], "interrupted" if context.stop.requested else "", plan
         context.repairs.begin(plan)
 
 
@@ -208,7 +219,7 @@ class Schedule:
             stage, ref = self._stage(plan.name), self._dag.refs[plan.name]
             if plan.todo:
                 forget_parts(self._store, ref, plan.todo)  # a run that dies must not leave a ledger of other files
-            if not plan.described:
+            if not plan.look.described:
                 write_json(self._store.folder(ref) / "stage.json", record_of(self._dag, stage))
         for depth, plan in enumerate(self._plan.stages):
             for part in plan.todo:

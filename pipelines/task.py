@@ -13,10 +13,11 @@ from typing import Any
 
 from dataprep.errors import StoreError, Unreachable, Unreadable
 from dataprep.foreign import require_sample_ids
+from dataprep.parts import PartRecord, content_of
 from dataprep.sources import Source
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.storage import Location
-from dataprep.store import PartRecord, StageRef, Store, content_of
+from dataprep.store import StageRef, Store
 from pipelines import watchdog
 from pipelines.budget import FAULTS
 from pipelines.machine import release_freed_memory, resident_bytes

@@ -23,10 +23,10 @@ from dataprep.errors import Rejected, Unreachable, Unreadable
 from dataprep.filenames import unescape
 from dataprep.foreign import parse_json
 from dataprep.images import decode_rgb
+from dataprep.parts import Place
 from dataprep.reading import read_bytes
 from dataprep.stages.aggregate import DatasetView
 from dataprep.storage import Location, location
-from dataprep.store import Place
 
 Rgb = UInt8[np.ndarray, "h w 3"]
 

@@ -8,9 +8,10 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from dataprep.parts import Place
 from dataprep.stages.base import Stage, Step
 from dataprep.storage import Location, each
-from dataprep.store import Place, StageRef, Store
+from dataprep.store import StageRef, Store
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataprep.stages.quality import Quality
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 LEAST = 20 * Quality.min_mouth
-PEOPLE = [f"photos/p{i:03d}.jpg" for i in range(19, 37)]
+PEOPLE = [f"photos/p{i:03d}.jpg" for i in range(19, 37) if i != 27]  # 27: a fringe over half the face
 
 
 def face(name):

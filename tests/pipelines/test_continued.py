@@ -25,7 +25,7 @@ def as_before(out):
         pq.write_table(table.replace_schema_metadata(metadata), path, row_group_size=8192, **OPTIONS)
     for path in out.glob("stages/*/ledger.json"):
         parts = json.loads(path.read_text())["parts"]
-        write_json(path, {part: record["key"] for part, record in parts.items()})
+        write_json(path, {part: record[0] for part, record in parts.items()})
     for path in out.glob("stages/*/done.json"):
         record = json.loads(path.read_text())
         write_json(path, {name: record[name] for name in ("key", "counts", "sha256")})

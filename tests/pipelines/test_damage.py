@@ -16,14 +16,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.errors import Damaged, StoreError, Unwritable
+from dataprep.errors import ConfigError, Damaged, StoreError, Unwritable
 from dataprep.sealed import SEAL_BYTES, identity, read_table
 from dataprep.store import StageRef, Store
+from gan.animate_labels import open_labels
 from gan.data.errors import ShardCorrupt
 from gan.data.shards import ShardDataset
 from pipelines.cli import main
+from pipelines.dask_executor import DaskExecutor
 from pipelines.index import read_index
 from pipelines.repair import take_away
+from pipelines.run import run
 from pipelines.summary import after_run
 from tests import fake_dataset
 from tests.pipelines.outage import Fragile, build, fragile_dag
@@ -380,3 +383,40 @@ def test_a_full_disk_while_repairing_costs_nothing_once_there_is_room(limit_byte
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     build(photos, out)
     assert payload(out) == payload(undisturbed)
+
+
+def test_an_aggregate_that_meets_the_same_damage_again_ends_the_run(out, photos, monkeypatch):
+    (out / "listing.txt").unlink()
+    written = Store.write_part
+
+    def rots(self, ref: StageRef, part, *arguments, **more):
+        record = written(self, ref, part, *arguments, **more)
+        if ref.name == "inverted":
+            flip(self.part_path(ref, part), 400, 2)
+        return record
+
+    flip(the(out, "stages/inverted-*/part-000001.parquet"), 400, 2, silently=True)
+    monkeypatch.setattr(Store, "write_part", rots)
+    with pytest.raises(Damaged, match=r"part-000001\.parquet"):
+        build(photos, out)
+
+
+def test_damage_that_a_worker_meets_is_repaired_by_its_driver(out, photos, undisturbed):
+    the(out, "stages/inverted-*/part-000001.parquet").unlink()
+    flip(the(out, "stages/brightness-*/part-000001.tar"), 530, 2, silently=True)
+    with DaskExecutor("local", 1) as executor:
+        assert not run(photos, out, fragile_dag(), executor).failed
+    assert payload(out) == payload(undisturbed)
+
+
+def test_no_flipped_bit_of_a_manifest_moves_a_generated_person(labelled, tmp_path):
+    path = tmp_path / "manifest.parquet"
+    written = (labelled.store.root / path.name).read_bytes()
+    places = random.Random(1)
+    assert len(open_labels(labelled.store.root).identity_N80) > 0
+    for _ in range(60):
+        damaged = bytearray(written)
+        damaged[places.randrange(len(written))] ^= 1 << places.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(ConfigError, match=r"manifest\.parquet"):
+            open_labels(tmp_path)
