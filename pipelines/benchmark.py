@@ -130,9 +130,9 @@ class FaceReader(PersonDetector):
 def refused_for(found: FoundFace) -> list[str]:
     """The rules of `quality` that speak of a face alone and refuse this one."""
     rules = Quality()
-    yaw_rad = pitch_yaw_of_head(found.fit.head_from_face)[1]
+    pitch_rad, yaw_rad = pitch_yaw_of_head(found.fit.head_from_face)
     scores = {
-        "frontal": frontal_score(yaw_rad, found.head_turns_rad),
+        "frontal": frontal_score(yaw_rad, pitch_rad, found.head_turns_rad),
         "landmarks": landmark_score(found.agreement, found.spread),
     }
     return [name for name, score in scores.items() if score < getattr(rules, f"min_{name}")]

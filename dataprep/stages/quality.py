@@ -5,6 +5,7 @@ Sharpness, exposure and contrast are measured on the native crop, before super-r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -77,7 +78,7 @@ RULES = (
     Rule("q_shoulders", "part of the portrait's lower rim that is the person", "the shoulders do not reach the rim"),
     Rule(
         "q_frontal",
-        "1 - head yaw over 90 degrees, by the face model or the middle one of `head_turns_rad`",
+        "1 - angle between face and camera over 90 degrees, by the face model or the middle one of `head_turns_rad`",
         "the face is turned away too far",
     ),
     Rule(
@@ -156,7 +157,7 @@ class Quality(Stage):
     min_face_fit: float = 0.4
     min_frontal: float = 0.4
     min_landmarks: float = 0.45
-    min_head_agreement: float = 0.4
+    min_head_agreement: float = 0.3
     min_head_roll: float = 0.5
     min_native_size: float = 0.7
     min_upright: float = 0.667
@@ -209,7 +210,7 @@ def quality_scores(
         "q_mouth": mouth.contrast / MOUTH_CONTRAST,
         "q_uncovered": 1 - mouth.unlike_skin,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),
-        "q_frontal": frontal_score(float(row["yaw"]), row["head_turns_rad"]),
+        "q_frontal": frontal_score(float(row["yaw"]), float(row["pitch"]), row["head_turns_rad"]),
         "q_landmarks": landmark_score(float(row["mesh_agreement"]), float(row["mesh_spread"])),
         "q_head_agreement": 1 - float(row["head_disagreement_before"]) / np.radians(60),
         "q_head_roll": 1 - abs(float(row["roll"])) / np.radians(90),
@@ -219,9 +220,13 @@ def quality_scores(
     return {name: float(np.clip(score, 0, 1)) for name, score in scores.items()}
 
 
-def frontal_score(yaw_rad: float, head_turns_rad: Float[np.ndarray, "3"]) -> float:
-    """q_frontal of a head, by the face model's yaw and `facing.head_turns` (NaN: a witness that did not look)."""
-    return 1 - max(abs(yaw_rad), abs(float(np.nanmedian(head_turns_rad)))) / np.radians(90)
+def frontal_score(yaw_rad: float, pitch_rad: float, head_turns_rad: Float[np.ndarray, "3"]) -> float:
+    """q_frontal of a head, by the face model's direction and `facing.head_turns` (NaN: a witness that did not look).
+
+    A face that looks down at the side is turned away by more than its yaw says.
+    """
+    away_rad = math.acos(math.cos(yaw_rad) * math.cos(pitch_rad))
+    return 1 - max(away_rad, abs(float(np.nanmedian(head_turns_rad)))) / np.radians(90)
 
 
 def landmark_score(agreement: float, spread: float) -> float:
