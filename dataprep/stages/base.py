@@ -32,6 +32,7 @@ from dataprep.errors import Rejected, SourceChanged, Unreadable
 from dataprep.filenames import unescape
 from dataprep.reading import read_bytes, require_there
 from dataprep.schema import Column
+from dataprep.settings import require_bounds
 from dataprep.storage import Location
 
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
@@ -117,6 +118,10 @@ class Step:
     version: ClassVar[int]
     requires: ClassVar[tuple[str, ...]] = ()
     columns: ClassVar[tuple[Column, ...]] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for a parameter that is out of bounds."""
+        require_bounds(self, f"{self.name}.")
 
     def weights(self) -> tuple[Weight, ...]:
         """The model files this step uses; their hashes are part of the fingerprint."""

@@ -11,6 +11,7 @@ from dataprep.fits.eft_config import EftConfig
 from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.models.body_files import STANDIN, open_body, open_lifter_file
 from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 from dataprep.stages.face import Face
 
@@ -95,15 +96,16 @@ class Body(Stage):
     regressor: Literal["lifter", "hmr"] = "lifter"
     hmr: str = "model_checkpoint.pt"
     method: Literal["eft", "map"] = "eft"
-    learning_rate: float = EftConfig.learning_rate
-    max_steps: int = EftConfig.max_steps
-    stop_loss: float = EftConfig.stop_loss
+    learning_rate: float = number(EftConfig.learning_rate, 1e-9, 1)
+    max_steps: int = number(EftConfig.max_steps, 0, 10_000)
+    stop_loss: float = number(EftConfig.stop_loss, 0, 1)
     eft_compat: bool = False  # the reference's start, loss, learning rate and stop instead of ours
     face_scale: bool = True  # the size of the face is evidence of the body's scale
     openpose: bool = True  # supplied OpenPose points are evidence
     device: str = "auto"  # HMR only
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.method not in ("eft", "map"):
             raise ConfigError(f"body.method is {self.method!r}, expected eft or map")
         if self.regressor not in ("lifter", "hmr"):

@@ -24,6 +24,7 @@ from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_
 from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
 from dataprep.models.smpl import CHEST
 from dataprep.schema import BOOL, FLOAT, Column, floats
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
 
 _RAD = {"unit": "rad"}
@@ -62,7 +63,7 @@ class Camera(Stage):
     )  # fmt: skip
 
     tie_head: bool = True
-    head_sigma_deg: float = 3.0
+    head_sigma_deg: float = number(3.0, 1e-3, 180)
 
     def process_item(self, item: Item, tools: None) -> Result:
         row = item.row

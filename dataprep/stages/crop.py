@@ -17,7 +17,7 @@ from dataprep import geometry
 from dataprep.errors import Rejected
 from dataprep.images import decode_rgb, encode_png
 from dataprep.schema import FLOAT, UINT16, Column, floats
-from dataprep.settings import require
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
 
 
@@ -76,14 +76,11 @@ class Crop(Stage):
         Column("crop_inside", FLOAT, "part of the portrait square that lies inside the photograph", unit="fraction"),
     )
 
-    min_side_px: float = 140.0  # real crops of 130 px come out waxy; below 180 px quality.native_size flags
-    max_size_px: int = 512
-    min_inside: float = 0.5
-
-    def __post_init__(self) -> None:
-        require("crop.min_side_px", self.min_side_px, 0)
-        require("crop.max_size_px", self.max_size_px, 16, 4096)
-        require("crop.min_inside", self.min_inside, 0, 1)
+    min_side_px: float = number(
+        140.0, 0, 100_000
+    )  # real crops of 130 px come out waxy; below 180 px quality.native_size flags
+    max_size_px: int = number(512, 16, 4096)
+    min_inside: float = number(0.5, 0, 1)
 
     def process_item(self, item: Item, tools: None) -> Result:
         square = portrait_square(item.row["neck_cam_m"], item.row["chest_rotation_cam"], item.row["body_camera"])

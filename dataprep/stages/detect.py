@@ -18,7 +18,7 @@ from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbo
 from dataprep.models.upright import upright_person
 from dataprep.photo_edges import photo_box
 from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
-from dataprep.settings import require
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 _PX = {"unit": "px", "frame": "source"}
@@ -98,16 +98,13 @@ class Detect(Stage):
         floats("openpose25", (25, 3), "supplied OpenPose BODY_25 points: x, y, 1 when present; null when none", **_PX),
     )
 
-    min_face_px: float = 24.0
+    min_face_px: float = number(24.0, 1, 100_000)
     landmarks: Literal["mesh", "fan"] = "mesh"
     device: str = "auto"  # FAN only
     # Of 18 rendered people the right masks overlap with the found ones by 0.95 to 0.99, those of others by up to 0.77;
     # a right mask drawn 7 px too wide in 1024 px still by 0.81.
-    min_mask_iou: float = 0.8
+    min_mask_iou: float = number(0.8, 0, 1)
     misfit_mask: Literal["refuse", "replace"] = "refuse"
-
-    def __post_init__(self) -> None:
-        require("detect.min_mask_iou", self.min_mask_iou, 0, 1)
 
     def weights(self) -> tuple[Weight, ...]:
         ours = tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))

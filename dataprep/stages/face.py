@@ -22,6 +22,7 @@ from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.models.bfm import FaceModel
 from dataprep.models.face_files import STANDIN, open_face
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ class Face(Stage):
                released=False),
     )  # fmt: skip
 
-    size_px: int = 256
-    landmark_sigma_px: float = FaceFitConfig.landmark_sigma_px  # at 224, where the detector's errors are not measured
+    size_px: int = number(256, 16, 4096)
+    landmark_sigma_px: float = number(
+        FaceFitConfig.landmark_sigma_px, 1e-3, 1e3
+    )  # at 224, where the detector's errors are not measured
     model: str = STANDIN  # or a BFM file: a path, or a name in the assets folder
     method: Literal["landmark_map", "rnet"] = "landmark_map"
     contour: Literal["fixed", "sliding"] = "sliding"  # far jaw landmarks: both detectors follow the visible edge
@@ -85,6 +88,7 @@ class Face(Stage):
     device: str = "auto"  # R-Net only
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.method not in ("landmark_map", "rnet"):
             raise ConfigError(f"face.method is {self.method!r}, expected landmark_map or rnet")
         if self.contour not in ("fixed", "sliding"):

@@ -9,7 +9,7 @@ from dataprep import sources
 from dataprep.errors import Rejected
 from dataprep.images import decode_photograph
 from dataprep.schema import STRING, UINT32, Column
-from dataprep.settings import require
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
 
 
@@ -32,11 +32,8 @@ class Ingest(Stage):
         ),
     )
 
-    min_side_px: int = 128
+    min_side_px: int = number(128, 1, 100_000)
     license: str = "unspecified"
-
-    def __post_init__(self) -> None:
-        require("ingest.min_side_px", self.min_side_px, 1)
 
     def process_item(self, item: Item, tools: None) -> Result:
         row: dict[str, Any] = {**item.row, "license": self.license, "person_index": 0}

@@ -22,7 +22,7 @@ from dataprep.duplicates import HASH_BYTES, clusters
 from dataprep.parts import blob_position_columns
 from dataprep.regroup import in_places
 from dataprep.schema import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
-from dataprep.settings import require
+from dataprep.settings import number
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Stage
 from dataprep.storage import Location
@@ -64,17 +64,11 @@ class Manifest(Aggregate):
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
 
-    near_duplicate_bits: int = 10
+    near_duplicate_bits: int = number(10, 0, 256)
     keep_near_duplicates: bool = False
-    val_fraction: float = 0.05
-    outlier_mads: float = 8.0
-    shard_rows: int = 1024
-
-    def __post_init__(self) -> None:
-        require("manifest.near_duplicate_bits", self.near_duplicate_bits, 0, 256)
-        require("manifest.val_fraction", self.val_fraction, 0, 1)
-        require("manifest.shard_rows", self.shard_rows, 1, 65_535)
-        require("manifest.outlier_mads", self.outlier_mads, 0)
+    val_fraction: float = number(0.05, 0, 1)
+    outlier_mads: float = number(8.0, 0, 1e6)
+    shard_rows: int = number(1024, 1, 65_535)
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         ids = view.table("ingest", ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)

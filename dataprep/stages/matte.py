@@ -22,6 +22,7 @@ from dataprep.models.mediapipe_models import PersonDetector
 from dataprep.models.person_points import person_area
 from dataprep.models.photograph_edge import continue_outside, photograph_cover
 from dataprep.schema import FLOAT, Column
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 _SELFIE = "selfie_segmentation/selfie_segmentation.tflite"
@@ -63,12 +64,13 @@ class Matte(Stage):
         ),
     )
 
-    min_coverage: float = 0.05
+    min_coverage: float = number(0.05, 0, 1)
     model: str = _SHIPPED  # or an ONNX file: a path, or a name in the assets folder
     model_input: Literal["imagenet", "unit_bgr"] = "imagenet"  # how the file wants its colours
     device: str = "auto"  # the ONNX file only
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.model != _SHIPPED and not self.model.endswith(".onnx"):
             raise ConfigError(f"matte.model is {self.model!r}, expected {_SHIPPED} or an .onnx file")
         if self.model_input not in ("imagenet", "unit_bgr"):

@@ -23,7 +23,7 @@ from dataprep.fits.occlusion import view_mouth
 from dataprep.images import decode_mask, decode_rgb
 from dataprep.photo_edges import Cuts, cuts
 from dataprep.schema import BOOL, FLOAT, Column
-from dataprep.settings import require
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
 
 _HEAD_M = 0.155  # width of a head; edges that cut a person are measured by it
@@ -140,31 +140,27 @@ class Quality(Stage):
         Column("portrait_dhash", pa.binary(HASH_BYTES), "difference hash of the portrait, for near-duplicates"),
     )
 
-    min_sharpness: float = 0.25
-    min_exposure: float = 0.7
-    min_contrast: float = 0.2
-    min_face_size: float = 0.25
-    min_cut_top: float = 0.85
-    min_cut_sides: float = 0.7
-    min_cut_bottom: float = 0.9
-    min_inside: float = 0.7
-    min_shoulders: float = 0.3
-    min_mouth: float = 0.35
-    min_matte: float = 0.3
-    min_uncovered: float = 0.62
-    min_body_fit: float = 0.5
-    min_head_size: float = 0.5
-    min_face_fit: float = 0.4
-    min_frontal: float = 0.4
-    min_landmarks: float = 0.45
-    min_head_agreement: float = 0.3
-    min_head_roll: float = 0.5
-    min_native_size: float = 0.7
-    min_upright: float = 0.667
-
-    def __post_init__(self) -> None:
-        for rule in RULES:
-            require(f"quality.{rule.threshold}", getattr(self, rule.threshold), 0, 1)
+    min_sharpness: float = number(0.25, 0, 1)
+    min_exposure: float = number(0.7, 0, 1)
+    min_contrast: float = number(0.2, 0, 1)
+    min_face_size: float = number(0.25, 0, 1)
+    min_cut_top: float = number(0.85, 0, 1)
+    min_cut_sides: float = number(0.7, 0, 1)
+    min_cut_bottom: float = number(0.9, 0, 1)
+    min_inside: float = number(0.7, 0, 1)
+    min_shoulders: float = number(0.3, 0, 1)
+    min_mouth: float = number(0.35, 0, 1)
+    min_matte: float = number(0.3, 0, 1)
+    min_uncovered: float = number(0.62, 0, 1)
+    min_body_fit: float = number(0.5, 0, 1)
+    min_head_size: float = number(0.5, 0, 1)
+    min_face_fit: float = number(0.4, 0, 1)
+    min_frontal: float = number(0.4, 0, 1)
+    min_landmarks: float = number(0.45, 0, 1)
+    min_head_agreement: float = number(0.3, 0, 1)
+    min_head_roll: float = number(0.5, 0, 1)
+    min_native_size: float = number(0.7, 0, 1)
+    min_upright: float = number(0.667, 0, 1)
 
     def process_item(self, item: Item, tools: None) -> Result:
         scores = quality_scores(decode_rgb(item.blob("crop.png")), decode_mask(item.blob("alpha.png")), item.row)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dataprep.settings import require
+from dataprep.settings import number
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.storage import Location
 
@@ -30,15 +30,12 @@ class Report(Aggregate):
         "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png",
     )  # fmt: skip
 
-    max_accepted: int = 360
-    max_rejected: int = 180
-    max_per_reason: int = 6
-    max_ranked: int = 12
-    near_duplicate_bits: int = 10
+    max_accepted: int = number(360, 0, 100_000)
+    max_rejected: int = number(180, 0, 100_000)
+    max_per_reason: int = number(6, 0, 100_000)
+    max_ranked: int = number(12, 0, 100_000)
+    near_duplicate_bits: int = number(10, 0, 256)
     earlier: str = ""
-
-    def __post_init__(self) -> None:
-        require("report.near_duplicate_bits", self.near_duplicate_bits, 0, 256)
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         from dataprep.report.write import write_report

@@ -13,6 +13,7 @@ from dataprep import geometry
 from dataprep.images import decode_rgb, encode_png
 from dataprep.models.superres_files import Engine, Precision, model_file
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
+from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
 if TYPE_CHECKING:
@@ -53,9 +54,11 @@ class SuperRes(Stage):
     engine: Engine = "native"
     precision: Precision = "auto"
     device: str = "auto"
-    tile_px: int = 384
-    tile_pad_px: int = 32
-    max_input_px: int = 384  # larger crops are area-averaged to this first: the network gains nothing there
+    tile_px: int = number(384, 16, 4096)
+    tile_pad_px: int = number(32, 0, 1024)
+    max_input_px: int = number(
+        384, 16, 4096
+    )  # larger crops are area-averaged to this first: the network gains nothing there
 
     def weights(self) -> tuple[Weight, ...]:
         file = model_file(self.model)

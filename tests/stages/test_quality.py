@@ -19,7 +19,8 @@ ROW = {
     "face_alignment": np.array([101.5 / 109.2, 256, 200], np.float32),  # 109 px per dm: the metres of the crop
     "matte_enclosed": 0.005, "matte_see_through": 0.01, "matte_faint_edge": 0.0,
     "face_fit_rmse": 3.0, "mesh_agreement": 1.0, "mesh_spread": 0.01, "yaw": 0.2,
-    "roll": 0.1, "pitch": 0.0, "head_turns_rad": np.array([0.2, 0.3, 0.1]), "head_disagreement_before": 0.1, "crop_side_px": SIDE,
+    "roll": 0.1, "pitch": 0.0, "head_turns_rad": np.array([0.2, 0.3, 0.1]),
+    "head_disagreement_before": 0.1, "crop_side_px": SIDE,
     "crop_from_source": geometry.compose(geometry.scaled(512 / SIDE), MATRIX),
     "photo_box_px": np.array([0.0, 0.0, 512.0, 512.0]),
 }  # fmt: skip
