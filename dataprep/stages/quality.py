@@ -92,6 +92,9 @@ RULES = (
         "background or see-through parts are left",
     ),
     Rule(
+        "q_hand", "1 - largest part of the mouth, the nose or an eye that lies behind a hand", "a hand covers the face"
+    ),
+    Rule(
         "q_mouth",
         "contrast of the lips with what surrounds them and within them, over 20 Lab units",
         "the mouth cannot be seen: something covers it",
@@ -148,6 +151,7 @@ class Quality(Stage):
     min_cut_bottom: float = 0.9
     min_inside: float = 0.7
     min_shoulders: float = 0.3
+    min_hand: float = 0.35  # hands before mouth, nose or eyes leave up to 0.18, at the chin at least 0.58
     min_mouth: float = 0.35
     min_matte: float = 0.3
     min_uncovered: float = 0.62
@@ -206,6 +210,7 @@ def quality_scores(
         "q_body_fit": 1 - max(row["body_fit_portrait_rmse_relative"] / 0.10, row["body_fit_rmse_relative"] / 0.40),
         "q_head_size": 1 - abs(np.log(_head_dm(row, side) * geometry.PORTRAIT_SIDE_M * 10)) / 0.3,
         "q_matte": 1 - float(row["matte_enclosed"] + row["matte_see_through"]) / 0.10 - float(row["matte_faint_edge"]),
+        "q_hand": 1 - float(row["hand_over_face"]),
         "q_mouth": mouth.contrast / MOUTH_CONTRAST,
         "q_uncovered": 1 - mouth.unlike_skin,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),
