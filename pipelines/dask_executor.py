@@ -170,8 +170,10 @@ class DaskExecutor(Executor):
             self._hand_out(work)
 
     def listen(self, listener: Listener) -> None:
-        self._listener, self._dask_log = listener, log_to(listener.log)
-        self._register()
+        told, self._listener = self._listener, listener
+        if told is None or told.log != listener.log:
+            self._dask_log = log_to(listener.log)
+            self._register()
 
     def _hear(self, event: tuple[float, Any]) -> None:
         """Called in the client's own thread, before it hears that a task of this worker ended."""

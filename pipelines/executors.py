@@ -75,7 +75,7 @@ class Executor(ABC):
     def listen(self, listener: Listener) -> None:  # noqa: B027
         """Tell `listener` what happens to workers; processes of another kind have nothing to tell.
 
-        Call before the first task.
+        Call before the first task; the last listener hears.
         """
 
     @property
@@ -195,6 +195,8 @@ class LocalExecutor(Executor):
 
     def listen(self, listener: Listener) -> None:
         self._listener = listener
+        if self._started:
+            self._started.listen(listener)
 
     @property
     def capacity(self) -> int:

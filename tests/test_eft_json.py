@@ -42,7 +42,7 @@ def exported(folder: Path, rows: list[dict[str, Any]], **options: Any) -> tuple[
 
 
 def test_camera_and_pose_put_the_body_where_the_fit_did(tmp_path: Path) -> None:
-    source = row("a" * 32)
+    source = row("a" * 32 * 32)
     content, counts = exported(tmp_path, [source])
     (entry,) = content["data"]
     assert counts == (1, 0)
@@ -60,10 +60,10 @@ def test_camera_and_pose_put_the_body_where_the_fit_did(tmp_path: Path) -> None:
 
 
 def test_joints_are_in_efts_places(tmp_path: Path) -> None:
-    keypoints = row("b")["keypoints33"].copy()
+    keypoints = row("b" * 32)["keypoints33"].copy()
     keypoints[MEDIAPIPE_INDEX["left_ankle"], 2] = 0.1  # unseen
     keypoints[MEDIAPIPE_INDEX["right_wrist"], 0] = -5  # outside
-    (entry,) = exported(tmp_path, [row("b", keypoints33=keypoints)])[0]["data"]
+    (entry,) = exported(tmp_path, [row("b" * 32, keypoints33=keypoints)])[0]["data"]
     joints = np.array(entry["gt_keypoint_2d"])
     assert joints.shape == (49, 3)
     assert not joints[:25].any()
@@ -80,8 +80,8 @@ def test_joints_are_in_efts_places(tmp_path: Path) -> None:
 def test_poor_fits_and_lost_images_are_left_out_and_other_bodies_are_not_called_smpl(tmp_path: Path) -> None:
     wide = np.zeros(10)
     wide[3] = 3.5
-    rows = [row("a", body_model="body_anny"), row("b", body_fit_loss49=6e-4), row("c", smpl_betas=wide)]
-    rows.append(row("d", status="rejected"))
+    rows = [row("a" * 32, body_model="body_anny"), row("b" * 32, body_fit_loss49=6e-4), row("c" * 32, smpl_betas=wide)]
+    rows.append(row("d" * 32, status="rejected"))
     content, counts = exported(tmp_path, rows)
     assert counts == (1, 2)
     assert [entry["smpltype"] for entry in content["data"]] == ["body_anny"]

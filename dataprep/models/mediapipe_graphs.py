@@ -1,4 +1,4 @@
-"""MediaPipe's four models (pose, face boxes, face mesh, person mask) as functions of one image.
+"""MediaPipe's five models (pose, face boxes, face mesh, person mask, hands) as functions of one image.
 
 Every graph runs with `static_image_mode`, so a result never depends on the image before. Graphs are built at first
 use and kept. Points come back in continuous pixels of the image that went in. Needs mediapipe 0.10.21, the last
@@ -36,6 +36,8 @@ MODEL_SHA256 = {  # file below mediapipe/modules -> sha256
     "face_detection/face_detection_short_range.tflite": "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",  # noqa: E501
     "face_landmark/face_landmark_with_attention.tflite": "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",  # noqa: E501
     "selfie_segmentation/selfie_segmentation.tflite": "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",  # noqa: E501
+    "palm_detection/palm_detection_full.tflite": "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+    "hand_landmark/hand_landmark_full.tflite": "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
 }
 # fmt: on
 
@@ -98,6 +100,11 @@ class Graphs:
         """Probability of "person" in [0, 1]; the network works at 256 x 256."""
         return np.asarray(self._process(self._selfie, rgb).segmentation_mask)
 
+    def hands(self, rgb: UInt8[np.ndarray, "s s 3"]) -> list[Float[np.ndarray, "21 2"]]:
+        """Up to two hands: wrist, then thumb to little finger, four points each from the palm to the tip."""
+        found = self._process(self._hands, rgb).multi_hand_landmarks or []
+        return [rgb.shape[0] * np.array([(p.x, p.y) for p in hand.landmark]) for hand in found]
+
     @staticmethod
     def _process(graph: Any, rgb: np.ndarray) -> Any:
         with quiet_stderr(), warnings.catch_warnings():
@@ -121,6 +128,11 @@ class Graphs:
     @cached_property
     def _selfie(self) -> Any:
         return _build("selfie_segmentation", "SelfieSegmentation", model_selection=0)
+
+    @cached_property
+    def _hands(self) -> Any:
+        options = {"max_num_hands": 2, "model_complexity": 1, "min_detection_confidence": 0.3}
+        return _build("hands", "Hands", static_image_mode=True, **options)
 
 
 def check_models() -> None:

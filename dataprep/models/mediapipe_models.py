@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from dataprep import geometry
 from dataprep.errors import Rejected
 from dataprep.models.facing import head_turns, turn_of_body
+from dataprep.models.hands import hand_over_face
 from dataprep.models.landmarks68 import MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
 
@@ -52,6 +53,7 @@ class Detection:
     x right, y down, z away from the camera; face_mesh478_px: x, y and depth (negative towards the camera);
     person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1]; mesh_spread:
     median distance of two readings, as a part of the face's size. head_turns_rad: as `head_turns` gives them.
+    hand_over_face: the largest part of the mouth, the nose or an eye that lies behind a hand, in [0, 1].
     """
 
     person_bbox_px: Float[np.ndarray, "4"]
@@ -65,6 +67,7 @@ class Detection:
     mesh_agreement: float
     mesh_spread: float
     head_turns_rad: Float[np.ndarray, "3"]
+    hand_over_face: float
     face_boxes_px: Float[np.ndarray, "n 4"]
 
     @property
@@ -118,6 +121,7 @@ class PersonDetector:
             mesh_agreement=reading.agreement,
             mesh_spread=reading.spread,
             head_turns_rad=head_turns(reading.mesh478, pose.points, face.points_px),
+            hand_over_face=hand_over_face(self._graphs, rgb, pose.points, reading.landmarks68),
             face_boxes_px=np.array([one.bbox_px for one in faces]),
         )
 

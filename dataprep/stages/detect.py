@@ -88,6 +88,12 @@ class Detect(Stage):
             unit="rad",
             frame="source",
         ),
+        Column(
+            "hand_over_face",
+            FLOAT,
+            "largest part of the mouth, the nose or an eye that lies behind a hand; 0 when no hand is near",
+            unit="fraction",
+        ),
         floats("photo_box_px", (4,), "x0 y0 x1 y1 of the photograph without a frame of one colour around it", **_PX),
         Column("n_faces", UINT16, "faces found in the photograph", unit="count"),
         Column("mask_supplied", BOOL, "whether the person mask is the one that the data set supplied"),
@@ -213,6 +219,7 @@ def _columns(found: Detection, person: PersonMask, openpose: str | None) -> dict
         "mesh_agreement": found.mesh_agreement,
         "mesh_spread": found.mesh_spread,
         "head_turns_rad": found.head_turns_rad,
+        "hand_over_face": found.hand_over_face,
         "n_faces": found.n_faces,
         "openpose25": parse_openpose(openpose) if openpose else None,
     }

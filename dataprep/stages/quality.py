@@ -93,6 +93,9 @@ RULES = (
         "background or see-through parts are left",
     ),
     Rule(
+        "q_hand", "1 - largest part of the mouth, the nose or an eye that lies behind a hand", "a hand covers the face"
+    ),
+    Rule(
         "q_mouth",
         "contrast of the lips with what surrounds them and within them, over 20 Lab units",
         "the mouth cannot be seen: something covers it",
@@ -149,6 +152,7 @@ class Quality(Stage):
     min_cut_bottom: float = number(0.9, 0, 1)
     min_inside: float = number(0.7, 0, 1)
     min_shoulders: float = number(0.3, 0, 1)
+    min_hand: float = number(0.35, 0, 1)
     min_mouth: float = number(0.35, 0, 1)
     min_matte: float = number(0.3, 0, 1)
     min_uncovered: float = number(0.62, 0, 1)
@@ -203,6 +207,7 @@ def quality_scores(
         "q_body_fit": 1 - max(row["body_fit_portrait_rmse_relative"] / 0.10, row["body_fit_rmse_relative"] / 0.40),
         "q_head_size": 1 - abs(np.log(_head_dm(row, side) * geometry.PORTRAIT_SIDE_M * 10)) / 0.3,
         "q_matte": 1 - float(row["matte_enclosed"] + row["matte_see_through"]) / 0.10 - float(row["matte_faint_edge"]),
+        "q_hand": 1 - float(row["hand_over_face"]),
         "q_mouth": mouth.contrast / MOUTH_CONTRAST,
         "q_uncovered": 1 - mouth.unlike_skin,
         "q_face_fit": 1 - float(row["face_fit_rmse"]) / (0.04 * side),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dataprep.errors import ConfigError, Unreachable
-from dataprep.images import decode_rgb
+from dataprep.images import decode_photograph
 from dataprep.sources import identify, scan
 from dataprep.store import Store
 from pipelines import cgroups, resume
@@ -91,16 +91,16 @@ def test_a_source_that_goes_away_under_isolated_images_blames_none(photos, tmp_p
     photos.rename(photos.with_name("elsewhere"))
     upstream = dag.upstream(dag.stages[1])
     with pytest.raises(Unreachable, match="SOURCE"):
-        run_part_isolated(PartTask(out, photos, dag.stages[1], dag.refs["brightness"], upstream, 0, "key"))
+        run_part_isolated(PartTask(out, photos, dag.stages[1], dag.refs["brightness"], upstream, 0, "key", 300.0))
 
 
 def test_a_row_that_fails_at_ingest_says_which_file_it_is_of(photos, tmp_path, monkeypatch):
     def fails(data):
         if len(data) < 20:
             raise OSError("a fault of the library")
-        return decode_rgb(data)
+        return decode_photograph(data)
 
-    monkeypatch.setattr("dataprep.stages.ingest.decode_rgb", fails)
+    monkeypatch.setattr("dataprep.stages.ingest.decode_photograph", fails)
     run_serial(photos, tmp_path / "out")
     rows = [row for part in range(3) for row in Store(tmp_path / "out").rows(toy_dag().refs["ingest"], part)]
     assert [row["source_path"] for row in rows if row["status"] == "error"] == ["broken0.jpg"]

@@ -20,7 +20,7 @@ ROW = {
     "matte_enclosed": 0.005, "matte_see_through": 0.01, "matte_faint_edge": 0.0,
     "face_fit_rmse": 3.0, "mesh_agreement": 1.0, "mesh_spread": 0.01, "yaw": 0.2,
     "roll": 0.1, "pitch": 0.0, "head_turns_rad": np.array([0.2, 0.3, 0.1]),
-    "head_disagreement_before": 0.1, "crop_side_px": SIDE,
+    "head_disagreement_before": 0.1, "crop_side_px": SIDE, "hand_over_face": 0.0,
     "crop_from_source": geometry.compose(geometry.scaled(512 / SIDE), MATRIX),
     "photo_box_px": np.array([0.0, 0.0, 512.0, 512.0]),
 }  # fmt: skip
@@ -79,6 +79,7 @@ def test_clipping_and_fog_are_seen(good):
         ("q_frontal", {"yaw": 0.8, "pitch": -0.7}),  # looks down at the side: 58 degrees away
         ("q_frontal", {"head_turns_rad": np.array([-1.0, 0.1, -1.1])}),  # two of three witnesses say so
         ("q_head_roll", {"roll": -0.9}),
+        ("q_hand", {"hand_over_face": 0.8}),
         ("q_native_size", {"crop_side_px": 150.0}),
         ("q_head_agreement", {"head_disagreement_before": 0.9}),
         ("q_upright", {"crop_roll_rad": -0.4}),

@@ -52,8 +52,8 @@ def write_bad_inputs(studio: samples.Studio, out: Path, seed: int, good_image: s
         "bad/head_cut.jpg": (_head_cut, Expected("quality", "cut_top")),
         "bad/shoulders_cut.jpg": (_shoulders_cut, Expected("quality", "cut_bottom")),
         "bad/shoulder_cut.jpg": (_shoulder_cut, Expected("quality", "cut_sides")),
-        "bad/hand_over_mouth.jpg": (_hand_over_mouth, Expected("quality", "covered")),
-        "bad/cup_over_mouth.jpg": (_cup_over_mouth, Expected("quality", "covered")),
+        "bad/hand_over_mouth.jpg": (_hand_over_mouth, Expected("quality", "hand")),
+        "bad/cup_over_mouth.jpg": (_cup_over_mouth, Expected("quality", "mouth")),
         "bad/on_its_side.jpg": (_on_its_side, Expected("detect", "not_upright")),
         "bad/on_its_head.jpg": (_on_its_head, Expected("detect", "not_upright")),
     }
