@@ -42,7 +42,7 @@ def exported(folder: Path, rows: list[dict[str, Any]], **options: Any) -> tuple[
 
 
 def test_camera_and_pose_put_the_body_where_the_fit_did(tmp_path: Path) -> None:
-    source = row("a" * 32 * 32)
+    source = row("a" * 32)
     content, counts = exported(tmp_path, [source])
     (entry,) = content["data"]
     assert counts == (1, 0)
