@@ -135,7 +135,7 @@ def _disk(out: Path) -> Iterator[Finding]:
             speed_mb_s, commit_s = _write_speed(Path(scratch))
     except (OSError, ShhqError) as error:
         yield Finding(
-            "problem", f"{folder} cannot be written: {error}", "mend its permissions, or choose another --out"
+            "problem", f"{folder} cannot be written: {error}", "fix its permissions, or choose another --out"
         )
         return
     what = f"{folder}: writes {speed_mb_s:.0f} MB/s, {1000 * commit_s:.0f} ms a commit"

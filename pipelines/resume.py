@@ -29,7 +29,7 @@ def hint(command: str) -> Iterator[None]:
     try:
         yield
     except (Unwritable, Unreachable, ClusterLost, AssetError, KeyboardInterrupt):
-        print(f"\nto resume, when mended: {command}", file=sys.stderr)
+        print(f"\nto resume, when that is fixed: {command}", file=sys.stderr)
         raise
 
 
@@ -38,7 +38,7 @@ def print_stopped(out: Location, why: str, interrupted: bool, command: str) -> i
     print(f"stopped: {why}; finished parts are kept")
     if not interrupted:
         print(f"  to see what failed:             shhq-hs errors {out} --status error,crash,timeout --traceback")
-        print(f"  when mended, to compute again:  shhq-hs retry {out}")
+        print(f"  when fixed, to compute again:   shhq-hs retry {out}")
         print(f"  to accept that many failures:   {command} --max-error-fraction 1")
     print(f"to resume: {command}")
     return 130 if interrupted else 1

@@ -54,7 +54,7 @@ def test_a_source_that_goes_away_stops_the_run_and_blames_no_photograph(photos, 
         goes_away_at(6, photos, patch, empty)
         with pytest.raises(Unreachable, match="mount it again"), resume.hint("shhq-hs run the photos"):
             run_serial(photos, out)
-    assert "to resume, when mended: shhq-hs run the photos" in capsys.readouterr().err
+    assert "to resume, when that is fixed: shhq-hs run the photos" in capsys.readouterr().err
     shutil.rmtree(photos, ignore_errors=True)
     photos.with_name("elsewhere").rename(photos)
     run_serial(photos, out)

@@ -239,7 +239,7 @@ def test_the_command_line_prints_how_to_resume_on_a_full_disk(photos, tmp_path, 
         arguments = ["run", str(photos), "--out", str(tmp_path / "disk"), "--cluster", "serial"]
         assert main([*arguments, "--until", "ingest"]) == 2
     text = capsys.readouterr().err
-    assert f"to resume, when mended: shhq-hs run {photos} --out {tmp_path / 'disk'} --cluster serial" in text
+    assert f"to resume, when that is fixed: shhq-hs run {photos} --out {tmp_path / 'disk'} --cluster serial" in text
     assert "cannot be written" in text
 
 
