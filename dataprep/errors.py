@@ -19,7 +19,7 @@ import re
 
 
 class ShhqError(Exception):
-    """Base of every error that is the user's to mend; the command line prints its message and exits with 2."""
+    """Base of every error that is the user's to fix; the command line prints its message and exits with 2."""
 
 
 class ConfigError(ShhqError):

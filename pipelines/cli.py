@@ -58,7 +58,7 @@ _URL_AS_PATH = re.compile(r"(s3|memory|gs|abfs|https?):/+(.*)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to mend."""
+    """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to fix."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = make_parser().parse_args(arguments)
     options.arguments = arguments

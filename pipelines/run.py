@@ -67,7 +67,7 @@ def run(
     limit_s: float | None = None,
     follow_links: bool = False,
 ) -> RunSummary:
-    """Bring the data set in `out` up to date. Raises ShhqError on what the user must mend.
+    """Bring the data set in `out` up to date. Raises ShhqError on what the user must fix.
 
     `command` is what the user typed, kept for commands that tell how to go on. `limit_s`: processor seconds that one
     image may take in one stage (default: the stage's own limit). `follow_links`: also those that lead out of the source
