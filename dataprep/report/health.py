@@ -21,9 +21,10 @@ RANGES = {
     "height": (1, 8192),
 }  # fmt: skip
 # Null in accepted rows by definition, not by fault.
-OPTIONAL = frozenset(
-    {"stage", "reason", "message", "duplicate_of", "mask_path", "mask_sha256", "openpose", "openpose25"}
-)
+OPTIONAL = frozenset({
+    "stage", "reason", "message", "duplicate_of", "mask_path", "mask_sha256", "mask_iou", "mask_refused", "openpose",
+    "openpose25", "source_profile",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,11 @@ def test_manifest_columns_say_what_they_are_and_which_models_made_them(built, ma
         )
 
 
+def test_a_healthy_data_set_has_no_column_to_worry_about(built):
+    columns = json.loads((built[0] / "report/report.json").read_text())["health"]
+    assert [column["column"] for column in columns if column["defects"]] == []
+
+
 def test_a_healthy_run_shows_nothing_of_its_workers(built):
     assert "distributed" not in built[1].stderr
 
