@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -31,9 +32,20 @@ class HeldFolder:
     """A new folder below `parent` that nobody else can write to, marked as in use while this process lives."""
 
     def __init__(self, parent: Path, prefix: str) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        while True:
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            with suppress(FileNotFoundError):
+                self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+                if self._is_there():
+                    return
+                os.close(self._descriptor)
+
+    def _is_there(self) -> bool:
+        """Before it was marked, another process may have taken the folder for an abandoned one."""
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self._descriptor), os.lstat(self.path))
+        return False
 
     def remove(self) -> None:
         os.close(self._descriptor)

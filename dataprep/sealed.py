@@ -102,6 +102,8 @@ def _reading(path: Location) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise Damaged(path, "is missing") from error
+    except MemoryError:  # Arrow's own is an ArrowException, too
+        raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno not in (None, errno.EIO):  # Arrow's own have no number
             raise StoreError(f"{path} cannot be read: {why(error)}") from error

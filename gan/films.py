@@ -6,10 +6,12 @@ every time.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -18,6 +20,7 @@ from dataprep.errors import Unwritable
 from gan.video import Pixels, partial_path
 
 _CODECS = ("libx264", "mpeg4")  # the second is in every build of FFmpeg
+_Piece = TypeVar("_Piece")
 _COPIED = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"}
 # With mbtree the same pictures of 130 px came out as 4 different files in 60 tries; without it, or bframes, as one.
 _X264 = {"crf": "18", "threads": "1", "x264-params": "mbtree=0"}
@@ -103,16 +106,18 @@ class Film:
         if not self._source.streams.audio:
             return iter(())
         stream = self._source.streams.audio[0]
-        if stream.codec_context.name in _COPIED:
+        if stream.codec_context.codec.canonical_name in _COPIED:
             return self._copied(stream, self._file.add_stream_from_template(stream))
         rate = stream.codec_context.sample_rate
         return self._encoded(stream, self._file.add_stream("aac", rate=rate, layout="stereo"))
 
     def _copied(self, stream: av.AudioStream, out: av.AudioStream) -> Iterator[tuple[float, av.Packet]]:
         assert self._source is not None
-        for packet in self._source.demux(stream):
-            if packet.dts is None or packet.pts is None:
+        last = -math.inf
+        for packet in _whole(self._source.demux(stream)):
+            if packet.dts is None or packet.pts is None or packet.dts <= last:
                 continue
+            last = packet.dts
             time_s = _time_s(packet)
             packet.stream = out
             yield time_s, packet
@@ -120,12 +125,18 @@ class Film:
     def _encoded(self, stream: av.AudioStream, out: av.AudioStream) -> Iterator[tuple[float, av.Packet]]:
         assert self._source is not None
         resampler = av.AudioResampler("fltp", "stereo", stream.codec_context.sample_rate)
-        for frame in self._source.decode(stream):
+        for frame in _whole(self._source.decode(stream)):
             for piece in resampler.resample(frame):
                 for packet in out.encode(piece):
                     yield _time_s(packet), packet
         for packet in out.encode(None):
             yield _time_s(packet), packet
+
+
+def _whole(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+    """Of a sound track, what comes before the first damage: a film without sound is better than none."""
+    with suppress(av.FFmpegError):
+        yield from pieces
 
 
 def _time_s(packet: av.Packet) -> float:

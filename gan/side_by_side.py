@@ -28,9 +28,9 @@ _WIDEST = 4 / 3  # of a source panel, in heights: wider videos are cut at the si
 _GAP_PX = 4
 _COLUMNS = (
     "frame", "time_s", "landmarks68_px", "keypoints33", "head_from_3dmm", "crop_centre_px", "crop_side_px",
-    "crop_roll_rad", "flag_lost", "flag_occluded", "flag_cut", "flag_interpolated", "flag_held",
+    "crop_roll_rad",
 )  # fmt: skip
-_FLAGS = ("lost", "occluded", "cut", "interpolated", "held")
+_FLAGS = ("lost", "occluded", "turned_away", "tilted", "cut", "interpolated", "held")  # earlier tracks have fewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,8 @@ def open_source(track: Path, named: Path | None) -> Source | str:
     video = open_video(path)
     if video.sha256() != metadata[b"source_sha256"].decode():
         raise ConfigError(f"{path} is not the video that {track} was made from (another sha256): track it anew")
-    rows = rows_from_table(read_table(track, _COLUMNS).sort_by("frame"))
+    columns = [*_COLUMNS, *(f"flag_{flag}" for flag in _FLAGS)]
+    rows = rows_from_table(read_table(track, columns).sort_by("frame"))
     return Source(video, rows, float(metadata[b"fps"]))
 
 
@@ -133,7 +134,7 @@ def overlay(picture: Pixels, row: dict[str, Any]) -> Pixels:
         out = overlays.draw_landmarks(out, points)
         cam_from_face = CAM_FROM_GL @ row["head_from_3dmm"].astype(np.float64)
         out = overlays.draw_axes(out, points[27:31].mean(0), cam_from_face, 0.7 * float(np.ptp(points[:, 0])))
-    words = [flag for flag in _FLAGS if row[f"flag_{flag}"]]
+    words = [flag.replace("_", " ") for flag in _FLAGS if row.get(f"flag_{flag}")]
     return _written(out, ", ".join(words)) if words else out
 
 

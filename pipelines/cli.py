@@ -12,7 +12,6 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import argparse
-import math
 import re
 import sys
 from collections.abc import Sequence
@@ -54,6 +53,7 @@ examples:
 """
 
 
+_LONGEST_LIMIT_S = 1e6  # timers of the system hold no more than some years
 _URL_AS_PATH = re.compile(r"(s3|memory|gs|abfs|https?):/+(.*)")
 
 
@@ -265,8 +265,10 @@ def _run(options: argparse.Namespace) -> int:
 
     if not 0 <= options.max_error_fraction <= 1:
         raise ConfigError(f"--max-error-fraction {options.max_error_fraction}: expected a number from 0 to 1")
-    if options.time_limit is not None and not 0 < options.time_limit < math.inf:
-        raise ConfigError(f"--time-limit {options.time_limit:g}: expected a number of seconds above 0")
+    if options.time_limit is not None and not 0 < options.time_limit <= _LONGEST_LIMIT_S:
+        raise ConfigError(
+            f"--time-limit {options.time_limit:g}: expected seconds above 0, at most {_LONGEST_LIMIT_S:g}"
+        )
     dag = _dag(options)
     source, out = _paths(options)
     command = resume.command_line(options.arguments)
@@ -329,7 +331,7 @@ def _retry(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pipelines.verify import verify
 
-    return verify(options.out, options.deep, options.repair)
+    return verify(options.out.resolve(), options.deep, options.repair)
 
 
 def _prune(options: argparse.Namespace) -> int:

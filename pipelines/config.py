@@ -84,9 +84,10 @@ def _convert(setting: str, text: str, kind: Any) -> Any:
     if kind in (int, float):
         try:
             value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise ConfigError(f"--set {setting!r}: expected a finite {kind.__name__}, got {text!r}")
+            finite = math.isfinite(value)
+        except (ValueError, OverflowError):  # no number, or one with hundreds of digits
+            finite = False
+        if not finite:
+            raise ConfigError(f"--set {setting!r}: expected a finite {kind.__name__}, got {text[:40]!r}")
         return value
     return text

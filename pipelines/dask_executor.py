@@ -142,12 +142,7 @@ class DaskExecutor(Executor):
     def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
         """A resource that no worker offered at the start is not asked for: `device=auto` then means the CPU."""
         wanted = {name: amount for name, amount in resources.items() if name in self.offered}
-        work = _Work(function, task, key, wanted)
-        try:
-            self._hand_out(work)
-        except (OSError, RuntimeError, CancelledError):  # the client is about to notice that its scheduler is gone
-            self._work[key] = work
-            self._connect_again()
+        self._hand_out_or_wait(_Work(function, task, key, wanted))
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
         while True:
@@ -161,13 +156,13 @@ class DaskExecutor(Executor):
             work = self._work.pop(future.key)
             future.release()
             if isinstance(outcome, KilledWorker) and self._was_waiting(outcome, future.key):
-                self._hand_out(work)
+                self._hand_out_or_wait(work)
                 continue
             if not isinstance(outcome, Refused):
                 yield work.task, WorkerDied(str(outcome)) if isinstance(outcome, KilledWorker) else outcome
                 return
             self._turn_away(outcome)
-            self._hand_out(work)
+            self._hand_out_or_wait(work)
 
     def listen(self, listener: Listener) -> None:
         told, self._listener = self._listener, listener
@@ -226,6 +221,13 @@ class DaskExecutor(Executor):
         self._work[future.key] = work
         self._finished.add(future)
 
+    def _hand_out_or_wait(self, work: _Work) -> None:
+        try:
+            self._hand_out(work)
+        except (OSError, RuntimeError, CancelledError):  # the client is about to notice that its scheduler is gone
+            self._work[work.key] = work
+            self._connect_again()
+
     def _connect_again(self) -> None:
         """Wait for the scheduler, then hand out all that is unfinished; raises ClusterLost when it stays away."""
         if self._cluster is not None:
@@ -245,8 +247,10 @@ class DaskExecutor(Executor):
                                       f"{self._no_worker_s:.0f} s; finished parts are whole") from error  # fmt: skip
                 time.sleep(min(1.0, self._no_worker_s / 3))
         print("the scheduler is back", file=sys.stderr)
+        self._work = {work.key: work for work in waiting}
         for work in waiting:
-            self._hand_out(work)
+            if self._work.pop(work.key, None):  # else it went away again, and all were handed out since
+                self._hand_out_or_wait(work)
 
     def _turn_away(self, refused: Refused) -> None:
         """Say why once, and let the worker end."""

@@ -241,7 +241,7 @@ def make_executor(cluster: str, workers: str, dashboard: bool = False) -> Execut
         return SerialExecutor()
     if cluster == "local":
         return LocalExecutor(worker_count(workers), dashboard)
-    if not cluster.startswith(("tls://", "tcp://", "ucx://", "file:")):
+    if not cluster.startswith(("tls://", "tcp://", "file:")):
         raise ConfigError(f"--cluster {cluster!r}: expected local, serial, tls://host:port, tcp://host:port or "
                           "file:scheduler.json")  # fmt: skip
     from pipelines.dask_executor import DaskExecutor

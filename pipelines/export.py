@@ -15,16 +15,17 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataprep.errors import ConfigError
+from dataprep.errors import ConfigError, Damaged
 from dataprep.foreign import as_cell, require_sample_ids
 from dataprep.schema import rows_from_table
+from dataprep.sealed import open_table, read_table
 from dataprep.store import atomic_file, unwritable
 from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.new_folder import new_folder, require_new
@@ -72,10 +73,8 @@ def _count(out: Path, split: str) -> int:
 
 
 def _schema(twin: Path) -> pq.FileMetaData:
-    try:
-        metadata = pq.read_metadata(twin)
-    except (OSError, pa.ArrowException) as error:
-        raise ShardCorrupt(f"{twin} cannot be read ({error}); build the shards again: shhq-hs run") from error
+    with _twin_read(twin), open_table(twin) as file:
+        metadata = file.metadata
     if missing := set(_NEEDED) - set(metadata.schema.to_arrow_schema().names):
         raise ShardCorrupt(f"{twin} has no column {', '.join(sorted(missing))}; build the shards again: shhq-hs run")
     return metadata
@@ -84,13 +83,22 @@ def _schema(twin: Path) -> pq.FileMetaData:
 def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
     """Row and images of every sample, in the order of the shards."""
     for twin in _twins(out, split):
-        rows = rows_from_table(pq.read_table(twin, partitioning=None))
+        with _twin_read(twin):
+            rows = rows_from_table(read_table(twin))
         require_sample_ids((row["sample_id"] for row in rows), twin)
         with _opened(twin.with_suffix(".tar")) as tar:
             for row in rows:
                 started = time.monotonic()
                 yield row, {name: _image(tar, row, name) for name in _FOLDERS}
                 progress.advance("samples", 1, time.monotonic() - started)
+
+
+@contextmanager
+def _twin_read(twin: Path) -> Iterator[None]:
+    try:
+        yield
+    except Damaged as error:
+        raise ShardCorrupt(f"{twin} {error.what}; build the shards again: shhq-hs run") from error
 
 
 def _opened(path: Path) -> IO[bytes]:

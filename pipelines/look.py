@@ -67,11 +67,14 @@ def read_seen(root: Location) -> Seen:
         return Seen()
 
 
-def remember(root: Location, seen: Seen, stages: Mapping[str, Listing]) -> None:
-    """Record how a finished run leaves its files: those of stages by folder, and what aggregates wrote."""
+def remember(root: Location, seen: Seen, stages: Mapping[str, Listing], finished: bool) -> None:
+    """Record how a run leaves its files: those of stages by folder, and what aggregates wrote.
+
+    A run that was not `finished` has not made its aggregates again: damage to them is still there, and to be found.
+    """
     if not isinstance(root, Path):
         return
-    outputs = {name: listing(root / name if name else root) for name in _OUTPUT_FOLDERS}
+    outputs = {name: listing(root / name if name else root) for name in _OUTPUT_FOLDERS} if finished else {}
     times = seen.times | {name: _times(files) for name, files in {**stages, **outputs}.items()}
     if times != seen.times:
         write_json(root / "runs" / "seen.json", times)

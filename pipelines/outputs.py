@@ -34,7 +34,7 @@ class Outputs:
 
     def state(self, aggregate: Aggregate, running: bool = False) -> State:
         """`running`: stages are about to run, so that what it is made from will be known later."""
-        record, defect = read_json(record_path(self.store.root, aggregate.name))
+        record, defect = read_record(record_path(self.store.root, aggregate.name))
         if defect:
             return State("its record is damaged", (defect,))
         if not record:
@@ -66,13 +66,33 @@ class Outputs:
             if name in self.contents:
                 identities += self.contents[name]
             else:
-                hashes = read_json(record_path(self.store.root, name))[0].get("sha256", {})
+                hashes = read_record(record_path(self.store.root, name))[0].get("sha256", {})
                 identities += [sha256 for _, sha256 in sorted(hashes.items())]
         return content_of(identities)
 
 
 def record_path(root: Location, aggregate: str) -> Location:
     return root / "stages" / aggregate / "done.json"
+
+
+def read_record(path: Location) -> tuple[dict[str, Any], Defect | None]:
+    """What an aggregate left when it was done; {} and what is wrong with it, {} alone when it is not there."""
+    record, defect = read_json(path)
+    if not record or _is_record(record):
+        return record, defect
+    return {}, Defect(str(path), "is damaged: it is no record of what was built")
+
+
+def _is_record(record: Mapping[str, Any]) -> bool:
+    """Whether key, counts and hashes are of the kinds that are written; earlier versions wrote no more than these."""
+    hashes, counts, sizes = record.get("sha256"), record.get("counts"), record.get("bytes", {})
+    return (
+        isinstance(record.get("key"), str)
+        and isinstance(counts, dict)
+        and isinstance(sizes, dict)
+        and isinstance(hashes, dict)
+        and all(isinstance(sha256, str) for sha256 in hashes.values())
+    )
 
 
 def forget(root: Location, aggregate: str) -> None:

@@ -46,7 +46,7 @@ def take_away(store: Store, paths: Sequence[str]) -> int:
             forget_parts(store, ref, [part[1]])
             continue
         for record in matching(store.root / "stages", "*/done.json"):
-            if inside.startswith(("shards/", "report/")) or inside == "manifest.parquet" or inside in _named(record):
+            if inside in _named(record) or inside.partition("/")[0] == record.parent.name:
                 record.unlink(missing_ok=True)
         (store.root / inside).unlink(missing_ok=True)
     return len(paths)

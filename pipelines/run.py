@@ -93,7 +93,7 @@ def run(
         try:
             failed, stopped, last = _run_passes(context, plan, index, executor)
             sweep(out)
-            look.remember(out, last.outputs.seen, _files_of(store, dag, last))
+            look.remember(out, last.outputs.seen, _files_of(store, dag, last), finished=not failed and not stopped)
             log.write("end", seconds=time.monotonic() - started_s, failed=failed, stopped=stopped)
         finally:
             log.flush()

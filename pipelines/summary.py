@@ -16,8 +16,7 @@ from pipelines.config import STAGE_NAMES
 from pipelines.current import current_stages
 from pipelines.dag import Dag
 from pipelines.index import read_index
-from pipelines.look import read_json
-from pipelines.outputs import record_path
+from pipelines.outputs import read_record, record_path
 from pipelines.plan import Plan, parts_of
 from pipelines.progress import clock
 from pipelines.run import RunSummary
@@ -108,7 +107,7 @@ def status(out: Location) -> int:
 
 
 def _aggregate_state(out: Location, name: str) -> tuple[str, str]:
-    record, defect = read_json(record_path(out, name))
+    record, defect = read_record(record_path(out, name))
     if defect:
         return "?", f"{defect}; the next run makes it anew"
     return ("done", ", ".join(f"{n} {s}" for s, n in record["counts"].items())) if record else ("-", "not built yet")

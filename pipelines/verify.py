@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
 from dataprep.filenames import printable
-from dataprep.foreign import leads_below, parse_json, require_shard_name
+from dataprep.foreign import leads_below, parse_json
 from dataprep.sealed import read_table
 from dataprep.sources import Source
+from dataprep.stages.shards import shard_files
 from dataprep.storage import Location, each, matching, read_range
 from dataprep.store import StageRef, Store, file_sha256
 from pipelines.current import CurrentStage, current_stages
@@ -20,6 +21,7 @@ from pipelines.errors import STATUSES
 from pipelines.index import read_index
 from pipelines.ledger import read_ledger
 from pipelines.lock import run_lock
+from pipelines.outputs import read_record
 from pipelines.plan import parts_of
 from pipelines.recover import recovered_inputs
 from pipelines.repair import take_away
@@ -86,7 +88,8 @@ def _print(out: Location, found: Verdict, deep: bool) -> int:
     if len(found.defects) > _SHOWN:
         print(f"  and {len(found.defects) - _SHOWN} more")
     if found.defects:
-        print(f"{len(found.defects)} defects; to repair: shhq-hs verify {out} --repair, then: {command_of(out)}")
+        count = f"{len(found.defects)} defect{'s' if len(found.defects) > 1 else ''}"
+        print(f"{count}; to repair: shhq-hs verify {out} --repair, then: {command_of(out)}")
     else:
         print("whole: every input has its row in every stage, and every file is as it was written")
     return 1 if found.defects else 0
@@ -211,9 +214,9 @@ def _check_file(path: Location, size: int, sha256: str, deep: bool, report: Repo
 def _check_outputs(out: Location, deep: bool, report: Report) -> None:
     """Files of the aggregates against the hashes recorded when they were built."""
     for record in matching(out / "stages", "*/done.json"):
-        content = _json(record)
-        if not content:
-            report(Flaw(f"{record} cannot be read", str(record)))
+        content, defect = read_record(record)
+        if defect:
+            report(Flaw(f"{record} {defect.what}", str(record)))
         for name, sha256 in content.get("sha256", {}).items():
             path = out / name
             if not leads_below(name):
@@ -239,16 +242,21 @@ def _check_manifest(out: Location, ids: Sequence[str], report: Report) -> None:
 
 
 def _check_shards(out: Location, deep: bool, report: Report) -> int:
-    index = _json(out / "shards" / "index.json")
-    for entry in index.get("shards", []):
-        require_shard_name(entry["name"], out / "shards" / "index.json")
-        stem = out / "shards" / entry["name"]
-        for suffix in ("tar", "parquet"):
-            _check_file(stem.with_suffix(f".{suffix}"), entry[suffix]["bytes"], entry[suffix]["sha256"], deep, report)
-        if deep and stem.with_suffix(".tar").exists() and stem.with_suffix(".parquet").exists():
+    if not (out / "shards" / "index.json").exists():
+        return 0
+    try:
+        files = shard_files(out / "shards")
+    except Damaged as error:
+        report(_flaw(error))
+        return 0
+    for name, (size, sha256) in files.items():
+        _check_file(out / name, size, sha256, deep, report)
+    stems = [out / name.removesuffix(".tar") for name in files if name.endswith(".tar")]
+    for stem in stems if deep else ():
+        if stem.with_suffix(".tar").exists() and stem.with_suffix(".parquet").exists():
             for flaw in _wrong_images(stem):
                 report(flaw)
-    return len(index.get("shards", []))
+    return len(stems)
 
 
 def _wrong_images(stem: Location) -> Iterator[Flaw]:

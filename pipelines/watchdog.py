@@ -33,7 +33,7 @@ _armed: tuple[float, float, float] | None = None  # limit, the clock's limit, ti
 
 
 def enable(log: TextIO, tell: Callable[[str, str], None]) -> None:
-    """Let `limit` end this process. Called once by worker processes, in their main thread, never by the driver.
+    """Let `limit` end this process. Called by worker processes, in their main thread, never by the driver.
 
     `log` must stay open; stacks are written there. `tell` gets stage and sample id of the image that took too long.
     """
@@ -44,6 +44,7 @@ def enable(log: TextIO, tell: Callable[[str, str], None]) -> None:
         if _hand is not None:
             tell(*_hand)
 
+    faulthandler.unregister(_RULE)  # or the handler below would replace the one that writes stacks, the second time
     if threading.current_thread() is threading.main_thread():  # elsewhere the signal ends the process without a word
         signal.signal(_RULE, end)
     faulthandler.register(_RULE, file=log, all_threads=True, chain=True)

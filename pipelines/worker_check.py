@@ -30,7 +30,8 @@ from dataprep.store import write_json
 _CODE = ("dataprep", "gan.data", "pipelines")
 _PACKAGES = (  # what decides bytes, and what must speak the same protocol; other names of a package in brackets
     ("numpy",), ("torch",), ("opencv-python", "opencv-python-headless", "opencv-contrib-python"), ("mediapipe",),
-    ("pillow",), ("pyarrow",), ("scipy",), ("dask",), ("distributed",),
+    ("pillow",), ("pillow-heif",), ("scikit-image",), ("onnxruntime", "onnxruntime-gpu"), ("pyarrow",), ("scipy",),
+    ("dask",), ("distributed",),
 )  # fmt: skip
 _TOKEN = "cluster.json"
 _SAMPLE_BYTES = 1 << 16
@@ -56,10 +57,10 @@ class Problem:
 
     found: str
     expected: str
-    mend: str
+    remedy: str
 
     def __str__(self) -> str:
-        return f"{self.found}; expected {self.expected}. Next, on that machine: {self.mend}"
+        return f"{self.found}; expected {self.expected}. Next, on that machine: {self.remedy}"
 
 
 class Refused(Exception):
@@ -158,8 +159,14 @@ def _packages(request: Request) -> Iterator[Problem]:
             yield Problem(
                 f"it has {name} {mine.get(name) or 'not installed'}",
                 f"{version or 'none'}, as the driver has: other versions write other bytes",
-                f"{'make setup' if name == 'python' else f'pip install {name}=={version}'}, and start the worker again",
+                f"{_install(name, version)}, and start the worker again",
             )
+
+
+def _install(name: str, version: str) -> str:
+    if name == "python":
+        return "make setup"
+    return f"pip install {name}=={version}" if version else f"pip uninstall {name}"
 
 
 def _models(request: Request) -> Iterator[Problem]:
@@ -222,26 +229,26 @@ def _source(request: Request) -> Iterator[Problem]:
     if request.sample is None:
         return
     name, digest = request.sample
-    mend = f"make SOURCE the same folder there as at the driver, by the same path; to look: ls -l {request.source}"
+    remedy = f"make SOURCE the same folder there as at the driver, by the same path; to look: ls -l {request.source}"
     try:
         same = _digest(request.source / name) == digest
     except OSError as error:
-        yield Problem(f"SOURCE {request.source}: {name} cannot be read ({_why(error)})", "the driver's SOURCE", mend)
+        yield Problem(f"SOURCE {request.source}: {name} cannot be read ({_why(error)})", "the driver's SOURCE", remedy)
         return
     if not same:
-        yield Problem(f"SOURCE {request.source}: {name} has other bytes", "the driver's SOURCE", mend)
+        yield Problem(f"SOURCE {request.source}: {name} has other bytes", "the driver's SOURCE", remedy)
 
 
 def _out(request: Request) -> Iterator[Problem]:
     runs = request.out / "runs"
-    mend = f"make OUT the same folder there as at the driver, by the same path; to look: cat {runs / _TOKEN}"
+    remedy = f"make OUT the same folder there as at the driver, by the same path; to look: cat {runs / _TOKEN}"
     try:
         token = parse_json((runs / _TOKEN).read_text())
     except (OSError, ValueError) as error:
-        yield Problem(f"OUT {request.out}: the driver's runs/{_TOKEN} is not there ({_why(error)})", "it there", mend)
+        yield Problem(f"OUT {request.out}: the driver's runs/{_TOKEN} is not there ({_why(error)})", "it there", remedy)
         return
     if token != request.token:
-        yield Problem(f"OUT {request.out}: runs/{_TOKEN} is of another run", "what the driver wrote there", mend)
+        yield Problem(f"OUT {request.out}: runs/{_TOKEN} is of another run", "what the driver wrote there", remedy)
         return
     probe = runs / f"worker-{uuid.uuid4().hex[:8]}.json"
     try:

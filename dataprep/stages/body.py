@@ -115,6 +115,8 @@ class Body(Stage):
                 "body.regressor=hmr predicts coefficients of the real SMPL and cannot drive the shipped body; add "
                 "--set body.model=SMPL_NEUTRAL.pkl"
             )
+        if self.eft_compat and self.method == "map":
+            raise ConfigError("body.eft_compat is EFT as published; leave body.method=map out, or body.eft_compat")
         if self.regressor == "hmr" and self.method == "map":
             raise ConfigError("body.method=map starts from the lifter; use body.method=eft with body.regressor=hmr")
 

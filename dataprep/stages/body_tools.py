@@ -80,6 +80,8 @@ class BodyTools:
     def _evidence(self, row: Mapping[str, Any], inputs: LifterInput, stage: Body) -> Evidence:
         """What the row knows besides MediaPipe's points; frames of a video may know nothing."""
         evidence = scale_evidence(None)
+        if stage.eft_compat:  # the reference knows MediaPipe's kind of points alone
+            return evidence
         if stage.face_scale:
             found_by = row.get("landmarks68_method")
             evidence = scale_evidence(face_px_per_m(self.faces, row.get("landmarks68_px"), found_by))

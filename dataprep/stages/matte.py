@@ -25,7 +25,11 @@ from dataprep.schema import FLOAT, Column
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
-_SELFIE = "selfie_segmentation/selfie_segmentation.tflite"
+_NETWORKS = (  # the pose network tells this person's pieces from others'
+    "pose_detection/pose_detection.tflite",
+    "pose_landmark/pose_landmark_full.tflite",
+    "selfie_segmentation/selfie_segmentation.tflite",
+)
 _SHIPPED = "selfie"
 _OF_PERSON = "fraction of the person's area"
 
@@ -78,7 +82,7 @@ class Matte(Stage):
 
     def weights(self) -> tuple[Weight, ...]:
         if self.model == _SHIPPED:
-            return (Weight(f"mediapipe/{_SELFIE}", MODEL_SHA256[_SELFIE], LICENCE),)
+            return tuple(Weight(f"mediapipe/{name}", MODEL_SHA256[name], LICENCE) for name in _NETWORKS)
         path = find_file(self.model, "matte.model")
         return (Weight(path.name, file_sha256(path), "unknown"),)
 

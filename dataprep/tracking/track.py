@@ -217,7 +217,7 @@ def _others(looks: list[Look], shot: np.ndarray) -> Bool[np.ndarray, " n"]:
 
 
 def _turned_away(sighting: Sighting) -> bool:
-    """As the rule q_frontal has it for photographs."""
+    """By the limit that q_frontal has for photographs, and the witnesses of yaw that a frame has."""
     return abs(sighting.head_turn_rad) > _MOST_TURNED_RAD
 
 

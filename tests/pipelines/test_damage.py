@@ -13,17 +13,19 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import ConfigError, Damaged, StoreError, Unwritable
-from dataprep.sealed import SEAL_BYTES, identity, read_table
+from dataprep.sealed import SEAL_BYTES, _reading, identity, read_table
 from dataprep.store import StageRef, Store
 from gan.animate_labels import open_labels
 from gan.data.errors import ShardCorrupt
 from gan.data.shards import ShardDataset
 from pipelines.cli import main
 from pipelines.dask_executor import DaskExecutor
+from pipelines.export import export
 from pipelines.index import read_index
 from pipelines.repair import take_away
 from pipelines.run import run
@@ -420,3 +422,58 @@ def test_no_flipped_bit_of_a_manifest_moves_a_generated_person(labelled, tmp_pat
         path.write_bytes(damaged)
         with pytest.raises(ConfigError, match=r"manifest\.parquet"):
             open_labels(tmp_path)
+
+
+def test_damage_to_an_output_is_not_forgotten_by_a_run_that_stops(out, photos, undisturbed, monkeypatch):
+    flip(out / "listing.txt", 5, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.run._run_passes", lambda context, plan, *_: ([], "interrupted", plan))
+        build(photos, out)
+    assert not build(photos, out).plan.is_empty, "the damaged file still lay there"
+    assert payload(out) == payload(undisturbed)
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', "[1]", '{"key": "x", "counts": {}, "sha256": 5}'])
+def test_a_record_that_is_none_is_damage(content, out, photos, undisturbed, capsys):
+    record = the(out, "stages/*/done.json")
+    record.write_text(content)
+    assert main(["verify", str(out)]) == 1
+    assert f"{record} is damaged" in capsys.readouterr().out
+    main(["status", str(out)])
+    assert not build(photos, out).failed
+    assert payload(out) == payload(undisturbed)
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"shards": [{}]}', '{"shards": [{"name": "train-00000", "tar": 1}]}'])
+def test_an_index_of_shards_that_is_none_is_damage(content, out, capsys):
+    (out / "shards").mkdir()
+    (out / "shards/index.json").write_text(content)
+    assert main(["verify", str(out)]) == 1
+    assert "index.json is damaged" in capsys.readouterr().out
+
+
+def test_repair_of_the_folder_that_one_stands_in(out, photos, undisturbed, monkeypatch):
+    flip(the(out, "stages/brightness-*/part-000001.tar"), 530, 2, silently=True)
+    monkeypatch.chdir(out)
+    assert main(["verify", ".", "--repair"]) == 1
+    assert not list(out.glob("stages/brightness-*/part-000001.tar"))
+    build(photos, out)
+    assert payload(out) == payload(undisturbed)
+
+
+def test_a_shortage_of_memory_is_no_damage(out):
+    with pytest.raises(MemoryError), _reading(out / "index.parquet"):
+        raise pa.ArrowMemoryError("malloc of size 1 failed")
+
+
+def test_no_flipped_bit_of_a_twin_is_exported(labelled, tmp_path):
+    shutil.copytree(labelled.store.root / "shards", tmp_path / "out/shards")
+    path = tmp_path / "out/shards/train-00000.parquet"
+    written = path.read_bytes()
+    places = random.Random(1)
+    for _ in range(40):
+        damaged = bytearray(written)
+        damaged[places.randrange(len(written))] ^= 1 << places.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(ShardCorrupt, match="train-00000"):
+            export(tmp_path / "out", tmp_path / "new", "plain", "train")

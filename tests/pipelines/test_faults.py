@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -107,3 +109,20 @@ def memory_by_hundred(out):
         hundreds.setdefault(int(done / 100), []).append(event["memory_mib"])
         done += sum(event["counts"].values()) / stages
     return [float(np.mean(values)) for _, values in sorted(hundreds.items())]
+
+
+def test_a_worker_that_is_prepared_twice_still_leaves_its_stacks(tmp_path):
+    """Once as it starts, and again when the driver says where its log is."""
+    code = """
+import sys
+from pipelines import watchdog
+log = open(sys.argv[1], "w")
+for _ in range(2):
+    watchdog.enable(log, lambda stage, sample_id: sys.exit(3))
+with watchdog.watch(), watchdog.limit(0.2, "stage", "0" * 32):
+    while True:
+        pass
+"""
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log")], cwd=ROOT, timeout=60)
+    assert ended.returncode == 3
+    assert "most recent call first" in (tmp_path / "log").read_text()
