@@ -24,7 +24,11 @@ from dataprep.models.photograph_edge import continue_outside, photograph_cover
 from dataprep.schema import FLOAT, Column
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 
-_SELFIE = "selfie_segmentation/selfie_segmentation.tflite"
+_NETWORKS = (
+    "pose_detection/pose_detection.tflite",
+    "pose_landmark/pose_landmark_full.tflite",
+    "selfie_segmentation/selfie_segmentation.tflite",
+)
 _SHIPPED = "selfie"
 _OF_PERSON = "fraction of the person's area"
 
@@ -76,7 +80,7 @@ class Matte(Stage):
 
     def weights(self) -> tuple[Weight, ...]:
         if self.model == _SHIPPED:
-            return (Weight(f"mediapipe/{_SELFIE}", MODEL_SHA256[_SELFIE], LICENCE),)
+            return tuple(Weight(f"mediapipe/{name}", MODEL_SHA256[name], LICENCE) for name in _NETWORKS)
         path = find_file(self.model, "matte.model")
         return (Weight(path.name, file_sha256(path), "unknown"),)
 
