@@ -27,7 +27,7 @@ def test_one_with_other_code_is_told_which_file(request_of_driver):
     other = request_of_driver.code | {"dataprep/store.py": "0" * 12, "pipelines/new.py": "0" * 12}
     (problem,) = examine(replace(request_of_driver, code=other, steps=b"not to be read by other code"))
     assert "dataprep/store.py and 1 more files differ" in problem.found
-    assert "start the worker again" in problem.mend
+    assert "start the worker again" in problem.remedy
 
 
 def test_one_with_other_packages_is_told_which(request_of_driver):
@@ -65,7 +65,7 @@ def test_one_whose_model_file_is_spoilt_is_told_where_it_lies(request_of_driver,
     monkeypatch.setattr("dataprep.models.superres_files._packaged_path", lambda name: spoilt)
     (problem,) = examine(request_of_driver)
     assert f"model file {spoilt} is corrupt" in problem.found
-    assert "make setup" in problem.mend
+    assert "make setup" in problem.remedy
 
 
 def test_one_with_another_model_of_that_name_is_told_the_hashes(request_of_driver):
