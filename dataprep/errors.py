@@ -47,7 +47,8 @@ class Damaged(StoreError):
     def __str__(self) -> str:
         root = re.split(r"/(?:stages|shards|report|runs)/", self.path)[0]
         root = root if root != self.path else self.path.rpartition("/")[0]
-        return f"{self.path} {self.what}; the next run makes it anew, after: shhq-hs verify {root or '.'} --repair"
+        repair = f"shhq-hs verify {root or '.'} --repair"
+        return f"{self.path} {self.what}; to repair: {repair}, then the command that built it"
 
 
 class Unwritable(StoreError):

@@ -167,6 +167,7 @@ class DaskExecutor(Executor):
     def listen(self, listener: Listener) -> None:
         told, self._listener = self._listener, listener
         if told is None or told.log != listener.log:
+            self._close_log()
             self._dask_log = log_to(listener.log)
             self._register()
 
@@ -190,7 +191,11 @@ class DaskExecutor(Executor):
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
+        self._close_log()
+
+    def _close_log(self) -> None:
         if self._dask_log:
+            logging.getLogger("distributed").removeHandler(self._dask_log)
             self._dask_log.close()
 
     def _connect(self) -> None:

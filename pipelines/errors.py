@@ -104,7 +104,7 @@ def losses(store: Store, index: Sequence[Source], stages: dict[str, CurrentStage
 def print_errors(out: Location, stage: str, status: str, reason: str, with_tracebacks: bool) -> int:
     """Print the groups, the largest first within a stage, and every image in them.
 
-    Returns 0, or 1 when no image was lost for a reason that was asked for.
+    Returns 0, or 1 when no image was lost for any of the reasons that were asked for.
     """
     store, index = Store(out), read_index(out)
     stages = current_stages(store)
@@ -113,7 +113,9 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
     anyhow = replace(choice, reasons=frozenset())
     found = [*losses(store, index, stages, anyhow), *later_losses(out, index, anyhow)]
     if strange := choice.reasons - {loss.reason for loss in found}:
-        return _no_such_reason(strange, found)
+        _tell_strange_reasons(strange, found)
+        if strange == choice.reasons:
+            return 1
     groups: dict[tuple[str, str, str], list[Loss]] = {}
     for loss in filter(choice.matches, found):
         groups.setdefault((loss.stage, loss.status, loss.reason), []).append(loss)
@@ -126,18 +128,18 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
                 print("".join(f"      | {printable(line)}\n" for line in text.rstrip().splitlines()), end="")
         print()
     total = sum(map(len, groups.values()))
-    print(f"{total} rows that are not ok" if total else "no such rows: nothing was lost")
+    rows = f"{total} rows that are" if total > 1 else "1 row that is"
+    print(f"{rows} not ok" if total else "no such rows: nothing was lost")
     if any(key[1] in FAULTS for key in groups):
         print(f"to compute faults again: shhq-hs retry {out} [--stage S] [--reason R], then: {command_of(out)}")
     return 0
 
 
-def _no_such_reason(strange: Collection[str], found: Sequence[Loss]) -> int:
-    """Tell what was asked for and what there is; returns 1."""
+def _tell_strange_reasons(strange: Collection[str], found: Sequence[Loss]) -> None:
+    """Tell what was asked for and what there is."""
     known = sorted({loss.reason for loss in found if loss.reason})
     print(f"no image was lost for the reason {', '.join(map(repr, sorted(strange)))}"
           + (f"; the reasons there are: {', '.join(known)}" if known else "; none was lost at all"))  # fmt: skip
-    return 1
 
 
 def _tracebacks(out: Location) -> dict[tuple[str, str], str]:

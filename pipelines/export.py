@@ -26,7 +26,8 @@ from dataprep.errors import ConfigError, Damaged
 from dataprep.foreign import as_cell, require_sample_ids
 from dataprep.schema import rows_from_table
 from dataprep.sealed import open_table, read_table
-from dataprep.store import atomic_file, unwritable
+from dataprep.stages.shards import shard_files
+from dataprep.store import atomic_file, file_sha256, unwritable
 from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.new_folder import new_folder, require_new
 from pipelines.progress import Progress
@@ -68,12 +69,25 @@ def _twins(out: Path, split: str) -> list[Path]:
     return twins
 
 
+def _compare_with_index(twin: Path) -> None:
+    """Raise ShardCorrupt unless the index of the shards names this table, with the bytes that it has."""
+    with _whole(twin.parent / "index.json"):
+        size, sha256 = shard_files(twin.parent).get(f"shards/{twin.name}", (0, ""))
+    if twin.stat().st_size != size or file_sha256(twin) != sha256:
+        raise ShardCorrupt(f"{twin} is not as the index of the shards says{_repair(twin)}")
+
+
+def _repair(path: Path) -> str:
+    """The way on from damage of a file in the folder of the shards."""
+    return f"; to repair: shhq-hs verify {path.parent.parent} --repair, then the command that built it"
+
+
 def _count(out: Path, split: str) -> int:
     return sum(_schema(twin).num_rows for twin in _twins(out, split))
 
 
 def _schema(twin: Path) -> pq.FileMetaData:
-    with _twin_read(twin), open_table(twin) as file:
+    with _whole(twin), open_table(twin) as file:
         metadata = file.metadata
     if missing := set(_NEEDED) - set(metadata.schema.to_arrow_schema().names):
         raise ShardCorrupt(f"{twin} has no column {', '.join(sorted(missing))}; build the shards again: shhq-hs run")
@@ -83,22 +97,24 @@ def _schema(twin: Path) -> pq.FileMetaData:
 def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
     """Row and images of every sample, in the order of the shards."""
     for twin in _twins(out, split):
-        with _twin_read(twin):
+        with _whole(twin):
             rows = rows_from_table(read_table(twin))
         require_sample_ids((row["sample_id"] for row in rows), twin)
-        with _opened(twin.with_suffix(".tar")) as tar:
+        _compare_with_index(twin)
+        path = twin.with_suffix(".tar")
+        with _opened(path) as tar:
             for row in rows:
                 started = time.monotonic()
-                yield row, {name: _image(tar, row, name) for name in _FOLDERS}
+                yield row, {name: _image(tar, path, row, name) for name in _FOLDERS}
                 progress.advance("samples", 1, time.monotonic() - started)
 
 
 @contextmanager
-def _twin_read(twin: Path) -> Iterator[None]:
+def _whole(path: Path) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        raise ShardCorrupt(f"{twin} {error.what}; build the shards again: shhq-hs run") from error
+        raise ShardCorrupt(f"{path} {error.what}{_repair(path)}") from error
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -113,16 +129,14 @@ def _opened(path: Path) -> IO[bytes]:
     return tar
 
 
-def _image(tar: IO[bytes], row: Mapping[str, Any], name: str) -> bytes:
+def _image(tar: IO[bytes], path: Path, row: Mapping[str, Any], name: str) -> bytes:
     offset, size, sha256 = (row[f"{name}_{what}"] for what in _POSITION)
     if None in (offset, size) or offset + size > os.fstat(tar.fileno()).st_size:
-        raise ShardCorrupt(f"{tar.name}: {name} of {row['sample_id']} lies outside of it; build the shards again: "
-                           "shhq-hs run")  # fmt: skip
+        raise ShardCorrupt(f"{path}: {name} of {row['sample_id']} lies outside of it{_repair(path)}")
     tar.seek(offset)
     data = tar.read(size)
     if hashlib.sha256(data).digest() != sha256:
-        raise ShardCorrupt(f"{tar.name}: {name} of {row['sample_id']} has other bytes than were written; what else is "
-                           "damaged: shhq-hs verify OUT --deep")  # fmt: skip
+        raise ShardCorrupt(f"{path}: {name} of {row['sample_id']} has other bytes than were written{_repair(path)}")
     return data
 
 

@@ -153,7 +153,8 @@ class Detect(Stage):
         except Rejected as rejected:
             message = f"the supplied mask {item.row['mask_path']} cannot be used: {rejected.message}"
             if self.misfit_mask == "refuse":
-                raise Rejected(rejected.reason, message) from rejected
+                way_on = "--set detect.misfit_mask=replace takes our own"
+                raise Rejected(rejected.reason, f"{message}; {way_on}") from rejected
             return PersonMask(found.person_mask, refused=message)
         return PersonMask(mask, supplied=True, iou=iou)
 

@@ -135,8 +135,8 @@ def _opened(path: Path) -> Iterator[av.VideoStream]:
     except (av.FFmpegError, OSError) as error:
         size = path.stat().st_size if path.is_file() else 0
         raise ConfigError(
-            f"VIDEO {path}: not a video that FFmpeg can read ({size} bytes, {error}); convert it first, for example: "
-            f"ffmpeg -i {path.name} -c:v libx264 {path.stem}.mp4"
+            f"VIDEO {path}: not a video that FFmpeg can read ({size} bytes: {error.strerror or error}); is the file "
+            f"whole? Other kinds: ffmpeg -i {path.name} -c:v libx264 {path.stem}-h264.mp4"
         ) from error
 
 
