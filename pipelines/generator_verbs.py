@@ -124,8 +124,8 @@ def _add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
     add("--psi", type=float, default=1.0, help="truncation: 0 the mean person, 1 none (default)")
     add("--inception", type=Path, metavar="FILE", help="Inception weights for FID and KID")
-    add("--resize", default="tf1", metavar="R", help="before Inception: tf1 (torch-fidelity, default) or bilinear "
-        "(pytorch-fid)")  # fmt: skip
+    add("--resize", default="tf1", metavar="R", help="before Inception: tf1 (torch-fidelity, default), bilinear "
+        "(pytorch-fid) or clean (clean-fid)")  # fmt: skip
     add(
         "--control",
         type=int,
