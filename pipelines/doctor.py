@@ -134,9 +134,7 @@ def _disk(out: Path) -> Iterator[Finding]:
         with tempfile.TemporaryDirectory(prefix=".shhq-hs-doctor-", dir=folder) as scratch:
             speed_mb_s, commit_s = _write_speed(Path(scratch))
     except (OSError, ShhqError) as error:
-        yield Finding(
-            "problem", f"{folder} cannot be written: {error}", "fix its permissions, or choose another --out"
-        )
+        yield Finding("problem", f"{folder} cannot be written: {error}", "fix its permissions, or choose another --out")
         return
     what = f"{folder}: writes {speed_mb_s:.0f} MB/s, {1000 * commit_s:.0f} ms a commit"
     if speed_mb_s < _SLOW_MB_S or commit_s > _SLOW_COMMIT_S:
