@@ -79,7 +79,7 @@ def known_assets() -> Iterator[Asset]:
         enables = f"{known.enables}: {known.setting}" if known.setting else known.enables
         yield Asset(known.filename, enables, known.licence, known.source, "user")
     yield Asset(
-        "sshq512.pt", "the published generator", "see its authors", "github.com/kathrinawu/AniPortraitGAN", "user"
+        "sshq512.pt", "the published generator", "see its authors", "github.com/YueWuHKUST/AniPortraitGAN", "user"
     )
 
 

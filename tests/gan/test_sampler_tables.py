@@ -1,0 +1,182 @@
+"""The authors' tables as priors, of the shapes that they have, and the three examples of their README."""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import HERE, TINY
+
+from dataprep.errors import ConfigError
+from dataprep.models.smpl import STANDIN_PATH, load_body
+from gan.animate_labels import draw_motion, draw_person
+from gan.animate_setup import body_arrays
+from gan.checkpoint import Bases, read_checkpoint, save_checkpoint
+from gan.errors import BasisError
+from gan.generator import Generator
+from gan.sampler_tables import find_tables, read_tables
+from pipelines.cli import main
+
+sys.path.insert(0, str(HERE.parent))
+
+from licensed_files import write_smpl_pickle
+
+# Of different lengths, as nothing says that they agree.
+SHAPES = {
+    "camera_pose_joint_sample.npy": (300, 20),
+    "id_shape_sampler_body.npy": (200, 90),
+    "expression_body.npy": (250, 64),
+    "id_face_sampler.npy": (400, 80),
+    "expression_face.npy": (350, 64),
+}
+
+
+def write_tables(folder):
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for name, shape in SHAPES.items():
+        values = random.standard_normal(shape)
+        if name.startswith("camera"):
+            values = 0.1 * values + np.pi / 2 * (np.arange(20) < 2)
+        np.save(folder / name, values)
+    return folder
+
+
+def tiny_checkpoint(path, body_name: str, face_name: str):
+    torch.manual_seed(0)
+    body = load_body(STANDIN_PATH)
+    save_checkpoint(path, Generator(body_arrays(body), TINY), Bases(body_name, body.sha256, face_name, "f" * 64))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory):
+    return write_tables(tmp_path_factory.mktemp("theirs") / "sampler_npy")
+
+
+@pytest.fixture(scope="module")
+def licensed(tmp_path_factory):
+    """Weights of a training on SMPL and BFM, by their names."""
+    return tiny_checkpoint(tmp_path_factory.mktemp("licensed") / "generator.pt", "SMPL_NEUTRAL", "BFM_model_front")
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    """Their `keyframes` folder: single files, and two real videos."""
+    folder = tmp_path_factory.mktemp("keys")
+    random = np.random.default_rng(1)
+    np.save(folder / "expression.npy", random.standard_normal((5, 64)))
+    np.save(folder / "pose.npy", 0.1 * random.standard_normal((6, 6, 3)))
+    sample = folder / "real_video_examples/sample1"
+    sample.mkdir(parents=True)
+    np.save(sample / "expression.npy", random.standard_normal((4, 64)))
+    np.save(sample / "joint_eulers.npy", 0.1 * random.standard_normal((4, 6, 3)))
+    np.save(sample / "camera_pose.npy", np.pi / 2 + 0.1 * random.standard_normal((4, 2)))
+    return folder
+
+
+def test_people_and_motions_are_rows_of_the_tables(tables, licensed):
+    labels = read_tables(tables, read_checkpoint(licensed))
+    people, motions, expressions = (
+        np.load(tables / name).astype(np.float32)
+        for name in ("id_shape_sampler_body.npy", "camera_pose_joint_sample.npy", "expression_body.npy")
+    )
+    for seed in range(5):
+        person, motion = draw_person(labels, seed), draw_motion(labels, seed, 40)
+        assert (people == np.concatenate([person.identity_1K, person.betas_1K], 1)).all(1).any()
+        together = np.concatenate([motion.camera_N2, motion.pose_N63.reshape(-1, 18)], 1)
+        assert all((motions == row).all(1).any() for row in together)
+        assert all((expressions == row).all(1).any() for row in motion.expression_N64)
+    many = draw_motion(labels, 0, 4000)
+    assert len(np.unique(many.camera_N2, axis=0)) == 300  # every row of every table can be drawn
+    assert len(np.unique(many.expression_N64, axis=0)) == 250
+
+
+def run(checkpoint, tables, out, *options) -> dict[str, bytes]:
+    small = ["--threads", "1", "--views", "portrait", "--kinds", "mp4,png"]
+    assert (
+        main(["animate", "--checkpoint", str(checkpoint), "--priors", str(tables), "--out", str(out), *small, *options])
+        == 0
+    )
+    return {path.name: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def frames_and_rate(folder) -> tuple[int, float]:
+    capture = cv2.VideoCapture(str(folder / "seed-0000/portrait.mp4"))
+    return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
+
+
+def test_the_three_examples_of_their_readme(licensed, tables, keys, tmp_path):
+    sample = keys / "real_video_examples/sample1"
+    ways = ("--n-interval", "3", "--fps", "30")
+    expressions = run(licensed, tables, tmp_path / "e", "--exp-path", str(keys / "expression.npy"), *ways)
+    run(licensed, tables, tmp_path / "p", "--pose-path", str(keys / "pose.npy"), *ways)
+    single = [f"--{part}-path={sample / name}.npy" for part, name in (
+        ("exp", "expression"), ("pose", "joint_eulers"), ("cam", "camera_pose"),
+    )]  # fmt: skip
+    video = run(licensed, tables, tmp_path / "v", *single, "--n-interval", "1", "--fps", "12.5")
+    assert frames_and_rate(tmp_path / "e") == (15, 30)
+    assert frames_and_rate(tmp_path / "p") == (18, 30)
+    assert frames_and_rate(tmp_path / "v") == (4, 12.5)
+    assert json.loads(expressions["animate.json"])["labels"] == "sampler_npy"
+    folder = run(licensed, tables, tmp_path / "f", "--keyframes", str(sample), "--fps", "12.5")
+    assert folder["portrait.png"] == video["portrait.png"]
+    assert folder["portrait.mp4"] == video["portrait.mp4"]
+
+
+def test_random_people_move_as_in_the_tables(licensed, tables, tmp_path):
+    drawn = run(licensed, tables, tmp_path / "a", "--frames", "3", "--seeds", "0,1")
+    assert drawn == run(licensed, tables, tmp_path / "b", "--frames", "3", "--seeds", "0,1")
+    assert json.loads(drawn["animate.json"])["seeds"] == {"0": {"frames": 3}, "1": {"frames": 3}}
+
+
+def test_tables_are_found_and_refused(licensed, tables, tmp_path, monkeypatch):
+    checkpoint = read_checkpoint(licensed)
+    monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path / "assets"))
+    with pytest.raises(ConfigError, match=r"--priors .*absent: no such folder.*sampler_npy.*id_shape_sampler_body"):
+        find_tables(tmp_path / "absent", checkpoint)
+    write_tables(tmp_path / "assets/sampler_npy")
+    assert find_tables(None, checkpoint) is None  # ours: nothing is guessed
+    assert find_tables(tmp_path / "sampler_npy", checkpoint) == tmp_path / "assets/sampler_npy"
+    standin = read_checkpoint(tiny_checkpoint(tmp_path / "standin.pt", "body_anny", "face_anny"))
+    with pytest.raises(BasisError, match=r"SMPL and BFM.*'body_anny' and the face model 'face_anny'.*--labels"):
+        read_tables(tables, standin)
+
+
+@pytest.mark.parametrize("name", list(SHAPES)[:3])
+def test_a_table_of_another_shape_is_named(licensed, tmp_path, name):
+    folder, width = write_tables(tmp_path / "sampler_npy"), SHAPES[name][1]
+    np.save(folder / name, np.zeros((9, width + 1)))
+    with pytest.raises(ConfigError, match=rf"--priors .*{name}: has shape \[9, {width + 1}\], expected \[N, {width}\]"):
+        read_tables(folder, read_checkpoint(licensed))
+    (folder / name).unlink()
+    with pytest.raises(ConfigError, match=rf"{name}: no such file"):
+        read_tables(folder, read_checkpoint(licensed))
+
+
+@pytest.mark.slow
+def test_with_their_weights_smpl_and_tables_in_place(keys, published_state_arrays, tmp_path, monkeypatch, capsys):
+    """Everything of its true size and in the assets folder: names alone are enough."""
+    assets = tmp_path / "assets"
+    monkeypatch.setenv("SHHQ_HS_ASSETS", str(assets))
+    write_tables(assets / "sampler_npy")
+    write_smpl_pickle(assets / "SMPL_NEUTRAL.pkl")
+    torch.save(published_state_arrays, assets / "sshq512.pt")
+    np.save(assets / "valid_smpl_knn_index.npy", np.arange(0, 6890, 2))
+    command = [
+        "animate",
+        "--checkpoint",
+        "sshq512.pt",
+        "--exp-path",
+        str(keys / "expression.npy"),
+        "--n-interval",
+        "30",
+    ]
+    small = ["--frames", "1", "--preview", "--kinds", "png", "--views", "portrait", "--threads", "1"]
+    assert main([*command, "--fps", "30", *small, "--out", str(tmp_path / "out")]) == 0
+    record = json.loads((tmp_path / "out/animate.json").read_text())
+    assert (record["published_weights"], record["labels"]) == (True, "sampler_npy")
+    assert cv2.imread(str(tmp_path / "out/portrait.png")).shape == (256, 256, 3)
+    assert "note:" not in capsys.readouterr().err
