@@ -163,6 +163,8 @@ def test_errors_say_what_to_do(checkpoint, dataset, tmp_path, monkeypatch, capsy
         ([*ours, "--track", str(checkpoint)], ("not a parquet file",)),
         ([*ours, "--labels", str(tmp_path)], ("manifest.parquet", "shhq-hs run")),
         ([*ours, "--keyframes", keys, "--frames", "9"], ("--frames 9", "--interpolate")),
+        ([*ours, "--keyframes", keys, "--n-interval", "2", "--frames", "9"], ("make 8", "raise --n-interval")),
+        ([*ours, "--priors", str(tmp_path)], ("SMPL and BFM", "body_anny", "--labels OUT")),
         ([*ours, "--keyframes", keys, "--track", keys], ("expected one of them",)),
         ([*ours, "--nearest", str(tmp_path / "index.npy")], ("index.npy", "cannot", "read")[:1]),
         ([*ours, "--nearest", str(tmp_path / "far.npy")], ("20000", "another body")),

@@ -1,7 +1,10 @@
 """The authors' tables as priors, of the shapes that they have, and the three examples of their README."""
 
 import json
-import sys
+import os
+import shlex
+import shutil
+import subprocess
 
 import cv2
 import numpy as np
@@ -18,11 +21,9 @@ from gan.errors import BasisError
 from gan.generator import Generator
 from gan.sampler_tables import find_tables, read_tables
 from pipelines.cli import main
+from tests.licensed_files import write_smpl_pickle
 
-sys.path.insert(0, str(HERE.parent))
-
-from licensed_files import write_smpl_pickle
-
+ROOT = HERE.parents[1]
 # Of different lengths, as nothing says that they agree.
 SHAPES = {
     "camera_pose_joint_sample.npy": (300, 20),
@@ -51,9 +52,9 @@ def tiny_checkpoint(path, body_name: str, face_name: str):
     return path
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory):
-    return write_tables(tmp_path_factory.mktemp("theirs") / "sampler_npy")
+@pytest.fixture
+def tables(theirs):
+    return theirs / "sampler_npy"
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +64,17 @@ def licensed(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory):
-    """Their `keyframes` folder: single files, and two real videos."""
-    folder = tmp_path_factory.mktemp("keys")
-    random = np.random.default_rng(1)
-    np.save(folder / "expression.npy", random.standard_normal((5, 64)))
-    np.save(folder / "pose.npy", 0.1 * random.standard_normal((6, 6, 3)))
-    sample = folder / "real_video_examples/sample1"
-    sample.mkdir(parents=True)
+def theirs(tmp_path_factory, licensed):
+    """Their checkout's files by names and shapes: weights, tables, single key frames and a real video's."""
+    folder, random = tmp_path_factory.mktemp("theirs"), np.random.default_rng(1)
+    write_tables(folder / "sampler_npy")
+    for name in ("ckpts", "smpl_models", "keyframes/real_video_examples/sample1"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(licensed, folder / "ckpts/sshq512.pt")
+    np.save(folder / "smpl_models/valid_smpl_knn_index.npy", np.arange(0, 6890, 2))
+    keys, sample = folder / "keyframes", folder / "keyframes/real_video_examples/sample1"
+    np.save(keys / "expression.npy", random.standard_normal((2, 64)))
+    np.save(keys / "pose.npy", 0.1 * random.standard_normal((3, 6, 3)))
     np.save(sample / "expression.npy", random.standard_normal((4, 64)))
     np.save(sample / "joint_eulers.npy", 0.1 * random.standard_normal((4, 6, 3)))
     np.save(sample / "camera_pose.npy", np.pi / 2 + 0.1 * random.standard_normal((4, 2)))
@@ -94,42 +98,47 @@ def test_people_and_motions_are_rows_of_the_tables(tables, licensed):
     assert len(np.unique(many.expression_N64, axis=0)) == 250
 
 
-def run(checkpoint, tables, out, *options) -> dict[str, bytes]:
-    small = ["--threads", "1", "--views", "portrait", "--kinds", "mp4,png"]
-    assert (
-        main(["animate", "--checkpoint", str(checkpoint), "--priors", str(tables), "--out", str(out), *small, *options])
-        == 0
-    )
+def animate(out, *options) -> dict[str, bytes]:
+    """What the command writes, by file name."""
+    assert main(["animate", *options, "--out", str(out), "--threads", "1", "--views", "portrait"]) == 0
     return {path.name: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
-def frames_and_rate(folder) -> tuple[int, float]:
-    capture = cv2.VideoCapture(str(folder / "seed-0000/portrait.mp4"))
+def frames_and_rate(file) -> tuple[int, float]:
+    capture = cv2.VideoCapture(str(file))
     return int(capture.get(cv2.CAP_PROP_FRAME_COUNT)), capture.get(cv2.CAP_PROP_FPS)
 
 
-def test_the_three_examples_of_their_readme(licensed, tables, keys, tmp_path):
-    sample = keys / "real_video_examples/sample1"
-    ways = ("--n-interval", "3", "--fps", "30")
-    expressions = run(licensed, tables, tmp_path / "e", "--exp-path", str(keys / "expression.npy"), *ways)
-    run(licensed, tables, tmp_path / "p", "--pose-path", str(keys / "pose.npy"), *ways)
-    single = [f"--{part}-path={sample / name}.npy" for part, name in (
-        ("exp", "expression"), ("pose", "joint_eulers"), ("cam", "camera_pose"),
-    )]  # fmt: skip
-    video = run(licensed, tables, tmp_path / "v", *single, "--n-interval", "1", "--fps", "12.5")
-    assert frames_and_rate(tmp_path / "e") == (15, 30)
-    assert frames_and_rate(tmp_path / "p") == (18, 30)
-    assert frames_and_rate(tmp_path / "v") == (4, 12.5)
-    assert json.loads(expressions["animate.json"])["labels"] == "sampler_npy"
-    folder = run(licensed, tables, tmp_path / "f", "--keyframes", str(sample), "--fps", "12.5")
-    assert folder["portrait.png"] == video["portrait.png"]
-    assert folder["portrait.mp4"] == video["portrait.mp4"]
+def test_one_command_makes_the_three_examples_of_their_readme(theirs, tmp_path):
+    """As `make` would run them, with smaller weights."""
+    made = ["make", "-n", "authors-examples", f"THEIRS={theirs}", f"VIDEOS={tmp_path}"]
+    lines = subprocess.run(made, cwd=ROOT, capture_output=True, text=True, check=True).stdout.replace("\\\n", "")
+    commands = [shlex.split(line)[1:] for line in lines.splitlines() if "shhq-hs animate" in line]
+    assert len(commands) == 3
+    for command in commands:
+        assert main([*command, "--threads", "1", "--views", "portrait"]) == 0
+    made_of = {name: frames_and_rate(tmp_path / name / "seed-0042/portrait.mp4") for name in os.listdir(tmp_path)}
+    assert made_of == {"expressions": (60, 30), "poses": (90, 30), "real-video": (4, 12.5)}
+    record = json.loads((tmp_path / "expressions/animate.json").read_text())
+    assert (record["labels"], record["n_interval"]) == ("sampler_npy", 30)
+
+    weights = ["--checkpoint", str(theirs / "ckpts/sshq512.pt"), "--priors", str(theirs / "sampler_npy")]
+    nearest = ["--nearest", str(theirs / "smpl_models/valid_smpl_knn_index.npy")]
+    sample = ["--keyframes", str(theirs / "keyframes/real_video_examples/sample1"), "--seeds", "42", "--fps", "12.5"]
+    folder = animate(tmp_path / "folder", *weights, *nearest, *sample)
+    for name in ("portrait.png", "portrait.mp4"):
+        assert folder[name] == next((tmp_path / "real-video").rglob(name)).read_bytes()
 
 
 def test_random_people_move_as_in_the_tables(licensed, tables, tmp_path):
-    drawn = run(licensed, tables, tmp_path / "a", "--frames", "3", "--seeds", "0,1")
-    assert drawn == run(licensed, tables, tmp_path / "b", "--frames", "3", "--seeds", "0,1")
-    assert json.loads(drawn["animate.json"])["seeds"] == {"0": {"frames": 3}, "1": {"frames": 3}}
+    drawn = ["--checkpoint", str(licensed), "--frames", "3", "--seeds", "0,1", "--kinds", "png", "--priors"]
+    first = animate(tmp_path / "a", *drawn, str(tables))
+    assert first == animate(tmp_path / "b", *drawn, str(tables))
+    assert json.loads(first["animate.json"])["labels"] == "sampler_npy"
+    other = write_tables(tmp_path / "other")
+    people = np.load(other / "id_shape_sampler_body.npy")
+    np.save(other / "id_shape_sampler_body.npy", people * (np.arange(90) < 80))  # the same people in the mean body
+    assert first["portrait.png"] != animate(tmp_path / "c", *drawn, str(other))["portrait.png"]
 
 
 def test_tables_are_found_and_refused(licensed, tables, tmp_path, monkeypatch):
@@ -157,7 +166,7 @@ def test_a_table_of_another_shape_is_named(licensed, tmp_path, name):
 
 
 @pytest.mark.slow
-def test_with_their_weights_smpl_and_tables_in_place(keys, published_state_arrays, tmp_path, monkeypatch, capsys):
+def test_with_their_weights_smpl_and_tables_in_place(theirs, published_state_arrays, tmp_path, monkeypatch, capsys):
     """Everything of its true size and in the assets folder: names alone are enough."""
     assets = tmp_path / "assets"
     monkeypatch.setenv("SHHQ_HS_ASSETS", str(assets))
@@ -170,7 +179,7 @@ def test_with_their_weights_smpl_and_tables_in_place(keys, published_state_array
         "--checkpoint",
         "sshq512.pt",
         "--exp-path",
-        str(keys / "expression.npy"),
+        str(theirs / "keyframes/expression.npy"),
         "--n-interval",
         "30",
     ]
