@@ -6,6 +6,8 @@ OUT ?= build/shhq-hs
 WORKERS ?= auto
 ARGS ?=
 TINY ?= build/train-tiny
+THEIRS ?= AniPortraitGAN
+VIDEOS ?= build/authors
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,10 +21,10 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench bench-scale lifter docs docs-check site clean
+.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench bench-scale lifter authors-examples docs docs-check site clean
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo
 	@echo "  variables: SOURCE=$(SOURCE)  OUT=$(OUT)  WORKERS=$(WORKERS)  TORCH=$(TORCH)  PYTHON=$(PYTHON)  ARGS='--set stage.key=value'"
 
@@ -81,6 +83,17 @@ bench-scale: $(SETUP) ## Measure the machinery at 40,000 rows and 1,000 people t
 
 lifter: $(SETUP) ## Train the key-point lifter again (minutes)
 	$(SHHQ) train-lifter
+
+# Where the authors put their files; SMPL_NEUTRAL.pkl lies in the assets folder.
+AUTHORS := $(SHHQ) animate --checkpoint '$(THEIRS)/ckpts/sshq512.pt' --priors '$(THEIRS)/sampler_npy' \
+  --nearest '$(THEIRS)/smpl_models/valid_smpl_knn_index.npy' --seeds 42
+KEYS := $(THEIRS)/keyframes
+VIDEO := $(KEYS)/real_video_examples/sample1
+authors-examples: $(SETUP) ## The three examples of the authors' README, from their files: THEIRS (their checkout) -> VIDEOS
+	$(AUTHORS) --exp-path '$(KEYS)/expression.npy' --n-interval 30 --fps 30 --out '$(VIDEOS)/expressions'
+	$(AUTHORS) --pose-path '$(KEYS)/pose.npy' --n-interval 30 --fps 30 --out '$(VIDEOS)/poses'
+	$(AUTHORS) --exp-path '$(VIDEO)/expression.npy' --pose-path '$(VIDEO)/joint_eulers.npy' \
+	  --cam-path '$(VIDEO)/camera_pose.npy' --n-interval 1 --fps 12.5 --out '$(VIDEOS)/real-video'
 
 docs: $(SETUP) ## Write docs/reference and the diagram again, from the code
 	$(BIN)/python -m pipelines.reference

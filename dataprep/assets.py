@@ -32,6 +32,13 @@ _SHIPPED = {  # file -> what it enables, licence, sha256
         "46146ea19c136404baea1b9ce4d839627b268e09ac6e2a875711601de93fe019"),
 }
 # fmt: on
+_PUBLISHED = {  # file of the authors -> what it enables
+    "sshq512.pt": "the published generator",
+    "valid_smpl_knn_index.npy": "the vertices its pictures are made with",
+    "sampler_npy/id_shape_sampler_body.npy": "people for it, and truncation",
+    "sampler_npy/camera_pose_joint_sample.npy": "motions for it",
+    "sampler_npy/expression_body.npy": "expressions for it",
+}
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,8 @@ def known_assets() -> Iterator[Asset]:
     for known in LICENSED:
         enables = f"{known.enables}: {known.setting}" if known.setting else known.enables
         yield Asset(known.filename, enables, known.licence, known.source, "user")
-    yield Asset(
-        "sshq512.pt", "the published generator", "see its authors", "github.com/kathrinawu/AniPortraitGAN", "user"
-    )
+    for name, enables in _PUBLISHED.items():
+        yield Asset(name, enables, "see its authors", "github.com/YueWuHKUST/AniPortraitGAN", "user")
 
 
 def state_of(asset: Asset) -> str:

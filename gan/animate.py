@@ -19,75 +19,27 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from dataprep.errors import ConfigError
 from dataprep.licensed import assets_folder, file_sha256
 from dataprep.models.devices import resolve_device
 from dataprep.store import write_json
-from gan.animate_labels import Labels, Purpose, draw_motion, draw_person, open_labels, prior_labels, stream
+from gan.animate_labels import PRIOR, Labels, Purpose, draw_person, stream
+from gan.animate_motion import FPS, given_motion, open_rows, track_of, video_of
 from gan.animate_setup import NEAREST_FILE, open_checkpoint, open_generator
 from gan.animate_views import face_config, render_views
+from gan.animation import PRECISIONS, VIEWS, Animation
 from gan.checkpoint import Checkpoint
 from gan.config import GeneratorConfig, preview
 from gan.films import Film
 from gan.generator import Frames, Generator, Identity, View
 from gan.mesh import canonical_mesh, write_obj, write_ply
+from gan.sampler_tables import FOLDER
 from gan.side_by_side import NAME as SIDE_BY_SIDE
-from gan.side_by_side import SideBySide, Source, open_source
-from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
+from gan.side_by_side import SideBySide, Source
+from gan.tracks import Track
 from gan.truncation import Truncation, mean_modulations
 from gan.video import Gif, Pixels, depth_pixels, pixels, whole_file, write_grid
 
-VIEWS: tuple[View, ...] = ("portrait", "face")
-KINDS = ("mp4", "gif", "png", "depth", "mesh")
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-STILLS, MOVING = 8, 48  # frames when --frames is left out
-FPS = 25.0  # of videos whose frames have no times
-KEY_EVERY = 24  # frames between drawn key frames
 GRID_COLUMNS = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Animation:
-    """What to render. Without `track` and `keyframes` every seed draws its own motion; None leaves a choice to us."""
-
-    out: Path
-    checkpoint: Path | None = None
-    seeds: tuple[int, ...] = (0,)
-    labels: Path | None = None
-    track: Path | None = None
-    source: Path | None = None
-    keyframes: Path | None = None
-    frames: int | None = None
-    interpolate: bool = False
-    orbit: bool = False
-    psi: float = 0.7
-    preview: bool = False
-    kinds: tuple[str, ...] = ("mp4", "png")
-    views: tuple[str, ...] = VIEWS
-    fps: float | None = None  # the track's, else FPS
-    body: str | None = None
-    nearest: Path | None = None
-    precision: str = "float32"
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for option, given, known in (("kinds", self.kinds, KINDS), ("views", self.views, VIEWS)):
-            if not given or not set(given) <= set(known):
-                raise ConfigError(f"--{option} {','.join(given)}: expected one or more of {','.join(known)}")
-        if not self.seeds or min(self.seeds) < 0 or len(set(self.seeds)) < len(self.seeds):
-            raise ConfigError(f"--seeds {','.join(map(str, self.seeds))}: expected different numbers from 0 on")
-        for option, value, fits, expected in (
-            ("psi", self.psi, 0 <= self.psi <= 1, "a number from 0 (the mean person) to 1 (no truncation)"),
-            ("frames", self.frames, self.frames is None or self.frames >= 1, "a whole number from 1 on"),
-            ("fps", self.fps, self.fps is None or 0 < self.fps <= 240, "frames a second, above 0 and at most 240"),
-            ("precision", self.precision, self.precision in PRECISIONS, " or ".join(PRECISIONS)),
-        ):
-            if not fits:
-                raise ConfigError(f"--{option} {value}: expected {expected}")
-        if self.track and self.keyframes:
-            raise ConfigError("--track and --keyframes: expected one of them, both say what moves")
-        if self.source and not self.track:
-            raise ConfigError("--source: the video of a track; give the track too: --track FILE")
 
 
 @runtime_checkable
@@ -102,13 +54,13 @@ class Meter(Protocol):
 def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) -> list[str]:
     """Render everything; returns remarks for the user. Raises ShhqError before anything is rendered or written."""
     checkpoint = open_checkpoint(what.checkpoint)
-    labels = open_labels(what.labels) if what.labels else prior_labels()
-    given = _given_track(what)
-    source = _source(what)
+    labels = open_rows(what, checkpoint)
+    given, remark = given_motion(what) or (None, "")
+    source = video_of(what)
     what = dataclasses.replace(what, fps=what.fps or (source.fps if isinstance(source, Source) else FPS))
     speaking = [bases for bases in (labels.bases, given.bases if given else None) if bases is not None]
     generator = open_generator(checkpoint, speaking, what.body, what.nearest).to(resolve_device(what.device))
-    tracks = {seed: _track_of(what, seed, labels, given) for seed in what.seeds}
+    tracks = {seed: track_of(what, seed, labels, given) for seed in what.seeds}
 
     total = sum(map(len, tracks.values()))
     meter = start_meter({"person": len(tracks), "frame": total if _renders(what) else 0})
@@ -124,49 +76,9 @@ def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) 
         meter.close()
     for view in _views(what) if "png" in what.kinds else ():
         write_grid(what.out / f"{view}.png", grids[view])
-    write_json(what.out / "animate.json", _record(what, checkpoint, generator, tracks))
-    return [*_remarks(what, checkpoint), *([source] if isinstance(source, str) and source else [])]
-
-
-# -- what moves
-
-
-def _source(what: Animation) -> Source | str:
-    """The video to show beside, or why there is none (nothing to say where none was to be expected)."""
-    wanted = what.track is not None and "mp4" in what.kinds and "portrait" in what.views
-    if what.track is None or not wanted or what.interpolate or what.orbit or not what.track.is_file():
-        return ""
-    return open_source(what.track, what.source)
-
-
-def _given_track(what: Animation) -> Track | None:
-    if what.track is not None:
-        return read_track(what.track)
-    return read_keyframes(what.keyframes) if what.keyframes is not None else None
-
-
-def _track_of(what: Animation, seed: int, labels: Labels, given: Track | None) -> Track:
-    """Return the frames of a seed: given or drawn key frames, interpolated or as they are, perhaps with an orbit."""
-    if given is None:
-        frames = what.frames or (MOVING if what.interpolate or what.orbit else STILLS)
-        track = neutral_track(frames) if what.orbit and not what.interpolate else _drawn(what, seed, labels, frames)
-    elif what.interpolate:
-        track = interpolate(given, what.frames or (len(given) - 1) * KEY_EVERY + 1)
-    elif (what.frames or 0) > len(given):
-        raise ConfigError(
-            f"--frames {what.frames}: the key frames are {len(given)}; add --interpolate to make more of them"
-        )
-    else:
-        track = given.rows(slice(what.frames))
-    return orbit(track) if what.orbit else track
-
-
-def _drawn(what: Animation, seed: int, labels: Labels, frames: int) -> Track:
-    """Return independent frames, or with --interpolate a way through drawn key frames that ends where it began."""
-    if not what.interpolate:
-        return draw_motion(labels, seed, frames)
-    keys = draw_motion(labels, seed, max(3, round(frames / KEY_EVERY)))
-    return interpolate(keys.rows([*range(len(keys)), 0]), frames + 1).rows(slice(frames))
+    write_json(what.out / "animate.json", _record(what, checkpoint, generator, labels, tracks))
+    said = [remark, source if isinstance(source, str) else ""]
+    return [*_remarks(what, checkpoint, labels), *filter(None, said)]
 
 
 # -- rendering
@@ -299,31 +211,34 @@ def _tensors(generator: Generator, *values: np.ndarray) -> list[torch.Tensor]:
 
 
 def _record(
-    what: Animation, checkpoint: Checkpoint, generator: Generator, tracks: Mapping[int, Track]
+    what: Animation, checkpoint: Checkpoint, generator: Generator, labels: Labels, tracks: Mapping[int, Track]
 ) -> dict[str, Any]:
     """Return what made these files; no paths, hosts or times."""
     config = _quality(what, generator)
-    choices = ("interpolate", "orbit", "psi", "preview", "kinds", "views", "fps", "precision")
+    choices = ("interpolate", "n_interval", "orbit", "psi", "preview", "kinds", "views", "fps", "precision")
     return {
         "checkpoint_sha256": file_sha256(checkpoint.path),
         "published_weights": checkpoint.published,
         "bases": dataclasses.asdict(checkpoint.bases) if checkpoint.bases else None,
         "seeds": {str(seed): {"frames": len(track)} for seed, track in tracks.items()},
         **{name: getattr(what, name) for name in choices},
-        "labels": "data set" if what.labels else "normal prior",
+        "labels": labels.source,
         "config": dataclasses.asdict(config),
     }
 
 
-def _remarks(what: Animation, checkpoint: Checkpoint) -> list[str]:
+def _remarks(what: Animation, checkpoint: Checkpoint, labels: Labels) -> list[str]:
     remarks = []
-    if what.labels is None:
+    if labels.source == PRIOR:
+        theirs = f"the authors' tables: --priors {FOLDER}" if checkpoint.published else "--labels OUT"
         remarks.append(
-            "people were drawn from a plain normal prior; weights know the labels they were trained on: --labels OUT"
+            f"people were drawn from a plain normal prior; weights know the labels they were trained on: {theirs}"
         )
-    if what.keyframes is not None and checkpoint.bases is not None:
+    named = [what.keyframes] if what.keyframes is not None else list(what.single_files.values())
+    if named and checkpoint.bases is not None:
         remarks.append(
-            f"{what.keyframes}: .npy files do not name their models; they were taken for those of {checkpoint.bases}"
+            f"{', '.join(map(str, named))}: .npy files do not name their models; they were taken for those of "
+            f"{checkpoint.bases}"
         )
     if checkpoint.published and what.nearest is None and not (assets_folder() / NEAREST_FILE).is_file():
         remarks.append(

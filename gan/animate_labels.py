@@ -1,4 +1,4 @@
-"""Whom and what to show: people and motions drawn from label rows, or from a plain normal prior.
+"""Whom and what to show: people and motions drawn from label rows, the authors' tables, or a plain normal prior.
 
 A generator is trained on resampled label rows: identity and body shape from one row, camera and joints from one row,
 expression from a row of its own. Drawing the same way shows it what it knows. Every draw comes from (seed, purpose).
@@ -18,6 +18,7 @@ from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
 from gan.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 
+DATA_SET, PRIOR = "data set", "normal prior"  # sources of rows
 PRIOR_ROWS = 1000
 # Without labels, assumed: coefficients in standard deviations, angles in radians (pitch, yaw).
 PRIOR_CODE_STD, PRIOR_POSE_STD_RAD, PRIOR_CAMERA_STD_RAD = 0.5, 0.08, (0.06, 0.2)
@@ -35,15 +36,18 @@ class Purpose(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Labels:
-    """Label rows: `rows` holds the camera, joints and expression of each. `bases` None: a prior, of no models."""
+    """What is drawn from: rows of people, of joints with their camera, and of expressions; `source` says whose.
 
+    A data set has as many of each. `bases` None: the rows do not name their models.
+    """
+
+    source: str
     identity_N80: Float[np.ndarray, "n 80"]
     betas_N10: Float[np.ndarray, "n 10"]
-    rows: Track
-
-    @property
-    def bases(self) -> Bases | None:
-        return self.rows.bases
+    pose_M63: Float[np.ndarray, "m 6 3"]
+    camera_M2: Float[np.ndarray, "m 2"]
+    expression_E64: Float[np.ndarray, "e 64"]
+    bases: Bases | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,11 +85,8 @@ def open_labels(folder: Path) -> Labels:
     if not len(table):
         raise ConfigError(f"--labels {folder}: no accepted sample; see why: shhq-hs errors {folder}")
     rows = {name: matrix(table, column, SHAPES[name], folder) for name, column in COLUMNS.items()}
-    return Labels(
-        matrix(table, "bfm_id", (ID_CODE,), folder),
-        matrix(table, "smpl_betas", (BETAS,), folder),
-        Track(rows["expression"], rows["pose"], rows["camera"], bases_of(table, folder)),
-    )
+    people = matrix(table, "bfm_id", (ID_CODE,), folder), matrix(table, "smpl_betas", (BETAS,), folder)
+    return Labels(DATA_SET, *people, rows["pose"], rows["camera"], rows["expression"], bases_of(table, folder))
 
 
 def prior_labels() -> Labels:
@@ -95,7 +96,7 @@ def prior_labels() -> Labels:
     expression = PRIOR_CODE_STD * draw(EXPRESSION_CODE)
     pose = PRIOR_POSE_STD_RAD * draw(*SHAPES["pose"])
     camera = np.float32(np.pi / 2) + draw(2) * np.asarray(PRIOR_CAMERA_STD_RAD, np.float32)
-    return Labels(PRIOR_CODE_STD * draw(ID_CODE), PRIOR_CODE_STD * draw(BETAS), Track(expression, pose, camera))
+    return Labels(PRIOR, PRIOR_CODE_STD * draw(ID_CODE), PRIOR_CODE_STD * draw(BETAS), pose, camera, expression)
 
 
 def draw_person(labels: Labels, seed: int) -> Person:
@@ -107,6 +108,6 @@ def draw_person(labels: Labels, seed: int) -> Person:
 
 def draw_motion(labels: Labels, seed: int, frames: int) -> Track:
     """Return independent frames of a seed: camera and joints of one row, expression of another; more extend fewer."""
-    rows = stream(seed, Purpose.MOTION).integers(len(labels.rows), size=(frames, 2))
-    expression_N64 = labels.rows.expression_N64[rows[:, 1]]
-    return dataclasses.replace(labels.rows.rows(rows[:, 0]), expression_N64=expression_N64)
+    counts = [len(labels.pose_M63), len(labels.expression_E64)]
+    pose, expression = stream(seed, Purpose.MOTION).integers(counts, size=(frames, 2)).T
+    return Track(labels.expression_E64[expression], labels.pose_M63[pose], labels.camera_M2[pose], labels.bases)

@@ -17,6 +17,7 @@ from gan.body import BodyArrays
 from gan.checkpoint import Bases, Checkpoint, load_into, read_checkpoint, require_bases, require_smpl
 from gan.errors import BasisError, CheckpointError
 from gan.generator import Generator
+from gan.npy import load_array
 
 SMPL_FILES = ("SMPL_NEUTRAL.npz", "SMPL_NEUTRAL.pkl")
 NEAREST_FILE = "valid_smpl_knn_index.npy"
@@ -30,7 +31,7 @@ def open_checkpoint(named: Path | None) -> Checkpoint:
                 return read_checkpoint(path)
     asked = "no --checkpoint given" if named is None else f"--checkpoint {named}: no such file"
     raise CheckpointError(
-        f"{asked}. Get the authors' sshq512.pt (github.com/kathrinawu/AniPortraitGAN, under their terms; it needs "
+        f"{asked}. Get the authors' sshq512.pt (github.com/YueWuHKUST/AniPortraitGAN, under their terms; it needs "
         f"SMPL_NEUTRAL.pkl too) and put it into {assets_folder()}, or train a generator of your own: `shhq-hs train "
         "--data OUT --preset small --out RUN` (`make train-tiny` in minutes) and pass RUN/generator.pt"
     )
@@ -100,10 +101,7 @@ def read_nearest(path: Path, vertices: int) -> Int[np.ndarray, " n"]:
     """Read vertex numbers to search among; raises AssetError where there is no file, ConfigError on other content."""
     if not path.is_file():
         raise AssetError(f"--nearest {path}: no such file; leave it out to choose vertices by skinning weights")
-    try:
-        index = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"--nearest {path}: not an array that can be read ({error})") from error
+    index = load_array(path, f"--nearest {path}")
     if index.ndim != 1 or index.dtype.kind not in "iu" or not len(index):
         raise ConfigError(f"--nearest {path}: {index.dtype} of shape {index.shape}, expected a list of vertex numbers")
     if index.min() < 0 or index.max() >= vertices:

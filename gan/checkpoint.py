@@ -85,20 +85,28 @@ def require_bases(checkpoint: Checkpoint, labels: Bases) -> None:
                 "Coefficients of different bases never mix: rebuild the labels with those models or train on these."
             )
         return
-    wrong = [
-        f"{part} model '{name}'"
-        for part, name, known in (
-            ("body", labels.body_name, PUBLISHED_BODIES),
-            ("face", labels.face_name, PUBLISHED_FACES),
-        )
-        if name.lower() not in known
-    ]
-    if wrong:
+    if wrong := _not_published(labels):
         raise BasisError(
             f"{checkpoint.path} holds the authors' weights, which expect SMPL and BFM coefficients; these labels "
-            f"were made with the {' and the '.join(wrong)}. Rebuild them with SMPL_NEUTRAL.pkl and "
+            f"were made with the {wrong}. Rebuild them with SMPL_NEUTRAL.pkl and "
             "BFM_model_front.mat ('shhq-hs assets' says where to get them), or use a checkpoint trained on these."
         )
+
+
+def require_published_names(checkpoint: Checkpoint, what: str) -> None:
+    """Raise BasisError unless SMPL and BFM coefficients that name no file, as the authors' do, mean something to it."""
+    if checkpoint.bases is not None and (wrong := _not_published(checkpoint.bases)):
+        raise BasisError(
+            f"{what}: the authors' tables hold SMPL and BFM coefficients, {checkpoint.path} was trained with the "
+            f"{wrong}. Coefficients of different bases never mix: pass the data set it was trained on instead, by "
+            "--labels OUT."
+        )
+
+
+def _not_published(bases: Bases) -> str:
+    """Return which models are others than the authors', in words."""
+    parts = ("body", bases.body_name, PUBLISHED_BODIES), ("face", bases.face_name, PUBLISHED_FACES)
+    return " and the ".join(f"{part} model '{name}'" for part, name, known in parts if name.lower() not in known)
 
 
 def load_state(generator: Generator, state: Mapping[str, Tensor], source: str = "state dict") -> None:

@@ -1,8 +1,8 @@
 """What drives frames: expression, pose and camera a frame; reading them, drawing a way between them.
 
-Two files hold a track. The published layout is a folder with expression.npy [N, 64], pose.npy [N, 6, 3] and camera.npy
-[N, 2]; ours is a parquet file with the columns of a data set (`bfm_exp`, `joints_zyx`, `camera_pitch_yaw`), so that a
-manifest or a shard's twin is a track as it is. Suffixes: N frames, digits literal sizes.
+A track is a parquet file with the columns of a data set (`bfm_exp`, `joints_zyx`, `camera_pitch_yaw`), so that a
+manifest or a shard's twin is a track as it is; `gan.keyframes` reads .npy files. Suffixes: N frames, digits
+literal sizes.
 """
 
 import dataclasses
@@ -54,28 +54,15 @@ def neutral_track(frames: int) -> Track:
     return Track(zeros["expression"], zeros["pose"], zeros["camera"] + np.float32(np.pi / 2))
 
 
-def read_keyframes(folder: Path) -> Track:
-    """Read expression.npy, pose.npy and camera.npy; raises ConfigError on what is missing, misshapen or not finite."""
-    arrays = {}
-    for name in SHAPES:
-        path = folder / f"{name}.npy"
-        if not path.is_file():
-            expected = ", ".join(f"{n}.npy {_shape_text(n)}" for n in SHAPES)
-            raise ConfigError(f"--keyframes {folder}: there is no {name}.npy; expected {expected}")
-        try:
-            arrays[name] = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, MemoryError) as error:
-            raise ConfigError(f"{path}: not an array that can be read ({error}); write it with numpy.save") from error
-    return _track(arrays, {name: str(folder / f"{name}.npy") for name in SHAPES}, None)
-
-
 def read_track(path: Path) -> Track:
     """Read a parquet track: in the order of its column `frame` where it has one; only `selected` rows of a manifest."""
     table = read_labels(path, f"--track {path}", COLUMNS.values())
     if "frame" in table.column_names:
         table = table.sort_by("frame")
+    if not len(table):
+        raise ConfigError(f"--track {path}: no frames; expected a row a frame")
     arrays = {name: matrix(table, column, SHAPES[name], path) for name, column in COLUMNS.items()}
-    return _track(arrays, {name: f"{path}, column {column}" for name, column in COLUMNS.items()}, bases_of(table, path))
+    return Track(arrays["expression"], arrays["pose"], arrays["camera"], bases_of(table, path))
 
 
 def interpolate(keys: Track, frames: int) -> Track:
@@ -151,30 +138,6 @@ def bases_of(table: pa.Table, path: Path) -> Bases | None:
         models = sorted({f"{body} + {face}" for body, _, face, _ in found})
         raise BasisError(f"{path}: rows of different models ({'; '.join(models)}) never mix: build it with one of each")
     return Bases(*found.pop())
-
-
-def _track(arrays: dict[str, np.ndarray], sources: dict[str, str], bases: Bases | None) -> Track:
-    for name, array in arrays.items():
-        if array.ndim != len(SHAPES[name]) + 1 or array.shape[1:] != SHAPES[name]:
-            raise ConfigError(f"{sources[name]}: has shape {list(array.shape)}, expected {_shape_text(name)}")
-        if array.dtype.kind not in "fiu":
-            raise ConfigError(f"{sources[name]}: holds {array.dtype}, expected numbers")
-        with np.errstate(over="ignore"):
-            finite_N = np.isfinite(array.reshape(len(array), -1).astype(np.float32)).all(1)
-        if not finite_N.all():
-            raise ConfigError(f"{sources[name]}: frame {int(np.argmin(finite_N))} is not finite as float32")
-    lengths = {name: len(array) for name, array in arrays.items()}
-    if len(set(lengths.values())) > 1 or not min(lengths.values()):
-        counts = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise ConfigError(
-            f"{sources['camera']}: frames do not agree or there are none ({counts}); expected one N for all"
-        )
-    expression, pose, camera = (arrays[name].astype(np.float32) for name in SHAPES)
-    return Track(expression, pose, camera, bases)
-
-
-def _shape_text(name: str) -> str:
-    return "[" + ", ".join(["N", *map(str, SHAPES[name])]) + "]"
 
 
 def _lerp(a: np.ndarray, b: np.ndarray, fraction_N: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ what moves (no file: every seed draws its own from --labels):
   shhq-hs animate --checkpoint FILE --out DIR --orbit --kinds mp4,depth,mesh            a neutral portrait, from around
   shhq-hs animate --checkpoint FILE --out DIR --keyframes KEYS --interpolate            expression.npy [N,64],
                                                             pose.npy [N,6,3] rad and camera.npy [N,2] rad in KEYS
+  shhq-hs animate --checkpoint sshq512.pt --out DIR --exp-path keyframes/expression.npy --n-interval 30 --fps 30
+                                                            the authors' key frames: docs/cameras.md has the rest
   shhq-hs animate --checkpoint FILE --out DIR --track OUT/manifest.parquet              one row, one frame
   shhq-hs animate --checkpoint FILE --out DIR --track TALK.parquet                      follows a video that shhq-hs
                                                             track saw, beside it and with its sound
@@ -73,11 +75,19 @@ def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     add("--seeds", default="0", metavar="S[,S]", help="people, as numbers: 0,3 or 0-7 (default 0)")
     add("--labels", type=Path, metavar="OUT", help="data set whose label rows people and motions are drawn from")
+    add("--priors", type=Path, metavar="DIR", help="the authors' tables to draw them from instead (default: "
+        "sampler_npy of the assets folder, for their weights)")  # fmt: skip
     add("--track", type=Path, metavar="FILE", help="parquet with bfm_exp, joints_zyx, camera_pitch_yaw: a row a frame")
     add("--source", type=Path, metavar="VIDEO", help="the track's video, for the film of both (default: where it was)")
-    add("--keyframes", type=Path, metavar="DIR", help="folder with expression.npy, pose.npy, camera.npy")
+    add("--keyframes", type=Path, metavar="DIR", help="folder with expression.npy, pose.npy or joint_eulers.npy, and "
+        "camera.npy or camera_pose.npy")  # fmt: skip
+    add("--exp-path", type=Path, metavar="NPY", help="expressions [N, 64] as key frames; else none")
+    add("--pose-path", type=Path, metavar="NPY", help="poses [N, 6, 3] as key frames; else the canonical one")
+    add("--cam-path", type=Path, metavar="NPY", help="cameras [N, 2] as key frames; else the front")
     add("--frames", type=int, metavar="N", help="frames a person (default: the track's; 8 stills; 48 when moving)")
     add("--interpolate", action="store_true", help="take frames for key frames and go smoothly from one to the next")
+    add("--n-interval", type=int, metavar="N", help="the authors' way between key frames: N frames to each next one, "
+        "at last back to the first")  # fmt: skip
     add("--orbit", action="store_true", help="let the camera go around instead of following labels")
     add("--psi", type=float, default=0.7, help="truncation: 0 the mean person, 1 none (default 0.7)")
     add("--preview", action="store_true", help="half the image side, about a tenth of the work")
@@ -124,8 +134,8 @@ def _add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
     add("--psi", type=float, default=1.0, help="truncation: 0 the mean person, 1 none (default)")
     add("--inception", type=Path, metavar="FILE", help="Inception weights for FID and KID")
-    add("--resize", default="tf1", metavar="R", help="before Inception: tf1 (torch-fidelity, default) or bilinear "
-        "(pytorch-fid)")  # fmt: skip
+    add("--resize", default="tf1", metavar="R", help="before Inception: tf1 (torch-fidelity, default), bilinear "
+        "(pytorch-fid) or clean (clean-fid)")  # fmt: skip
     add(
         "--control",
         type=int,
@@ -152,7 +162,8 @@ def _add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
 def _animate(options: argparse.Namespace) -> int:
     import torch
 
-    from gan.animate import Animation, animate
+    from gan.animate import animate
+    from gan.animation import Animation
     from pipelines.machine import cores
     from pipelines.progress import Progress
 

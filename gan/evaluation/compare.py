@@ -4,7 +4,7 @@ from pathlib import Path
 
 from gan.evaluation import measure
 from gan.evaluation.protocol import Measurement
-from gan.evaluation.report import read_numbers
+from gan.evaluation.report import percent, read_numbers
 
 HEAD = "metric"
 
@@ -54,8 +54,7 @@ def _control(errors: list[dict]) -> list[list[str]]:
 def _control_cell(error: dict | None) -> str:
     if error is None or error["mean"] is None:
         return "-"
-    obeyed = "-" if error["obeyed"] is None else f"{round(100 * error['obeyed'])} %"
-    return f"{error['mean']:.3g} ({obeyed})"
+    return f"{error['mean']:.3g} ({percent(error['obeyed'])})"
 
 
 def _unique(names: list[str]) -> list[str]:

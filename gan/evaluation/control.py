@@ -16,6 +16,7 @@ from gan.data.priors import Codes
 from gan.face_space import FaceSpace
 from gan.training.face_crop import project
 
+MIN_READ = 10  # faces: means of fewer say more about the few than about the generator
 MM_IN_FACE_UNIT = 1000 * BODY_UNIT_M * FACE_UNIT_BODY
 UNITS = {
     "expression_std": "deviations: root mean square over the 64 expression coefficients",
@@ -110,6 +111,7 @@ def control_errors(command: Control, shown: Control, space: FaceSpace) -> dict[s
 class ControlError(NamedTuple):
     """Mean of one error beside what it would be at chance (the same pictures, other commands) and at the least.
 
+    Mean, median and chance are of the `read` pictures alone, and not a number where these are fewer than MIN_READ.
     `floor`: the reader against itself, real pictures moved a little. `known`: the reader on renders with known truth.
     """
 
@@ -123,9 +125,15 @@ class ControlError(NamedTuple):
 
     @property
     def obeyed(self) -> float | None:
-        """Return 1 where only the estimator's own error is left, 0 at chance; None where the two do not differ."""
+        """Return 1 where only the estimator's own error is left, 0 at chance; None where the two do not differ.
+
+        A picture that nothing was read off counts as 0: who cannot be read has not obeyed.
+        """
         least = max(self.floor or 0.0, self.known or 0.0)
-        return (self.chance - self.mean) / (self.chance - least) if self.chance > least else None
+        if not self.chance > least:
+            return None
+        of_read = (self.chance - self.mean) / (self.chance - least)
+        return min(of_read, of_read * self.read / self.of)  # worse than chance stays as bad as it is
 
 
 def control_accuracy(
@@ -135,7 +143,7 @@ def control_accuracy(
     floors: dict[str, float] | None = None,
     known: dict[str, float] | None = None,
 ) -> dict[str, ControlError]:
-    """Summarise `control_errors`; not a number where nothing was read. Chance: commands shifted by some pictures."""
+    """Summarise `control_errors`. Chance: commands shifted by some pictures."""
     errors = control_errors(command, shown, space)
     count = len(command.z_id_NK)
     shifts = sorted({shift for shift in (1, count // 3, count // 2) if 0 < shift < count})
@@ -143,10 +151,11 @@ def control_accuracy(
     out = {}
     for name, values in errors.items():
         read = np.isfinite(values)
-        chance = [float(other[name][read].mean()) for other in others if read.any()]
+        enough = read.sum() >= MIN_READ
+        chance = [float(other[name][read].mean()) for other in others if enough]
         out[name] = ControlError(
-            float(values[read].mean()) if read.any() else float("nan"),
-            float(np.median(values[read])) if read.any() else float("nan"),
+            float(values[read].mean()) if enough else float("nan"),
+            float(np.median(values[read])) if enough else float("nan"),
             float(np.mean(chance)) if chance else float("nan"),
             (floors or {}).get(name),
             (known or {}).get(name),

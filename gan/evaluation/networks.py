@@ -17,6 +17,12 @@ from gan.evaluation import offline
 from gan.evaluation.inception import FILES, INPUT_PX, load_inception
 from gan.evaluation.resize import Resize, resized
 
+DESCRIBED: dict[Resize, str] = {
+    "tf1": "TensorFlow 1 bilinear (torch-fidelity)",
+    "bilinear": "bilinear (pytorch-fid)",
+    "clean": "Pillow's bicubic in float32 (clean-fid)",
+}
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
@@ -35,9 +41,9 @@ class NetworkSpec:
             srvgg = offline.SrvggFeatures().to(device)
             return FeatureNetwork(self, device, lambda image_B3HW: srvgg(image_B3HW / 255))
         network, how = load_inception(self.inception).to(device), self.inception_resize
-        if how == "tf1":
-            return FeatureNetwork(self, device, lambda image: network((resized(image, INPUT_PX, how) - 128) / 128))
-        return FeatureNetwork(self, device, lambda image: network(resized(image / 255, INPUT_PX, how) * 2 - 1))
+        if how == "bilinear":
+            return FeatureNetwork(self, device, lambda image: network(resized(image / 255, INPUT_PX, how) * 2 - 1))
+        return FeatureNetwork(self, device, lambda image: network((resized(image, INPUT_PX, how) - 128) / 128))
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,7 @@ def offline_network() -> NetworkSpec:
 
 
 def inception_network(path: Path, how: Resize = "tf1") -> NetworkSpec:
-    described = {"tf1": "TensorFlow 1 bilinear (torch-fidelity)", "bilinear": "bilinear (pytorch-fid)"}[how]
-    return NetworkSpec("FID", "KID x100", path.name, file_sha256(path), f"{described} to {INPUT_PX}", path, how)
+    return NetworkSpec("FID", "KID x100", path.name, file_sha256(path), f"{DESCRIBED[how]} to {INPUT_PX}", path, how)
 
 
 def find_networks(inception: Path | None, how: Resize) -> list[NetworkSpec]:

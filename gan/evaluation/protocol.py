@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-FORMAT = "shhq-hs evaluation 1"
+FORMAT = "shhq-hs evaluation 2"
 
 
 @dataclass(frozen=True)

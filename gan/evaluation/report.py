@@ -13,7 +13,7 @@ from dataprep.errors import ConfigError
 from dataprep.images import encode_png
 from dataprep.store import atomic_file
 from gan.evaluation import measure
-from gan.evaluation.control import UNITS, ControlError
+from gan.evaluation.control import MIN_READ, UNITS
 from gan.evaluation.curves import chart, curves
 from gan.evaluation.figures import Figure, make_figures, summary_sheet
 from gan.evaluation.protocol import FORMAT, Measurement, measurement_from_json
@@ -24,6 +24,10 @@ from gan.training.log import LOG_FILE, read_log
 from gan.training.state import read_state
 
 NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE = "evaluation.json", "index.html", "summary.png"
+TOO_FEW = (
+    f"at least {MIN_READ} must be read: let more be looked at (--control, --people), or train at more pixels, "
+    "as faces of some 40 px are seldom found"
+)
 COLUMNS = (measure.GENERATOR, measure.INITIAL, measure.NOISE, measure.HALVES)
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -96,14 +100,18 @@ def summary_lines(numbers: dict[str, Any]) -> list[str]:
         others = [f"{name} {beside[name].value:.4g}" for name in COLUMNS[1:] if name in beside]
         head = f"{one.protocol.metric}, {one.protocol.view} {one.protocol.px} px: {one.value:.4g}"
         lines.append("   ".join([head, *others]))
-    for name, error in numbers["control"]["errors"].items():
-        said = {key: "-" if error[key] is None else f"{error[key]:.3g}" for key in ("mean", "floor", "known", "chance")}
-        read = f"read {error['read']} of {error['of']}"
-        lines.append(
-            f"{name}: {said['mean']}   floor {said['floor']}   on renders {said['known']}   "
-            f"chance {said['chance']}   {read}"
-        )
-    return lines
+    return [*lines, *(_control_line(name, error) for name, error in numbers["control"]["errors"].items())]
+
+
+def _control_line(name: str, error: dict[str, Any]) -> str:
+    read = f"read {error['read']} of {error['of']}"
+    if error["read"] < MIN_READ:
+        return f"{name}: no number, {read} pictures; {TOO_FEW}"
+    said = {key: "-" if error[key] is None else f"{error[key]:.3g}" for key in ("mean", "floor", "known", "chance")}
+    return (
+        f"{name}: {said['mean']}   floor {said['floor']}   on renders {said['known']}   chance {said['chance']}   "
+        f"obeyed {percent(error['obeyed'])}   {read}"
+    )
 
 
 def _page(
@@ -121,7 +129,8 @@ def _page(
         control=outcome.control,
         units=UNITS,
         number=_number,
-        obeyed=_obeyed,
+        percent=percent,
+        too_few=TOO_FEW if _too_few(outcome) else "",
         drift=outcome.drift,
         floor_mm=outcome.floor_drift_mm.get("landmarks_mm"),
         figures=[(figure, _uri(figure.rgb)) for figure in figures],
@@ -134,8 +143,13 @@ def _number(value: float | None) -> str:
     return "–" if value is None or not np.isfinite(value) else f"{value:.3g}"
 
 
-def _obeyed(error: ControlError) -> str:
-    return "–" if error.obeyed is None or not np.isfinite(error.obeyed) else f"{round(100 * error.obeyed)} %"
+def percent(share: float | None) -> str:
+    return "–" if share is None or not np.isfinite(share) else f"{round(100 * share)} %"
+
+
+def _too_few(outcome: Outcome) -> bool:
+    read = [*(one.read for one in outcome.control.values()), *(one.read for one in outcome.drift.values())]
+    return any(count < MIN_READ for count in read)
 
 
 def _uri(rgb: np.ndarray) -> str:

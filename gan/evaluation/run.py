@@ -20,7 +20,7 @@ from gan.data.shards import Split
 from gan.errors import BasisError
 from gan.evaluation import measure
 from gan.evaluation.chunks import Arrays, Chunks, Job, compute
-from gan.evaluation.control import Control, ControlError, control_accuracy, control_errors
+from gan.evaluation.control import MIN_READ, Control, ControlError, control_accuracy, control_errors
 from gan.evaluation.fakes import Sizes, sizes_of
 from gan.evaluation.initial import save_initial
 from gan.evaluation.jobs import (
@@ -202,9 +202,10 @@ def _control(
 
 
 def _means(errors: list[dict[str, np.ndarray]]) -> dict[str, float]:
-    """Return the mean of every error that was ever read."""
-    every = {name: np.concatenate([one[name] for one in errors]) for name in errors[0]}
-    return {name: float(np.nanmean(values)) for name, values in every.items() if np.isfinite(values).any()}
+    """Return the mean of every error that was read of enough pictures; `errors` are of the same pictures."""
+    every = {name: np.stack([one[name] for one in errors]) for name in errors[0]}
+    pictures = {name: np.isfinite(values).any(0).sum() for name, values in every.items()}
+    return {name: float(np.nanmean(values)) for name, values in every.items() if pictures[name] >= MIN_READ}
 
 
 def _reals(options: Options, sizes: Sizes) -> tuple[RealSet, Bases]:

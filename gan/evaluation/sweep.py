@@ -14,7 +14,7 @@ from jaxtyping import Float
 from gan.animate_views import face_label
 from gan.data.priors import Codes
 from gan.evaluation.chunks import Arrays, Compute
-from gan.evaluation.control import landmarks_mm
+from gan.evaluation.control import MIN_READ, landmarks_mm
 from gan.evaluation.fakes import Fakes
 from gan.evaluation.jobs import FakeSource, ReaderSpec
 from gan.face_space import FaceSpace
@@ -79,7 +79,7 @@ class Drift(NamedTuple):
     """How far one person's frames are from their mean, in mm, beside how far people are from each other.
 
     `identity_mm` reads the 68 landmarks of the neutral face; `shape_mm` with the expression, which must not change with
-    the camera either. `read` of `of` frames.
+    the camera either. `read` of `of` frames; none of the three is a number where these are fewer than MIN_READ.
     """
 
     identity_mm: float
@@ -100,7 +100,7 @@ def drifts(
     out = {}
     for kind, frames in KINDS.items():
         seen = read[:, frames]
-        some = np.flatnonzero(seen.sum(1) >= 2).tolist()
+        some = np.flatnonzero(seen.sum(1) >= 2).tolist() if seen.sum() >= MIN_READ else []
         means = [neutral[p, frames][seen[p]].mean(0) for p in some]
         out[kind] = Drift(
             float(np.mean([spread_mm(neutral[p, frames][seen[p]]) for p in some])) if some else float("nan"),

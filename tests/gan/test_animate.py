@@ -24,7 +24,8 @@ from gan.checkpoint import Bases, published_state, save_checkpoint
 from gan.config import preview
 from gan.films import Film
 from gan.generator import Generator
-from gan.tracks import Track, interpolate, neutral_track, orbit, read_keyframes, read_track
+from gan.keyframes import read_keyframes
+from gan.tracks import Track, interpolate, neutral_track, orbit, read_track
 from gan.video import depth_pixels
 from pipelines.cli import main
 
@@ -162,6 +163,8 @@ def test_errors_say_what_to_do(checkpoint, dataset, tmp_path, monkeypatch, capsy
         ([*ours, "--track", str(checkpoint)], ("not a parquet file",)),
         ([*ours, "--labels", str(tmp_path)], ("manifest.parquet", "shhq-hs run")),
         ([*ours, "--keyframes", keys, "--frames", "9"], ("--frames 9", "--interpolate")),
+        ([*ours, "--keyframes", keys, "--n-interval", "2", "--frames", "9"], ("make 8", "raise --n-interval")),
+        ([*ours, "--priors", str(tmp_path)], ("SMPL and BFM", "body_anny", "--labels OUT")),
         ([*ours, "--keyframes", keys, "--track", keys], ("expected one of them",)),
         ([*ours, "--nearest", str(tmp_path / "index.npy")], ("index.npy", "cannot", "read")[:1]),
         ([*ours, "--nearest", str(tmp_path / "far.npy")], ("20000", "another body")),
@@ -227,9 +230,9 @@ def test_key_frame_files_round_trip_in_the_published_layout(tmp_path):
         ("expression", np.zeros((3, 65)), r"expected \[N, 64\]"),
         ("camera", np.zeros(2), r"camera\.npy: has shape \[2\], expected \[N, 2\]"),
         ("camera", np.zeros((2, 2)), "expression 3, pose 3, camera 2"),
-        ("camera", np.array([[0, 0], [0, np.nan], [0, 0]]), "frame 1 is not finite"),
-        ("camera", np.array([[0, 0], [0, 1e39], [0, 0]]), "frame 1 is not finite as float32"),
-        ("expression", np.full((3, 64), -1e300), "frame 0 is not finite as float32"),
+        ("camera", np.array([[0, 0], [0, np.nan], [0, 0]]), "row 1 is not finite"),
+        ("camera", np.array([[0, 0], [0, 1e39], [0, 0]]), "row 1 is not finite as float32"),
+        ("expression", np.full((3, 64), -1e300), "row 0 is not finite as float32"),
         ("camera", np.array([["a", "b"]] * 3), "expected numbers"),
         ("camera", np.array([[None, 1]] * 3), "not an array that can be read"),
     ],
@@ -279,8 +282,8 @@ def test_draws_keep_rows_together_and_depend_on_their_seed_alone(dataset):
         assert np.array_equal(labels.betas_N10[row], person.betas_1K)
         motion = draw_motion(labels, seed, 5)
         for camera, pose in zip(motion.camera_N2, motion.pose_N63, strict=True):
-            row = np.flatnonzero((labels.rows.camera_N2 == camera).all(1))
-            assert np.array_equal(labels.rows.pose_N63[row[0]], pose)
+            row = np.flatnonzero((labels.camera_M2 == camera).all(1))
+            assert np.array_equal(labels.pose_M63[row[0]], pose)
         assert np.array_equal(draw_motion(labels, seed, 3).camera_N2, motion.camera_N2[:3])
     assert not np.array_equal(draw_person(labels, 0).noise_1K, draw_person(labels, 1).noise_1K)
 

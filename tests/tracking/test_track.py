@@ -10,7 +10,8 @@ from dataprep.fits.camera import pitch_yaw, rotations_from_joints_zyx
 from dataprep.schema import rows_from_table
 from dataprep.tracking import chunks, track
 from dataprep.tracking.follow import Sighting
-from gan.tracks import read_keyframes, read_track
+from gan.keyframes import read_keyframes
+from gan.tracks import read_track
 from pipelines.cli import main
 from pipelines.clip_accuracy import clip_accuracy, compare
 from pipelines.progress import Progress

@@ -12,10 +12,12 @@ from gan.body import BodyModel as PosedBodyModel
 from gan.cameras import camera_origin, portrait_camera
 from gan.config import GeneratorConfig
 from gan.data.priors import Codes
-from gan.evaluation.control import Control, angle_deg, commanded, control_accuracy, control_errors
+from gan.evaluation.control import UNITS, Control, ControlError, angle_deg, commanded, control_accuracy, control_errors
 from gan.evaluation.fakes import Pictures
 from gan.evaluation.jobs import SHOULDER_POINTS
 from gan.evaluation.readers import Reader
+from gan.evaluation.run import _means
+from gan.evaluation.sweep import FRAMES, drifts
 from gan.face_space import FaceSpace, shared_vertices_face_from_3dmm
 from tests.gan.evaluation.renders import renders
 
@@ -122,7 +124,47 @@ def test_angles():
     np.testing.assert_allclose(angle_deg(turn, still), np.degrees([0, 0.1, 3.0]), atol=1e-6)
 
 
-def test_pictures_of_nothing_are_not_read_and_do_not_count(reader: Reader, told, space: FaceSpace):
+def unread(shown: Control, kept: int) -> Control:
+    """What is shown where all but the first pictures could not be read."""
+    left = [np.where((np.arange(len(v)) < kept).reshape(-1, *[1] * (v.ndim - 1)), v, np.nan) for v in shown]
+    return Control(*left)
+
+
+def test_fewer_than_ten_faces_give_no_number(told, space: FaceSpace):
+    """A generator that does as told, read nine times and ten times."""
+    command = told[1]
+    nine, ten = (control_accuracy(command, unread(command, kept), space) for kept in (9, 10))
+    for name in UNITS:
+        assert (nine[name].read, ten[name].read) == (9, 10)
+        assert np.isnan([nine[name].mean, nine[name].median, nine[name].chance]).all()
+        assert nine[name].obeyed is None
+        assert ten[name].mean == pytest.approx(0, abs=1e-4)
+        assert ten[name].chance > 0
+
+
+def test_a_picture_that_cannot_be_read_has_not_obeyed():
+    """By hand: halfway between chance 4 and floor 2, of half the pictures; worse than chance stays as bad as it was."""
+    halfway = ControlError(mean=3.0, median=3.0, chance=4.0, floor=2.0, known=1.0, read=20, of=40)
+    assert halfway.obeyed == pytest.approx(0.25)
+    assert halfway._replace(read=40).obeyed == pytest.approx(0.5)
+    assert halfway._replace(mean=5.0).obeyed == pytest.approx(-0.5)
+
+
+def test_drift_and_floors_need_ten_faces_too(told, space: FaceSpace):
+    command = told[1]
+    errors = control_errors(command, unread(command, 9), space)
+    assert _means([errors, errors]) == {}  # the same nine pictures twice are nine pictures
+    assert _means([control_errors(command, unread(command, 10), space)]).keys() == UNITS.keys()
+    frames = np.arange(3 * FRAMES)
+    z_id = np.where((frames % FRAMES < 3)[:, None], np.random.default_rng(0).standard_normal((len(frames), 80)), np.nan)
+    nine = drifts(z_id, np.zeros((len(frames), 64)), space)["expression"]
+    assert (nine.read, nine.of) == (9, 12)
+    assert np.isnan([nine.identity_mm, nine.shape_mm, nine.between_people_mm]).all()
+    more = drifts(np.where(np.isnan(z_id), 0.1, z_id), np.zeros((len(frames), 64)), space)["expression"]
+    assert np.isfinite([more.identity_mm, more.shape_mm, more.between_people_mm]).all()
+
+
+def test_pictures_of_nothing_are_not_read(reader: Reader, told, space: FaceSpace):
     white = np.full((2, PX, PX, 3), 255, np.uint8)
     shown = reader(Pictures(white, white))
     assert not shown.read_N.any()

@@ -17,6 +17,7 @@ from gan.errors import BasisError
 from gan.evaluation import jobs, measure
 from gan.evaluation.chunks import Chunks, compute
 from gan.evaluation.compare import comparison
+from gan.evaluation.control import UNITS, ControlError
 from gan.evaluation.fakes import Sizes
 from gan.evaluation.jobs import FakeJob, FakeSource, NoiseJob, RealJob, jittered
 from gan.evaluation.networks import offline_network
@@ -104,6 +105,36 @@ def test_files_for_people_and_programs(whole):
     assert "FID<" not in page.split("for reference")[0]  # without its weights there is no FID of ours
     assert (chosen.out / "summary.png").stat().st_size > 1000
     assert len(summary_lines(content)) == 5
+
+
+def test_too_few_read_faces_are_said_instead_of_numbers(whole, tmp_path: Path):
+    chosen, outcome = whole
+    nan = float("nan")
+    few = ControlError(nan, nan, nan, 1.0, None, read=9, of=40)
+    enough = ControlError(3.0, 3.0, 4.0, 2.0, None, read=20, of=40)
+    outcome = dataclasses.replace(outcome, reader="a reader", control={"expression_mm": few, "head_deg": enough})
+    write_report(dataclasses.replace(chosen, out=tmp_path), outcome)
+    content, _ = read_numbers(tmp_path)
+    assert content["control"]["errors"]["expression_mm"]["mean"] is None
+    *_, expression, head = summary_lines(content)
+    assert "no number, read 9 of 40" in expression
+    assert "at least 10" in expression
+    assert "obeyed 25 %" in head
+    assert "at least 10 must be read" in (tmp_path / "index.html").read_text()
+    assert "at least 10 must be read" not in (chosen.out / "index.html").read_text()
+    assert comparison([tmp_path])[-2:] == [["expression_mm (obeyed)", "-"], ["head_deg (obeyed)", "3 (25 %)"]]
+
+
+def test_a_generator_whose_faces_cannot_be_found_gets_no_control_number(checkpoint: Path, data: Path, tmp_path: Path):
+    """Pictures of 16 px through the real reader: everything that is measured, and of control only the reason."""
+    chosen = options(checkpoint, data, tmp_path, control=12, people=1)
+    write_report(chosen, evaluate(chosen, silent))
+    content, _ = read_numbers(chosen.out)
+    for error in (*content["control"]["errors"].values(), *content["control"]["drift"].values()):
+        assert error["read"] < 10
+        assert not any(isinstance(value, float) for value in error.values())
+    assert content["control"]["floor_drift_mm"] == {}
+    assert sum("at least 10 must be read" in line for line in summary_lines(content)) == len(UNITS)
 
 
 def test_runs_share_a_line_only_with_one_protocol(whole, tmp_path: Path):

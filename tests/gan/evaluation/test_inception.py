@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from dataprep.errors import AssetError
 from dataprep.licensed import file_sha256
-from gan.evaluation.inception import Inception
+from gan.evaluation.inception import Inception, load_inception
 from gan.evaluation.networks import find_networks, inception_network
 from gan.evaluation.resize import resized
 
@@ -84,6 +85,23 @@ def test_resizing_by_hand():
     row = torch.tensor([0.0, 1.0]).expand(1, 3, 2, 2)
     assert resized(row, 4, "tf1")[0, 0, 0].tolist() == [0.0, 0.5, 1.0, 1.0]
     assert resized(row, 4, "bilinear")[0, 0, 0].tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+def test_clean_resizing_is_pillows_bicubic_in_float(weights: Path):
+    """Of pictures made smaller and larger: neither rounded to whole levels nor cut off at 0 and 255."""
+    for shape in ((2, 3, 512, 512), (1, 3, 90, 64)):
+        image = np.random.default_rng(7).integers(0, 256, shape).astype(np.float32)
+        by_hand = np.stack([[Image.fromarray(c, "F").resize((299, 299), Image.BICUBIC) for c in one] for one in image])
+        ours = resized(torch.from_numpy(image), 299, "clean").numpy()
+        np.testing.assert_array_equal(ours, by_hand)
+        assert ours.max() > 255.5 or shape[2] > 299
+    clean, tf1 = inception_network(weights, "clean"), inception_network(weights, "tf1")
+    assert "clean-fid" in clean.resize
+    by_hand = resized(torch.from_numpy(picture()).permute(0, 3, 1, 2).float(), 299, "clean")
+    with torch.inference_mode():
+        expected = load_inception(weights)((by_hand - 128) / 128).numpy()
+    np.testing.assert_allclose(clean.open()(picture()), expected, atol=1e-5)
+    assert not np.allclose(clean.open()(picture()), tf1.open()(picture()), atol=1e-3)
 
 
 def test_other_files_are_refused(weights: Path, tmp_path: Path, caplog):
