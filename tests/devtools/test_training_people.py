@@ -169,3 +169,15 @@ def test_people_of_other_settings_do_not_mix(rendered: Path, capsys: pytest.Capt
     assert render(rendered, 2, "--face-px", "32") == 2
     assert "face_px 64, not 32" in capsys.readouterr().err
     assert digests(rendered) == before
+
+
+@rendering
+def test_every_face_unit_moves_in_every_person() -> None:
+    """Sparse coefficients have narrow distributions, of which training would leave out most rows as outliers."""
+    from dataprep.devtools.derive_units import shaping_units
+    from dataprep.devtools.render.training_people import training_recipe
+
+    faces = [training_recipe(SEED, person).expression for person in range(20)]
+    assert all(set(shaping_units()) <= set(face) for face in faces)
+    assert {face["jawOpen"] for face in faces} == {training_recipe(SEED, p).expression["jawOpen"] for p in range(20)}
+    assert len({face["jawOpen"] for face in faces}) > 10

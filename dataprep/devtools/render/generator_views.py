@@ -32,7 +32,7 @@ LABEL_PX = 512  # portrait in whose pixels the landmarks are given
 FRONT_RAD = math.pi / 2
 # Of the mean diagonal. Without it betas are a quarter larger, up to 5.4, for 0.1 mm of 4 at the face's landmarks.
 BETAS_RIDGE = 1e-2
-PITCH_SPREAD_RAD, YAW_SPREAD_RAD = 0.09, 0.38  # of photographs of the samples' people: 0.08 and 0.36
+PITCH_SPREAD_RAD, YAW_SPREAD_RAD = 0.08, 0.43  # as of the cameras of the recipes' photographs, over 40 people
 FARTHEST_PITCH_RAD, FARTHEST_YAW_RAD = 0.27, 0.9  # from the front, of chest and of face: beyond, no face is to be seen
 _PORTRAIT, _FACE = (make(GeneratorConfig()) for make in (portrait_camera, face_camera))
 
