@@ -100,12 +100,15 @@ def digests(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_a_damaged_person_is_named(packed: Path, tmp_path: Path) -> None:
+def test_a_damaged_person_is_rendered_again_and_never_packed(tmp_path: Path) -> None:
+    assert not training_shards.is_whole(tmp_path, 0)
     training_shards.write_person(tmp_path, 0, rows_of(0))
+    assert training_shards.is_whole(tmp_path, 0)
     file = training_shards.person_file(tmp_path, 0)
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 255
     file.write_bytes(data)
+    assert not training_shards.is_whole(tmp_path, 0)
     with pytest.raises(Damaged, match="p00000"):
         training_shards.pack(tmp_path, SEED, [0])
 

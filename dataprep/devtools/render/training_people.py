@@ -135,7 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings(options.seed, options.views, options.portrait_px, options.face_px)
     try:
         _require_same(options.out, settings)
-        missing = [n for n in range(options.count) if not training_shards.person_file(options.out, n).is_file()]
+        missing = [n for n in range(options.count) if not training_shards.is_whole(options.out, n)]
         _render(missing, partial(_person, options.makehuman, options.models, options.out, settings), options.workers)
         counts = training_shards.pack(options.out, settings.seed, range(options.count))
     except ShhqError as error:
@@ -154,7 +154,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--models", type=Path, default=Path("dataprep/models/data"), help="folder of the stand-in models"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--seed", type=_positive, required=True)
     parser.add_argument("--count", type=_positive, required=True, help="people")
     parser.add_argument("--views", type=_positive, default=VIEWS, help="portraits of each person (%(default)s)")
     parser.add_argument("--portrait-px", type=_positive, default=PORTRAIT_PX, help="side (%(default)s)")
@@ -169,10 +169,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise ValueError(f"{text} is below 1")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number from 1")
+    return int(text)
 
 
 def _require_same(out: Path, settings: Settings) -> None:

@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 
 from dataprep import __version__, sources
+from dataprep.errors import Damaged
 from dataprep.schema import STRING, UINT32, Column, rows_from_table, table_from_rows
-from dataprep.sealed import read_table
+from dataprep.sealed import identity, read_table
 from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
 from dataprep.stages.face import Face
@@ -64,6 +65,15 @@ def view_row(
 def person_file(out: Path, person: int) -> Path:
     """Where a person's views lie."""
     return out / "people" / f"p{person:05d}.parquet"
+
+
+def is_whole(out: Path, person: int) -> bool:
+    """Whether a person's file is there and as it was written."""
+    try:
+        identity(person_file(out, person))
+    except Damaged:
+        return False
+    return True
 
 
 def write_person(out: Path, person: int, rows: Sequence[dict[str, Any]]) -> None:
