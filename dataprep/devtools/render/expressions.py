@@ -37,9 +37,20 @@ def random_expression(rng: np.random.Generator) -> dict[str, float]:
         sides = groups[index]
         if len(sides) == 2 and not both:
             sides = [sides[int(rng.integers(2))]]
-        for unit in sides:
-            expression[unit] = float(strength * (MAKEHUMAN_SCALE if unit.startswith("mh/") else 1.0))
+        expression |= _activations(sides, strength)
     return expression
+
+
+def faint_expression(rng: np.random.Generator, spread: float) -> dict[str, float]:
+    """Small activations of all face units, each by itself: half-normal, of standard deviation `spread`."""
+    expression = {}
+    for unit in shaping_units():
+        expression |= _activations([unit], abs(rng.normal(0.0, spread)))
+    return expression
+
+
+def _activations(units: list[str], strength: float) -> dict[str, float]:
+    return {unit: float(strength * (MAKEHUMAN_SCALE if unit.startswith("mh/") else 1.0)) for unit in units}
 
 
 def _groups() -> list[list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import moderngl
@@ -9,11 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataprep.devtools.render import shaders
-from dataprep.devtools.render.scene import Camera, Lights, Surface
+from dataprep.devtools.render.scene import Camera, Lights, Surface, View
 
-SHADOW_SIZE = 2048
-OPENNESS_SIZE = 384
-OPENNESS_DIRECTIONS = 40
+
+@dataclass(frozen=True)
+class Detail:
+    """How finely light is followed: sides of the depth pictures in px, directions from which ambient light comes."""
+
+    shadow_px: int = 2048
+    openness_px: int = 384
+    openness_directions: int = 40
 
 
 def _unit(v: tuple[float, float, float] | NDArray[np.float64]) -> NDArray[np.float64]:
@@ -58,28 +65,35 @@ class _Loaded:
 class Rasteriser:
     """Holds the OpenGL context; `render` may be called any number of times."""
 
-    def __init__(self) -> None:
+    def __init__(self, detail: Detail = Detail()) -> None:
+        self.detail = detail
         self.gl = moderngl.create_context(standalone=True, backend="egl")
         self.surface_program = self.gl.program(shaders.SURFACE_VERTEX, shaders.SURFACE_FRAGMENT)
         self.depth_program = self.gl.program(shaders.DEPTH_VERTEX, shaders.DEPTH_FRAGMENT)
         self.resolve_program = self.gl.program(shaders.RESOLVE_VERTEX, shaders.RESOLVE_FRAGMENT)
         self.resolve_array = self.gl.vertex_array(self.resolve_program, [])
-        self.shadow_depth = self.gl.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
+        self.shadow_depth = self.gl.depth_texture((detail.shadow_px, detail.shadow_px))
         self.shadow_frame = self.gl.framebuffer(depth_attachment=self.shadow_depth)
-        self.open_depth = self.gl.depth_texture((OPENNESS_SIZE, OPENNESS_SIZE))
+        self.open_depth = self.gl.depth_texture((detail.openness_px, detail.openness_px))
         self.open_frame = self.gl.framebuffer(depth_attachment=self.open_depth)
 
     def render(
         self, surfaces: list[Surface], camera: Camera, lights: Lights, supersample: int = 4
     ) -> NDArray[np.float32]:
         """Draw surfaces; returns premultiplied linear RGBA (H, W, 4), alpha = coverage."""
+        with self.staged(surfaces, lights) as stage:
+            return stage.draw(View.from_origin(camera), supersample)
+
+    @contextmanager
+    def staged(self, surfaces: list[Surface], lights: Lights) -> Iterator[Stage]:
+        """Light surfaces once, for any number of views; directions of `lights` are in the scene's axes."""
         loaded = [self._load(s) for s in surfaces]
         try:
             centre, radius = _bounding_sphere(surfaces)
             self._load_openness(loaded, centre, radius)
             shadow_from_cam = _light_view(_unit(lights.key_direction), centre, radius)
             self._draw_depth(loaded, shadow_from_cam, self.shadow_frame)
-            return self._draw_colour(loaded, camera, lights, shadow_from_cam, supersample)
+            yield Stage(self, loaded, lights, shadow_from_cam)
         finally:
             for item in loaded:
                 item.release()
@@ -137,14 +151,15 @@ class Rasteriser:
         normals = [item.surface.normals() for item in loaded]
         seen = [np.zeros(len(n)) for n in normals]
         total = [np.full(len(n), 1e-6) for n in normals]
-        bias = 4.0 / OPENNESS_SIZE
-        for direction in _sphere_directions(OPENNESS_DIRECTIONS):
+        side = self.detail.openness_px
+        bias = 4.0 / side
+        for direction in _sphere_directions(self.detail.openness_directions):
             view = _light_view(direction, centre, radius)
             self._draw_depth(loaded, view, self.open_frame)
-            depth = np.frombuffer(self.open_depth.read(), "f4").reshape(OPENNESS_SIZE, OPENNESS_SIZE)
+            depth = np.frombuffer(self.open_depth.read(), "f4").reshape(side, side)
             for k, item in enumerate(loaded):
                 at = (item.surface.position_m @ view[:3, :3].T + view[:3, 3]) * 0.5 + 0.5
-                column, row = (np.clip(at[:, i] * OPENNESS_SIZE, 0, OPENNESS_SIZE - 1).astype(int) for i in (0, 1))
+                column, row = (np.clip(at[:, i] * side, 0, side - 1).astype(int) for i in (0, 1))
                 facing = np.maximum(normals[k] @ direction, 0.0)
                 total[k] += facing
                 seen[k] += facing * (at[:, 2] < depth[row, column] + bias)
@@ -157,17 +172,18 @@ class Rasteriser:
     def _draw_colour(
         self,
         loaded: list[_Loaded],
-        camera: Camera,
+        view: View,
         lights: Lights,
         shadow_from_cam: NDArray[np.float64],
         supersample: int,
     ) -> NDArray[np.float32]:
+        camera = view.camera
         big = (camera.width * supersample, camera.height * supersample)
         samples = self.gl.texture(big, 4, dtype="f2")
         frame = self.gl.framebuffer([samples], self.gl.depth_renderbuffer(big))
         frame.use()
         frame.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._set_scene(camera, lights, shadow_from_cam)
+        self._set_scene(view, lights, shadow_from_cam)
         for item in (i for i in loaded if not i.surface.material.layered):
             self.gl.enable_only(moderngl.DEPTH_TEST)
             self._draw(item, (item.surface.material.alpha_cut, 2.0), opaque=True)
@@ -186,13 +202,14 @@ class Rasteriser:
         samples.release()
         return pixels
 
-    def _set_scene(self, camera: Camera, lights: Lights, shadow_from_cam: NDArray[np.float64]) -> None:
+    def _set_scene(self, view: View, lights: Lights, shadow_from_cam: NDArray[np.float64]) -> None:
         program = self.surface_program
-        program["clip_from_cam"].write(camera.clip_from_cam().T.astype("f4").tobytes())
+        program["clip_from_cam"].write(view.clip_from_scene().T.astype("f4").tobytes())
+        program["eye"].value = tuple(view.eye_m)
         biased = shadow_from_cam.copy()
-        biased[2, 3] -= 3.0 / SHADOW_SIZE * 2  # keeps lit surfaces from shadowing themselves
+        biased[2, 3] -= 3.0 / self.detail.shadow_px * 2  # keeps lit surfaces from shadowing themselves
         program["shadow_from_cam"].write(biased.T.astype("f4").tobytes())
-        program["shadow_texel"].value = 1.0 / SHADOW_SIZE
+        program["shadow_texel"].value = 1.0 / self.detail.shadow_px
         for name in ("key_colour", "fill_colour", "sky_colour", "ground_colour", "shadow_softness"):
             program[name].value = getattr(lights, name)
         program["key_direction"].value = tuple(_unit(lights.key_direction))
@@ -237,6 +254,20 @@ class Rasteriser:
         frame.release()
         target.release()
         return pixels
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Surfaces on the GPU with their light, until the block of `Rasteriser.staged` ends."""
+
+    rasteriser: Rasteriser
+    loaded: list[_Loaded]
+    lights: Lights
+    shadow_from_scene: NDArray[np.float64]
+
+    def draw(self, view: View, supersample: int = 4) -> NDArray[np.float32]:
+        """Draw a view; returns premultiplied linear RGBA (H, W, 4), alpha = coverage."""
+        return self.rasteriser._draw_colour(self.loaded, view, self.lights, self.shadow_from_scene, supersample)
 
 
 def _bounding_sphere(surfaces: list[Surface]) -> tuple[NDArray[np.float64], float]:

@@ -47,6 +47,32 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class View:
+    """A camera that stands anywhere in a scene; `camera_from_scene` (3, 4) turns and shifts, metres."""
+
+    camera: Camera
+    camera_from_scene: NDArray[np.float64]
+
+    @classmethod
+    def from_origin(cls, camera: Camera) -> View:
+        """The view of a camera whose axes are the scene's."""
+        return cls(camera, np.eye(3, 4))
+
+    @property
+    def eye_m(self) -> NDArray[np.float64]:
+        """Where the camera stands in the scene (3,)."""
+        return -self.camera_from_scene[:, :3].T @ self.camera_from_scene[:, 3]
+
+    def seen(self, points_m: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points (..., 3) of the scene in the camera's axes."""
+        return points_m @ self.camera_from_scene[:, :3].T + self.camera_from_scene[:, 3]
+
+    def clip_from_scene(self) -> NDArray[np.float64]:
+        """The OpenGL matrix (4, 4) of the whole way."""
+        return self.camera.clip_from_cam() @ np.vstack([self.camera_from_scene, [0.0, 0.0, 0.0, 1.0]])
+
+
+@dataclass(frozen=True)
 class Material:
     """How a surface answers light; colours linear."""
 

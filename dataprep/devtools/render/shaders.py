@@ -1,4 +1,4 @@
-"""GLSL programs of the renderer. Positions and directions are in camera axes (x right, y down, z forward), metres."""
+"""GLSL programs of the renderer. Positions and directions are in the scene's axes (x right, y down, z forward), m."""
 
 SURFACE_VERTEX = """
 #version 330
@@ -22,7 +22,7 @@ uniform float specular; uniform float exponent; uniform float wrap; uniform floa
 uniform vec3 key_direction; uniform vec3 key_colour; uniform vec3 fill_direction; uniform vec3 fill_colour;
 uniform vec3 sky_colour; uniform vec3 ground_colour;
 uniform vec2 alpha_range;   // fragments with alpha outside [x, y) are dropped
-uniform bool opaque; uniform bool holdout;
+uniform bool opaque; uniform bool holdout; uniform vec3 eye;
 out vec4 colour;
 
 vec3 bumped(vec3 n) {
@@ -51,7 +51,7 @@ void main() {
     if (texel.a < alpha_range.x || texel.a >= alpha_range.y) discard;
     vec3 base = pow(texel.rgb, vec3(2.2));
     base = mix(base, vec3(dot(base, vec3(0.2126, 0.7152, 0.0722))), desaturate) * tint;
-    vec3 to_eye = normalize(-position);
+    vec3 to_eye = normalize(eye - position);
     vec3 n = normalize(normal);
     if (dot(n, to_eye) < 0.0) n = -n;
     vec3 smooth_n = n;

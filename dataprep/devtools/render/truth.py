@@ -82,7 +82,7 @@ def procrustes(source: Array, target: Array) -> tuple[Array, Array]:
     return rotation, target.mean(axis=0) - rotation @ source.mean(axis=0)
 
 
-def _solve(basis: Array, offset: Array, ridge: float) -> Array:
+def solve(basis: Array, offset: Array, ridge: float) -> Array:
     """Coefficients (k,) of an offset (n, 3) in a basis (n, 3, k)."""
     matrix = basis.reshape(-1, basis.shape[-1])
     normal = matrix.T @ matrix
@@ -101,9 +101,9 @@ def face_coefficients(standin: StandIn, neutral_tpose_m: Array, tpose_m: Array) 
     for _ in range(ALIGN_ROUNDS):
         model = standin.face_mean_dm + standin.identity_dm @ identity
         rotation, shift = procrustes(neutral, model)
-        identity = _solve(standin.identity_dm, neutral @ rotation.T + shift - standin.face_mean_dm, IDENTITY_RIDGE)
+        identity = solve(standin.identity_dm, neutral @ rotation.T + shift - standin.face_mean_dm, IDENTITY_RIDGE)
     moved = (tpose_m - neutral_tpose_m)[standin.face_vertex] * DECIMETRES_PER_METRE @ rotation.T
-    return identity, _solve(standin.expression_dm, moved, EXPRESSION_RIDGE)
+    return identity, solve(standin.expression_dm, moved, EXPRESSION_RIDGE)
 
 
 def head_rotation(standin: StandIn, base_cam_m: Array, identity: Array, expression: Array) -> Array:
@@ -169,7 +169,7 @@ def face_truth(figure: Figure, standin: StandIn) -> dict[str, Any]:
         "head_from_3dmm": _rounded(head, 7),
         "bfm_id": _rounded(identity, 5),
         "bfm_exp": _rounded(expression, 5),
-        "betas": _rounded(_solve(standin.shape_dirs_m, shape_offset, 0.0), 5),
+        "betas": _rounded(solve(standin.shape_dirs_m, shape_offset, 0.0), 5),
     }
 
 
