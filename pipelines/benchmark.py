@@ -24,7 +24,8 @@ from dataprep.fits.face_frames import pitch_yaw_of_head, roll_of
 from dataprep.images import decode_rgb
 from dataprep.models.facing import head_turns
 from dataprep.models.mediapipe_graphs import FaceBox
-from dataprep.models.mediapipe_models import PersonDetector, _FaceReading, _iou, _roll, _Square
+from dataprep.models.mediapipe_models import PersonDetector, _FaceReading
+from dataprep.models.squares import Square, box_iou, eye_roll
 from dataprep.stages.face import Face, FaceTools
 from dataprep.stages.quality import Quality, frontal_score, landmark_score
 from dataprep.store import write_json
@@ -98,8 +99,8 @@ class FaceReader(PersonDetector):
         if not (high > 0).all() or not (low < rgb.shape[1::-1]).all() or not (high > low).all():
             raise Rejected("not_annotated", "the annotated points lie outside the picture")
         face = self._annotated_face(rgb, np.concatenate((low, high)))
-        roll = _roll(face.points_px[0], face.points_px[1])
-        squares = [_Square(face.centre_px, scale * face.side_px, roll) for scale in _HEAD_SQUARES]
+        roll = eye_roll(face.points_px[0], face.points_px[1])
+        squares = [Square(face.centre_px, scale * face.side_px, roll) for scale in _HEAD_SQUARES]
         reading: _FaceReading | None = self._read_face(rgb, squares, face)
         if reading is None:
             raise Rejected("no_mesh", "a face was found, but no face mesh on it")
@@ -110,10 +111,10 @@ class FaceReader(PersonDetector):
     def _annotated_face(self, rgb: np.ndarray, box_px: Float[np.ndarray, "4"]) -> FaceBox:
         """The found face that covers the box best: in the whole picture, else closer up."""
         centre, side = (box_px[:2] + box_px[2:]) / 2, float(np.max(box_px[2:] - box_px[:2]))
-        squares = (_Square(centre, sides * side) for sides in _SEARCH_SIDES)
+        squares = (Square(centre, sides * side) for sides in _SEARCH_SIDES)
         for faces in (self._find_faces(rgb), *(self._faces_in(rgb, square) for square in squares)):
-            best = max(faces, key=lambda one: _iou(one.bbox_px, box_px), default=None)
-            if best is not None and _iou(best.bbox_px, box_px) > _MIN_IOU:
+            best = max(faces, key=lambda one: box_iou(one.bbox_px, box_px), default=None)
+            if best is not None and box_iou(best.bbox_px, box_px) > _MIN_IOU:
                 return best
         raise Rejected("no_face", "no face was found where one is annotated")
 

@@ -20,9 +20,22 @@ from dataprep.models.facing import head_turns, turn_of_body
 from dataprep.models.hands import hand_over_face
 from dataprep.models.landmarks68 import MIRROR68, landmarks68_from_mesh
 from dataprep.models.mediapipe_graphs import FaceBox, Graphs, PosePoints
+from dataprep.models.squares import (
+    GREY,
+    LEFT_SHOULDER,
+    NOSE,
+    RIGHT_SHOULDER,
+    Square,
+    body_window,
+    box_iou,
+    head_square_of_pose,
+    head_squares,
+    search_squares,
+    square_around,
+    squares_below,
+    tile_levels,
+)
 
-_NOSE, _LEFT_EYE, _RIGHT_EYE, _LEFT_SHOULDER, _RIGHT_SHOULDER = 0, 2, 5, 11, 12
-_GREY = 128
 _BODY_CROP_PX, _HEAD_CROP_PX, _MASK_CROP_PX = 640, 384, 512
 
 _SAME_FACE_IOU = 0.3
@@ -35,14 +48,9 @@ _MIN_RIVAL_VISIBILITY = 0.6
 _PROFILE_RAD = (math.radians(54), math.radians(120))  # rendered profiles: 58 to 81 degrees; seen from behind: 178
 _STEADY = 0.05  # of the body's size: true bodies moved by up to 0.014, one seen in a cup by 0.085 and more
 _NOBODY_SEEN = {"no_person", "no_face", "back_view"}
-# Where a body may lie below a face, in face sizes: side of the square, and how far below the face its centre is. The
-# pose network sees a standing person in the first, head and waist in the second; behind a lectern or a desk it wants
-# another look.
-_BELOW_FACE = ((5.0, 0.35), (8.0, 0.35), (6.0, 0.35), (6.0, 0.25), (10.0, 0.35), (4.0, 0.25))
 _FIRST_LOOKS = 2
 _MAX_SMALL_FACES = 16  # of a crowd, the nearest
 _TILE_PX = 192  # what the face network takes
-_MIN_TILE_PX = 400  # the face network sees faces from a 20th of its picture on: 20 px here
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ class PersonDetector:
             raise Rejected("no_person", "no person was found" + (", only a face without a body" if faces else ""))
         faces = self._add_face_near_pose(rgb, pose, faces)
         face = _face_of(pose, faces)
-        reading = None if face is None else self._read_face(rgb, list(_head_squares(pose, face)), face)
+        reading = None if face is None else self._read_face(rgb, list(head_squares(pose, face)), face)
         if reading is None or face is None:
             raise _missing_face(pose, rgb.shape[1], rgb.shape[0])
         _require_inside(reading.landmarks68, rgb.shape[1], rgb.shape[0])
@@ -141,10 +149,10 @@ class PersonDetector:
 
     def _find_faces(self, rgb: np.ndarray) -> list[FaceBox]:
         """Faces of the whole picture and of overlapping squares along its longer side, each once, the best first."""
-        found = [face for square in _squares(rgb.shape[1], rgb.shape[0]) for face in self._faces_in(rgb, square)]
+        found = [face for square in search_squares(rgb.shape[1], rgb.shape[0]) for face in self._faces_in(rgb, square)]
         return _unique(found)
 
-    def _faces_in(self, rgb: np.ndarray, square: _Square) -> list[FaceBox]:
+    def _faces_in(self, rgb: np.ndarray, square: Square) -> list[FaceBox]:
         crop, source_from_crop = square.cut(rgb, _BODY_CROP_PX)
         return [_map_face(face, source_from_crop) for face in self._graphs.faces(crop)]
 
@@ -152,7 +160,7 @@ class PersonDetector:
         """Look again in a head crop when no face lies at the pose's head."""
         if _face_of(pose, faces) is not None:
             return faces
-        return _unique(faces + self._faces_in(rgb, _head_square_of_pose(pose, 3.0)))
+        return _unique(faces + self._faces_in(rgb, head_square_of_pose(pose, 3.0)))
 
     # --- body
 
@@ -162,26 +170,26 @@ class PersonDetector:
         longer_px = float(max(width, height))
         pose = self._whole_pose(rgb)
         if pose is not None:
-            close = _square_around(pose.points[:, :2], 1.3)
+            close = square_around(pose.points[:, :2], 1.3)
             return (self._pose_in(rgb, close) if close.side_px < 0.6 * longer_px else None) or pose
-        below = list(_squares_below(faces[0])) if faces else []
-        roomy = _Square(np.array([width / 2, 0.35 * height]), 1.3 * longer_px)  # room for a head cut off
+        below = list(squares_below(faces[0])) if faces else []
+        roomy = Square(np.array([width / 2, 0.35 * height]), 1.3 * longer_px)  # room for a head cut off
         ordered = [*below[:_FIRST_LOOKS], roomy, *below[_FIRST_LOOKS:]]
         return next((pose for square in ordered if (pose := self._pose_in(rgb, square)) is not None), None)
 
-    def _pose_in(self, rgb: np.ndarray, square: _Square) -> PosePoints | None:
+    def _pose_in(self, rgb: np.ndarray, square: Square) -> PosePoints | None:
         crop, source_from_crop = square.cut(rgb, _BODY_CROP_PX)
         pose = self._graphs.pose(crop)
         if pose is None:
             return None
         points = np.column_stack([geometry.transform(source_from_crop, pose.points[:, :2]), pose.points[:, 2]])
-        if max(points[_LEFT_SHOULDER, 2], points[_RIGHT_SHOULDER, 2]) < _MIN_SHOULDER_VISIBILITY:
+        if max(points[LEFT_SHOULDER, 2], points[RIGHT_SHOULDER, 2]) < _MIN_SHOULDER_VISIBILITY:
             return None  # a cat, a chair
         return PosePoints(points, pose.world_m, _paste(pose.mask, source_from_crop, rgb.shape[1], rgb.shape[0]))
 
     def _whole_pose(self, rgb: np.ndarray) -> PosePoints | None:
         height, width = rgb.shape[:2]
-        return self._pose_in(rgb, _Square(np.array([width / 2, height / 2]), float(max(width, height))))
+        return self._pose_in(rgb, Square(np.array([width / 2, height / 2]), float(max(width, height))))
 
     def _is_steady(self, rgb: np.ndarray, pose: PosePoints) -> bool:
         """Whether the body is seen again, closer up and in a mirror.
@@ -190,12 +198,12 @@ class PersonDetector:
         """
         size = float(np.max(np.ptp(pose.points[:, :2], axis=0)))
         for margin in (1.3, 1.8):
-            crop, source_from_crop = _square_around(pose.points[:, :2], margin).cut(rgb, _BODY_CROP_PX)
+            crop, source_from_crop = square_around(pose.points[:, :2], margin).cut(rgb, _BODY_CROP_PX)
             mirrored = self._graphs.pose(crop[:, ::-1])
             if mirrored is None:
                 return False
-            nose = mirrored.points[_NOSE, :2] * [-1, 1] + [_BODY_CROP_PX, 0]
-            away = geometry.transform(source_from_crop, nose[None])[0] - pose.points[_NOSE, :2]
+            nose = mirrored.points[NOSE, :2] * [-1, 1] + [_BODY_CROP_PX, 0]
+            away = geometry.transform(source_from_crop, nose[None])[0] - pose.points[NOSE, :2]
             if np.linalg.norm(away) > _STEADY * size:
                 return False
         return True
@@ -214,16 +222,16 @@ class PersonDetector:
         height, width = rgb.shape[:2]
         people = (self._person_below(rgb, faces) for faces in self._faces_closer_up(rgb))
         person = next((person for person in people if person is not None), None)
-        return None if person is None else _window(person, width, height)
+        return None if person is None else body_window(person, width, height)
 
     def _faces_closer_up(self, rgb: np.ndarray) -> Iterator[list[FaceBox]]:
         """The faces of the ordinary look, of whom only the best was tried, then those of smaller and smaller tiles."""
         yield self._find_faces(rgb)
-        for tiles in _tile_levels(rgb.shape[1], rgb.shape[0]):
+        for tiles in tile_levels(rgb.shape[1], rgb.shape[0]):
             yield _unique([face for tile in tiles for face in self._faces_in_tile(rgb, *tile)])
 
     def _faces_in_tile(self, rgb: np.ndarray, x: int, y: int, side: int) -> list[FaceBox]:
-        """Cut before it is shrunk: `_Square.cut` shrinks the whole photograph first, ten times as slow for a tile."""
+        """Cut before it is shrunk: `Square.cut` shrinks the whole photograph first, ten times as slow for a tile."""
         tile = cv2.resize(rgb[y : y + side, x : x + side], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA)
         scale = side / _TILE_PX
         source_from_tile = np.array([[scale, 0.0, x], [0.0, scale, y]])
@@ -235,7 +243,7 @@ class PersonDetector:
         for face in sorted(faces, key=lambda one: -one.side_px)[:_MAX_SMALL_FACES]:
             if person and (face.score < _RIVAL_SCORE or face.side_px < _RIVAL_SIZE * size_px):
                 continue
-            looks = (self._pose_in(rgb, square) for square in _squares_below(face))
+            looks = (self._pose_in(rgb, square) for square in squares_below(face))
             pose = next((pose for pose in looks if pose is not None and _face_of(pose, [face])), None)
             if person and pose:
                 raise Rejected("multiple_people", "several small people of similar size were found, expected one")
@@ -245,7 +253,7 @@ class PersonDetector:
 
     # --- mesh
 
-    def _read_face(self, rgb: np.ndarray, squares: list[_Square], face: FaceBox) -> _FaceReading | None:
+    def _read_face(self, rgb: np.ndarray, squares: list[Square], face: FaceBox) -> _FaceReading | None:
         """The mean of the readings that agree, over several head crops and their mirror images.
 
         The mirror images take out the network's preference for one side (a twentieth of the error).
@@ -265,7 +273,7 @@ class PersonDetector:
         spread = float(np.median(apart[np.triu_indices(len(apart), 1)])) if len(apart) > 1 else 1.0
         return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))), spread)
 
-    def _mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
+    def _mesh_in(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
         crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
         mesh = self._graphs.mesh(crop)
         if mesh is None:
@@ -273,7 +281,7 @@ class PersonDetector:
         depth = mesh[:, 2] * geometry.scale_of(source_from_crop)
         return np.column_stack([geometry.transform(source_from_crop, mesh[:, :2]), depth])
 
-    def _mirrored_mesh_in(self, rgb: np.ndarray, square: _Square) -> np.ndarray | None:
+    def _mirrored_mesh_in(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
         """The mesh read from the mirror image of the crop, in px of the photograph; left and right are swapped."""
         crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
         mesh = self._graphs.mesh(crop[:, ::-1])
@@ -291,7 +299,7 @@ class PersonDetector:
         height, width = rgb.shape[:2]
         body = (pose.mask + self._body_mask(rgb, pose)) / 2
         face_size = float(np.ptp(landmarks[:, 1]))
-        head = _Square(landmarks[27] + np.array([0.0, 0.55 * face_size]), 5.0 * face_size)
+        head = Square(landmarks[27] + np.array([0.0, 0.55 * face_size]), 5.0 * face_size)
         crop, source_from_crop = head.cut(rgb, _MASK_CROP_PX)
         ramp = np.arange(_MASK_CROP_PX)
         fade = np.minimum(np.minimum(ramp, ramp[::-1]) / (0.1 * _MASK_CROP_PX), 1)
@@ -324,7 +332,7 @@ class PersonDetector:
             for other in faces
             if other is not face and other.score >= _RIVAL_SCORE and other.side_px >= _RIVAL_SIZE * face.side_px
         ]
-        if any(self._mesh_in(rgb, _Square(other.centre_px, 2.0 * other.side_px)) is not None for other in rivals):
+        if any(self._mesh_in(rgb, Square(other.centre_px, 2.0 * other.side_px)) is not None for other in rivals):
             raise Rejected("multiple_people", f"{len(rivals) + 1} faces of similar size were found, expected one")
         if self._second_pose(rgb, pose, mask):
             raise Rejected("multiple_people", "a second person was found beside the first, expected one")
@@ -333,7 +341,7 @@ class PersonDetector:
         """Whether a person of similar size remains when the first is painted out."""
         grown = cv2.dilate(mask, np.ones((25, 25), np.uint8)) > 60
         without = rgb.copy()
-        without[grown] = np.median(rgb[~grown], axis=0) if (~grown).any() else _GREY
+        without[grown] = np.median(rgb[~grown], axis=0) if (~grown).any() else GREY
         other = self._whole_pose(without)
         if other is None or other.points[:25, 2].mean() < _MIN_RIVAL_VISIBILITY:
             return False
@@ -350,59 +358,12 @@ class _FaceReading:
     spread: float
 
 
-@dataclass(frozen=True)
-class _Square:
-    """A square of the photograph: centre and side in px, clockwise lean in rad."""
-
-    centre_px: np.ndarray
-    side_px: float
-    roll_rad: float = 0.0
-
-    def cut(self, rgb: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
-        """The square at `size_px`, grey outside the photograph, and source_from_crop."""
-        matrix = geometry.crop_from_source(self.centre_px, max(self.side_px, 8.0), self.roll_rad, size_px)
-        return geometry.resample(rgb, matrix, size_px, fill=_GREY), geometry.invert(matrix)
-
-
 def mask_bbox(mask: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
     """x0, y0, x1, y1 in px of the pixels above one half; the whole image when there are none."""
     ys, xs = np.nonzero(mask > 127)
     if not len(xs):
         return np.array([0.0, 0.0, mask.shape[1], mask.shape[0]])
     return np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], np.float64)
-
-
-def _squares(width: int, height: int) -> Iterator[_Square]:
-    short, long = min(width, height), max(width, height)
-    yield _Square(np.array([width / 2, height / 2]), float(long))
-    steps = math.ceil((long - short) / (0.5 * short)) if long > 1.15 * short else 0
-    for i in range(steps + 1 if steps else 0):
-        along = short / 2 + (long - short) * i / steps
-        yield _Square(np.array([along, height / 2] if width > height else [width / 2, along]), float(short))
-
-
-def _tile_levels(width: int, height: int) -> Iterator[list[tuple[int, int, int]]]:
-    """x0, y0 and side px of tiles of a half of the shorter side down to an eighth, each half over its neighbours."""
-    short = min(width, height)
-    for halvings in (1.0, 1.5, 2.0, 2.5, 3.0):
-        side = int(short / 2**halvings)
-        if side >= _MIN_TILE_PX:
-            xs, ys = (np.linspace(0, length - side, math.ceil(2 * length / side) - 1) for length in (width, height))
-            yield [(int(x), int(y), side) for y in ys for x in xs]
-
-
-def _squares_below(face: FaceBox) -> Iterator[_Square]:
-    for reach, down in _BELOW_FACE:
-        yield _Square(face.centre_px + np.array([0.0, down * reach * face.side_px]), reach * face.side_px)
-
-
-def _window(pose: PosePoints, width: int, height: int) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 px: the person with as much room again around."""
-    square = _square_around(pose.points[:, :2], 2.0)
-    low, high = square.centre_px - square.side_px / 2, square.centre_px + square.side_px / 2
-    x0, y0 = np.clip(np.floor(low), 0, [width - 1, height - 1]).astype(int)
-    x1, y1 = np.clip(np.ceil(high), [x0 + 1, y0 + 1], [width, height]).astype(int)
-    return int(x0), int(y0), int(x1), int(y1)
 
 
 def _moved(found: Detection, x: int, y: int, width: int, height: int) -> Detection:
@@ -422,35 +383,6 @@ def _moved(found: Detection, x: int, y: int, width: int, height: int) -> Detecti
     )
 
 
-def _square_around(points: np.ndarray, margin: float) -> _Square:
-    low, high = points.min(axis=0), points.max(axis=0)
-    return _Square((low + high) / 2, margin * float(np.max(high - low)))
-
-
-def _head_square_of_pose(pose: PosePoints, shoulder_widths: float) -> _Square:
-    points = pose.points[:, :2]
-    shoulders = float(np.linalg.norm(points[_LEFT_SHOULDER] - points[_RIGHT_SHOULDER]))
-    # side on, the shoulders cover each other: the head is then the better ruler
-    head = 2.5 * float(np.linalg.norm(points[7] - points[8]))
-    return _Square(points[_NOSE], shoulder_widths * max(shoulders, head), _roll(points[_RIGHT_EYE], points[_LEFT_EYE]))
-
-
-def _head_squares(pose: PosePoints, face: FaceBox) -> Iterator[_Square]:
-    """Several views of the head, upright by the eyes."""
-    for shoulder_widths in (1.2, 1.5):
-        yield _head_square_of_pose(pose, shoulder_widths)
-    roll = _roll(face.points_px[0], face.points_px[1])
-    for scale in (1.7, 2.1, 2.6):
-        yield _Square(face.centre_px, scale * face.side_px, roll)
-
-
-def _roll(right_eye: np.ndarray, left_eye: np.ndarray) -> float:
-    """Clockwise lean of the head in rad, from the person's right to left eye, seen from the front."""
-    across = left_eye - right_eye
-    angle = math.atan2(across[1], across[0])
-    return angle if abs(angle) < math.radians(60) else 0.0
-
-
 def _map_face(face: FaceBox, source_from_crop: np.ndarray) -> FaceBox:
     corners = geometry.transform(source_from_crop, face.bbox_px.reshape(2, 2))
     return FaceBox(corners.ravel(), face.score, geometry.transform(source_from_crop, face.points_px))
@@ -459,19 +391,14 @@ def _map_face(face: FaceBox, source_from_crop: np.ndarray) -> FaceBox:
 def _unique(faces: list[FaceBox]) -> list[FaceBox]:
     kept: list[FaceBox] = []
     for face in sorted(faces, key=lambda one: (-one.score, *one.bbox_px)):
-        if all(_iou(face.bbox_px, other.bbox_px) < _SAME_FACE_IOU for other in kept):
+        if all(box_iou(face.bbox_px, other.bbox_px) < _SAME_FACE_IOU for other in kept):
             kept.append(face)
     return kept
 
 
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
-    return float(overlap / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap))
-
-
 def _face_of(pose: PosePoints, faces: list[FaceBox]) -> FaceBox | None:
     """The face whose box holds the pose's nose, or nearly."""
-    nose = pose.points[_NOSE, :2]
+    nose = pose.points[NOSE, :2]
     near = [face for face in faces if np.linalg.norm(face.centre_px - nose) < 0.9 * face.side_px]
     return near[0] if near else None
 
@@ -484,14 +411,14 @@ def _covers(mesh: np.ndarray, face: FaceBox) -> bool:
 
 
 def _missing_face(pose: PosePoints, width: int, height: int) -> Rejected:
-    nose, points = pose.points[_NOSE], pose.points
+    nose, points = pose.points[NOSE], pose.points
     edge = 0.02 * max(width, height)
     if not (edge <= nose[0] <= width - edge and edge <= nose[1] <= height - edge):
         return Rejected("face_out_of_frame", "the face lies outside the image or is cut off by its edge")
     turn = abs(turn_of_body(points[:, :2]))
     if _PROFILE_RAD[0] < turn < _PROFILE_RAD[1]:
         return Rejected("turned_away", f"the head is turned by about {math.degrees(turn):.0f} degrees: a profile")
-    if points[_LEFT_SHOULDER, 0] < points[_RIGHT_SHOULDER, 0]:
+    if points[LEFT_SHOULDER, 0] < points[RIGHT_SHOULDER, 0]:
         return Rejected("back_view", "the person is seen from behind")
     return Rejected("no_face", "a person was found, but no face (turned away, covered or too small)")
 

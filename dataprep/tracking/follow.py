@@ -23,12 +23,9 @@ from dataprep.models.mediapipe_models import (
     PersonDetector,
     _face_of,
     _FaceReading,
-    _iou,
     _require_inside,
-    _roll,
-    _Square,
-    _square_around,
 )
+from dataprep.models.squares import Square, box_iou, eye_roll, square_around
 
 COVERED = "face_covered"
 _SEARCH_SIDES = 4.0  # the square around the last face in which it is looked for
@@ -100,18 +97,18 @@ class Follower(PersonDetector):
         if annotated is not None:
             box = np.concatenate([annotated.min(axis=0), annotated.max(axis=0)])
             side = float(np.max(box[2:] - box[:2]))
-            near = self._faces_in(rgb, _Square((box[:2] + box[2:]) / 2, _SEARCH_SIDES * side))
-            best = max(near, key=lambda one: _iou(one.bbox_px, box), default=None)
-            if best is not None and _iou(best.bbox_px, box) > _MIN_IOU:
+            near = self._faces_in(rgb, Square((box[:2] + box[2:]) / 2, _SEARCH_SIDES * side))
+            best = max(near, key=lambda one: box_iou(one.bbox_px, box), default=None)
+            if best is not None and box_iou(best.bbox_px, box) > _MIN_IOU:
                 return best
             eyes = np.stack([annotated[36:42].mean(0), annotated[42:48].mean(0)])
             return FaceBox(box, 0.0, np.concatenate([eyes, annotated[[30, 62, 0, 16]]]))
         if last is None:
             return _largest(self._find_faces(rgb))
         centre = _face_centre(last)
-        near = self._faces_in(rgb, _Square(centre, _SEARCH_SIDES * last.face_side_px))
-        best = max(near, key=lambda one: _iou(one.bbox_px, last.face_bbox_px), default=None)
-        if best is not None and _iou(best.bbox_px, last.face_bbox_px) > _MIN_IOU:
+        near = self._faces_in(rgb, Square(centre, _SEARCH_SIDES * last.face_side_px))
+        best = max(near, key=lambda one: box_iou(one.bbox_px, last.face_bbox_px), default=None)
+        if best is not None and box_iou(best.bbox_px, last.face_bbox_px) > _MIN_IOU:
             return best
         found = self._find_faces(rgb)
         if away_s > _ANYBODY_AFTER_S:
@@ -130,7 +127,7 @@ class Follower(PersonDetector):
         if last is None:
             return Rejected("no_person", "nobody to follow was found")
         if last.keypoints33 is not None:
-            pose = self._pose_in(rgb, _square_around(last.keypoints33[:, :2], 1.3))
+            pose = self._pose_in(rgb, square_around(last.keypoints33[:, :2], 1.3))
             if pose is not None and _moved_px(pose.points, last.keypoints33) < last.face_side_px:
                 return Rejected(COVERED, "the body is there, its face is covered or turned away")
         return Rejected("no_face", "nobody to follow was found")
@@ -138,16 +135,16 @@ class Follower(PersonDetector):
     def _body(self, rgb: np.ndarray, face: FaceBox, last: Sighting | None) -> PosePoints | None:
         """The pose whose head is this face: first where the body was, then in the picture, then below the face."""
         height, width = rgb.shape[:2]
-        whole = _Square(np.array([width / 2, height / 2]), float(max(width, height)))
+        whole = Square(np.array([width / 2, height / 2]), float(max(width, height)))
         squares = [whole]
         if last is not None and last.keypoints33 is not None:
-            around = _square_around(last.keypoints33[:, :2], 1.3)
+            around = square_around(last.keypoints33[:, :2], 1.3)
             squares = [around if around.side_px < 0.6 * whole.side_px else whole]
         elif last is not None:
             squares = []  # a face without a body: a short look is enough
         for reach in _BODY_REACH:
             below = face.centre_px + np.array([0.0, 0.35 * reach * face.side_px])
-            squares.append(_Square(below, reach * face.side_px))
+            squares.append(Square(below, reach * face.side_px))
         for square in squares:
             pose = self._pose_in(rgb, square)
             if pose is not None and _face_of(pose, [face]) is not None:
@@ -156,8 +153,8 @@ class Follower(PersonDetector):
 
     def _reading(self, rgb: np.ndarray, face: FaceBox) -> _FaceReading:
         """Mesh and landmarks, and how far their readings agreed."""
-        roll = _roll(face.points_px[0], face.points_px[1])
-        squares = [_Square(face.centre_px, scale * face.side_px, roll) for scale in _FACE_SCALES]
+        roll = eye_roll(face.points_px[0], face.points_px[1])
+        squares = [Square(face.centre_px, scale * face.side_px, roll) for scale in _FACE_SCALES]
         reading = self._read_face(rgb, squares, face)
         if reading is None or reading.agreement < _MIN_AGREEMENT:
             raise Rejected(
