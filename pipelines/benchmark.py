@@ -25,7 +25,7 @@ from dataprep.images import decode_rgb
 from dataprep.models.facing import head_turns
 from dataprep.models.mediapipe_graphs import FaceBox
 from dataprep.models.mediapipe_models import PersonDetector, _FaceReading
-from dataprep.models.squares import Square, box_iou, eye_roll
+from dataprep.models.squares import Square, box_iou, face_squares
 from dataprep.stages.face import Face, FaceTools
 from dataprep.stages.quality import Quality, frontal_score, landmark_score
 from dataprep.store import write_json
@@ -36,7 +36,6 @@ _EYE_CORNERS = (36, 45)
 _JAW, _INNER = slice(0, 17), slice(17, 68)
 _SEARCH_SIDES = (4.0, 6.0)  # squares around the annotated face in which a face is looked for
 _MIN_IOU = 0.15  # of the found and the annotated box
-_HEAD_SQUARES = (1.7, 2.1, 2.6)  # as `detect` reads around a face box
 _PORTRAIT_PX, _PORTRAIT_SIDES = 512, 2.4
 _YAW_DEG = {"0-15": (0, 15), "15-30": (15, 30), "30-45": (30, 45), "45-60": (45, 60), "60-90": (60, 91),
             "below 45": (0, 45), "below 60": (0, 60)}  # fmt: skip
@@ -67,7 +66,7 @@ def measured(path: Path, reader: FaceReader) -> dict[str, Any]:
     row: dict[str, Any] = {"set": SETS[path.suffix.lower()], "not_read": "", "refused": ""}
     try:
         annotation = read_annotation(path)
-        found = reader(decode_rgb(picture_beside(path)), annotation.landmarks_px)
+        found = reader.read(decode_rgb(picture_beside(path)), annotation.landmarks_px)
     except ConfigError as error:
         return row | {"not_read": str(error).removeprefix(f"{path}: ")}
     except Rejected as rejected:
@@ -93,15 +92,13 @@ class FaceReader(PersonDetector):
         super().__init__()
         self._fitter = (face or Face().load()).fitters["mesh"]
 
-    def __call__(self, rgb: UInt8[np.ndarray, "h w 3"], annotated_px: Float[np.ndarray, "68 2"]) -> FoundFace:  # type: ignore[override]
+    def read(self, rgb: UInt8[np.ndarray, "h w 3"], annotated_px: Float[np.ndarray, "68 2"]) -> FoundFace:
         """Find the face on which the points lie; Rejected when there is none, or it cannot be read or fitted."""
         low, high = annotated_px.min(0), annotated_px.max(0)
         if not (high > 0).all() or not (low < rgb.shape[1::-1]).all() or not (high > low).all():
             raise Rejected("not_annotated", "the annotated points lie outside the picture")
         face = self._annotated_face(rgb, np.concatenate((low, high)))
-        roll = eye_roll(face.points_px[0], face.points_px[1])
-        squares = [Square(face.centre_px, scale * face.side_px, roll) for scale in _HEAD_SQUARES]
-        reading: _FaceReading | None = self._read_face(rgb, squares, face)
+        reading: _FaceReading | None = self._read_face(rgb, list(face_squares(face)), face)
         if reading is None:
             raise Rejected("no_mesh", "a face was found, but no face mesh on it")
         turns_rad = head_turns(reading.mesh478, None, face.points_px)

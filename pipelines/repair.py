@@ -41,15 +41,21 @@ def take_away(store: Store, paths: Sequence[str]) -> int:
         if inside == path or not is_ours:
             raise StoreError(f"{path} is no file of {store.root} and stays")
         if part := part_of(path):
-            ref = StageRef(*part[0].rsplit("-", 1))
-            store.remove_part(ref, part[1])
-            forget_parts(store, ref, [part[1]])
+            _remove_part(store, *part)
             continue
         for record in matching(store.root / "stages", "*/done.json"):
             if inside in _named(record) or inside.partition("/")[0] == record.parent.name:
                 record.unlink(missing_ok=True)
         (store.root / inside).unlink(missing_ok=True)
     return len(paths)
+
+
+def _remove_part(store: Store, folder: str, part: int) -> str:
+    """Remove both files of a part and its record; returns the stage's name."""
+    ref = StageRef(*folder.rsplit("-", 1))
+    store.remove_part(ref, part)
+    forget_parts(store, ref, [part])
+    return ref.name
 
 
 def _named(record: Location) -> Collection[str]:
@@ -95,10 +101,7 @@ class Repairs:
 
     def _remove(self, error: Damaged) -> tuple[str, int] | None:
         if part := part_of(error.path):
-            ref = StageRef(*part[0].rsplit("-", 1))
-            self._store.remove_part(ref, part[1])
-            forget_parts(self._store, ref, [part[1]])
-            return ref.name, part[1]
+            return _remove_part(self._store, *part), part[1]
         for aggregate in self._dag.aggregates:
             if any(error.path == str(self._store.root / name) for name in aggregate.outputs):
                 forget(self._store.root, aggregate.name)

@@ -6,7 +6,7 @@ All in continuous pixels of the photograph.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from dataprep.models.mediapipe_graphs import FaceBox, PosePoints
 
 NOSE, LEFT_EYE, RIGHT_EYE, LEFT_SHOULDER, RIGHT_SHOULDER = 0, 2, 5, 11, 12  # of the 33 body points
 GREY = 128  # outside the photograph
+FACE_SCALES = (1.7, 2.1, 2.6)  # squares in which a face is read, in face sizes
 # Where a body may lie below a face, in face sizes: side of the square, and how far below the face its centre is. The
 # pose network sees a standing person in the first, head and waist in the second; behind a lectern or a desk it wants
 # another look.
@@ -91,8 +92,13 @@ def head_squares(pose: PosePoints, face: FaceBox) -> Iterator[Square]:
     """Several views of the head, upright by the eyes."""
     for shoulder_widths in (1.2, 1.5):
         yield head_square_of_pose(pose, shoulder_widths)
+    yield from face_squares(face)
+
+
+def face_squares(face: FaceBox, scales: Sequence[float] = FACE_SCALES) -> Iterator[Square]:
+    """Yield squares around a face box, upright by its eyes; `scales` are sides in face sizes."""
     roll = eye_roll(face.points_px[0], face.points_px[1])
-    for scale in (1.7, 2.1, 2.6):
+    for scale in scales:
         yield Square(face.centre_px, scale * face.side_px, roll)
 
 

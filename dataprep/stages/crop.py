@@ -76,9 +76,8 @@ class Crop(Stage):
         Column("crop_inside", FLOAT, "part of the portrait square that lies inside the photograph", unit="fraction"),
     )
 
-    min_side_px: float = number(
-        140.0, 0, 100_000
-    )  # real crops of 130 px come out waxy; below 180 px quality.native_size flags
+    # Real crops of 130 px come out waxy; below 180 px quality.native_size flags.
+    min_side_px: float = number(140.0, 0, 100_000)
     max_size_px: int = number(512, 16, 4096)
     min_inside: float = number(0.5, 0, 1)
 

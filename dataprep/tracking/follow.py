@@ -25,7 +25,7 @@ from dataprep.models.mediapipe_models import (
     _FaceReading,
     _require_inside,
 )
-from dataprep.models.squares import Square, box_iou, eye_roll, square_around
+from dataprep.models.squares import Square, box_iou, face_squares, square_around
 
 COVERED = "face_covered"
 _SEARCH_SIDES = 4.0  # the square around the last face in which it is looked for
@@ -153,8 +153,7 @@ class Follower(PersonDetector):
 
     def _reading(self, rgb: np.ndarray, face: FaceBox) -> _FaceReading:
         """Mesh and landmarks, and how far their readings agreed."""
-        roll = eye_roll(face.points_px[0], face.points_px[1])
-        squares = [Square(face.centre_px, scale * face.side_px, roll) for scale in _FACE_SCALES]
+        squares = list(face_squares(face, _FACE_SCALES))
         reading = self._read_face(rgb, squares, face)
         if reading is None or reading.agreement < _MIN_AGREEMENT:
             raise Rejected(

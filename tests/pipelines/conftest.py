@@ -1,9 +1,10 @@
-"""A real S3 server for the tests that ask for one."""
+"""A build that nothing disturbed, of a module's own `photos`, and a real S3 server for the tests that ask for one."""
 
 import pytest
 
 from dataprep import storage
 from tests.object_store import s3_server
+from tests.pipelines.outage import build
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,10 @@ def server(tmp_path_factory):
         storage._filesystem.cache_clear()
         yield running
         storage._filesystem.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(photos, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    build(photos, out)
+    return out

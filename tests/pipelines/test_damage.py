@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,13 +46,6 @@ def photos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def undisturbed(photos, tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed")
-    build(photos, out)
-    return out
-
-
 @pytest.fixture
 def out(undisturbed, tmp_path):
     """A copy that a test may damage; files keep their times, as a good copy does."""
@@ -77,6 +71,15 @@ def flip(path: Path, at: int, bit: int, silently: bool = False) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+def flipped(written: bytes, count: int, seed: int | str) -> Iterator[bytes]:
+    """Copies with one random bit turned over."""
+    places = random.Random(seed)
+    for _ in range(count):
+        damaged = bytearray(written)
+        damaged[places.randrange(len(written))] ^= 1 << places.randrange(8)
+        yield bytes(damaged)
+
+
 def the(out: Path, pattern: str) -> Path:
     return next(iter(sorted(out.glob(pattern))))
 
@@ -91,10 +94,7 @@ def test_no_flipped_bit_of_a_part_is_read_as_a_label(labelled, stage, tmp_path):
     path = store.part_path(ref, 0)
     path.parent.mkdir(parents=True)
     written = labelled.store.part_path(ref, 0).read_bytes()
-    places = random.Random(stage)
-    for _ in range(300):
-        damaged = bytearray(written)
-        damaged[places.randrange(len(written))] ^= 1 << places.randrange(8)
+    for damaged in flipped(written, 300, stage):
         path.write_bytes(damaged)
         with pytest.raises(Damaged, match=path.name):
             store.table(ref, 0)
@@ -104,10 +104,7 @@ def test_no_flipped_bit_of_a_twin_is_trained_on(labelled, tmp_path):
     shutil.copytree(labelled.store.root / "shards", tmp_path / "shards")
     path = tmp_path / "shards" / "train-00000.parquet"
     written = path.read_bytes()
-    places = random.Random(0)
-    for _ in range(150):
-        damaged = bytearray(written)
-        damaged[places.randrange(len(written))] ^= 1 << places.randrange(8)
+    for damaged in flipped(written, 150, 0):
         path.write_bytes(damaged)
         with pytest.raises(ShardCorrupt, match="train-00000"):
             ShardDataset([tmp_path])
@@ -470,10 +467,7 @@ def test_no_flipped_bit_of_a_twin_is_exported(labelled, tmp_path):
     shutil.copytree(labelled.store.root / "shards", tmp_path / "out/shards")
     path = tmp_path / "out/shards/train-00000.parquet"
     written = path.read_bytes()
-    places = random.Random(1)
-    for _ in range(40):
-        damaged = bytearray(written)
-        damaged[places.randrange(len(written))] ^= 1 << places.randrange(8)
+    for damaged in flipped(written, 40, 1):
         path.write_bytes(damaged)
         with pytest.raises(ShardCorrupt, match="train-00000"):
             export(tmp_path / "out", tmp_path / "new", "plain", "train")

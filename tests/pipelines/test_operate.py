@@ -25,13 +25,6 @@ def photos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def undisturbed(photos, tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed")
-    build(photos, out)
-    return out
-
-
 @pytest.fixture
 def after_outage(photos, tmp_path, monkeypatch):
     """Built while images ...5.png failed; the outage is over."""

@@ -43,13 +43,6 @@ def photos(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def undisturbed(photos, tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed")
-    build(photos, out)
-    return out
-
-
 # --- the error budget --------------------------------------------------------------------------------------------
 
 
