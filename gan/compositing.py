@@ -44,7 +44,7 @@ def render_hits(
     bands = [
         composite(
             sample_maps(maps_L4HW, band[:, :2], config.map_half_side),
-            _distance(band[:, :3], origin_3),
+            distance(band[:, :3], origin_3),
             band[:, 3] > VALID_ABOVE,
         )
         for band in (_enlarged(layers_L4HW, size, slice(row, min(row + rows, size))) for row in range(0, size, rows))
@@ -64,7 +64,7 @@ def _enlarged(layers_LCHW: Tensor, size: int, rows: slice) -> Float[Tensor, "l c
     return F.interpolate(band, size=(len(above), size), mode="bilinear", align_corners=True)
 
 
-def _distance(points_L3HW: Tensor, origin_3: Tensor) -> Float[Tensor, "l h w"]:
+def distance(points_L3HW: Tensor, origin_3: Tensor) -> Float[Tensor, "l h w"]:
     """Return |point - origin|, coordinate by coordinate: a norm over a dimension that is not the last is slow."""
     x, y, z = ((points - o).square_() for points, o in zip(points_L3HW.unbind(1), origin_3, strict=True))
     return x.add_(y).add_(z).sqrt_()

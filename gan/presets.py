@@ -40,6 +40,18 @@ class DeformationWeights:
 
 
 @dataclass(frozen=True)
+class PairedStart:
+    """How phi begins by repeating real pictures ray by ray (gan.training.paired); without images it does not."""
+
+    images: int = number(0, 0, 1e12)  # of `images`, the first ones
+    rays: int = number(600, 1, 1_000_000)  # of either camera's picture
+    lr: float = number(3e-4, 0, 10)
+
+    def __post_init__(self) -> None:
+        require_bounds(self, "paired.")
+
+
+@dataclass(frozen=True)
 class Preset:
     """Everything training depends on but the data; without metadata a value is assumed."""
 
@@ -54,6 +66,10 @@ class Preset:
     with_pose_smoothing: bool = field(default=True, metadata=_PAPER)  # D_p
     critic: CriticConfig = field(default=CriticConfig())
     begins_at_body: bool = False  # M's level sets start about the mean body, not as spheres (gan.training.beginnings)
+    expression_steps: int = number(0, 0, 1_000_000)  # D_e is fitted to Eq. 10 before the first picture (same place)
+    paired: PairedStart = field(default=PairedStart())
+    shades_at_hits: bool = False  # stage 1 asks phi where rays hit, not through maps (gan.training.at_hits)
+    shared_fakes: bool = False  # the generator's pictures serve the critics as well, once a step
     first_waves: float = number(1.0, 0, 100)  # factor on phi's first layer at the start: below 1, smoother pictures
     nearest_step: int = number(1, 1, 100_000)  # training searches every n-th vertex only
     patch_width: int = number(0, 0, 4096)  # of the patch critic; 0: none
@@ -74,6 +90,8 @@ class Preset:
         require_bounds(self, "")
         if self.portrait_px % 4:
             raise ConfigError(f"portrait_px is {self.portrait_px}, expected a multiple of 4: D_torso sees a quarter")
+        if self.paired.images and self.stage == 1 and self.paired.rays > self.portrait_px**2:
+            raise ConfigError(f"paired.rays is {self.paired.rays}, expected at most portrait_px squared")
         wanted = self.generator.ray_size if self.stage == 1 else self.generator.image_size
         if self.portrait_px != wanted:
             what = "ray_size" if self.stage == 1 else "image_size"

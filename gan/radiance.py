@@ -34,14 +34,21 @@ class RadianceGenerator(nn.Module):
         return film_style(self.mapping_network(code_BK), LAYERS + 1)
 
     def forward(
-        self, points_BN3: Float[Tensor, "b n 3"], style: FilmStyle, dtype: torch.dtype = torch.float32
+        self,
+        points_BN3: Float[Tensor, "b n 3"],
+        style: FilmStyle,
+        dtype: torch.dtype = torch.float32,
+        features: bool = True,
     ) -> Float[Tensor, "b n c"]:
-        """Return RGB in [0, 1], raw sigma and features at points in face units; `dtype`: see `sum_of_heads`."""
+        """Return RGB in [0, 1], raw sigma and features at points in face units; `dtype`: see `sum_of_heads`.
+
+        Features are what U reads; stage 1, which has no U, leaves them out.
+        """
         layers = [cast(FiLMLayer, layer).modulated(*style.layer(i)) for i, layer in enumerate(self.network)]
         layers.append(self._lit(*style.layer(LAYERS)))
-        heads = {i: self._heads(i - 1, points_BN3, colour=i < LAYERS - 1) for i in range(1, LAYERS)}
+        heads = {i: self._heads(i - 1, points_BN3, features, colour=i < LAYERS - 1) for i in range(1, LAYERS)}
         # The last colour head sees the point lit; the others there see what the layer before made of it.
-        heads[LAYERS] = self._heads(LAYERS - 2, points_BN3, others=False)
+        heads[LAYERS] = self._heads(LAYERS - 2, points_BN3, features, others=False)
         total = sum_of_heads(points_BN3 * COORDINATE_SCALE, layers, heads, dtype)
         return torch.cat([torch.sigmoid(total[..., :3]), total[..., 3:]], -1)
 
@@ -52,10 +59,11 @@ class RadianceGenerator(nn.Module):
         seen_O = layer.layer.weight[:, :3] @ view_3
         return layer.modulated(frequency_BO, phase_BO + frequency_BO * seen_O, slice(3, None))
 
-    def _heads(self, index: int, like: Tensor, colour: bool = True, others: bool = True) -> Layer:
-        """Return the three heads of a layer as one; those left out give zero."""
-        heads = self.output_color[index], self.output_sigma[index], self.output_feature[index]
-        linears = [(cast(nn.Linear, head), float(on)) for head, on in zip(heads, (colour, others, others), strict=True)]
+    def _heads(self, index: int, like: Tensor, features: bool, colour: bool = True, others: bool = True) -> Layer:
+        """Return the heads of a layer as one, without that of features where nobody asks; those left out give zero."""
+        heads = [(self.output_color[index], colour), (self.output_sigma[index], others)]
+        heads += [(self.output_feature[index], others)] * features
+        linears = [(cast(nn.Linear, head), float(on)) for head, on in heads]
         weight = torch.cat([linear.weight * on for linear, on in linears])
         bias = torch.cat([linear.bias * on for linear, on in linears])
         return Layer(each(weight, like), each(bias, like))

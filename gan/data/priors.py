@@ -35,6 +35,8 @@ class Purpose(IntEnum):
     MIRROR = 4  # the coin of `gan.data.stream`
     EVALUATION = 5
     POINTS = 6  # of the deformation losses
+    PAIRED = 7  # rays, and jitter of the appearance, of the paired start
+    EXPRESSIONS = 8  # D_e before the first step
 
 
 class Codes(NamedTuple):

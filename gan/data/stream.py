@@ -25,6 +25,7 @@ class RealItem(NamedTuple):
     """One real sample as training sees it."""
 
     position: int
+    row: int
     mirrored: bool
     portrait: np.ndarray  # uint8 (H, W, 3)
     face: np.ndarray
@@ -36,6 +37,8 @@ class RealBatch(NamedTuple):
     """Real images, uint8 so that they travel light, with their cameras (pitch, yaw in radians)."""
 
     position_B: Tensor
+    row_B: Tensor  # of the data set
+    mirrored_B: Tensor
     portrait_B3HW: Tensor
     face_B3HW: Tensor
     camera_B2: Tensor
@@ -58,7 +61,7 @@ class RealImages(Dataset[RealItem]):
         labels = self._mirrored if mirrored and self._mirrored is not None else self.dataset.labels
         portrait, face = (mirror_image(i) if mirrored else i for i in (sample.portrait, sample.face))
         camera, face_camera = labels.camera_pitch_yaw[draw.row], labels.face_pitch_yaw[draw.row]
-        return RealItem(draw.position, mirrored, portrait, face, camera, face_camera)
+        return RealItem(draw.position, draw.row, mirrored, portrait, face, camera, face_camera)
 
 
 def mirror_coin(seed: int, position: int) -> bool:
@@ -94,6 +97,8 @@ def collate(items: Sequence[RealItem]) -> RealBatch:
     """Stack samples."""
     return RealBatch(
         torch.tensor([item.position for item in items]),
+        torch.tensor([item.row for item in items]),
+        torch.tensor([item.mirrored for item in items]),
         _channels_first([item.portrait for item in items]),
         _channels_first([item.face for item in items]),
         torch.from_numpy(np.stack([item.camera for item in items])),

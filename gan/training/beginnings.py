@@ -15,12 +15,18 @@ from scipy.spatial import cKDTree
 
 from gan.body import BETAS, BodyArrays, BodyModel
 from gan.config import COORDINATE_SCALE
+from gan.data.priors import Codes, LabelPrior, Purpose
+from gan.face_space import FaceSpace
 from gan.generator import Generator
+from gan.losses import imitation_loss
 from gan.radiance import RadianceGenerator
 
 REACH_OUT, REACH_IN = 0.04, 0.02  # face units: 47 and 24 mm
 CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights beyond FAR are all the same
 STEP, BOX = 0.01, ((-0.3, 0.3), (-0.3, 0.24), (-0.24, 0.24))  # face units: x, y, z
+HEAD_BOX = ((-0.1, -0.13, -0.12), (0.1, 0.12, 0.12))  # face units, about the head's centre
+EXPRESSION_FACES, EXPRESSION_POINTS, EXPRESSION_SPREAD = 64, 64, 0.012  # a step; spread in face units (14 mm)
+EXPRESSION_LR, EXPRESSION_SCALE = 2e-3, 1e4  # displacements are some 2 mm: squared face units are tiny
 FIT_STEPS, FIT_POINTS, FIT_LR = 400, 4096, 1e-2
 
 
@@ -63,6 +69,43 @@ def body_heights(body: BodyArrays) -> tuple[Float[np.ndarray, "n 3"], Float[np.n
     inwards_XYZ = ndimage.distance_transform_edt(~outside_XYZ) * STEP - CLOSING
     height_XYZ = np.where(outside_XYZ, distance_XYZ, -inwards_XYZ).clip(-FAR, FAR)
     return grid_XYZ3.reshape(-1, 3), height_XYZ.ravel()
+
+
+def begin_with_expressions(generator: Generator, space: FaceSpace, prior: LabelPrior, steps: int) -> None:
+    """Fit D_e to the 3DMM's displacements (Eq. 10) at faces of `prior`, in place; deterministic in the prior's seed.
+
+    Eq. 10 needs no pictures. Learnt beside them, D_e had followed a third of nothing after minutes of training; so
+    expressions did not obey.
+    """
+    network = generator.deform_net
+    optimiser = torch.optim.Adam(network.parameters(), EXPRESSION_LR, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, EXPRESSION_LR, total_steps=steps, pct_start=0.1)
+    with torch.enable_grad():
+        for step in range(steps):
+            codes = prior.draw(range(step * EXPRESSION_FACES, (step + 1) * EXPRESSION_FACES), Purpose.EXPRESSIONS)
+            points_BN3, wanted_BN3 = expression_pairs(space, codes, step)
+            moved_BN3 = network(points_BN3, network.style(codes.z_id_BK, codes.z_exp_BK))
+            loss = EXPRESSION_SCALE * imitation_loss(moved_BN3, wanted_BN3)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    optimiser.zero_grad(set_to_none=True)
+
+
+def expression_pairs(
+    space: FaceSpace, codes: Codes, seed: int
+) -> tuple[Float[torch.Tensor, "b n 3"], Float[torch.Tensor, "b n 3"]]:
+    """Return points, half of them near the expressive face and half anywhere about the head, and Eq. 10's answers."""
+    random = torch.Generator().manual_seed(seed)
+    face_BV3 = space.vertices(codes.z_id_BK, codes.z_exp_BK)
+    chosen_BN = torch.randint(face_BV3.shape[1], (len(face_BV3), EXPRESSION_POINTS // 2), generator=random)
+    near_BN3 = face_BV3.gather(1, chosen_BN[..., None].expand(-1, -1, 3))
+    near_BN3 = near_BN3 + EXPRESSION_SPREAD * torch.randn(near_BN3.shape, generator=random)
+    low_3, high_3 = torch.tensor(HEAD_BOX)
+    anywhere_BN3 = low_3 + (high_3 - low_3) * torch.rand(near_BN3.shape, generator=random)
+    points_BN3 = torch.cat([near_BN3, anywhere_BN3], 1)
+    return points_BN3, space.reference_displacement(points_BN3, codes.z_id_BK, codes.z_exp_BK)
 
 
 @torch.no_grad()

@@ -45,6 +45,9 @@ class RunOptions:
 class Watcher:
     """What a caller wants to know and to say during a run; this one neither listens nor talks."""
 
+    def reads(self, done: int, whole: int) -> None:
+        """So many of so many pictures were read before the first step (a paired start)."""
+
     def begins(self, run: Run) -> None:
         """The run stands where it begins or goes on."""
 
@@ -72,7 +75,7 @@ def train(
     """
     options, watcher = options or RunOptions(), watcher or Watcher()
     execution = options.execution
-    run = open_run(roots, preset, out, models, seed, begun_from, execution)
+    run = open_run(roots, preset, out, models, seed, begun_from, execution, watcher.reads)
     state, writes = run.state, execution.ranks.is_first
     watcher.begins(run)
     if writes:

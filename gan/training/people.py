@@ -24,13 +24,13 @@ def shade_people(
 ) -> Float[Tensor, "b l 4 h w"]:
     """Return everybody's low-resolution radiance maps (RGB, alpha)."""
     config, radiance = generator.config, generator.radiance_net
-    hits = map_hits(generator.sample_net, config, z_id_BK, _chunk(generator, config.manifold_width))
+    hits = map_hits(generator.sample_net, config, z_id_BK, points_at_a_time(generator, config.manifold_width))
     style = radiance.style(torch.cat([z_id_BK, noise_BK], 1))
     found_RL = hits.crossings.found_RL
     missed_R = (~found_RL).any(1)
     points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
-    chunk = max(1, _chunk(generator, config.radiance_width) // len(z_id_BK))
-    shaded = [radiance(part.expand(len(z_id_BK), -1, -1), style)[..., :4] for part in points_N3.split(chunk)]
+    chunk = max(1, points_at_a_time(generator, config.radiance_width) // len(z_id_BK))
+    shaded = [radiance(part.expand(len(z_id_BK), -1, -1), style, features=False) for part in points_N3.split(chunk)]
     maps_BRLC = torch.cat(shaded, 1)[:, rows_of_levels(found_RL, missed_R)]
     alpha_BRL = opacity(maps_BRLC[..., 3], config) * hits.crossings.valid_RL
     maps_BRLC = torch.cat([maps_BRLC[..., :3], alpha_BRL[..., None]], -1)
@@ -50,7 +50,7 @@ def render_people(
     pictures = []
     for person, maps_L4HW in enumerate(maps_BL4HW):
         own = FilmStyle(*(part[person : person + 1] for part in style))
-        chunk = _chunk(generator, max(config.deform_width, config.manifold_width))
+        chunk = points_at_a_time(generator, max(config.deform_width, config.manifold_width))
         field = DeformedField(generator.deform_net, generator.sample_net, own, chunk)
         hits_RL3, valid_RL = hit_manifolds(neutral_BHWS3[person].flatten(0, 1), field, config)
         hits_L3HW = hits_RL3.unflatten(0, side).permute(2, 3, 0, 1)
@@ -59,6 +59,6 @@ def render_people(
     return torch.stack([picture.image_3HW for picture in pictures])
 
 
-def _chunk(generator: Generator, width: int) -> int:
+def points_at_a_time(generator: Generator, width: int) -> int:
     """Points at a time: narrow networks take more of them into the same cache."""
     return max(1, generator.chunk_points() * SMALL_NET_WIDTH // width)

@@ -26,6 +26,7 @@ from gan.losses import (
 from gan.presets import DeformationWeights, Preset
 from gan.skinning import apply_field, carry_with_head, transform_field
 from gan.smoothing import PoseSmoothing
+from gan.training.at_hits import render_people_at_hits
 from gan.training.face_crop import crop_face
 from gan.training.people import render_people, shade_people
 
@@ -49,6 +50,8 @@ def make_pictures(
 
     Where nobody looks at faces (no D_face, and not `reads_faces`) the portrait stands in for them unseen.
     """
+    if preset.stage == 1 and preset.shades_at_hits and not preset.cropped_face:
+        return _at_hits(generator, codes, preset.with_face or reads_faces)
     if preset.stage == 1 and not preset.cropped_face:
         return _all_at_once(generator, codes, preset.with_face or reads_faces)
     portraits, faces, consistency = [], [], []
@@ -70,6 +73,13 @@ def _all_at_once(generator: Generator, codes: Codes, with_face: bool) -> Picture
     maps_BL4HW = shade_people(generator, codes.z_id_BK, codes.noise_BK)
     portrait_B3HW = render_people(generator, maps_BL4HW, codes, "portrait")
     face_B3HW = render_people(generator, maps_BL4HW, codes, "face") if with_face else portrait_B3HW
+    return Pictures(portrait_B3HW, face_B3HW, portrait_B3HW.new_zeros(()))
+
+
+def _at_hits(generator: Generator, codes: Codes, with_face: bool) -> Pictures:
+    style = generator.radiance_net.style(torch.cat([codes.z_id_BK, codes.noise_BK], 1))
+    portrait_B3HW = render_people_at_hits(generator, codes, style, "portrait")
+    face_B3HW = render_people_at_hits(generator, codes, style, "face") if with_face else portrait_B3HW
     return Pictures(portrait_B3HW, face_B3HW, portrait_B3HW.new_zeros(()))
 
 

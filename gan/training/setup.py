@@ -1,7 +1,7 @@
 """What a run needs before its first step: data, label prior, face space, and networks, new or resumed."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,15 @@ from gan.data.shards import ShardDataset
 from gan.errors import BasisError
 from gan.face_space import FaceSpace, face_from_3dmm
 from gan.presets import Preset
+from gan.training.appearance import appearance_codes, read_appearance, write_appearance
+from gan.training.beginnings import begin_with_expressions
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
+from gan.training.paired import Paired
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
+
+APPEARANCE_FILE = "appearance.npz"
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,12 @@ def open_run(
     seed: int,
     begun_from: Path | None,
     execution: Execution,
+    told: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Run:
-    """Continue the run in `out`, else begin one, stage 2 from the stage-1 run `begun_from`."""
+    """Continue the run in `out`, else begin one, stage 2 from the stage-1 run `begun_from`.
+
+    `told` hears how many of how many pictures a paired start has read for what people look like.
+    """
     dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px)
     _require_models(dataset.bases, models)
     estimator = _prepared(models, preset, execution)
@@ -67,16 +76,31 @@ def open_run(
         estimator.weights_sha256 if estimator else "",
     )
     arrays = body_arrays(models.body)
+    mirror = _mirror(models) if preset.mirror else None
+    prior, space = LabelPrior(dataset.labels, seed, mirror), _face_space(models.face, arrays)
     state = new_state(key, arrays, execution)
     if path := state_to_go_on_from(out):
         resume(state, path)
     elif begun_from is not None:
         begin_from(state, begun_from)
+    elif preset.expression_steps:
+        begin_with_expressions(state.generator, space, prior, preset.expression_steps)
+        state.average.load_state_dict(state.generator.state_dict())
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
-    mirror = _mirror(models) if preset.mirror else None
-    prior = LabelPrior(dataset.labels, seed, mirror)
-    space = _face_space(models.face, arrays).to(execution.where)
-    return Run(dataset, mirror, Sources(prior, space, estimator), state)
+    paired = _paired(state, dataset, mirror, out, told) if state.is_paired else None
+    return Run(dataset, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
+
+
+def _paired(
+    state: TrainState, dataset: ShardDataset, mirror: Mirror | None, out: Path, told: Callable[[int, int], None]
+) -> Paired:
+    """Find out what people look like, or read what an earlier start of this run found."""
+    path, key = out / APPEARANCE_FILE, hashlib.sha256(repr(state.key).encode()).hexdigest()
+    appearance = read_appearance(path, key)
+    if appearance is None:
+        appearance = appearance_codes(state.average, dataset, told)
+        write_appearance(path, appearance, key)
+    return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance)
 
 
 def _mirror(models: Models) -> Mirror:

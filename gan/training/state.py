@@ -68,6 +68,11 @@ class TrainState:
         """Parameters of the generator that this stage trains."""
         return [parameter for parameter in self.generator.parameters() if parameter.requires_grad]
 
+    @property
+    def is_paired(self) -> bool:
+        """Whether the next step belongs to the paired start."""
+        return self.images_seen < self.key.preset.paired.images
+
     @torch.no_grad()
     def update_average(self) -> None:
         for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):

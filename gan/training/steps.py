@@ -21,6 +21,7 @@ from gan.losses import adversarial_loss, critics_loss, landmark_loss, regression
 from gan.presets import Preset
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
+from gan.training.paired import BETAS, Paired, paired_losses, rate
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.state import TrainState
 
@@ -31,18 +32,106 @@ class Sources(NamedTuple):
     prior: LabelPrior
     space: FaceSpace
     estimator: FaceEstimator | None = None
+    paired: Paired | None = None
 
 
 def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, float]:
     """Do one step and return its losses; raises Diverged, with the state spoiled, where one is not finite."""
+    set_rates(state)
+    if state.is_paired:
+        return _paired_step(state, sources, real, execution)
+    if state.key.preset.shared_fakes:
+        return _shared_step(state, sources, real, execution)
     log = critic_gradients(state, sources, real, execution)
     _optimise(state.critic_optimiser, list(state.critics.parameters()), "critic", state, log)
     told = generator_gradients(state, sources, execution)
     _optimise(state.generator_optimiser, state.trained, "generator", state, told)
+    _close(state)
+    return log | told
+
+
+def _close(state: TrainState) -> None:
+    """Count the step that was done."""
     state.scaler.update()
     state.images_seen += state.key.preset.batch
     state.update_average()
+
+
+def _shared_step(
+    state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
+) -> dict[str, float]:
+    """Do one step in which both sides learn from the same generated pictures, and against each other as they were."""
+    log = shared_gradients(state, sources, real, execution)
+    told = {name: log.pop(name) for name in list(log) if not name.startswith(("critic", "r1"))}
+    _optimise(state.critic_optimiser, list(state.critics.parameters()), "critic", state, log)
+    _optimise(state.generator_optimiser, state.trained, "generator", state, told)
+    _close(state)
     return log | told
+
+
+def shared_gradients(
+    state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
+) -> dict[str, float]:
+    """Leave the gradients of both sides' losses; each generated picture is made once and judged by both."""
+    state.critic_optimiser.zero_grad(set_to_none=True)
+    state.generator_optimiser.zero_grad(set_to_none=True)
+    log: dict[str, float] = {}
+    preset = state.key.preset
+    for positions in execution.positions(state.images_seen, preset.batch):
+        share, pictures = len(positions) / preset.batch, _next(real, positions)
+        codes = _codes(state, sources, list(positions), Purpose.GENERATOR)
+        fake = make_pictures(state.generator, codes, preset, execution.dtype, _reads_faces(sources, preset))
+        loss, parts = critic_losses_of(state, pictures, codes, fake, execution)
+        _accumulate(state.scaler.scale(loss), parts, share, log)
+        state.critics.requires_grad_(False)
+        loss, parts = generator_losses_of(state, sources, positions, codes, fake, execution)
+        _accumulate(state.scaler.scale(loss), parts, share, log)
+        state.critics.requires_grad_(True)
+    execution.ranks.add_gradients([*state.critics.parameters(), *state.trained])
+    return execution.ranks.add_values(log, execution.where)
+
+
+def _paired_step(
+    state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
+) -> dict[str, float]:
+    """Do one step of the paired start: phi alone learns."""
+    log = paired_gradients(state, sources, real, execution)
+    _optimise(state.generator_optimiser, list(state.generator.radiance_net.parameters()), "generator", state, log)
+    _close(state)
+    return log
+
+
+def paired_gradients(
+    state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
+) -> dict[str, float]:
+    """Leave the gradients of the paired start's loss on the next global batch of `real`; returns the losses."""
+    assert sources.paired is not None
+    state.generator_optimiser.zero_grad(set_to_none=True)
+    log: dict[str, float] = {}
+    preset, like = state.key.preset, next(state.generator.parameters())
+    for positions in execution.positions(state.images_seen, preset.batch):
+        pictures = _next(real, positions)
+        codes = Codes(*(values.to(like) for values in sources.paired.codes(pictures, state.key.seed)))
+        loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed)
+        _accumulate(state.scaler.scale(loss), parts, len(positions) / preset.batch, log)
+    execution.ranks.add_gradients(state.generator.radiance_net.parameters())
+    return execution.ranks.add_values(log, execution.where)
+
+
+def set_rates(state: TrainState) -> None:
+    """Give the generator's optimiser the rates of this step: the paired start has its own."""
+    preset = state.key.preset
+    lr = rate(preset, state.images_seen) if state.is_paired else preset.generator_lr
+    betas = BETAS if state.is_paired else preset.adam_betas
+    for group, factor in zip(state.generator_optimiser.param_groups, (1.0, preset.shape_lr_factor), strict=False):
+        group["lr"], group["betas"] = lr * factor, betas
+
+
+def _next(real: Iterator[RealBatch], positions: range) -> RealBatch:
+    pictures = next(real)
+    if pictures.position_B.tolist() != list(positions):
+        raise RuntimeError(f"real images of positions {pictures.position_B.tolist()}, expected {list(positions)}")
+    return pictures
 
 
 def critic_gradients(
@@ -53,10 +142,7 @@ def critic_gradients(
     log: dict[str, float] = {}
     batch = state.key.preset.batch
     for positions in execution.positions(state.images_seen, batch):
-        pictures = next(real)
-        if pictures.position_B.tolist() != list(positions):
-            raise RuntimeError(f"real images of positions {pictures.position_B.tolist()}, expected {list(positions)}")
-        loss, parts = critic_losses(state, sources, pictures, execution)
+        loss, parts = critic_losses(state, sources, _next(real, positions), execution)
         _accumulate(state.scaler.scale(loss), parts, len(positions) / batch, log)
     execution.ranks.add_gradients(state.critics.parameters())
     return execution.ranks.add_values(log, execution.where)
@@ -80,15 +166,21 @@ def critic_losses(
     state: TrainState, sources: Sources, batch: RealBatch, execution: Execution
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted critic losses and R1 on one micro-batch."""
-    preset = state.key.preset
     codes = _codes(state, sources, batch.position_B.tolist(), Purpose.DISCRIMINATOR)
     with torch.no_grad():
-        fake = make_pictures(state.generator, codes, preset, execution.dtype)
-    like = codes.camera_B2
+        fake = make_pictures(state.generator, codes, state.key.preset, execution.dtype)
+    return critic_losses_of(state, batch, codes, fake, execution)
+
+
+def critic_losses_of(
+    state: TrainState, batch: RealBatch, codes: Codes, fake: Pictures, execution: Execution
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Judge real pictures and those that the generator made of `codes`; no gradient reaches the generator."""
+    preset, like = state.key.preset, codes.camera_B2
     portrait = to_unit_range(batch.portrait_B3HW.to(like.device)).to(like.dtype).requires_grad_()
     face = to_unit_range(batch.face_B3HW.to(like.device)).to(like.dtype).requires_grad_()
     real_said = _judge(state.critics, portrait, face, execution)
-    fake_said = _judge(state.critics, fake.portrait_B3HW, fake.face_B3HW, execution)
+    fake_said = _judge(state.critics, fake.portrait_B3HW.detach(), fake.face_B3HW.detach(), execution)
     loss, parts = critics_loss(
         real_said, fake_said, portrait, face, preset.adversarial, preset.r1_gamma, state.scaler.get_scale()
     )
@@ -107,8 +199,19 @@ def generator_losses(
     """Adversarial, landmark and deformation (stage 1) and consistency (stage 2) losses on one micro-batch."""
     preset = state.key.preset
     codes = _codes(state, sources, list(positions), Purpose.GENERATOR)
-    reads_faces = sources.estimator is not None and preset.stage == 1
-    fake: Pictures = make_pictures(state.generator, codes, preset, execution.dtype, reads_faces)
+    fake = make_pictures(state.generator, codes, preset, execution.dtype, _reads_faces(sources, preset))
+    return generator_losses_of(state, sources, positions, codes, fake, execution)
+
+
+def _reads_faces(sources: Sources, preset: Preset) -> bool:
+    return sources.estimator is not None and preset.stage == 1
+
+
+def generator_losses_of(
+    state: TrainState, sources: Sources, positions: range, codes: Codes, fake: Pictures, execution: Execution
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Judge what the generator made of `codes`; the critics are what they are."""
+    preset = state.key.preset
     said = _judge(state.critics, fake.portrait_B3HW, fake.face_B3HW, execution)
     loss, parts = adversarial_loss(said, preset.adversarial)
     parts["generator_camera"] = regression_loss(said, codes.camera_B2, codes.face_camera_B2)

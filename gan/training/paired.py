@@ -1,0 +1,116 @@
+"""The paired start: phi learns to repeat real pictures from their own labels before the critics have a say.
+
+Not the paper's method, and off in its presets. Labels that are exact, or nearly, say where every ray of a picture meets
+the canonical person; the appearance code says who it is (gan.training.appearance). So colours can be compared ray by
+ray, which teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as
+they began; critics sharpen what the average of many pictures leaves soft.
+
+Suffixes: B batch, H W pixels, R rays, N rows.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from gan.cameras import camera_origin
+from gan.data.labels import Labels
+from gan.data.priors import Codes, Purpose
+from gan.data.stream import RealBatch, to_unit_range
+from gan.generator import Generator, View
+from gan.presets import Preset
+from gan.training.appearance import Appearance
+from gan.training.at_hits import hits_of_rays, shade_rays, style_of
+
+BETAS = (0.9, 0.99)  # of Adam: without a critic nothing argues against momentum
+FOREGROUND = 0.85  # of the rays; the rest lies anywhere, so that the background stays white
+WHITE = 250 / 255 * 2 - 1
+WARM_UP = 0.02  # of the start, during which the rate rises
+LAST_RATE = 0.05  # of the rate, where the cosine ends
+
+
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """Labels and appearance of every row, as the stream shows it: plain or mirrored."""
+
+    plain: Labels
+    mirrored: Labels | None
+    appearance: Appearance = field(repr=False)
+
+    def codes(self, batch: RealBatch, seed: int) -> Codes:
+        """Return what should bring forth these pictures."""
+        places = zip(batch.position_B.tolist(), batch.row_B.tolist(), batch.mirrored_B.tolist(), strict=True)
+        rows = [self._of(position, row, mirrored, seed) for position, row, mirrored in places]
+        return Codes(*(torch.from_numpy(np.stack(values)) for values in zip(*rows, strict=True)))
+
+    def _of(self, position: int, row: int, is_mirrored: bool, seed: int) -> tuple[np.ndarray, ...]:
+        labels = self.mirrored if is_mirrored and self.mirrored is not None else self.plain
+        noise = self.appearance.code(row, is_mirrored, random_of(seed, position))
+        return (
+            *(labels.bfm_id[row], labels.smpl_betas[row], labels.bfm_exp[row], noise),
+            *(labels.joints_zyx[row], labels.camera_pitch_yaw[row], labels.face_pitch_yaw[row]),
+        )
+
+
+class Sight(NamedTuple):
+    """One picture and the camera that saw it."""
+
+    view: View
+    image_3HW: Tensor
+    camera_12: Tensor
+
+
+def paired_losses(
+    generator: Generator, codes: Codes, batch: RealBatch, preset: Preset, seed: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the mean absolute difference of rays drawn from either camera's pictures, with its parts for the log."""
+    differences: dict[View, list[Tensor]] = {"portrait": [], "face": []}
+    radiance_style = generator.radiance_net.style(torch.cat([codes.z_id_BK, codes.noise_BK], 1))
+    with torch.no_grad():
+        shape_style = generator.deform_net.style(codes.z_id_BK, codes.z_exp_BK)
+    pictures: tuple[tuple[View, Tensor, Tensor], ...] = (
+        ("portrait", batch.portrait_B3HW, codes.camera_B2),
+        ("face", batch.face_B3HW, codes.face_camera_B2),
+    )
+    for view, image_B3HW, camera_B2 in pictures:
+        wanted_B3HW = to_unit_range(image_B3HW.to(camera_B2.device))
+        with torch.no_grad():
+            _, neutral_BHWQ3 = generator.neutral_rays(codes.betas_BK, codes.pose_BP3, camera_B2, view)
+        origin_B3 = camera_origin(camera_B2, generator.cameras[view].radius)
+        for person, position in enumerate(batch.position_B.tolist()):
+            random = random_of(seed, position, ("portrait", "face").index(view))
+            wanted_R3 = wanted_B3HW[person].flatten(1).T
+            chosen_R = draw_rays(wanted_R3, preset.paired.rays, random)
+            with torch.no_grad():
+                rays_RQ3 = neutral_BHWQ3[person].flatten(0, 1)[chosen_R]
+                hits = hits_of_rays(generator, rays_RQ3, style_of(shape_style, person))
+            seen_R3 = shade_rays(generator, hits, style_of(radiance_style, person), origin_B3[person])
+            differences[view].append((seen_R3 - wanted_R3[chosen_R]).abs().mean())
+    parts = {f"paired_{view}": torch.stack(values).mean() for view, values in differences.items()}
+    return torch.stack(list(parts.values())).mean(), parts
+
+
+def draw_rays(picture_R3: Float[Tensor, "r 3"], count: int, random: np.random.Generator) -> Int[Tensor, " n"]:
+    """Choose rays of a picture, most of them where it is not white."""
+    person: Bool[np.ndarray, " r"] = (picture_R3.amin(1) < WHITE).cpu().numpy()
+    weight = np.full(len(person), (1 - FOREGROUND) / len(person))
+    if person.any():
+        weight[person] += FOREGROUND / person.sum()
+    chosen = random.choice(len(person), count, replace=False, p=weight / weight.sum())
+    return torch.from_numpy(chosen).to(picture_R3.device)
+
+
+def rate(preset: Preset, images_seen: int) -> float:
+    """Return the learning rate of the start: rising at first, then falling as a cosine."""
+    done = images_seen / preset.paired.images
+    falling = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * done))
+    return preset.paired.lr * falling * min(1.0, (images_seen + preset.batch) / (WARM_UP * preset.paired.images))
+
+
+def random_of(seed: int, position: int, *more: int) -> np.random.Generator:
+    """Return the random numbers of a position of the start."""
+    return np.random.default_rng(np.random.SeedSequence((seed, int(Purpose.PAIRED), position, *more)))
