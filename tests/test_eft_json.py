@@ -9,10 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep.eft_json import bbox_of, export_eft
 from dataprep.errors import StoreError
-from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX
-from dataprep.schema import BOOL, FLOAT, STRING, UINT32, Column, floats, table_from_rows
+from dataprep.exchange.eft_json import bbox_of, export_eft
+from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX
+from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT32, Column, floats, table_from_rows
 
 COLUMNS = (
     *(Column(name, STRING, "-") for name in ("sample_id", "source_path", "status", "body_model", "body_model_sha256")),

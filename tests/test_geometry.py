@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataprep import geometry
+from dataprep.frames import geometry
 from dataprep.stages.crop import portrait_square
 
 finite = st.floats(-500, 500)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from dataprep import formats
-from dataprep.colours import UNUSABLE
 from dataprep.errors import Rejected
-from dataprep.images import decode_mask, decode_photograph, decode_rgb, encode_png
+from dataprep.pictures import photo_formats
+from dataprep.pictures.codecs import decode_mask, decode_photograph, decode_rgb, encode_png
+from dataprep.pictures.colour_profiles import UNUSABLE
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "people"
 
@@ -196,7 +196,7 @@ def test_heic_without_its_decoder_names_format_extra_and_command(person, monkeyp
     pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heic")
     pillow_heif.register_heif_opener()
     data = encoded(person, "HEIF")
-    formats._register_heif.cache_clear()
+    photo_formats._register_heif.cache_clear()
     monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
     with pytest.raises(
         Rejected, match=r"HEIC, which needs the extra heic; run: pip install 'shhq-hs\[heic\]'"
@@ -204,5 +204,5 @@ def test_heic_without_its_decoder_names_format_extra_and_command(person, monkeyp
         decode_rgb(data)
     assert caught.value.reason == "missing_decoder"
     monkeypatch.undo()
-    formats._register_heif.cache_clear()
+    photo_formats._register_heif.cache_clear()
     assert decode_rgb(data).shape == person.shape

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dataprep.errors import Rejected
-from dataprep.masks import read_mask
+from dataprep.pictures.supplied_masks import read_mask
 from tests.test_images import SAMPLES, encoded
 
 TRUE = np.asarray(Image.open(SAMPLES / "segments" / "p002.png").convert("L")) > 127

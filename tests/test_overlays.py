@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dataprep import geometry, overlays
-from dataprep.models.smpl import PARENTS
+from dataprep.frames import geometry
+from dataprep.models.body.smpl import PARENTS
+from dataprep.pictures import overlays
 
 GREY = np.full((120, 160, 3), 128, np.uint8)
 

@@ -4,13 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dataprep.own_files import HeldFolder, remove_abandoned
+from dataprep.files.own_files import HeldFolder, remove_abandoned
 
 ROOT = Path(__file__).parents[1]
 SWEEPER = """
 import sys
 from pathlib import Path
-from dataprep.own_files import remove_abandoned
+from dataprep.files.own_files import remove_abandoned
 print("ready", flush=True)
 while not Path(sys.argv[1], "stop").exists():
     for folder in Path(sys.argv[1]).glob("held-*"):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import skimage.data
 
-from dataprep import geometry
-from dataprep.photo_edges import cuts, photo_box
+from dataprep.frames import geometry
+from dataprep.pictures.photo_edges import cuts, photo_box
 
 SIDE = 512
 MARKS = np.full((68, 2), 256.0)  # chin at 310, eyes at 205: the crown is at 100

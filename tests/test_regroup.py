@@ -5,8 +5,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataprep import regroup
-from dataprep.regroup import in_places
+from dataprep.tables import regroup
+from dataprep.tables.regroup import in_places
 
 
 @given(st.integers(1, 200), st.integers(1, 50), st.integers(1, 60), st.integers(0, 2**32 - 1))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataprep import sources
 from dataprep.errors import ConfigError
+from dataprep.tables import sources
 
 
 def put(path, value=0):
@@ -220,7 +220,7 @@ def test_key_points_behind_such_a_link_are_the_users_error(linked, tmp_path_fact
 
 
 def test_the_command_says_what_became_of_links(linked, tmp_path_factory, capsys):
-    from pipelines.cli import main
+    from pipelines.main import main
 
     out = tmp_path_factory.mktemp("out")
     main(["run", str(linked), "--out", str(out), "--until", "ingest", "--cluster", "serial"])

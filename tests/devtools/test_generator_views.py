@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from dataprep.devtools.anny_base import chain_joints
-from dataprep.devtools.render import generator_views as views
-from dataprep.devtools.render import truth
-from dataprep.devtools.render.assets import BASE_VERTICES
-from dataprep.devtools.render.figure import Figure
-from dataprep.devtools.render.poses import CHEST, NECK
-from dataprep.devtools.render.scene import Camera
-from dataprep.fits.camera import POSED_JOINTS, generator_pixels, rotations_from_joints_zyx
-from dataprep.geometry import LOOKAT_ABOVE_NECK_M
-from dataprep.models.smpl import load_body
-from gan.animate_setup import body_arrays
-from gan.animate_views import face_label
-from gan.body import BodyModel
-from gan.cameras import face_camera, portrait_camera
+from dataprep.fits.generator_labels import POSED_JOINTS, generator_pixels, rotations_from_joints_zyx
+from dataprep.frames.geometry import LOOKAT_ABOVE_NECK_M
+from dataprep.models.body.smpl import load_body
+from dataprep.models.shipped import SHIPPED_FOLDER
 from gan.config import GeneratorConfig
-from gan.mannequin import mannequin
+from gan.generator_files import body_arrays
+from gan.rendering.both_views import face_label
+from gan.rendering.cameras import face_camera, portrait_camera
+from gan.rendering.mannequin import mannequin
+from gan.rendering.posed_body import BodyModel
 from gan.training.face_crop import project
+from tools.render import exact_truth
+from tools.render import generator_views as views
+from tools.render.figure import Figure
+from tools.render.makehuman_assets import BASE_VERTICES
+from tools.render.poses import CHEST, NECK
+from tools.render.scene import Camera
+from tools.standins.anny_base import chain_joints
 
-MODELS = Path(truth.__file__).parents[2] / "models" / "data"
+MODELS = SHIPPED_FOLDER
 SIZE_PX = 256
 BETAS = np.array([1.0, -0.5, 0.4, 0.0, 0.8, -1.2, 0.3, 0.0, 0.2, -0.4])
 ZYX = np.array(
@@ -51,7 +51,7 @@ def tensor(values: np.ndarray) -> torch.Tensor:
 @pytest.fixture(scope="module")
 def sitter() -> views.Sitter:
     """A body as the generator poses it, put turned and leaning into a scene as a figure."""
-    standin = truth.StandIn.load(MODELS)
+    standin = exact_truth.StandIn.load(MODELS)
     tpose = np.zeros((BASE_VERTICES, 3))
     tpose[standin.body_vertex] = standin.body_mean_m + standin.shape_dirs_m @ BETAS
     local = np.tile(np.eye(3), (24, 1, 1))

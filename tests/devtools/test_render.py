@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from dataprep.devtools.render import assets, backdrops, photo, truth, wardrobe
-from dataprep.devtools.render.figure import Figure, Skeleton
-from dataprep.devtools.render.people import BACKDROPS, EXPRESSIONS
-from dataprep.devtools.render.poses import ARMS, CHEST, HEAD, LEFT_ELBOW, LEFT_SHOULDER, NECK, RIGHT_SHOULDER, Pose
-from dataprep.devtools.render.scene import FAR_M, NEAR_M, Camera
+from dataprep.models.shipped import SHIPPED_FOLDER
+from tools.render import backdrops, exact_truth, makehuman_assets, photo, wardrobe
+from tools.render.figure import Figure, Skeleton
+from tools.render.poses import ARMS, CHEST, HEAD, LEFT_ELBOW, LEFT_SHOULDER, NECK, RIGHT_SHOULDER, Pose
+from tools.render.recipes import BACKDROPS, EXPRESSIONS
+from tools.render.scene import FAR_M, NEAR_M, Camera
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
@@ -46,15 +47,15 @@ def proxy_file(folder: Path, faces: list[int], vertices: int, uvs: list[float]) 
 def test_faces_of_all_kinds_are_parsed(tmp_path: Path) -> None:
     quad = [1 | 2 | 8, 0, 1, 2, 3, 0, 4, 5, 6, 7]  # quad, material, corner UVs
     triangle = [8 | 32 | 128, 3, 2, 1, 0, 1, 2, 9, 9, 9, 8, 8, 8]  # triangle, corner UVs, corner normals and colours
-    proxy = assets._read_proxy(proxy_file(tmp_path, quad + triangle, 4, [0.0, 0.5] * 8))
+    proxy = makehuman_assets._read_proxy(proxy_file(tmp_path, quad + triangle, 4, [0.0, 0.5] * 8))
     assert proxy.mesh.vertex.tolist() == [[0, 1, 2], [0, 2, 3], [3, 2, 1]]
     assert proxy.mesh.uv_index.tolist() == [[4, 5, 6], [4, 6, 7], [0, 1, 2]]
     assert proxy.hides[:4].tolist() == [True, False, True, False]
 
 
 def test_proxies_follow_their_references(tmp_path: Path) -> None:
-    proxy = assets._read_proxy(proxy_file(tmp_path, [8, 0, 0, 0, 0, 0, 0], 1, [0.0, 0.0]))
-    base = np.zeros((assets.BASE_VERTICES, 3))
+    proxy = makehuman_assets._read_proxy(proxy_file(tmp_path, [8, 0, 0, 0, 0, 0, 0], 1, [0.0, 0.0]))
+    base = np.zeros((makehuman_assets.BASE_VERTICES, 3))
     base[:3] = np.eye(3)
     np.testing.assert_allclose(proxy.attach(base), [[0.5 + 0.1, 0.75, -0.25]])  # offsets are decimetres
     np.testing.assert_allclose(proxy.blend(base), [[0.4, 0.6, 0.0]])  # negative references carry no skin weight
@@ -118,7 +119,7 @@ def figure_with(rotations: np.ndarray, neck_m: tuple[float, float, float]) -> Fi
 
 
 def test_crop_of_an_upright_person_by_hand() -> None:
-    crop = truth.portrait_crop(figure_with(Pose().rotations(), (0.1, -0.3, 5.0)))
+    crop = exact_truth.portrait_crop(figure_with(Pose().rotations(), (0.1, -0.3, 5.0)))
     assert crop["px_per_m"] == pytest.approx(200.0)
     assert crop["side_px"] == pytest.approx(0.469068 * 200, rel=1e-4)
     assert crop["centre_px"] == pytest.approx([276.0, 512 - 0.429044 * 200], abs=1e-3)
@@ -126,7 +127,7 @@ def test_crop_of_an_upright_person_by_hand() -> None:
 
 
 def test_roll_is_positive_when_the_chest_leans_to_image_right() -> None:
-    crop = truth.portrait_crop(figure_with(Pose(body_roll=0.2).rotations(), (0.0, 0.0, 5.0)))
+    crop = exact_truth.portrait_crop(figure_with(Pose(body_roll=0.2).rotations(), (0.0, 0.0, 5.0)))
     assert crop["roll_rad"] == pytest.approx(0.2, abs=1e-6)
     assert crop["centre_px"][0] > 256
 
@@ -135,25 +136,25 @@ def test_procrustes_recovers_a_rigid_motion() -> None:
     rng = np.random.default_rng(3)
     points = rng.normal(size=(20, 3))
     rotation = chain(Pose(body_yaw=0.7, head=(0.2, 0.1, -0.3)).rotations())[HEAD]
-    found, shift = truth.procrustes(points, points @ rotation.T + [1.0, 2.0, 3.0])
+    found, shift = exact_truth.procrustes(points, points @ rotation.T + [1.0, 2.0, 3.0])
     np.testing.assert_allclose(found, rotation, atol=1e-9)
     np.testing.assert_allclose(shift, [1.0, 2.0, 3.0], atol=1e-9)
 
 
 def test_face_coefficients_are_recovered_from_the_models_own_faces() -> None:
-    standin = truth.StandIn.load(Path(truth.__file__).parents[2] / "models" / "data")
+    standin = exact_truth.StandIn.load(SHIPPED_FOLDER)
     rng = np.random.default_rng(5)
     identity, expression = rng.normal(size=80), rng.normal(size=64) * 0.5
-    base = np.zeros((assets.BASE_VERTICES, 3))
+    base = np.zeros((makehuman_assets.BASE_VERTICES, 3))
     neutral, moved = base.copy(), base.copy()
     neutral[standin.face_vertex] = (standin.face_mean_dm + standin.identity_dm @ identity) / 10 + [0.0, 0.4, 0.1]
     moved[standin.face_vertex] = neutral[standin.face_vertex] + standin.expression_dm @ expression / 10
-    found_identity, found_expression = truth.face_coefficients(standin, neutral, moved)
+    found_identity, found_expression = exact_truth.face_coefficients(standin, neutral, moved)
     assert np.corrcoef(found_identity, identity)[0, 1] > 0.99
     assert np.corrcoef(found_expression, expression)[0, 1] > 0.99
     turn = chain(Pose(head=(0.2, 0.5, -0.1)).rotations())[HEAD]
-    head = truth.head_rotation(standin, moved @ turn.T + [0.0, 0.0, 5.0], found_identity, found_expression)
-    np.testing.assert_allclose(head, truth.GL_FROM_CAM @ turn, atol=5e-3)
+    head = exact_truth.head_rotation(standin, moved @ turn.T + [0.0, 0.0, 5.0], found_identity, found_expression)
+    np.testing.assert_allclose(head, exact_truth.GL_FROM_CAM @ turn, atol=5e-3)
 
 
 def test_clothes_take_their_colour_and_lose_their_print() -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep.devtools.anny_base import chain_joints, pose_smpl
-from dataprep.devtools.render import acts, life, props, reach, truth, wardrobe
-from dataprep.devtools.render.people import Recipe, cycled
-from dataprep.devtools.render.poses import (
+from dataprep.models.shipped import SHIPPED_FOLDER
+from tools.render import acts, life, props, reach, wardrobe
+from tools.render.poses import (
     CHEST,
     HEAD,
     LEFT_ANKLE,
@@ -30,9 +28,11 @@ from dataprep.devtools.render.poses import (
     Pose,
     Reach,
 )
-from dataprep.devtools.render.scene import Lights
+from tools.render.recipes import Recipe, cycled
+from tools.render.scene import Lights
+from tools.standins.anny_base import chain_joints, pose_smpl
 
-MODELS = Path(truth.__file__).parents[2] / "models" / "data"
+MODELS = SHIPPED_FOLDER
 MIRRORED = [0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22]
 
 

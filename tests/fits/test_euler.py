@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from dataprep.fits.euler import matrix_from_zyx, zyx_from_matrix
-from dataprep.models import rotations
+from dataprep.frames import rotations
+from dataprep.frames.euler import matrix_from_zyx, zyx_from_matrix
 
 turns = st.tuples(st.floats(-3.1, 3.1), st.floats(-1.5, 1.5), st.floats(-3.1, 3.1)).map(np.array)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataprep.fits.measure_evidence import cases_of, made_up_openpose, measure, report
-from dataprep.models.lifter import load_lifter
-from dataprep.models.openpose_points import BODY_25, coco_points
-from dataprep.models.smpl import JOINTS, load_body
+from dataprep.models.body.openpose_points import BODY_25, coco_points
+from dataprep.models.body.smpl import JOINTS, load_body
+from dataprep.models.regressors.lifter import load_lifter
+from tools.calibration.measure_evidence import cases_of, made_up_openpose, measure, report
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 IMAGES = ("no_segment/p001.jpg", "photos/p019.jpg", "photos/p020.jpg")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from dataprep.models.rotations import (
+from dataprep.frames.rotations import (
     angle_between_rad,
     axis_angle_from_matrix,
     matrix_from_axis_angle,

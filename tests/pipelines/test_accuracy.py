@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
 from dataprep.errors import ConfigError
-from dataprep.fits.camera import turn_in_picture, view_from_cam
-from dataprep.fits.face_frames import CAM_FROM_GL, angle_from_head
-from pipelines.accuracy import sample_errors
-from pipelines.truth import read_truth
+from dataprep.fits.generator_labels import turn_in_picture, view_from_cam
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL, angle_from_head
+from pipelines.accuracy.photographs import sample_errors
+from pipelines.accuracy.truth_files import read_truth
 
 TRUTH = sorted((Path(__file__).parents[2] / "samples" / "truth").rglob("*.jpg.json"))
 

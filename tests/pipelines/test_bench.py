@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipelines.bench import Cost, MeteredExecutor, fit_numbers, stage_costs, stage_numbers
-from pipelines.run import run
+from pipelines.engine.run import run
 from tests.pipelines.toy import make_photos, toy_dag
+from tools.bench.stage_costs import Cost, MeteredExecutor, fit_numbers, stage_costs, stage_numbers
 
 
 def test_costs_cover_every_stage_that_worked_and_add_up(tmp_path):

@@ -12,11 +12,11 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError
-from dataprep.fits.camera import view_from_cam
-from dataprep.fits.face_frames import CAM_FROM_GL
-from dataprep.models.smpl import HEAD
-from pipelines.annotations import head_from_pose, read_annotation
-from pipelines.cli import main
+from dataprep.fits.generator_labels import view_from_cam
+from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.models.body.smpl import HEAD
+from pipelines.accuracy.annotations import head_from_pose, read_annotation
+from pipelines.main import main
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 PEOPLE = ("no_segment/p001", "no_segment/p004", "photos/p022")

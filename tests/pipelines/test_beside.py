@@ -7,10 +7,10 @@ import pytest
 
 from dataprep.stages.detect import Detect
 from dataprep.stages.ingest import Ingest
-from pipelines import summary
-from pipelines.dag import assemble
-from pipelines.executors import SerialExecutor
-from pipelines.run import run
+from pipelines.commands import summary
+from pipelines.engine.dag import assemble
+from pipelines.engine.run import run
+from pipelines.executors.base import SerialExecutor
 
 PEOPLE = Path(__file__).parents[2] / "samples" / "people"
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.fits.camera import view_from_cam
-from dataprep.fits.compare_fits import METRICS, Comparison
-from dataprep.fits.face_frames import CAM_FROM_GL, angle_from_head
-from dataprep.models.lifter import load_lifter
-from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX
-from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
-from pipelines.body_accuracy import _numbers, _scene_of, joined, print_table
-from pipelines.truth import read_truth
+from dataprep.fits.body.compare_fits import METRICS, Comparison
+from dataprep.fits.generator_labels import view_from_cam
+from dataprep.frames.face_frames import CAM_FROM_GL, angle_from_head
+from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX
+from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.regressors.lifter import load_lifter
+from pipelines.accuracy.bodies import _numbers, _scene_of, joined, print_table
+from pipelines.accuracy.truth_files import read_truth
 
 TRUTH = sorted((Path(__file__).parents[2] / "samples" / "truth").rglob("*.jpg.json"))
 

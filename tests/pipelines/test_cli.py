@@ -3,12 +3,12 @@
 import pytest
 
 from dataprep.errors import ConfigError
-from pipelines import config
-from pipelines.cli import main
+from pipelines import paper_stages
+from pipelines.main import main
 
 
 def test_settings_take_the_type_of_their_field():
-    dag = config.build(["crop.min_side_px=64", "superres.model=anime6b", "manifest.keep_near_duplicates=yes"])
+    dag = paper_stages.build(["crop.min_side_px=64", "superres.model=anime6b", "manifest.keep_near_duplicates=yes"])
     steps = {step.name: step for step in dag.steps}
     assert steps["crop"].min_side_px == 64.0
     assert isinstance(steps["crop"].min_side_px, float)
@@ -33,17 +33,17 @@ def test_settings_take_the_type_of_their_field():
 )
 def test_wrong_settings_name_the_setting_and_the_way_out(setting, message):
     with pytest.raises(ConfigError, match=message):
-        config.build([setting])
+        paper_stages.build([setting])
 
 
 def test_a_parameter_changes_the_fingerprints_from_its_stage_on():
-    plain, changed = config.build().refs, config.build(["crop.min_side_px=64"]).refs
+    plain, changed = paper_stages.build().refs, paper_stages.build(["crop.min_side_px=64"]).refs
     differs = {name for name in plain if plain[name] != changed[name]}
-    assert differs == set(config.STAGE_NAMES) - {"ingest", "detect", "body"}
+    assert differs == set(paper_stages.STAGE_NAMES) - {"ingest", "detect", "body"}
 
 
 def test_until_cuts_the_dag():
-    assert [step.name for step in config.build().until("crop").steps] == ["ingest", "detect", "body", "crop"]
+    assert [step.name for step in paper_stages.build().until("crop").steps] == ["ingest", "detect", "body", "crop"]
 
 
 def test_user_errors_end_with_status_2_and_one_line(tmp_path, capsys):

@@ -20,9 +20,9 @@ import pytest
 
 from dataprep.errors import ConfigError
 from dataprep.stages.ingest import Ingest
-from pipelines.dag import assemble
-from pipelines.executors import WORKER_ENVIRONMENT, SerialExecutor, make_executor
-from pipelines.run import run
+from pipelines.engine.dag import assemble
+from pipelines.engine.run import run
+from pipelines.executors.base import WORKER_ENVIRONMENT, SerialExecutor, make_executor
 from tests.pipelines import namespaces
 from tests.pipelines.test_run import payload
 from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag
@@ -34,7 +34,7 @@ QUICK = {  # what a lost machine costs before it is noticed: seconds here, half 
     "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "5s",
 }
 SCHEDULER = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard")
-WORKER = (sys.executable, "-m", "pipelines.cli", "worker")
+WORKER = (sys.executable, "-m", "pipelines.main", "worker")
 DRIVER = "from tests.pipelines.test_cluster import drive; import sys; sys.exit(drive(*sys.argv[1:]))"
 
 needs_namespaces = pytest.mark.skipif(bool(namespaces.why_not()), reason=namespaces.why_not())
@@ -229,7 +229,7 @@ def test_a_build_of_samples_on_two_hosts_has_the_bytes_of_the_serial_one(tmp_pat
     photos.mkdir()
     for path in sorted((ROOT / "samples" / "people").rglob("*.jpg"))[:10]:
         shutil.copy(path, photos)
-    build = (sys.executable, "-m", "pipelines.cli", "run", str(photos), "--set", "superres.model=animevideov3",
+    build = (sys.executable, "-m", "pipelines.main", "run", str(photos), "--set", "superres.model=animevideov3",
              "--set", "superres.precision=float32")  # fmt: skip
     with started(*build, "--out", str(tmp_path / "serial"), "--cluster", "serial") as process:
         assert ended(process, 900)[0] == 0, process.log.read_text()

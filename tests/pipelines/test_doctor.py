@@ -3,8 +3,8 @@
 import pytest
 
 from dataprep.errors import AssetError
-from pipelines import doctor
-from pipelines.cli import main
+from pipelines.commands import doctor
+from pipelines.main import main
 from tests.pipelines.ordinary_user import ordinary_user
 
 GIB = 1 << 30

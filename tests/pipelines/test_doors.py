@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from dataprep.errors import ConfigError
-from pipelines.cli import main
-from pipelines.dask_executor import DaskExecutor
-from pipelines.executors import make_executor
+from pipelines.executors.base import make_executor
+from pipelines.executors.dask_executor import DaskExecutor
+from pipelines.main import main
 from tests.pipelines.test_cluster import ROOT, SCHEDULER, WORKER, ended, free_port, started, until
 from tests.pipelines.toy import make_photos
 
@@ -64,7 +64,7 @@ def test_a_folder_that_somebody_else_made_is_not_imported_from(tmp_path):
     (tmp_path / "shhq-hs-scratch-killed").mkdir()
     (planted / "jinja2.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     code = (
-        "import sys\nfrom pipelines.dask_executor import DaskExecutor\nif __name__ == '__main__':\n"
+        "import sys\nfrom pipelines.executors.dask_executor import DaskExecutor\nif __name__ == '__main__':\n"
         " with DaskExecutor('local', 1) as executor:\n"
         "  paths = [sys.path, *executor._client.run(lambda: __import__('sys').path).values()]\n"
         "  import jinja2\n"
@@ -119,7 +119,7 @@ def make_keys(folder, common_name="ours"):
 
 
 def build(cluster, photos, out):
-    return (sys.executable, "-m", "pipelines.cli", "run", str(photos), "--out", str(out), "--cluster", cluster,
+    return (sys.executable, "-m", "pipelines.main", "run", str(photos), "--out", str(out), "--cluster", cluster,
             "--until", "ingest", "--set", "ingest.min_side_px=16")  # fmt: skip
 
 

@@ -13,14 +13,14 @@ import pytest
 from distributed import get_worker
 
 from dataprep.errors import ClusterLost, ConfigError
-from dataprep.schema import STRING, Column
 from dataprep.stages.base import Result, gpu_wish
 from dataprep.stages.ingest import Ingest
-from pipelines import worker_check
-from pipelines.dag import Dag, assemble
-from pipelines.dask_executor import DaskExecutor
-from pipelines.executors import WorkerDied, make_executor
-from pipelines.run import run
+from dataprep.tables.columns import STRING, Column
+from pipelines.engine.dag import Dag, assemble
+from pipelines.engine.run import run
+from pipelines.executors import worker_check
+from pipelines.executors.base import WorkerDied, make_executor
+from pipelines.executors.dask_executor import DaskExecutor
 from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag
 
 DEADLY = 2
@@ -108,7 +108,7 @@ def test_a_cluster_of_another_version_is_refused_and_one_left_by_workers_or_sche
         DaskExecutor(host._client.scheduler_info()["address"], 1, no_worker_s=1.0) as executor,
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(worker_check, "code_files", lambda: {"dataprep/store.py": "of another version"})
+            patch.setattr(worker_check, "code_files", lambda: {"dataprep/tables/store.py": "of another version"})
             with pytest.raises(ConfigError, match=r"worker tls://127.0.0.1:\d+ cannot take part.*dataprep/.* differ"):
                 run(photos, tmp_path / "out", toy_dag(), executor)
         assert not (tmp_path / "out" / "index.parquet").exists()  # nothing had begun

@@ -6,12 +6,12 @@ import shutil
 import pytest
 
 from dataprep.errors import ConfigError, StoreError
-from pipelines import config
-from pipelines.cli import main
-from pipelines.current import remember
-from pipelines.errors import print_errors
-from pipelines.retry import retry
-from pipelines.verify import verify
+from pipelines import paper_stages
+from pipelines.commands.errors import print_errors
+from pipelines.commands.retry import retry
+from pipelines.commands.verify import verify
+from pipelines.engine.last_run import remember
+from pipelines.main import main
 from tests import fake_dataset
 from tests.pipelines.outage import Fragile, build
 from tests.pipelines.test_run import payload, run_serial
@@ -148,7 +148,7 @@ def with_near_duplicates(tmp_path_factory):
         patch.setattr(fake_dataset, "_known", same_hash(fake_dataset._known))
         ends = {"text0.png": fake_dataset.End("ingest", reason="undecodable")}
         view = fake_dataset.make_dataset(folder / "photos", folder / "out", ends, small=True)
-    remember(view.store, config.build())
+    remember(view.store, paper_stages.build())
     return folder / "out"
 
 

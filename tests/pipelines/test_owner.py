@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dataprep.handout import FIELDS
-from dataprep.images import decode_rgb
+from dataprep.exchange.authors_handout import FIELDS
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.report.census import Census
-from dataprep.selection import matching
+from dataprep.report.selection import matching
 from dataprep.stages.crop import PortraitSquare
 from gan.data.shards import ShardDataset
-from pipelines.cli import main
-from pipelines.current import remember
-from tests.fake_dataset import End, config, make_dataset, make_photos
+from pipelines import paper_stages
+from pipelines.engine.last_run import remember
+from pipelines.main import main
+from tests.fake_dataset import End, make_dataset, make_photos
 from tests.label_rows import consistent_labels
 
 ENDS = {"photo0001.jpg": End("detect", reason="no_face"), "photo0003.jpg": End("quality", reason="sharpness")}
@@ -30,7 +31,7 @@ def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("owner")
     make_photos(folder / "photos", 24)
     view = make_dataset(folder / "photos", folder / "out", ENDS, small=True)
-    remember(view.store, config.build())
+    remember(view.store, paper_stages.build())
     return folder / "out"
 
 

@@ -7,16 +7,16 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from dataprep.store import Store
-from pipelines import config
-from pipelines.current import remember
-from pipelines.executors import SerialExecutor
-from pipelines.run import run
-from pipelines.scale.once import main
-from pipelines.scale.people import make_people
-from pipelines.scale.photos import make_tiny_photos
-from pipelines.scale.standins import bare, replayed
+from dataprep.tables.store import Store
+from pipelines import paper_stages
+from pipelines.engine.last_run import remember
+from pipelines.engine.run import run
+from pipelines.executors.base import SerialExecutor
 from tests.fake_dataset import make_dataset, make_photos
+from tools.scale.many_people import make_people
+from tools.scale.once import main
+from tools.scale.small_photos import make_tiny_photos
+from tools.scale.standin_stages import bare, replayed
 
 ROWS = 70
 
@@ -34,7 +34,7 @@ def test_bare_stages_are_the_twelve_and_every_row_goes_through_all(tiny, tmp_pat
     assert measured["rows"] == ROWS
     assert measured["us_per_item_and_stage"] > 0
     assert measured["driver_mib"] > 10
-    assert tuple(stage.name for stage in bare().steps) == config.STAGE_NAMES
+    assert tuple(stage.name for stage in bare().steps) == paper_stages.STAGE_NAMES
     store, dag = Store(tmp_path / "out"), bare()
     for stage in dag.stages:
         rows = [row for part in store.committed(dag.refs[stage.name]) for row in store.rows(dag.refs[stage.name], part)]
@@ -44,7 +44,7 @@ def test_bare_stages_are_the_twelve_and_every_row_goes_through_all(tiny, tmp_pat
 def test_a_replay_has_the_donors_labels_and_no_near_duplicates(tiny, tmp_path):
     make_photos(tmp_path / "photos", 6)
     view = make_dataset(tmp_path / "photos", tmp_path / "donor", {}, small=True)
-    remember(view.store, config.build())
+    remember(view.store, paper_stages.build())
     with SerialExecutor() as executor:
         assert not run(tiny, tmp_path / "out", replayed(tmp_path / "donor").until("manifest"), executor).failed
     donor = pq.read_table(tmp_path / "donor" / "manifest.parquet").to_pylist()

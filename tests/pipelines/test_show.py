@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from dataprep.errors import ConfigError, ShhqError
-from dataprep.fits.face_frames import align
-from dataprep.models.bfm import load_face
+from dataprep.frames.face_frames import align
+from dataprep.models.face.bfm import load_face
 from dataprep.report.story import reprojected_landmarks
-from dataprep.sources import Source
-from pipelines.show import find_sample, show
+from dataprep.tables.sources import Source
+from pipelines.commands.show import find_sample, show
 from tests.fake_dataset import End, make_dataset, make_photos
 
 INDEX = [

@@ -6,7 +6,7 @@ import cloudpickle
 import pytest
 
 from dataprep.stages.superres import SuperRes
-from pipelines.worker_check import examine, make_request, versions
+from pipelines.executors.worker_check import examine, make_request, versions
 from tests.pipelines.toy import make_photos, toy_dag
 
 STEPS = (*toy_dag().steps, SuperRes(model="animevideov3"))
@@ -24,9 +24,9 @@ def test_a_worker_like_the_driver_can_take_part_and_leaves_nothing_behind(reques
 
 
 def test_one_with_other_code_is_told_which_file(request_of_driver):
-    other = request_of_driver.code | {"dataprep/store.py": "0" * 12, "pipelines/new.py": "0" * 12}
+    other = request_of_driver.code | {"dataprep/tables/store.py": "0" * 12, "pipelines/new.py": "0" * 12}
     (problem,) = examine(replace(request_of_driver, code=other, steps=b"not to be read by other code"))
-    assert "dataprep/store.py and 1 more files differ" in problem.found
+    assert "dataprep/tables/store.py and 1 more files differ" in problem.found
     assert "start the worker again" in problem.remedy
 
 
@@ -54,7 +54,7 @@ def test_one_that_sees_another_source_or_out_is_told_the_file(request_of_driver,
 
 
 def test_one_without_a_model_is_told_what_is_missing(request_of_driver, monkeypatch):
-    monkeypatch.setattr("dataprep.models.superres_files.PACKAGE", "models-not-installed-here")
+    monkeypatch.setattr("dataprep.models.superres.superres_files.PACKAGE", "models-not-installed-here")
     (problem,) = examine(request_of_driver)
     assert "stage superres: package models-not-installed-here (network weights) is not installed" in problem.found
 
@@ -62,7 +62,7 @@ def test_one_without_a_model_is_told_what_is_missing(request_of_driver, monkeypa
 def test_one_whose_model_file_is_spoilt_is_told_where_it_lies(request_of_driver, tmp_path, monkeypatch):
     spoilt = tmp_path / "weights.bin"
     spoilt.write_bytes(b"cut off")
-    monkeypatch.setattr("dataprep.models.superres_files._packaged_path", lambda name: spoilt)
+    monkeypatch.setattr("dataprep.models.superres.superres_files._packaged_path", lambda name: spoilt)
     (problem,) = examine(request_of_driver)
     assert f"model file {spoilt} is corrupt" in problem.found
     assert "make setup" in problem.remedy
