@@ -26,8 +26,8 @@ from pipelines.engine.last_run import remember
 from pipelines.engine.resume import command_of
 from pipelines.main import main
 from tests.fake_dataset import End, make_dataset, make_photos
+from tests.pipelines.commands.test_owner import handout, imported  # noqa: F401  the fixture
 from tests.pipelines.hostile import grey_png
-from tests.pipelines.test_owner import handout, imported  # noqa: F401  the fixture
 
 EVIL_IDS = ("../../escaped", "/tmp/escaped", "0" * 31, "0" * 33, "G" * 32, "0" * 31 + "\n", "A" * 32, "", None)
 STEERING = "\x1b]0;owned\x07\x1b[31m\u202egnp.exe\u2066"

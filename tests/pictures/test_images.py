@@ -14,7 +14,7 @@ from dataprep.pictures import photo_formats
 from dataprep.pictures.codecs import decode_mask, decode_photograph, decode_rgb, encode_png
 from dataprep.pictures.colour_profiles import UNUSABLE
 
-SAMPLES = Path(__file__).parents[1] / "samples" / "people"
+SAMPLES = Path(__file__).parents[2] / "samples" / "people"
 
 
 def encoded(array, kind="PNG", mode=None, **options):

@@ -12,7 +12,7 @@ from pipelines.engine.dag import assemble
 from pipelines.engine.run import run
 from pipelines.executors.base import SerialExecutor
 
-PEOPLE = Path(__file__).parents[2] / "samples" / "people"
+PEOPLE = Path(__file__).parents[3] / "samples" / "people"
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from dataprep.errors import Rejected
 from dataprep.pictures.supplied_masks import read_mask
-from tests.test_images import SAMPLES, encoded
+from tests.pictures.test_images import SAMPLES, encoded
 
 TRUE = np.asarray(Image.open(SAMPLES / "segments" / "p002.png").convert("L")) > 127
 PHOTO = np.asarray(Image.open(SAMPLES / "no_segment" / "p002.jpg").convert("RGB"))

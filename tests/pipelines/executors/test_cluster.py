@@ -1,6 +1,6 @@
 """Clusters of several machines: cables are pulled, schedulers restarted, workers come late or are not as they should.
 
-Machines are network namespaces (tests/pipelines/namespaces.py); everything else is the real thing.
+Machines are network namespaces (tests/pipelines/executors/namespaces.py); everything else is the real thing.
 """
 
 import os
@@ -23,11 +23,11 @@ from dataprep.stages.ingest import Ingest
 from pipelines.engine.dag import assemble
 from pipelines.engine.run import run
 from pipelines.executors.base import WORKER_ENVIRONMENT, SerialExecutor, make_executor
-from tests.pipelines import namespaces
+from tests.pipelines.executors import namespaces
 from tests.pipelines.test_run import payload
 from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 QUICK = {  # what a lost machine costs before it is noticed: seconds here, half a minute by default
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "11s",
     "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "3s",
@@ -35,7 +35,7 @@ QUICK = {  # what a lost machine costs before it is noticed: seconds here, half 
 }
 SCHEDULER = (sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard")
 WORKER = (sys.executable, "-m", "pipelines.main", "worker")
-DRIVER = "from tests.pipelines.test_cluster import drive; import sys; sys.exit(drive(*sys.argv[1:]))"
+DRIVER = "from tests.pipelines.executors.test_cluster import drive; import sys; sys.exit(drive(*sys.argv[1:]))"
 
 needs_namespaces = pytest.mark.skipif(bool(namespaces.why_not()), reason=namespaces.why_not())
 

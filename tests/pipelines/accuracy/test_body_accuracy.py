@@ -15,7 +15,7 @@ from dataprep.models.regressors.lifter import load_lifter
 from pipelines.accuracy.bodies import _numbers, _scene_of, joined, print_table
 from pipelines.accuracy.truth_files import read_truth
 
-TRUTH = sorted((Path(__file__).parents[2] / "samples" / "truth").rglob("*.jpg.json"))
+TRUTH = sorted((Path(__file__).parents[3] / "samples" / "truth").rglob("*.jpg.json"))
 
 
 @pytest.fixture(scope="module")

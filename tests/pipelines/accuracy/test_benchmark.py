@@ -18,7 +18,7 @@ from dataprep.models.body.smpl import HEAD
 from pipelines.accuracy.annotations import head_from_pose, read_annotation
 from pipelines.main import main
 
-SAMPLES = Path(__file__).parents[2] / "samples"
+SAMPLES = Path(__file__).parents[3] / "samples"
 PEOPLE = ("no_segment/p001", "no_segment/p004", "photos/p022")
 MARGIN = 1.2  # of the face, on each side
 

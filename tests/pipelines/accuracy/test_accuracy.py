@@ -14,7 +14,7 @@ from dataprep.frames.face_frames import CAM_FROM_GL, angle_from_head
 from pipelines.accuracy.photographs import sample_errors
 from pipelines.accuracy.truth_files import read_truth
 
-TRUTH = sorted((Path(__file__).parents[2] / "samples" / "truth").rglob("*.jpg.json"))
+TRUTH = sorted((Path(__file__).parents[3] / "samples" / "truth").rglob("*.jpg.json"))
 
 
 def perfect_row(truth):

@@ -15,7 +15,7 @@ from dataprep.errors import ConfigError
 from pipelines.executors.base import make_executor
 from pipelines.executors.dask_executor import DaskExecutor
 from pipelines.main import main
-from tests.pipelines.test_cluster import ROOT, SCHEDULER, WORKER, ended, free_port, started, until
+from tests.pipelines.executors.test_cluster import ROOT, SCHEDULER, WORKER, ended, free_port, started, until
 from tests.pipelines.toy import make_photos
 
 NOBODY = 65534

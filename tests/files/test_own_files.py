@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dataprep.files.own_files import HeldFolder, remove_abandoned
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SWEEPER = """
 import sys
 from pathlib import Path
