@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from dataprep.store import atomic_file
+from dataprep.tables.store import atomic_file
 from gan.config import MAP_CENTRE_Y, NOISE_CODE, GeneratorConfig
 from gan.data.labels import Labels
 from gan.data.shards import ShardDataset
-from gan.generator import Generator, View
+from gan.rendering.generator import Generator, View
 from gan.training.at_hits import Hits, hits_of_rays, style_of
 from gan.training.beginnings import REACH_IN, REACH_OUT
 

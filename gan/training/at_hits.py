@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from gan.cameras import camera_origin
-from gan.compositing import composite, distance
 from gan.config import GeneratorConfig
 from gan.data.priors import Codes
-from gan.deformed import DeformedField, hit_manifolds
-from gan.film import FilmStyle
-from gan.generator import Generator, View
-from gan.maps import opacity
+from gan.networks.film import FilmStyle
+from gan.rendering.cameras import camera_origin
+from gan.rendering.compositing import composite, distance
+from gan.rendering.deformed_rays import DeformedField, hit_manifolds
+from gan.rendering.generator import Generator, View
+from gan.rendering.radiance_maps import opacity
 from gan.training.people import points_at_a_time
 
 

@@ -17,12 +17,12 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gan.cameras import camera_origin
 from gan.data.labels import Labels
 from gan.data.priors import Codes, Purpose
 from gan.data.stream import RealBatch, to_unit_range
-from gan.generator import Generator, View
 from gan.presets import Preset
+from gan.rendering.cameras import camera_origin
+from gan.rendering.generator import Generator, View
 from gan.training.appearance import Appearance
 from gan.training.at_hits import hits_of_rays, shade_rays, style_of
 
