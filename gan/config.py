@@ -51,6 +51,7 @@ class GeneratorConfig:
         0.1, 0, 1
     )  # assumed: skinning weight outside joints 9, 12-17 of a nearest-neighbour vertex
     deform_width: int = number(128, 1, 4096)
+    deform_code_width: int = number(0, 0, 4096)  # of the network that turns codes into D_e's styles; 0: deform_width
     manifold_width: int = number(128, 1, 4096)
     radiance_width: int = number(256, 1, 4096)
     features: int = number(32, 1, 4096)

@@ -71,6 +71,7 @@ class Preset:
     shades_at_hits: bool = False  # stage 1 asks phi where rays hit, not through maps (gan.training.at_hits)
     shared_fakes: bool = False  # the generator's pictures serve the critics as well, once a step
     first_waves: float = number(1.0, 0, 100)  # factor on phi's first layer at the start: below 1, smoother pictures
+    first_styles: float = number(1.0, 0, 100)  # factor on what codes change of phi at the start: below 1, more alike
     nearest_step: int = number(1, 1, 100_000)  # training searches every n-th vertex only
     patch_width: int = number(0, 0, 4096)  # of the patch critic; 0: none
     deformation: DeformationWeights = field(default=DeformationWeights())
@@ -131,6 +132,20 @@ _TINY = Preset(
     generator_lr=1e-3, shape_lr_factor=0.1, critic_lr=8e-4, clip_norm=5.0, ema=0.99, batch=8, images=2400,
 )  # fmt: skip
 
+# Sized for hours on two cores: 64 pixels, at which a face has 31; after the paired start the paper's critics and losses.
+_DEMO_NETS = GeneratorConfig(
+    image_size=64, ray_size=64, map_size=96, coarse_samples=12, fine_samples=48, map_samples=48, levels=12,
+    opacity_scale=1.0, deform_width=32, deform_code_width=128, manifold_width=48, radiance_width=80, features=8,
+    sr_width=24, sr_growth=8, sr_blocks=1,
+)  # fmt: skip
+_DEMO = Preset(
+    portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
+    with_pose_smoothing=False, begins_at_body=True, expression_steps=3000,
+    paired=PairedStart(images=24_000, rays=400, lr=6e-4), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
+    first_styles=0.1, nearest_step=8, deformation=DeformationWeights(landmark=0.0, points=300, warmup_images=0),
+    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=30_000,
+)  # fmt: skip
+
 PRESETS: dict[str, Preset] = {
     "paper-stage1": Preset(),
     "paper-stage2": _PAPER2,
@@ -144,6 +159,7 @@ PRESETS: dict[str, Preset] = {
         _TINY, stage=2, portrait_px=128, face_px=64, generator=replace(_TINY_NETS, image_size=128), patch_width=8,
         generator_lr=3e-3, consistency=10.0, ema=0.9, batch=4, images=400,
     ),
+    "demo": _DEMO,
     # of Table 2, at 128 pixels; at other sizes: --preset small --set with_torso=false
     "ablation-whole-only": Preset(with_face=False, with_torso=False),
     "ablation-no-face": Preset(with_face=False),

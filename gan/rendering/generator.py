@@ -67,7 +67,7 @@ class Generator(nn.Module):
         self.config = config = config or GeneratorConfig()
         self.radiance_net = RadianceGenerator(config.radiance_width, config.features)
         self.sample_net = ManifoldPredictor(config.manifold_width)
-        self.deform_net = ExpressionDeformation(config.deform_width)
+        self.deform_net = ExpressionDeformation(config.deform_width, config.deform_code_width)
         self.sr_net = ManifoldSuperResolution(
             config.features, config.sr_width, config.sr_growth, config.sr_blocks, config.radiance_width
         )

@@ -2,7 +2,8 @@
 
 `begin_at_body`: M starts as shells about the mean body, from REACH_OUT outside its skin (room for hair and clothes) to
 REACH_IN below. Without that its level sets are spheres, which hundreds of thousands of pictures turn into people.
-`begin_smooth`: phi's first layer starts with slower waves, so that the first pictures are no noise.
+`begin_smooth`: phi's first layer starts with slower waves, so that the first pictures are no noise; and codes change
+little of it, so that what all people share is learnt once (a paired start then needs a third of the steps).
 
 Suffixes: V vertices, N points, X Y Z cells of a grid.
 """
@@ -26,7 +27,7 @@ CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights b
 STEP, BOX = 0.01, ((-0.3, 0.3), (-0.3, 0.24), (-0.24, 0.24))  # face units: x, y, z
 HEAD_BOX = ((-0.1, -0.13, -0.12), (0.1, 0.12, 0.12))  # face units, about the head's centre
 EXPRESSION_FACES, EXPRESSION_POINTS, EXPRESSION_SPREAD = 64, 64, 0.012  # a step; spread in face units (14 mm)
-EXPRESSION_LR, EXPRESSION_SCALE = 2e-3, 1e4  # displacements are some 2 mm: squared face units are tiny
+EXPRESSION_LR, EXPRESSION_SCALE = 1e-3, 1e4  # displacements are some 2 mm: squared face units are tiny
 FIT_STEPS, FIT_POINTS, FIT_LR = 400, 4096, 1e-2
 
 
@@ -109,6 +110,7 @@ def expression_pairs(
 
 
 @torch.no_grad()
-def begin_smooth(radiance: RadianceGenerator, waves: float) -> None:
-    """Multiply the first layer's weights, in place."""
+def begin_smooth(radiance: RadianceGenerator, waves: float, styles: float) -> None:
+    """Multiply the first layer's weights, and those by which codes modulate every layer, in place."""
     radiance.network[0].layer.weight.mul_(waves)  # type: ignore[operator,union-attr]
+    radiance.mapping_network.last.weight.mul_(styles)

@@ -86,7 +86,7 @@ def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState
         torch.manual_seed(key.seed)
         subset = body.upper_body(preset.generator.outside_weight_max)[:: preset.nearest_step]
         generator = Generator(body, preset.generator, subset)
-        begin_smooth(generator.radiance_net, preset.first_waves)
+        begin_smooth(generator.radiance_net, preset.first_waves, preset.first_styles)
         critics = Critics(
             CriticSizes(preset.portrait_px, preset.face_px),
             preset.critic,
