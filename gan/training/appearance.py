@@ -39,11 +39,23 @@ _LEAST_WEIGHT = 1e-9
 _BATCH = 16
 
 
+class Basis(NamedTuple):
+    """The mean texture, and the directions that make textures codes of unit variance, the largest first."""
+
+    mean_T: Float[np.ndarray, " t"]
+    direction_TC: Float[np.ndarray, "t c"]
+
+
 class Appearance(NamedTuple):
-    """Codes of every row, plain and mirrored: the components found, not yet filled up to the length of the noise."""
+    """Codes of every row, plain and mirrored, and their basis; not yet filled up to the length of the noise.
+
+    `key` says of which data they are.
+    """
 
     plain_NC: Float[np.ndarray, "n c"]
     mirrored_NC: Float[np.ndarray, "n c"]
+    basis: Basis
+    key: str
 
     def code(self, row: int, mirrored: bool, random: np.random.Generator) -> Float[np.ndarray, " k"]:
         """Return a noise code for a row: its components, jittered, and fresh noise in what is left."""
@@ -54,30 +66,43 @@ class Appearance(NamedTuple):
         return code
 
 
-def appearance_codes(generator: Generator, dataset: ShardDataset, told: Callable[[int, int], None]) -> Appearance:
-    """Read every picture of `dataset` once; `told` hears how many rows of how many are done."""
+def appearance_codes(
+    generator: Generator,
+    dataset: ShardDataset,
+    key: str,
+    told: Callable[[int, int], None],
+    basis: Basis | None = None,
+) -> Appearance:
+    """Read every picture of `dataset` once; `told` hears how many rows of how many are done.
+
+    A generator that has learnt the codes of a basis needs those of the same one: pass it. Otherwise it is found here.
+    """
     person_N = persons(dataset.labels)
     colour_PT3, weight_PT = _textures(generator, dataset, person_N, told)
     plain = _texture_rows(colour_PT3, weight_PT)
     flipped = _mirrored(plain)
-    mean, directions = _principal(np.concatenate([plain, flipped]))
-    codes = [((textures - mean) @ directions).astype(np.float32)[person_N] for textures in (plain, flipped)]
-    return Appearance(*codes)
+    basis = basis or principal_components(np.concatenate([plain, flipped]))
+    plain_NC, flipped_NC = (
+        ((textures - basis.mean_T) @ basis.direction_TC).astype(np.float32)[person_N] for textures in (plain, flipped)
+    )
+    return Appearance(plain_NC, flipped_NC, basis, key)
 
 
-def read_appearance(path: Path, key: str) -> Appearance | None:
-    """Return what `write_appearance` wrote under the same key; None where there is nothing of the kind."""
+def read_appearance(path: Path) -> Appearance | None:
+    """Return what `write_appearance` wrote; None where nothing whole is: the pictures say it again."""
     try:
         with np.load(path) as arrays:
-            return Appearance(arrays["plain"], arrays["mirrored"]) if str(arrays["key"]) == key else None
+            basis = Basis(arrays["mean"], arrays["directions"])
+            return Appearance(arrays["plain"], arrays["mirrored"], basis, str(arrays["key"]))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        return None  # never written, of another run, or damaged: the pictures say it again
+        return None
 
 
-def write_appearance(path: Path, appearance: Appearance, key: str) -> None:
+def write_appearance(path: Path, appearance: Appearance) -> None:
     """Keep the codes, so that a run that goes on need not read every picture first."""
+    plain, mirrored, (mean, directions), key = appearance
     with atomic_file(path) as file:
-        np.savez(file, plain=appearance.plain_NC, mirrored=appearance.mirrored_NC, key=key)
+        np.savez(file, plain=plain, mirrored=mirrored, mean=mean, directions=directions, key=key)
 
 
 def persons(labels: Labels) -> Int[np.ndarray, " n"]:
@@ -139,23 +164,24 @@ def _cells(hits: Hits, config: GeneratorConfig) -> tuple[Int[np.ndarray, " r"], 
 
 def _texture_rows(
     colour_PT3: Float[np.ndarray, "p t 3"], weight_PT: Float[np.ndarray, "p t"]
-) -> Float[np.ndarray, "p k"]:
+) -> Float[np.ndarray, "p t"]:
     """Return mean colours; where a person was not seen, the mean of all who were."""
     everybody_T3 = colour_PT3.sum(0) / np.maximum(weight_PT.sum(0), _LEAST_WEIGHT)[:, None]
     own_PT3 = colour_PT3 / np.maximum(weight_PT, _LEAST_WEIGHT)[..., None]
     return np.where(weight_PT[..., None] > 0, own_PT3, everybody_T3).reshape(len(own_PT3), -1)
 
 
-def _mirrored(textures_PK: Float[np.ndarray, "p k"]) -> Float[np.ndarray, "p k"]:
-    return np.ascontiguousarray(textures_PK.reshape(-1, CELLS, CELLS, 3)[:, :, ::-1]).reshape(textures_PK.shape)
+def _mirrored(textures_PT: Float[np.ndarray, "p t"]) -> Float[np.ndarray, "p t"]:
+    return np.ascontiguousarray(textures_PT.reshape(-1, CELLS, CELLS, 3)[:, :, ::-1]).reshape(textures_PT.shape)
 
 
-def _principal(textures_NK: Float[np.ndarray, "n k"]) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k c"]]:
-    """Return the mean and the directions that make textures codes of unit variance, the largest first."""
-    mean_K = textures_NK.mean(0)
-    variance_C, vector_KC = np.linalg.eigh(np.cov(textures_NK - mean_K, rowvar=False))
+def principal_components(textures_NT: Float[np.ndarray, "n t"]) -> Basis:
+    """Find the basis of textures. Two textures have one direction of variance, not COMPONENTS."""
+    mean_T = textures_NT.mean(0)
+    variance_C, vector_TC = np.linalg.eigh(np.cov(textures_NT - mean_T, rowvar=False))
     count = min(COMPONENTS, int((variance_C > variance_C[-1] * LEAST_VARIANCE).sum()))
-    variance_C, vector_KC = variance_C[::-1][:count], vector_KC[:, ::-1][:, :count]
+    variance_C, vector_TC = variance_C[::-1][:count], vector_TC[:, ::-1][:, :count]
     # A direction and its opposite are equally right: the largest entry is made positive, so that reruns agree.
-    largest_C = np.abs(vector_KC).argmax(0)
-    return mean_K, vector_KC * np.sign(vector_KC[largest_C, range(count)]) / np.sqrt(variance_C)
+    largest_C = np.abs(vector_TC).argmax(0)
+    signed_TC = vector_TC * np.sign(vector_TC[largest_C, range(count)]) / np.sqrt(variance_C)
+    return Basis(mean_T.astype(np.float32), signed_TC.astype(np.float32))

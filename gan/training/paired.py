@@ -1,9 +1,10 @@
-"""The paired start: phi learns to repeat real pictures from their own labels before the critics have a say.
+"""The paired start: phi (in stage 2: U) learns to repeat real pictures from their labels before the critics have a say.
 
 Not the paper's method, and off in its presets. Labels that are exact, or nearly, say where every ray of a picture meets
 the canonical person; the appearance code says who it is (gan.training.appearance). So colours can be compared ray by
 ray, which teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as
-they began; critics sharpen what the average of many pictures leaves soft.
+they began; critics sharpen what the average of many pictures leaves soft. U, which needs whole maps, is compared
+picture by picture.
 
 Suffixes: B batch, H W pixels, R rays, N rows.
 """
@@ -25,6 +26,7 @@ from gan.rendering.cameras import camera_origin
 from gan.rendering.generator import Generator, View
 from gan.training.appearance import Appearance
 from gan.training.at_hits import hits_of_rays, shade_rays, style_of
+from gan.training.pictures import make_pictures
 
 BETAS = (0.9, 0.99)  # of Adam: without a critic nothing argues against momentum
 FOREGROUND = 0.85  # of the rays; the rest lies anywhere, so that the background stays white
@@ -91,6 +93,19 @@ def paired_losses(
             seen_R3 = shade_rays(generator, hits, style_of(radiance_style, person), origin_B3[person])
             differences[view].append((seen_R3 - wanted_R3[chosen_R]).abs().mean())
     parts = {f"paired_{view}": torch.stack(values).mean() for view, values in differences.items()}
+    return torch.stack(list(parts.values())).mean(), parts
+
+
+def paired_picture_losses(
+    generator: Generator, codes: Codes, batch: RealBatch, preset: Preset, dtype: torch.dtype
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the mean absolute difference of both cameras' whole pictures: stage 2."""
+    made = make_pictures(generator, codes, preset, dtype)
+    pairs = {"portrait": (made.portrait_B3HW, batch.portrait_B3HW), "face": (made.face_B3HW, batch.face_B3HW)}
+    parts = {
+        f"paired_{view}": (picture - to_unit_range(wanted.to(picture.device))).abs().mean()
+        for view, (picture, wanted) in pairs.items()
+    }
     return torch.stack(list(parts.values())).mean(), parts
 
 

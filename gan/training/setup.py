@@ -87,19 +87,28 @@ def open_run(
         begin_with_expressions(state.generator, space, prior, preset.expression_steps)
         state.average.load_state_dict(state.generator.state_dict())
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
-    paired = _paired(state, dataset, mirror, out, told) if state.is_paired else None
+    folders = [out] if begun_from is None else [out, begun_from]
+    paired = _paired(state, dataset, mirror, folders, told) if state.is_paired else None
     return Run(dataset, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 
 def _paired(
-    state: TrainState, dataset: ShardDataset, mirror: Mirror | None, out: Path, told: Callable[[int, int], None]
+    state: TrainState,
+    dataset: ShardDataset,
+    mirror: Mirror | None,
+    folders: list[Path],
+    told: Callable[[int, int], None],
 ) -> Paired:
-    """Find out what people look like, or read what an earlier start of this run found."""
-    path, key = out / APPEARANCE_FILE, hashlib.sha256(repr(state.key).encode()).hexdigest()
-    appearance = read_appearance(path, key)
+    """Find out what people look like, or read what an earlier start found: of this run or of the one it began from.
+
+    The run begun from says in which basis, whatever its data were: that is what its phi understands.
+    """
+    known = [found for folder in folders if (found := read_appearance(folder / APPEARANCE_FILE))]
+    appearance = next((found for found in known if found.key == state.key.data), None)
     if appearance is None:
-        appearance = appearance_codes(state.average, dataset, told)
-        write_appearance(path, appearance, key)
+        basis = known[-1].basis if known else None
+        appearance = appearance_codes(state.average, dataset, state.key.data, told, basis)
+    write_appearance(folders[0] / APPEARANCE_FILE, appearance)
     return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance)
 
 

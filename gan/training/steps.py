@@ -21,7 +21,7 @@ from gan.networks.critics import Critics, Verdicts
 from gan.presets import Preset
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
-from gan.training.paired import BETAS, Paired, paired_losses, rate
+from gan.training.paired import BETAS, Paired, paired_losses, paired_picture_losses, rate
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.state import TrainState
 
@@ -94,9 +94,9 @@ def shared_gradients(
 def _paired_step(
     state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
 ) -> dict[str, float]:
-    """Do one step of the paired start: phi alone learns."""
+    """Do one step of the paired start: phi alone learns, in stage 2 U."""
     log = paired_gradients(state, sources, real, execution)
-    _optimise(state.generator_optimiser, list(state.generator.radiance_net.parameters()), "generator", state, log)
+    _optimise(state.generator_optimiser, _colouring(state), "generator", state, log)
     _close(state)
     return log
 
@@ -112,10 +112,19 @@ def paired_gradients(
     for positions in execution.positions(state.images_seen, preset.batch):
         pictures = _next(real, positions)
         codes = Codes(*(values.to(like) for values in sources.paired.codes(pictures, state.key.seed)))
-        loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed)
+        if preset.stage == 1:
+            loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed)
+        else:
+            loss, parts = paired_picture_losses(state.generator, codes, pictures, preset, execution.dtype)
         _accumulate(state.scaler.scale(loss), parts, len(positions) / preset.batch, log)
-    execution.ranks.add_gradients(state.generator.radiance_net.parameters())
+    execution.ranks.add_gradients(_colouring(state))
     return execution.ranks.add_values(log, execution.where)
+
+
+def _colouring(state: TrainState) -> list[nn.Parameter]:
+    """What a paired start trains: the networks that colour, not those that shape."""
+    network = state.generator.radiance_net if state.key.preset.stage == 1 else state.generator.sr_net
+    return list(network.parameters())
 
 
 def set_rates(state: TrainState) -> None:

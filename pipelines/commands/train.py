@@ -97,6 +97,15 @@ class _Watcher(Watcher):
         self._since = self._said = time.monotonic()
         self._first = 0
 
+    def reads(self, done: int, whole: int) -> None:
+        now = time.monotonic()
+        if not self._talks or (now - self._said < _SAY_EVERY_S and done < whole):
+            return
+        self._said = now
+        rate = done / max(now - self._since, 1e-6)
+        left = clock((whole - done) / rate)
+        print(f"{done:>9,} of {whole:,} pictures read for what people look like  {rate:.0f}/s  ETA {left}", flush=True)
+
     def begins(self, run: Run) -> None:
         self.began, self._since, self._first = True, time.monotonic(), run.state.images_seen
         if not self._talks:
