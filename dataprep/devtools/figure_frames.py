@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dataprep import geometry
 from dataprep.fits.camera import turn_in_picture
+from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.images import decode_rgb
 from dataprep.models.smpl import NECK
@@ -119,8 +120,8 @@ def _face(rgb: np.ndarray, row: dict[str, Any]) -> Image.Image:
 
 
 def _head(row: dict[str, Any]) -> np.ndarray:
-    """The 3DMM head's axes in camera axes of the portrait."""
-    return CAM_FROM_GL @ head_from_3dmm(row["bfm_angle"])
+    """The generator's head's axes in camera axes of the portrait."""
+    return CAM_FROM_GL @ canonical_head(head_from_3dmm(row["bfm_angle"]), row["head_offset"])
 
 
 def _pixel_axes(draw: ImageDraw.ImageDraw, across: str, down: str) -> None:

@@ -15,6 +15,7 @@ from dataprep.errors import ConfigError
 from dataprep.models.bfm import FaceModel
 from dataprep.models.face_files import open_face
 from dataprep.models.smpl import BodyModel
+from dataprep.models.smpl_keypoints import with_keypoints
 from gan.animate_setup import body_arrays, open_body, open_generator
 from gan.body import BodyModel as PosedBodyModel
 from gan.checkpoint import read_checkpoint
@@ -127,8 +128,8 @@ class Commands:
 
     def __init__(self, fakes: Fakes, body: BodyModel, face_named: str) -> None:
         face, arrays = open_face(face_named), body_arrays(body)
-        rotation_33 = face_from_3dmm(face, arrays)[:, :3]
-        rows = body.keypoint_rows(SHOULDER_POINTS)
+        rotation_33 = face_from_3dmm(face, body)[:, :3]
+        rows = with_keypoints(body).keypoint_rows(SHOULDER_POINTS)
         vertices = np.unique(rows.indices)
         self.commanded = partial(
             commanded,

@@ -14,7 +14,7 @@ from dataprep.models.bfm import FaceModel
 from dataprep.models.face_files import STANDIN as STANDIN_FACE
 from dataprep.models.face_files import open_face
 from dataprep.models.smpl import BodyModel
-from gan.animate_setup import body_arrays, open_body
+from gan.animate_setup import open_body
 from gan.checkpoint import Bases, Checkpoint, read_checkpoint
 from gan.data.shards import Split
 from gan.errors import BasisError
@@ -225,4 +225,4 @@ def _face(options: Options, bases: Bases) -> FaceModel:
 
 
 def _space(face: FaceModel, body: BodyModel) -> FaceSpace:
-    return FaceSpace(face, face_from_3dmm(face, body_arrays(body)))
+    return FaceSpace(face, face_from_3dmm(face, body))
