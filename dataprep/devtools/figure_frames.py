@@ -30,7 +30,7 @@ _NOSE_BRIDGE, _PANEL_PX, _GAP_PX, _CAPTION_PX = 27, 420, 16, 92
 _INK = (30, 30, 36)
 _CAPTIONS = (
     ("source px", "photograph: origin top left, x right, y down", "at the neck: chest axes (SMPL), cam axes dashed"),
-    ("portrait px", "portrait: the square, upright, 512 px", "at the nose: head axes (3DMM), below: chest axes"),
+    ("portrait px", "portrait: the square, upright, 512 px", "at the nose: the generator's head, below: chest axes"),
     ("face px", "face crop: the head's roll taken out, 256 px", "at the nose: the same head"),
 )
 

@@ -32,8 +32,8 @@ def perfect_row(truth):
         "crop_from_source": matrix, "crop_centre_px": np.array(crop["centre_px"]), "crop_side_px": crop["side_px"],
         "crop_roll_rad": roll, "landmarks68": geometry.transform(matrix, truth.array("landmarks68_px")),
         "smpl_joints_px": truth.array("joints_px"), "bfm_angle": angle_from_head(face), "mask_supplied": True,
-        "face_pitch_yaw": pitch_yaw(head @ canonical_rotation(15).T), "smpl_global_orient": rotvecs[0], "smpl_body_pose": rotvecs[1:],
-        "smpl_body_pose_first": rotvecs[1:],
+        "face_pitch_yaw": pitch_yaw(head @ canonical_rotation(15).T), "smpl_global_orient": rotvecs[0],
+        "smpl_body_pose": rotvecs[1:], "smpl_body_pose_first": rotvecs[1:],
     }  # fmt: skip
 
 
