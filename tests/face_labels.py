@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import torch
 
-from dataprep.models.smpl import load_body
-from gan.animate_setup import body_arrays
-from gan.animate_views import face_label
+from dataprep.models.body.smpl import load_body
 from gan.config import GeneratorConfig
-from gan.generator import Generator
+from gan.generator_files import body_arrays
+from gan.rendering.both_views import face_label
+from gan.rendering.generator import Generator
 
 
 def generators_face_pitch_yaw(joints_zyx: np.ndarray, camera_pitch_yaw: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """The head as the generator turns it: in its axes the face camera is labelled, and `face.png` stands upright.
 
 The canonical pose nods SMPL's head joint by 0.155 rad, and the generator moves space by what a pose adds to it
-(`gan.body`). Its head axes are thus the joint's with the nod taken back: without any pose they are the chest's. The
-3DMM's axes are others. `head_offset` says how they lie to the joint's: for the shipped pair they are the same, for SMPL
-and BFM the key points of both heads say it, so that body labels, which the head tie turns by it, tell of the same head.
+(`gan.rendering.posed_body`). Its head axes are thus the joint's with the nod taken back: without any pose they are the
+chest's. The 3DMM's axes are others. `head_offset` says how they lie to the joint's: for the shipped pair they are the
+same, for SMPL and BFM the key points of both heads say it, so that body labels, which the head tie turns by it, tell of
+the same head.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from dataprep.fits.camera import canonical_rotation, pitch_yaw
-from dataprep.fits.face_frames import CAM_FROM_GL
-from dataprep.models.smpl import HEAD
+from dataprep.fits.generator_labels import canonical_rotation, pitch_yaw
+from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.models.body.smpl import HEAD
 
 Rotation3 = Float[np.ndarray, "3 3"]
 

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
-from dataprep.fits.camera import canonical_rotation
-from dataprep.overlays import SMPL_PARENTS
+from dataprep.fits.generator_labels import canonical_rotation
+from dataprep.frames import geometry
+from dataprep.pictures.overlays import SMPL_PARENTS
 from dataprep.report.census import Block, Census
 
 PORTRAIT_PX = 512.0

@@ -5,14 +5,14 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from dataprep.fits.camera import canonical_rotation, global_rotation, joints_zyx, pitch_yaw
 from dataprep.fits.canonical_head import canonical_from_3dmm, canonical_head, face_pitch_yaw
-from dataprep.fits.face_frames import CAM_FROM_GL
-from dataprep.models.bfm import load_face
-from dataprep.models.smpl import CHEST, HEAD, LEFT_COLLAR, NECK, load_body
-from gan.animate_setup import body_arrays
-from gan.body import BodyModel
-from gan.face_space import face_from_3dmm
+from dataprep.fits.generator_labels import canonical_rotation, global_rotation, joints_zyx, pitch_yaw
+from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, NECK, load_body
+from dataprep.models.face.bfm import load_face
+from gan.face.face_space import face_from_3dmm
+from gan.generator_files import body_arrays
+from gan.rendering.posed_body import BodyModel
 from tests.face_labels import generators_face_pitch_yaw
 
 OFFSETS = (np.eye(3), Rotation.from_rotvec([0.155, 0.03, -0.05]).as_matrix())  # the shipped pair's, and another's
@@ -43,7 +43,7 @@ def test_in_the_canonical_pose_both_cameras_have_one_label(offset: np.ndarray) -
 
 @pytest.mark.parametrize("offset", OFFSETS, ids=["shipped", "another"])
 def test_the_label_of_the_3dmm_is_the_generators_of_the_joints(offset: np.ndarray) -> None:
-    """`gan.animate_views` takes it from the portrait camera and the joints' angles alone."""
+    """`gan.rendering.both_views` takes it from the portrait camera and the joints' angles alone."""
     bodies = [posed(seed) for seed in range(4)]
     cameras = [pitch_yaw(global_rotation(rotations, CHEST)) for rotations in bodies]
     expected = generators_face_pitch_yaw(np.stack([*map(joints_zyx, bodies)]), np.stack(cameras))

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.fits.camera import pitch_yaw
-from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.images import decode_rgb
+from dataprep.fits.generator_labels import pitch_yaw
+from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.report.census import Census
 from dataprep.report.checks import CHECKS, run_checks
 from dataprep.report.snippets import SNIPPETS
