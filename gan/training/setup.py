@@ -19,7 +19,6 @@ from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import body_arrays
 from gan.presets import Preset
-from gan.rendering.posed_body import BodyArrays
 from gan.training.appearance import appearance_codes, read_appearance, write_appearance
 from gan.training.beginnings import begin_with_expressions
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
@@ -77,7 +76,8 @@ def open_run(
     )
     arrays = body_arrays(models.body)
     mirror = _mirror(models) if preset.mirror else None
-    prior, space = LabelPrior(dataset.labels, seed, mirror), _face_space(models.face, arrays)
+    prior = LabelPrior(dataset.labels, seed, mirror)
+    space = FaceSpace(models.face, face_from_3dmm(models.face, models.body))
     state = new_state(key, arrays, execution)
     if path := state_to_go_on_from(out):
         resume(state, path)
@@ -115,10 +115,6 @@ def _paired(
 def _mirror(models: Models) -> Mirror:
     face, body = models.face, models.body
     return mirror_of_models(face.mean, face.id_base, face.exp_base, body.v_template, body.shapedirs)
-
-
-def _face_space(face: FaceModel, arrays: BodyArrays) -> FaceSpace:
-    return FaceSpace(face, face_from_3dmm(face, arrays))
 
 
 def _digest(roots: Sequence[Location]) -> str:
