@@ -45,7 +45,8 @@ class PairedStart:
 
     images: int = number(0, 0, 1e12)  # of `images`, the first ones
     rays: int = number(600, 1, 1_000_000)  # of either camera's picture
-    lr: float = number(3e-4, 0, 10)
+    lr: float = number(6e-4, 0, 10)
+    half_after: int = number(1500, 1, 1e12)  # images after which the rate is half, a third after twice as many
 
     def __post_init__(self) -> None:
         require_bounds(self, "paired.")
@@ -141,10 +142,10 @@ _DEMO_NETS = GeneratorConfig(
 )  # fmt: skip
 _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
-    with_pose_smoothing=False, begins_at_body=True, expression_steps=3000,
-    paired=PairedStart(images=24_000, rays=400, lr=6e-4), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
+    with_pose_smoothing=False, begins_at_body=True, expression_steps=4500,
+    paired=PairedStart(images=16_000, rays=400), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
     first_styles=0.1, nearest_step=8, deformation=DeformationWeights(landmark=0.0, points=300, warmup_images=0),
-    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=30_000,
+    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=24_000,
 )  # fmt: skip
 
 PRESETS: dict[str, Preset] = {

@@ -8,7 +8,7 @@ random people is standard normal too, so their codes are new mixtures of what wa
 
 Rows of the same identity code are pictures of one person.
 
-Suffixes: N rows, P persons, K code values, C components, T texture values, R rays, L levels.
+Suffixes: N rows, P persons, K code values, C components, T texture cells, V their values, R rays, L levels.
 """
 
 import dataclasses
@@ -42,8 +42,8 @@ _BATCH = 16
 class Basis(NamedTuple):
     """The mean texture, and the directions that make textures codes of unit variance, the largest first."""
 
-    mean_T: Float[np.ndarray, " t"]
-    direction_TC: Float[np.ndarray, "t c"]
+    mean_V: Float[np.ndarray, " v"]
+    direction_VC: Float[np.ndarray, "v c"]
 
 
 class Appearance(NamedTuple):
@@ -83,7 +83,7 @@ def appearance_codes(
     flipped = _mirrored(plain)
     basis = basis or principal_components(np.concatenate([plain, flipped]))
     plain_NC, flipped_NC = (
-        ((textures - basis.mean_T) @ basis.direction_TC).astype(np.float32)[person_N] for textures in (plain, flipped)
+        ((textures - basis.mean_V) @ basis.direction_VC).astype(np.float32)[person_N] for textures in (plain, flipped)
     )
     return Appearance(plain_NC, flipped_NC, basis, key)
 
@@ -132,7 +132,7 @@ def _splats(
     """Yield row, cells of the texture, how much each counts and their colours, once a row and camera."""
     labels = dataset.labels.take(rows)
     fine = max(2, generator.config.fine_samples // 2)
-    config = dataclasses.replace(generator.config, ray_size=PIXELS, fine_samples=fine)
+    config = dataclasses.replace(generator.config, image_size=PIXELS, ray_size=PIXELS, fine_samples=fine)
     betas_BK, pose_BP3, z_id_BK, z_exp_BK = (
         torch.from_numpy(values) for values in (labels.smpl_betas, labels.joints_zyx, labels.bfm_id, labels.bfm_exp)
     )
@@ -164,24 +164,24 @@ def _cells(hits: Hits, config: GeneratorConfig) -> tuple[Int[np.ndarray, " r"], 
 
 def _texture_rows(
     colour_PT3: Float[np.ndarray, "p t 3"], weight_PT: Float[np.ndarray, "p t"]
-) -> Float[np.ndarray, "p t"]:
+) -> Float[np.ndarray, "p v"]:
     """Return mean colours; where a person was not seen, the mean of all who were."""
     everybody_T3 = colour_PT3.sum(0) / np.maximum(weight_PT.sum(0), _LEAST_WEIGHT)[:, None]
     own_PT3 = colour_PT3 / np.maximum(weight_PT, _LEAST_WEIGHT)[..., None]
     return np.where(weight_PT[..., None] > 0, own_PT3, everybody_T3).reshape(len(own_PT3), -1)
 
 
-def _mirrored(textures_PT: Float[np.ndarray, "p t"]) -> Float[np.ndarray, "p t"]:
-    return np.ascontiguousarray(textures_PT.reshape(-1, CELLS, CELLS, 3)[:, :, ::-1]).reshape(textures_PT.shape)
+def _mirrored(textures_PV: Float[np.ndarray, "p v"]) -> Float[np.ndarray, "p v"]:
+    return np.ascontiguousarray(textures_PV.reshape(-1, CELLS, CELLS, 3)[:, :, ::-1]).reshape(textures_PV.shape)
 
 
-def principal_components(textures_NT: Float[np.ndarray, "n t"]) -> Basis:
+def principal_components(textures_NV: Float[np.ndarray, "n v"]) -> Basis:
     """Find the basis of textures. Two textures have one direction of variance, not COMPONENTS."""
-    mean_T = textures_NT.mean(0)
-    variance_C, vector_TC = np.linalg.eigh(np.cov(textures_NT - mean_T, rowvar=False))
+    mean_V = textures_NV.mean(0)
+    variance_C, vector_VC = np.linalg.eigh(np.cov(textures_NV - mean_V, rowvar=False))
     count = min(COMPONENTS, int((variance_C > variance_C[-1] * LEAST_VARIANCE).sum()))
-    variance_C, vector_TC = variance_C[::-1][:count], vector_TC[:, ::-1][:, :count]
+    variance_C, vector_VC = variance_C[::-1][:count], vector_VC[:, ::-1][:, :count]
     # A direction and its opposite are equally right: the largest entry is made positive, so that reruns agree.
-    largest_C = np.abs(vector_TC).argmax(0)
-    signed_TC = vector_TC * np.sign(vector_TC[largest_C, range(count)]) / np.sqrt(variance_C)
-    return Basis(mean_T.astype(np.float32), signed_TC.astype(np.float32))
+    largest_C = np.abs(vector_VC).argmax(0)
+    signed_VC = vector_VC * np.sign(vector_VC[largest_C, range(count)]) / np.sqrt(variance_C)
+    return Basis(mean_V.astype(np.float32), signed_VC.astype(np.float32))
