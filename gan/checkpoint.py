@@ -46,6 +46,7 @@ class Checkpoint:
     state: Mapping[str, Tensor]
     config: GeneratorConfig
     bases: Bases | None
+    company: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)  # arrays that a shipped file brings along
 
     @property
     def published(self) -> bool:
@@ -63,7 +64,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except Exception as error:
         raise CheckpointError(f"{path}: not a checkpoint that can be read safely ({error})") from error
     if isinstance(content, dict) and content.get("format") == FORMAT:
-        return Checkpoint(path, content["state"], GeneratorConfig(**content["config"]), Bases(**content["bases"]))
+        config, bases = GeneratorConfig(**content["config"]), Bases(**content["bases"])
+        return Checkpoint(path, content["state"], config, bases, content.get("company", {}))
     if isinstance(content, dict) and content and all(isinstance(value, Tensor) for value in content.values()):
         return Checkpoint(path, content, GeneratorConfig(), None)
     raise CheckpointError(f"{path}: holds a {type(content).__name__}, expected a state dict or a '{FORMAT}' file")
@@ -142,13 +144,16 @@ def published_state(generator: Generator) -> dict[str, Tensor]:
     return state | twins
 
 
-def save_checkpoint(path: Path, generator: Generator, bases: Bases) -> None:
-    """Write a checkpoint of ours: published names, configuration and bases."""
+def save_checkpoint(
+    path: Path, generator: Generator, bases: Bases, company: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a checkpoint of ours: published names, configuration and bases; `company` is what is shipped with it."""
     content = {
         "format": FORMAT,
         "config": dataclasses.asdict(generator.config),
         "bases": dataclasses.asdict(bases),
         "state": published_state(generator),
+        **({"company": dict(company)} if company else {}),
     }
     with atomic_file(path) as file:
         torch.save(content, file)

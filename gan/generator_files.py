@@ -18,22 +18,22 @@ from gan.checkpoint import Bases, Checkpoint, load_into, read_checkpoint, requir
 from gan.errors import BasisError, CheckpointError
 from gan.rendering.generator import Generator
 from gan.rendering.posed_body import BodyArrays
+from gan.shipped.demo_files import DEMO_FILE
 
 SMPL_FILES = ("SMPL_NEUTRAL.npz", "SMPL_NEUTRAL.pkl")
 NEAREST_FILE = "valid_smpl_knn_index.npy"
 
 
 def open_checkpoint(named: Path | None) -> Checkpoint:
-    """Read a checkpoint given as a path or as the name of a file in the assets folder."""
-    if named is not None:
-        for path in (named, assets_folder() / named.name):
-            if path.is_file():
-                return read_checkpoint(path)
-    asked = "no --checkpoint given" if named is None else f"--checkpoint {named}: no such file"
+    """Read a checkpoint given as a path or as the name of a file in the assets folder; the shipped one if none is."""
+    for path in (DEMO_FILE,) if named is None else (named, assets_folder() / named.name):
+        if path.is_file():
+            return read_checkpoint(path)
     raise CheckpointError(
-        f"{asked}. Get the authors' sshq512.pt (github.com/YueWuHKUST/AniPortraitGAN, under their terms; it needs "
-        f"SMPL_NEUTRAL.pkl too) and put it into {assets_folder()}, or train a generator of your own: `shhq-hs train "
-        "--data OUT --preset small --out RUN` (`make train-tiny` in minutes) and pass RUN/generator.pt"
+        f"--checkpoint {named}: no such file. Leave it out to see the people that come with the package; get the "
+        "authors' sshq512.pt (github.com/YueWuHKUST/AniPortraitGAN, under their terms; it needs SMPL_NEUTRAL.pkl too) "
+        f"and put it into {assets_folder()}; or train a generator of your own: `shhq-hs train --data OUT --preset small "
+        "--out RUN` (`make train-tiny` in minutes) and pass RUN/generator.pt"
     )
 
 

@@ -147,6 +147,11 @@ _DEMO = Preset(
     first_styles=0.1, nearest_step=8, deformation=DeformationWeights(landmark=0.0, points=300, warmup_images=0),
     generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=24_000,
 )  # fmt: skip
+_DEMO2 = replace(
+    _DEMO, stage=2, portrait_px=256, face_px=128, generator=replace(_DEMO_NETS, image_size=256, map_size=64),
+    patch_width=16, paired=PairedStart(images=1600, lr=2e-3), generator_lr=3e-4, r1_gamma=3.0, consistency=3.0,
+    batch=4, images=2000,
+)  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
     "paper-stage1": Preset(),
@@ -162,11 +167,10 @@ PRESETS: dict[str, Preset] = {
         generator_lr=3e-3, consistency=10.0, ema=0.9, batch=4, images=400,
     ),
     "demo": _DEMO,
-    "demo-stage2": replace(
-        _DEMO, stage=2, portrait_px=256, face_px=128, generator=replace(_DEMO_NETS, image_size=256, map_size=64),
-        patch_width=16, paired=PairedStart(images=1600, lr=2e-3), generator_lr=3e-4, r1_gamma=3.0, consistency=3.0,
-        batch=4, images=2000,
-    ),
+    "demo-stage2": _DEMO2,
+    # A lesson of minutes, from the weights that come with the package: --from demo
+    "tiny-demo": replace(_DEMO, paired=PairedStart(images=480, rays=400, lr=2e-4), images=800),
+    "tiny-demo-stage2": replace(_DEMO2, paired=PairedStart(images=40, lr=5e-4), images=80),
     # of Table 2, at 128 pixels; at other sizes: --preset small --set with_torso=false
     "ablation-whole-only": Preset(with_face=False, with_torso=False),
     "ablation-no-face": Preset(with_face=False),

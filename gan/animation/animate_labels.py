@@ -16,9 +16,10 @@ from dataprep.errors import ConfigError
 from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
+from gan.data.labels import Labels as LabelRows
 from gan.rendering.posed_body import BETAS
 
-DATA_SET, PRIOR = "data set", "normal prior"  # sources of rows
+DATA_SET, PRIOR, WITH_WEIGHTS = "data set", "normal prior", "rows that came with the weights"  # sources of rows
 PRIOR_ROWS = 1000
 # Without labels, assumed: coefficients in standard deviations, angles in radians (pitch, yaw).
 PRIOR_CODE_STD, PRIOR_POSE_STD_RAD, PRIOR_CAMERA_STD_RAD = 0.5, 0.08, (0.06, 0.2)
@@ -87,6 +88,12 @@ def open_labels(folder: Path) -> Labels:
     rows = {name: matrix(table, column, SHAPES[name], folder) for name, column in COLUMNS.items()}
     people = matrix(table, "bfm_id", (ID_CODE,), folder), matrix(table, "smpl_betas", (BETAS,), folder)
     return Labels(DATA_SET, *people, rows["pose"], rows["camera"], rows["expression"], bases_of(table, folder))
+
+
+def labels_with(rows: LabelRows, bases: Bases | None) -> Labels:
+    """Return the rows that weights were trained on and brought along, in the terms of their bases."""
+    pose = rows.joints_zyx, rows.camera_pitch_yaw
+    return Labels(WITH_WEIGHTS, rows.bfm_id, rows.smpl_betas, *pose, rows.bfm_exp, bases)
 
 
 def prior_labels() -> Labels:

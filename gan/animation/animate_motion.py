@@ -1,13 +1,14 @@
 """What moves in an animation: a track, key frames, or draws of a seed's own; and whose rows people are drawn from."""
 
 from dataprep.errors import ConfigError
-from gan.animation.animate_labels import Labels, draw_motion, open_labels, prior_labels
+from gan.animation.animate_labels import Labels, draw_motion, labels_with, open_labels, prior_labels
 from gan.animation.animation_request import Animation
 from gan.animation.keyframes import KeyFrames, at_intervals, read_keyframes, read_single_files
 from gan.animation.sampler_tables import find_tables, read_tables
 from gan.animation.side_by_side import Source, open_source
 from gan.animation.tracks import Track, interpolate, neutral_track, orbit, read_track
 from gan.checkpoint import Checkpoint
+from gan.shipped.demo_files import labels_of
 
 STILLS, MOVING = 8, 48  # frames when --frames is left out
 FPS = 25.0  # of videos whose frames have no times
@@ -15,11 +16,17 @@ KEY_EVERY = 24  # frames between drawn key frames
 
 
 def open_rows(what: Animation, checkpoint: Checkpoint) -> Labels:
-    """Return the rows to draw people and motions from: a data set's, the authors' tables, or a plain normal prior."""
+    """Return the rows to draw people and motions from.
+
+    A data set's, the authors' tables, those that came with the weights, or a plain normal prior.
+    """
     if what.labels is not None:
         return open_labels(what.labels)
     tables = find_tables(what.priors, checkpoint)
-    return prior_labels() if tables is None else read_tables(tables, checkpoint)
+    if tables is not None:
+        return read_tables(tables, checkpoint)
+    own = labels_of(checkpoint.company)
+    return prior_labels() if own is None else labels_with(own, checkpoint.bases)
 
 
 def video_of(what: Animation) -> Source | str:

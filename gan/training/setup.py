@@ -10,7 +10,7 @@ from dataprep.files.locations import Location
 from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
 from dataprep.tables.store import file_sha256
-from gan.checkpoint import Bases
+from gan.checkpoint import Bases, read_checkpoint
 from gan.data.mirror import Mirror, mirror_of_models
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
@@ -19,7 +19,8 @@ from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import body_arrays
 from gan.presets import Preset
-from gan.training.appearance import appearance_codes, read_appearance, write_appearance
+from gan.shipped.demo_files import basis_of
+from gan.training.appearance import Basis, appearance_codes, read_appearance, write_appearance
 from gan.training.beginnings import begin_with_expressions
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
@@ -87,8 +88,7 @@ def open_run(
         begin_with_expressions(state.generator, space, prior, preset.expression_steps)
         state.average.load_state_dict(state.generator.state_dict())
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
-    folders = [out] if begun_from is None else [out, begun_from]
-    paired = _paired(state, dataset, mirror, folders, told) if state.is_paired else None
+    paired = _paired(state, dataset, mirror, out, begun_from, told) if state.is_paired else None
     return Run(dataset, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 
@@ -96,20 +96,26 @@ def _paired(
     state: TrainState,
     dataset: ShardDataset,
     mirror: Mirror | None,
-    folders: list[Path],
+    out: Path,
+    begun_from: Path | None,
     told: Callable[[int, int], None],
 ) -> Paired:
     """Find out what people look like, or read what an earlier start found: of this run or of the one it began from.
 
-    The run begun from says in which basis, whatever its data were: that is what its phi understands.
+    What it began from says in which basis, whatever its data were: that is what its phi understands.
     """
-    known = [found for folder in folders if (found := read_appearance(folder / APPEARANCE_FILE))]
+    known = [found for folder in (out, begun_from) if folder and (found := read_appearance(folder / APPEARANCE_FILE))]
     appearance = next((found for found in known if found.key == state.key.data), None)
     if appearance is None:
-        basis = known[-1].basis if known else None
+        basis = known[-1].basis if known else _basis_with(begun_from)
         appearance = appearance_codes(state.average, dataset, state.key.data, told, basis)
-    write_appearance(folders[0] / APPEARANCE_FILE, appearance)
+    write_appearance(out / APPEARANCE_FILE, appearance)
     return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance)
+
+
+def _basis_with(begun_from: Path | None) -> Basis | None:
+    """Return the basis that a checkpoint file brings along."""
+    return basis_of(read_checkpoint(begun_from).company) if begun_from and begun_from.is_file() else None
 
 
 def _mirror(models: Models) -> Mirror:
@@ -131,7 +137,7 @@ def _begun_digest(preset: Preset, begun_from: Path | None) -> str:
         if preset.stage == 2:
             raise ConfigError("stage 2 trains U on a frozen stage 1: pass the folder of that run with --from")
         return ""
-    path = state_to_go_on_from(begun_from)
+    path = begun_from if begun_from.is_file() else state_to_go_on_from(begun_from)
     if path is None:
         raise ConfigError(f"--from {begun_from}: no {STATE_FILE} there; pass the folder of a run of shhq-hs train")
     return file_sha256(path)

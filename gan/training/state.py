@@ -10,7 +10,7 @@ import torch
 
 from dataprep.errors import AssetError
 from dataprep.tables.store import atomic_file, unwritable
-from gan.checkpoint import Bases, save_checkpoint
+from gan.checkpoint import Bases, Checkpoint, load_into, read_checkpoint, save_checkpoint
 from gan.networks.critics import Critics, CriticSizes
 from gan.networks.pose_deformation import KERNEL_DHW, PoseSmoothing
 from gan.presets import Preset
@@ -138,25 +138,35 @@ def leave_transforms_as_they_are(smoother: PoseSmoothing) -> None:
         block.weight[:, 0, depth, height, width] = 1
 
 
-def begin_from(state: TrainState, folder: Path) -> None:
-    """Take over the networks of another run; optimisers and the number of images begin anew.
+def begin_from(state: TrainState, given: Path) -> None:
+    """Take over the networks of another run, or of a checkpoint file; optimisers and the number of images begin anew.
 
     Stage 2 takes the average of stage 1, as its geometry is frozen from now on, and has fresh critics (paper section
-    6). A run of the same stage is gone on with, with other settings: its generator, average and critics.
+    6). A run of the same stage is gone on with, with other settings: its generator, average and critics. A checkpoint
+    file holds the average alone: critics are fresh.
     """
-    content = read_state(state_to_go_on_from(folder) or folder / STATE_FILE)
+    if given.is_file():
+        _begin_from_file(state, read_checkpoint(given))
+        return
+    content = read_state(state_to_go_on_from(given) or given / STATE_FILE)
     if content["key"]["bases"] != state.key.as_dict()["bases"]:
-        raise RunMismatch(f"{folder} was trained with other body or face models: {content['key']['bases']}")
+        raise RunMismatch(f"{given} was trained with other body or face models: {content['key']['bases']}")
     stage, wanted = content["key"]["preset"]["stage"], state.key.preset.stage
     if stage > wanted:
-        raise RunMismatch(f"{folder} is a run of stage {stage}; stage {wanted} begins from nothing or from stage 1")
+        raise RunMismatch(f"{given} is a run of stage {stage}; stage {wanted} begins from nothing or from stage 1")
     try:
         state.average.load_state_dict(content["average"])
         state.generator.load_state_dict(content["generator" if stage == wanted else "average"])
         if stage == wanted:
             state.critics.load_state_dict(content["critics"])
     except RuntimeError as error:
-        raise RunMismatch(f"{folder} holds networks of other sizes than this preset's ({error})") from error
+        raise RunMismatch(f"{given} holds networks of other sizes than this preset's ({error})") from error
+
+
+def _begin_from_file(state: TrainState, checkpoint: Checkpoint) -> None:
+    """Raise BasisError on other body or face models, CheckpointError on networks of other sizes."""
+    for generator in (state.generator, state.average):
+        load_into(generator, checkpoint, state.key.bases)
 
 
 def save_state(state: TrainState, folder: Path, keep: int = KEEP) -> None:

@@ -71,7 +71,8 @@ def add_commands(verbs: Any, formatter: type[argparse.HelpFormatter]) -> None:
 
 def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--checkpoint", type=Path, metavar="FILE", help="the authors' sshq512.pt, or a file that training wrote")
+    add("--checkpoint", type=Path, metavar="FILE", help="the authors' sshq512.pt, or a file that training wrote "
+        "(default: the made-up people that come with the package)")  # fmt: skip
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     add("--seeds", default="0", metavar="S[,S]", help="people, as numbers: 0,3 or 0-7 (default 0)")
     add("--labels", type=Path, metavar="OUT", help="data set whose label rows people and motions are drawn from")
@@ -108,7 +109,8 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add("--data", nargs="+", type=location, metavar="OUT", help="folders or s3:// URLs of data sets, all of one body "
         "and face model")  # fmt: skip
     add("--out", type=Path, metavar="RUN", help="folder of the run")
-    add("--from", dest="begun_from", type=Path, metavar="RUN1", help="run to begin from: stage 2 needs one of stage 1")
+    add("--from", dest="begun_from", type=Path, metavar="RUN1", help="run, or checkpoint file, to begin from; "
+        "stage 2 needs one of stage 1; demo: the people that come with the package")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change an entry of the preset (repeatable)")
     add("--print", action="store_true", help="print the preset and where each value comes from; train nothing")
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")

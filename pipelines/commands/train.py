@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,7 @@ from dataprep.models.face.face_files import open_face
 from gan.face.face_estimator import open_estimator
 from gan.preset_settings import with_settings
 from gan.presets import Preset, describe, preset
+from gan.shipped.demo_files import DEMO, DEMO_FILE
 from gan.training.checkpoints import GENERATOR_FILE
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
@@ -69,7 +71,7 @@ def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, wa
         options.out,
         Models(body, face, open_estimator(face) if reads_faces else None),
         options.seed,
-        options.begun_from,
+        DEMO_FILE if options.begun_from == Path(DEMO) and not options.begun_from.exists() else options.begun_from,
         RunOptions(execution, options.workers, every, every, options.keep),
         watcher,
     )
