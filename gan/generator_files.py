@@ -32,8 +32,8 @@ def open_checkpoint(named: Path | None) -> Checkpoint:
     raise CheckpointError(
         f"--checkpoint {named}: no such file. Leave it out to see the people that come with the package; get the "
         "authors' sshq512.pt (github.com/YueWuHKUST/AniPortraitGAN, under their terms; it needs SMPL_NEUTRAL.pkl too) "
-        f"and put it into {assets_folder()}; or train a generator of your own: `shhq-hs train --data OUT --preset small "
-        "--out RUN` (`make train-tiny` in minutes) and pass RUN/generator.pt"
+        f"and put it into {assets_folder()}; or train a generator of your own: `shhq-hs train --data OUT --preset "
+        "small --out RUN` (`make train-tiny` in minutes) and pass RUN/generator.pt"
     )
 
 

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import TINY, codes, tiny_generator
 from PIL import Image
 
 from dataprep.errors import ConfigError
@@ -28,6 +27,7 @@ from gan.rendering.cameras import camera_origin
 from gan.rendering.generator import Generator
 from gan.rendering.posed_body import pose_rotations
 from pipelines.main import main
+from tests.gan.conftest import TINY, codes, tiny_generator
 
 BASES = Bases("body_anny", load_body(STANDIN_PATH).sha256, "face_anny", "f" * 64)
 OUTPUTS = {

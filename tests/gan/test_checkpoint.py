@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import HERE, codes, tiny_generator
 
 from dataprep.errors import AssetError
 from gan.checkpoint import (
@@ -20,6 +19,7 @@ from gan.checkpoint import (
     save_checkpoint,
 )
 from gan.errors import BasisError, CheckpointError
+from tests.gan.conftest import HERE, codes, tiny_generator
 
 FREE = Bases("anny-standin", "a" * 64, "anny-face-standin", "b" * 64)
 LICENSED = Bases("SMPL_NEUTRAL", "c" * 64, "BFM_model_front", "d" * 64)

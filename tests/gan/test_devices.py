@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from conftest import TINY, body_arrays, codes
 
 from gan.rendering.compositing import render_hits
 from gan.rendering.generator import Generator
 from gan.rendering.radiance_maps import map_rays
+from tests.gan.conftest import TINY, body_arrays, codes
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, body_arrays, codes
 
 from dataprep.errors import AssetError, ConfigError
 from gan.config import GeneratorConfig
@@ -27,6 +26,7 @@ from gan.rendering.posed_body import (
     invert_affine,
     rotation_from_euler_zyx,
 )
+from tests.gan.conftest import TINY, body_arrays, codes
 
 FRONT = torch.full((1, 2), math.pi / 2)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from conftest import codes, tiny_generator
 
 from gan.rendering.mesh import canonical_mesh, write_obj, write_ply
+from tests.gan.conftest import codes, tiny_generator
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ plain oracle, which evaluates every sample.
 import numpy as np
 import pytest
 import torch
-from conftest import body_arrays, codes
 from oracle import Oracle
 from weights import official_state_dict, synthetic_smpl
 
@@ -17,6 +16,7 @@ from gan.rendering import sparse_gradients
 from gan.rendering.generator import Identity
 from gan.rendering.level_search import evaluate_everywhere
 from gan.rendering.radiance_maps import RadianceMaps, shade_maps, super_resolve
+from tests.gan.conftest import body_arrays, codes
 
 # array -> (quantile, absolute tolerance), as recorded with the expected arrays
 TOLERANCES = {

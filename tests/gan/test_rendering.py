@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, body_arrays, codes, tiny_generator
 
 from gan.config import preview
 from gan.rendering.compositing import composite, compositing_weights
@@ -14,6 +13,7 @@ from gan.rendering.generator import Generator, Identity
 from gan.rendering.level_sets import at_crossings, find_crossings
 from gan.rendering.radiance_maps import map_rays, super_resolve
 from gan.rendering.truncation import mean_modulations
+from tests.gan.conftest import TINY, body_arrays, codes, tiny_generator
 
 # -- level sets
 

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import HERE, TINY
 
 from dataprep.errors import ConfigError
 from dataprep.models.body.smpl import STANDIN_PATH, load_body
@@ -21,6 +20,7 @@ from gan.errors import BasisError
 from gan.generator_files import body_arrays
 from gan.rendering.generator import Generator
 from pipelines.main import main
+from tests.gan.conftest import HERE, TINY
 from tests.licensed_files import write_smpl_pickle
 
 ROOT = HERE.parents[1]

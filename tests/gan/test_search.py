@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from conftest import TINY, body_arrays, codes
 
 from gan.rendering.deformed_rays import DeformedField, resample
 from gan.rendering.generator import Generator
 from gan.rendering.level_search import STRIDE, evaluate_everywhere, evaluate_falls
 from gan.rendering.level_sets import find_crossings
+from tests.gan.conftest import TINY, body_arrays, codes
 
 SAMPLES = 256
 LEVELS = torch.linspace(23, 8, 24)

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from conftest import TINY
 
 from dataprep.errors import ConfigError
 from dataprep.models.body.smpl import STANDIN_PATH, load_body
@@ -19,6 +18,7 @@ from gan.generator_files import body_arrays
 from gan.rendering.generator import Generator
 from pipelines.main import main
 from tests.browser import NAMES, Browser, chromium
+from tests.gan.conftest import TINY
 
 CLIP = Path(__file__).parents[2] / "samples/clip/talking.mp4"
 FRAMES = 5
