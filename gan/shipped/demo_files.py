@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import AssetError
+from gan.data.appearance_basis import Basis
 from gan.data.labels import LABEL_SHAPES, Labels
-from gan.training.appearance import Basis
 
 DEMO_FILE = Path(__file__).with_name("data") / "demo.pt"
 DEMO = "demo"  # what it is called where a checkpoint is asked for

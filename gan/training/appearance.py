@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 
 from dataprep.tables.store import atomic_file
 from gan.config import MAP_CENTRE_Y, NOISE_CODE, GeneratorConfig
+from gan.data.appearance_basis import Basis
 from gan.data.labels import Labels
 from gan.data.shards import ShardDataset
 from gan.rendering.generator import Generator, View
@@ -37,13 +38,6 @@ LEAST_VARIANCE = 1e-6  # of the first component's: what is below is rounding
 PASSING_WEIGHT = 0.02  # of a ray beside the skin, beside 1: the far half of a face seen from one side was white
 _LEAST_WEIGHT = 1e-9
 _BATCH = 16
-
-
-class Basis(NamedTuple):
-    """The mean texture, and the directions that make textures codes of unit variance, the largest first."""
-
-    mean_V: Float[np.ndarray, " v"]
-    direction_VC: Float[np.ndarray, "v c"]
 
 
 class Appearance(NamedTuple):

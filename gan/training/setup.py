@@ -11,6 +11,7 @@ from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
 from dataprep.tables.store import file_sha256
 from gan.checkpoint import Bases, read_checkpoint
+from gan.data.appearance_basis import Basis
 from gan.data.mirror import Mirror, mirror_of_models
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
@@ -20,7 +21,7 @@ from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import body_arrays
 from gan.presets import Preset
 from gan.shipped.demo_files import basis_of
-from gan.training.appearance import Basis, appearance_codes, read_appearance, write_appearance
+from gan.training.appearance import appearance_codes, read_appearance, write_appearance
 from gan.training.beginnings import begin_with_expressions
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution

@@ -12,12 +12,13 @@ import torch
 from dataprep.errors import AssetError
 from gan.animation.animate_labels import WITH_WEIGHTS
 from gan.checkpoint import read_checkpoint, save_checkpoint
+from gan.data.appearance_basis import Basis
 from gan.data.labels import LABEL_SHAPES, Labels
 from gan.data.stream import real_batches
 from gan.generator_files import open_checkpoint, open_generator
 from gan.presets import PRESETS
 from gan.shipped.demo_files import DEMO_FILE, basis_of, company_of, labels_of
-from gan.training.appearance import CELLS, Basis
+from gan.training.appearance import CELLS
 from gan.training.execution import Execution
 from gan.training.setup import Models, open_run
 from gan.training.steps import step

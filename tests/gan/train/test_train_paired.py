@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gan.config import GeneratorConfig
+from gan.data.appearance_basis import Basis
 from gan.data.priors import Codes, Purpose
 from gan.data.shards import ShardDataset
 from gan.data.stream import real_batches
@@ -17,7 +18,7 @@ from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import body_arrays
 from gan.presets import PRESETS, PairedStart, Preset
 from gan.rendering.generator import Generator
-from gan.training.appearance import CELLS, Basis, appearance_codes, persons, read_appearance
+from gan.training.appearance import CELLS, appearance_codes, persons, read_appearance
 from gan.training.at_hits import render_people_at_hits
 from gan.training.beginnings import begin_at_body, begin_smooth, begin_with_expressions, expression_pairs
 from gan.training.execution import Execution
