@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,23 @@ def test_every_face_unit_moves_in_every_person() -> None:
     assert all(set(shaping_units()) <= set(face) for face in faces)
     assert {face["jawOpen"] for face in faces} == {training_recipe(SEED, p).expression["jawOpen"] for p in range(20)}
     assert len({face["jawOpen"] for face in faces}) > 10
+
+
+def never_ends_for_two(person: int) -> int:
+    while person == 2:
+        pass
+    return person
+
+
+def test_a_drawing_that_does_not_end_costs_one_person(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one view in some thousands does not in Mesa's software renderer; the others are rendered all the same."""
+    pytest.importorskip("moderngl", reason="the renderer's packages are not installed")
+    from tools.render import training_people
+
+    monkeypatch.setattr(training_people, "LONGEST_CPU_S", 0.5)
+    monkeypatch.setattr(training_people, "SILENCE_S", 6.0)
+    training_people._render([0, 1, 2, 3], partial(never_ends_for_two), 2)
+    said = capsys.readouterr().out.splitlines()
+    assert sorted(line.split(",")[0] for line in said) == ["person 0", "person 1", "person 3"]
