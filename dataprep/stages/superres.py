@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from dataprep import geometry
 from dataprep.images import decode_rgb, encode_png
-from dataprep.models.superres_files import Engine, Precision, model_file
+from dataprep.models.superres_files import Engine, Precision, check_engine, model_file
 from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
@@ -59,6 +59,10 @@ class SuperRes(Stage):
     max_input_px: int = number(
         384, 16, 4096
     )  # larger crops are area-averaged to this first: the network gains nothing there
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_engine(self.model, self.engine)
 
     def weights(self) -> tuple[Weight, ...]:
         file = model_file(self.model)
