@@ -81,9 +81,7 @@ def _environment() -> Iterator[Finding]:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Finding("ok", f"GPU: {', '.join(names)}")
     else:
-        yield Finding(
-            "ok", "no GPU: super-resolution will take most of the time (superres.model=animevideov3 is quick)"
-        )
+        yield Finding("ok", "no GPU: super-resolution will take most of the time (superres.model=span is quick)")
 
 
 def _models() -> Iterator[Finding]:

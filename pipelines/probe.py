@@ -15,7 +15,7 @@ from pipelines.dask_executor import DaskExecutor
 from pipelines.run import run
 from pipelines.verify import defects_of
 
-_QUICK = ("superres.model=animevideov3", "superres.precision=float32")
+_QUICK = ("superres.model=span", "superres.precision=float32")
 
 
 def probe() -> str:

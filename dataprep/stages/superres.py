@@ -1,4 +1,4 @@
-"""superres: the native crop, enlarged four times by Real-ESRGAN to about 1024 px and area-averaged to 512 px."""
+"""superres: the native crop, enlarged four times by a network to about 1024 px and area-averaged to 512 px."""
 
 from __future__ import annotations
 

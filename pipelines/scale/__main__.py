@@ -26,7 +26,7 @@ from pipelines.scale.people import make_people
 from pipelines.scale.photos import make_tiny_photos
 from pipelines.summary import table
 
-_SMALL = ("superres.model=animevideov3",)
+_SMALL = ("superres.model=span",)
 Measured = dict[str, Any]
 
 
