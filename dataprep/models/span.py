@@ -70,7 +70,7 @@ class SPAN(nn.Module):
         return tuple(f"block_{number}" for number in range(1, _BLOCKS + 1))
 
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 4*h 4*w"]:
-        shallow = self.conv_1((x - self.mean_rgb[:, None, None]) * _GREY_LEVELS)
+        shallow = self._shallow(x)
         deep, after = shallow, []
         for name in self.block_names():
             deep, first = self.get_submodule(name)(deep)
@@ -78,6 +78,16 @@ class SPAN(nn.Module):
         closing = self.conv_2(deep.to(self.conv_2.weight.dtype))
         read = torch.cat((shallow, closing.to(deep.dtype), after[0], first.to(deep.dtype)), 1)
         return self.upsampler(self.conv_cat(read))
+
+    def features(self, x: Float[Tensor, "b 3 h w"], blocks: int) -> Float[Tensor, "b c h w"]:
+        """Return what the first `blocks` blocks see in a picture."""
+        deep = self._shallow(x)
+        for name in self.block_names()[:blocks]:
+            deep, _ = self.get_submodule(name)(deep)
+        return deep
+
+    def _shallow(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c h w"]:
+        return self.conv_1((x - self.mean_rgb[:, None, None]) * _GREY_LEVELS)
 
     def lower(self, dtype: torch.dtype) -> None:
         """Let the blocks compute in `dtype`; the picture's own path past them stays in float32."""
