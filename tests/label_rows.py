@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
-from dataprep.fits.camera import cam2world, global_rotation, intrinsics, joints_zyx, pitch_yaw, turn_in_picture
-from dataprep.fits.face_frames import CAM_FROM_GL, angle_from_head, pitch_yaw_of_head, roll_of
-from dataprep.models.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
+from dataprep.fits.canonical_head import face_pitch_yaw
+from dataprep.fits.generator_labels import (
+    cam2world,
+    global_rotation,
+    intrinsics,
+    joints_zyx,
+    pitch_yaw,
+    turn_in_picture,
+)
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL, angle_from_head, pitch_yaw_of_head, roll_of
+from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 from dataprep.stages.crop import PortraitSquare
 
 _MOVED = (NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)
@@ -49,7 +57,8 @@ def consistent_labels(square: PortraitSquare, face_px: np.ndarray, rng: np.rando
         "intrinsics": intrinsics(),
         "joints_zyx": joints_zyx(local),
         "bfm_angle": angle_from_head(head),
-        "face_pitch_yaw": pitch_yaw(CAM_FROM_GL @ head),
+        "head_offset": np.eye(3),
+        "face_pitch_yaw": face_pitch_yaw(head, np.eye(3)),
         "yaw": yaw,
         "pitch": pitch,
         "roll": roll_of(head),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dataprep.report.marks import photograph_marks, portrait_marks
 from dataprep.report.outlines import Outliner
-from dataprep.report.pictures import Picture, Pictures, Rgb
+from dataprep.report.page_pictures import Picture, Pictures, Rgb
 from dataprep.stages.quality import RULES
 
 PORTRAIT_PX, PHOTO_PX = 224, 288  # longest sides of the thumbnails
@@ -22,7 +22,7 @@ SAMPLE_COLUMNS = (
     *("source_width", "source_height", "keypoints33", "smpl_joints_px", "landmarks68", "crop_from_source"),
     *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll", "camera_pitch_yaw", "intrinsics"),
     *("body_fit_rmse_relative", "face_fit_rmse", "upsampling", "dup_cluster", "dup_rank"),
-    *("bfm_id", "bfm_exp", "bfm_angle", "bfm_trans", "face_alignment"),
+    *("bfm_id", "bfm_exp", "bfm_angle", "bfm_trans", "face_alignment", "head_offset"),
     *("smpl_betas", "smpl_global_orient_portrait", "smpl_body_pose", "smpl_transl"),
     *(rule.score for rule in RULES),
 )

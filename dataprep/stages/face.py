@@ -8,26 +8,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from dataprep import geometry
 from dataprep.errors import ConfigError, Rejected
-from dataprep.fits.contour import contour_of
-from dataprep.fits.expression_units import UNITS_PATH, units_of
-from dataprep.fits.face_appearance import Appearance, fit_appearance
-from dataprep.fits.face_fit import FaceFit, FaceFitConfig
-from dataprep.fits.face_frames import face_crop_from_portrait
+from dataprep.fits.canonical_head import canonical_head
+from dataprep.fits.face.contour import contour_of
+from dataprep.fits.face.expression_units import UNITS_PATH, units_of
+from dataprep.fits.face.face_appearance import Appearance, fit_appearance
+from dataprep.fits.face.face_fit import FaceFit, FaceFitConfig
+from dataprep.fits.face.landmark_errors import LANDMARK_ERRORS_PATH, load_landmark_errors
 from dataprep.fits.head_tie import head_offset
-from dataprep.fits.landmark_errors import LANDMARK_ERRORS_PATH, load_landmark_errors
-from dataprep.images import decode_rgb, encode_png
-from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
-from dataprep.models.bfm import FaceModel
-from dataprep.models.face_files import STANDIN, open_face
-from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import face_crop_from_portrait
+from dataprep.models.face.bfm import FaceModel
+from dataprep.models.face.face_files import STANDIN, open_face
+from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
+from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
 
 if TYPE_CHECKING:
-    from dataprep.fits.face3dmm import FaceFitter
-    from dataprep.fits.face_rnet import RNetFitter
+    from dataprep.fits.face.face3dmm import FaceFitter
+    from dataprep.fits.face.face_rnet import RNetFitter
 
 _SD = {"unit": "standard deviation"}
 
@@ -49,7 +50,7 @@ class Face(Stage):
     """
 
     name: ClassVar[str] = "face"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "superres", "matte")
     blobs: ClassVar[tuple[str, ...]] = ("face.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -73,8 +74,7 @@ class Face(Stage):
         Column("face_fit_method", STRING, "landmark_map or rnet"),
         Column("face_model", STRING, "face model that the coefficients belong to"),
         Column("face_model_sha256", STRING, "its file"),
-        floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head",
-               released=False),
+        floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head"),
     )  # fmt: skip
 
     size_px: int = number(256, 16, 4096)
@@ -122,11 +122,11 @@ class Face(Stage):
         """The mesh detector's errors are measured on the shipped face."""
         model = open_face(self.model)
         if self.method == "rnet":
-            from dataprep.fits.face_rnet import open_rnet
+            from dataprep.fits.face.face_rnet import open_rnet
 
             path = find_file(self.rnet, "face.rnet")
             return FaceTools(model, {}, open_rnet(model, self.model, path, self.device))
-        from dataprep.fits.face3dmm import FaceFitter
+        from dataprep.fits.face.face3dmm import FaceFitter
 
         config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
         errors = load_landmark_errors()
@@ -179,14 +179,16 @@ class Face(Stage):
     def _result(
         self, item: Item, tools: FaceTools, portrait: np.ndarray, landmarks: np.ndarray, fit: FaceFit, look: Appearance
     ) -> Result:
-        matrix = face_crop_from_portrait(fit.head_from_face, fit.trans_dm, fit.alignment, self.size_px)
-        crop = geometry.resample(portrait, matrix, self.size_px)
         model, row = tools.model, item.row
+        offset = head_offset(model, row["body_model_sha256"], row["face_points_rest_m"])
+        upright = canonical_head(fit.head_from_face, offset)
+        matrix = face_crop_from_portrait(upright, fit.trans_dm, fit.alignment, self.size_px)
+        crop = geometry.resample(portrait, matrix, self.size_px)
         columns = _columns(landmarks, fit, look, matrix) | {
             "face_fit_method": self.method,
             "face_model": model.name,
             "face_model_sha256": model.sha256,
-            "head_offset": head_offset(model, row["body_model_sha256"], row["face_points_rest_m"]),
+            "head_offset": offset,
         }
         return Result(columns=columns, blobs={"face.png": encode_png(crop)})
 

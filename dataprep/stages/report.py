@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dataprep.files.locations import Location
 from dataprep.settings import number
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.storage import Location
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Report(Aggregate):
     """
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("manifest", "matte")
     outputs: ClassVar[tuple[str, ...]] = (
         "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png",

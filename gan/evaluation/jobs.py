@@ -12,21 +12,22 @@ import cv2
 import numpy as np
 
 from dataprep.errors import ConfigError
-from dataprep.models.bfm import FaceModel
-from dataprep.models.face_files import open_face
-from dataprep.models.smpl import BodyModel
-from gan.animate_setup import body_arrays, open_body, open_generator
-from gan.body import BodyModel as PosedBodyModel
+from dataprep.models.body.smpl import BodyModel
+from dataprep.models.body.smpl_keypoints import with_keypoints
+from dataprep.models.face.bfm import FaceModel
+from dataprep.models.face.face_files import open_face
 from gan.checkpoint import read_checkpoint
 from gan.data.priors import Codes, LabelPrior
-from gan.evaluation.chunks import Arrays, Compute
 from gan.evaluation.control import Control, commanded
 from gan.evaluation.fakes import Fakes, Pictures, Sizes, sizes_of
-from gan.evaluation.networks import FeatureNetwork, NetworkSpec
+from gan.evaluation.feature_networks import FeatureNetwork, NetworkSpec
 from gan.evaluation.readers import Reader
 from gan.evaluation.reals import RealSet
-from gan.face_estimator import open_estimator
-from gan.face_space import face_from_3dmm
+from gan.evaluation.result_chunks import Arrays, Compute
+from gan.face.face_estimator import open_estimator
+from gan.face.face_space import face_from_3dmm
+from gan.generator_files import body_arrays, open_body, open_generator
+from gan.rendering.posed_body import BodyModel as PosedBodyModel
 
 VIEWS = ("portrait", "face")
 READER_VERSION = 2
@@ -127,8 +128,8 @@ class Commands:
 
     def __init__(self, fakes: Fakes, body: BodyModel, face_named: str) -> None:
         face, arrays = open_face(face_named), body_arrays(body)
-        rotation_33 = face_from_3dmm(face, arrays)[:, :3]
-        rows = body.keypoint_rows(SHOULDER_POINTS)
+        rotation_33 = face_from_3dmm(face, body)[:, :3]
+        rows = with_keypoints(body).keypoint_rows(SHOULDER_POINTS)
         vertices = np.unique(rows.indices)
         self.commanded = partial(
             commanded,

@@ -4,8 +4,8 @@ A network that was trained to tell detail from blur, noise and compression sees 
 distances order, fault by fault, is measured in docs/evaluation.md. They say nothing about faces as such, so they are
 never called FID.
 
-`frechet_span` and `kernel_span` read a network of photographs; `frechet_srvgg` and `kernel_srvgg` one of drawings, which
-earlier versions had alone: they stay so that older evaluations have a counterpart.
+`frechet_span` and `kernel_span` read a network of photographs. `frechet_srvgg` and `kernel_srvgg` read one of drawings,
+which earlier versions had alone: they stay so that older evaluations have a counterpart.
 Suffixes: B batch, H W pixels.
 """
 
@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dataprep.models.span import SPAN
-from dataprep.models.srvgg import SRVGGNetCompact
-from dataprep.models.superres import load_network
+from dataprep.models.superres.enlarging import load_network
+from dataprep.models.superres.span import SPAN
+from dataprep.models.superres.srvgg import SRVGGNetCompact
 
 MAX_PX = 128
 _SIZES = f"area average to at most {MAX_PX} px, and to half of that"

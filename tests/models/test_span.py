@@ -14,11 +14,11 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.images import decode_rgb
-from dataprep.models import superres_files
-from dataprep.models.span import span_from_state, without_ringing
-from dataprep.models.superres import Upscaler, load_network
-from dataprep.models.superres_files import model_file, shipped_arrays
+from dataprep.models.superres import superres_files
+from dataprep.models.superres.enlarging import Upscaler, load_network
+from dataprep.models.superres.span import span_from_state, without_ringing
+from dataprep.models.superres.superres_files import model_file, shipped_arrays
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.superres import SuperRes
 
 SAMPLES = Path(__file__).parents[2] / "samples"

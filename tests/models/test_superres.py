@@ -11,10 +11,10 @@ import skimage.data
 import torch
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.models import basicsr_compat, superres_files
-from dataprep.models.rrdbnet import rrdbnet_from_state
-from dataprep.models.superres import Upscaler, load_network, resolve_precision
-from dataprep.models.superres_files import PACKAGED, model_file, packaged_bytes
+from dataprep.models.superres import basicsr_compat, superres_files
+from dataprep.models.superres.enlarging import Upscaler, load_network, resolve_precision
+from dataprep.models.superres.rrdbnet import rrdbnet_from_state
+from dataprep.models.superres.superres_files import PACKAGED, model_file, packaged_bytes
 
 SMALL = "animevideov3"
 # not importorskip: importing is what needs the compat context

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataprep.images import decode_rgb
+from dataprep.pictures.codecs import decode_rgb
 from gan.evaluation.distances import frechet_distance
+from gan.evaluation.feature_networks import FeatureNetwork, NetworkSpec, offline_networks
 from gan.evaluation.jobs import jittered
-from gan.evaluation.networks import FeatureNetwork, NetworkSpec, offline_networks
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 PEOPLE, PX = 18, 32
@@ -66,7 +66,11 @@ def test_photographs_tell_more_than_drawings_of_blur_noise_and_compression(portr
     """The reason for the network of photographs: faults that are small to the eye are far for it."""
     given = portraits[:PEOPLE]
     noisy = np.clip(given + np.random.default_rng(0).normal(0, 4, given.shape), 0, 255).astype(np.uint8)
-    faulty = [np.stack([cv2.GaussianBlur(one, (0, 0), 0.5) for one in given]), noisy, np.stack([_jpeg(x) for x in given])]
+    faulty = [
+        np.stack([cv2.GaussianBlur(one, (0, 0), 0.5) for one in given]),
+        noisy,
+        np.stack([_jpeg(x) for x in given]),
+    ]
     span, srvgg = (distances(spec.open(), portraits, faulty) for spec in offline_networks())
     assert (np.array(span) > 1.5 * np.array(srvgg)).all()
 

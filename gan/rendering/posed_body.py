@@ -1,0 +1,190 @@
+"""The body inside the generator: SMPL posed twice, once for where vertices are, once for how space moves with them.
+
+Needs arrays only (full SMPL or a stand-in of its format); file formats are read elsewhere.
+Suffixes: B batch, J joints (24), V vertices, P posed joints (6), digits literal sizes.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dataprep.errors import AssetError
+from dataprep.fits.generator_labels import CANONICAL_ZYX
+from gan.config import (
+    BODY_UNIT_M,
+    FACE_ORIGIN_BODY,
+    FACE_UNIT_BODY,
+    HEAD,
+    NECK,
+    POSED_JOINTS,
+)
+
+JOINTS, BETAS = 24, 10
+UPPER_BODY = (9, 12, 13, 14, 15, 16, 17)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BodyArrays:
+    """An SMPL-format body: metres, y up, x to the subject's left; joint 0 is the root and has parent -1."""
+
+    v_template: np.ndarray  # (V, 3)
+    shapedirs: np.ndarray  # (V, 3, at least 10)
+    J_regressor: np.ndarray  # (24, V)
+    weights: np.ndarray  # (V, 24)
+    parents: np.ndarray  # (24,)
+    posedirs: np.ndarray | None = None  # (V, 3, 207); None means no pose blend shapes
+    name: str = "unnamed"
+    sha256: str = ""
+
+    def __post_init__(self) -> None:
+        vertices = len(self.v_template)
+        expected = {
+            "v_template": (vertices, 3),
+            "J_regressor": (JOINTS, vertices),
+            "weights": (vertices, JOINTS),
+            "parents": (JOINTS,),
+        }
+        if self.posedirs is not None:
+            expected["posedirs"] = (vertices, 3, 9 * (JOINTS - 1))
+        for field, shape in expected.items():
+            if getattr(self, field).shape != shape:
+                raise AssetError(
+                    f"body '{self.name}': {field} has shape {getattr(self, field).shape}, expected {shape}"
+                )
+        if self.shapedirs.shape[:2] != (vertices, 3) or self.shapedirs.shape[2] < BETAS:
+            raise AssetError(
+                f"body '{self.name}': shapedirs has shape {self.shapedirs.shape}, expected ({vertices}, 3, 10 or more)"
+            )
+        if (
+            any(not -1 <= int(parent) < joint for joint, parent in enumerate(self.parents))
+            or int(self.parents[0]) != -1
+        ):
+            raise AssetError(f"body '{self.name}': parents {self.parents.tolist()} are no tree rooted at joint 0")
+
+    def upper_body(self, outside_weight_max: float) -> np.ndarray:
+        """Return the vertices that joints 9 and 12-17 carry: the fallback for the authors' own list."""
+        outside = 1 - self.weights[:, list(UPPER_BODY)].sum(1)
+        return np.flatnonzero(outside <= outside_weight_max)
+
+
+class PosedBody(NamedTuple):
+    """One pose in the face frame: vertices, their inverse blended transforms, the head's forward transform."""
+
+    vertices_BV3: Tensor
+    canonical_from_posed_BV34: Tensor
+    posed_from_canonical_head_B34: Tensor
+
+
+class BodyModel(nn.Module):
+    """Poses the vertices used for nearest-neighbour search; its arrays never enter a state dict."""
+
+    joints_J3: Tensor
+    joint_dirs_J3K: Tensor
+    template_V3: Tensor
+    shapedirs_V3K: Tensor
+    posedirs_V3F: Tensor
+    weights_VJ: Tensor
+
+    def __init__(self, arrays: BodyArrays, subset: np.ndarray) -> None:
+        super().__init__()
+        self.parents = [int(p) for p in arrays.parents]
+        regressor = np.asarray(arrays.J_regressor, np.float64)
+        shapedirs = np.asarray(arrays.shapedirs[:, :, :BETAS], np.float64)
+        chosen: dict[str, np.ndarray] = {
+            "joints_J3": regressor @ arrays.v_template,
+            "joint_dirs_J3K": np.einsum("jv,vck->jck", regressor, shapedirs),
+            "template_V3": arrays.v_template[subset],
+            "shapedirs_V3K": shapedirs[subset],
+            "weights_VJ": arrays.weights[subset],
+        }
+        if arrays.posedirs is not None:
+            chosen["posedirs_V3F"] = arrays.posedirs[subset]
+        for name, value in chosen.items():
+            self.register_buffer(name, torch.as_tensor(np.asarray(value, np.float32)), persistent=False)
+        self.has_pose_blend_shapes = arrays.posedirs is not None
+
+    def forward(self, betas_BK: Float[Tensor, "b 10"], pose_BP3: Float[Tensor, "b 6 3"]) -> PosedBody:
+        """Pose with ZYX Euler angles (radians) of joints 12..17 relative to the canonical pose (spec 2, section 2)."""
+        shaped_BV3 = self.template_V3 + torch.einsum("vck,bk->bvc", self.shapedirs_V3K, betas_BK)
+        joints_BJ3 = self.joints_J3 + torch.einsum("jck,bk->bjc", self.joint_dirs_J3K, betas_BK)
+        canonical_J33 = canonical_rotations(betas_BK)
+        relative_BJ33 = pose_rotations(pose_BP3)
+        full_BJ33 = relative_BJ33 @ canonical_J33
+
+        if self.has_pose_blend_shapes:
+            feature_BF = (full_BJ33[:, 1:] - torch.eye(3).to(full_BJ33)).flatten(1)
+            shaped_BV3 = shaped_BV3 + torch.einsum("vcf,bf->bvc", self.posedirs_V3F, feature_BF)
+        posed_joints_BJ3, transforms_BJ34 = forward_kinematics(full_BJ33, joints_BJ3, self.parents)
+        blend_BV34 = torch.einsum("vj,bjrc->bvrc", self.weights_VJ, transforms_BJ34)
+        posed_BV3 = apply_affine(blend_BV34, shaped_BV3)
+
+        # Space moves by the rotations *relative* to the canonical pose, about the canonical joints.
+        still_BJ3, _ = forward_kinematics(canonical_J33.expand_as(full_BJ33), joints_BJ3, self.parents)
+        _, moves_BJ34 = forward_kinematics(relative_BJ33, face_from_metres(still_BJ3, still_BJ3[:, NECK]), self.parents)
+        return PosedBody(
+            face_from_metres(posed_BV3, posed_joints_BJ3[:, NECK]),
+            invert_affine(torch.einsum("vj,bjrc->bvrc", self.weights_VJ, moves_BJ34)),
+            moves_BJ34[:, HEAD],
+        )
+
+
+def rotation_from_euler_zyx(angles: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3 3"]:
+    """Return R_z R_y R_x of angles listed in the order z, y, x."""
+    (cz, cy, cx), (sz, sy, sx) = angles.cos().unbind(-1), angles.sin().unbind(-1)
+    rows = [
+        *(cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
+        *(sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
+        *(-sy, cy * sx, cy * cx),
+    ]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def canonical_rotations(like: Tensor) -> Float[Tensor, "24 3 3"]:
+    """Return the 24 local rotations of the canonical ("mean") pose."""
+    angles_J3 = torch.zeros(JOINTS, 3, dtype=like.dtype, device=like.device)
+    for joint, angles in CANONICAL_ZYX.items():
+        angles_J3[joint] = torch.tensor(angles)
+    return rotation_from_euler_zyx(angles_J3)
+
+
+def pose_rotations(pose_BP3: Float[Tensor, "b 6 3"]) -> Float[Tensor, "b 24 3 3"]:
+    """Return local rotations relative to the canonical pose: the six given joints, identity elsewhere."""
+    before = pose_BP3.new_zeros(len(pose_BP3), POSED_JOINTS[0], 3)
+    after = pose_BP3.new_zeros(len(pose_BP3), JOINTS - POSED_JOINTS[-1] - 1, 3)
+    return rotation_from_euler_zyx(torch.cat([before, pose_BP3, after], 1))
+
+
+def forward_kinematics(
+    rotations_BJ33: Float[Tensor, "b j 3 3"], joints_BJ3: Float[Tensor, "b j 3"], parents: list[int]
+) -> tuple[Float[Tensor, "b j 3"], Float[Tensor, "b j 3 4"]]:
+    """Return posed joints and the transforms that carry rest points with each joint ("rel_transforms" of SMPL)."""
+    rotations, positions = [rotations_BJ33[:, 0]], [joints_BJ3[:, 0]]
+    for joint in range(1, len(parents)):
+        parent = parents[joint]
+        offset = (joints_BJ3[:, joint] - joints_BJ3[:, parent])[..., None]
+        positions.append((rotations[parent] @ offset)[..., 0] + positions[parent])
+        rotations.append(rotations[parent] @ rotations_BJ33[:, joint])
+    world_BJ33, posed_BJ3 = torch.stack(rotations, 1), torch.stack(positions, 1)
+    shift_BJ3 = posed_BJ3 - (world_BJ33 @ joints_BJ3[..., None])[..., 0]
+    return posed_BJ3, torch.cat([world_BJ33, shift_BJ3[..., None]], -1)
+
+
+def face_from_metres(points_BN3: Float[Tensor, "b n 3"], neck_B3: Float[Tensor, "b 3"]) -> Float[Tensor, "b n 3"]:
+    """Metres -> body frame (posed neck at 0) -> face frame."""
+    body_BN3 = (points_BN3 - neck_B3[:, None]) / BODY_UNIT_M
+    return (body_BN3 - body_BN3.new_tensor(FACE_ORIGIN_BODY)) / FACE_UNIT_BODY
+
+
+def apply_affine(matrix_34: Float[Tensor, "*n 3 4"], points_3: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+    """Return A p + t for matching batches of 3 x 4 matrices and points."""
+    return (matrix_34[..., :3] * points_3[..., None, :]).sum(-1) + matrix_34[..., 3]
+
+
+def invert_affine(matrix_34: Float[Tensor, "*n 3 4"]) -> Float[Tensor, "*n 3 4"]:
+    """Return the inverse as 3 x 4; blends of rotations are no rotations, so the 3 x 3 is inverted in full."""
+    inverse_33 = torch.linalg.inv(matrix_34[..., :3])
+    return torch.cat([inverse_33, -inverse_33 @ matrix_34[..., 3:]], -1)
