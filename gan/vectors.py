@@ -147,23 +147,24 @@ class Code:
     def sum_of_products(
         self, start: list[Vector], a: Any, x: Any, depth: Any, x_step: int, pairs: bool
     ) -> list[Vector]:
-        """Return start[r] + sum over k of a[k, r] x[k], r < ROWS, each of WIDE vectors, row by row; `depth` is k's end.
+        """Return start[r] + sum over k of a[k, r] x[k], r < ROWS, row by row; `depth` is k's end.
 
+        Each is of as many vectors as there are starts for every row: WIDE, or fewer where a block is not full.
         `x_step` bytes lie between one x and the next.
         With `pairs` a and x hold pairs of bfloat16 numbers that are multiplied and added as pairs, in float32.
         """
-        b = self.builder
+        b, wide = self.builder, len(start) // ROWS
         before, loop, after = b.block, b.append_basic_block("products"), b.append_basic_block("summed")
         b.branch(loop)
         b.position_at_end(loop)
         step, a_here, x_here = b.phi(_I64), b.phi(_I64), b.phi(_I64)
         sums = [b.phi(_NUMBERS) for _ in start]
         kind = _WORDS if pairs else _NUMBERS
-        inputs = [self._read(self.shifted(x_here, NUMBER_BYTES * LANES * w), kind) for w in range(WIDE)]
+        inputs = [self._read(self.shifted(x_here, NUMBER_BYTES * LANES * w), kind) for w in range(wide)]
         results = []
         for r in range(ROWS):
             factor = self._spread(self._read(self.shifted(a_here, NUMBER_BYTES * r), kind.element), kind)
-            results += [self._added(s, factor, y, pairs) for s, y in zip(sums[WIDE * r :], inputs, strict=False)]
+            results += [self._added(s, factor, y, pairs) for s, y in zip(sums[wide * r :], inputs, strict=False)]
         following = b.add(step, _I64(1))
         advance = (
             *((step, _I64(0), following), (a_here, a, self.shifted(a_here, NUMBER_BYTES * ROWS))),
