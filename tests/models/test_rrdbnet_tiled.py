@@ -73,7 +73,7 @@ def test_bfloat16_is_as_good_as_torch_s(face):
 
 
 def test_working_memory_grows_with_the_small_picture_not_with_the_large_one(monkeypatch):
-    """387 numbers for every pixel of the small picture and its margins, 66,000 for one of its width (0.33 GB at 384 px).
+    """387 numbers for every pixel of the small picture and its margins, 66,000 for one of its width: 0.33 GB at 384 px.
 
     Torch holds about 3,600 a pixel (2.1 GB).
     """
