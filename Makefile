@@ -75,11 +75,11 @@ test-all: lint ## The same with the slow tests
 	$(BIN)/python -m pytest -n 2 -m ''
 
 bench: $(SETUP) ## Measure speed (processor time, shares, fits by method): never a test
-	$(BIN)/python -m pipelines.bench --json build/bench.json
-	$(BIN)/python -m gan.bench
+	$(BIN)/python -m tools.bench.stage_costs --json build/bench.json
+	$(BIN)/python -m tools.bench.generator_speed
 
 bench-scale: $(SETUP) ## Measure the machinery at 40,000 rows and 1,000 people through all stages (half an hour)
-	$(BIN)/python -m pipelines.scale --json build/bench-scale.json
+	$(BIN)/python -m tools.scale.all_scales --json build/bench-scale.json
 
 lifter: $(SETUP) ## Train the key-point lifter again (minutes)
 	$(SHHQ) train-lifter
@@ -96,15 +96,15 @@ authors-examples: $(SETUP) ## The three examples of the authors' README, from th
 	  --cam-path '$(VIDEO)/camera_pose.npy' --n-interval 1 --fps 12.5 --out '$(VIDEOS)/real-video'
 
 docs: $(SETUP) ## Write docs/reference and the diagram again, from the code
-	$(BIN)/python -m pipelines.reference
-	$(BIN)/python -m pipelines.diagram
+	$(BIN)/python -m tools.docs.reference
+	$(BIN)/python -m tools.docs.diagram
 
 docs-check: $(SETUP) ## Run the commands of README and docs as written, in a temporary folder (long: it trains)
-	$(BIN)/python -m pipelines.docs_check README.md docs/*.md
+	$(BIN)/python -m tools.docs.docs_check README.md docs/*.md
 
 site: $(SETUP) ## Make the documentation's pages, build/site/index.html; a link that leads nowhere is an error
 	@test -x $(BIN)/mkdocs || PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[docs]'
-	$(BIN)/python -m pipelines.site build/docs
+	$(BIN)/python -m tools.docs.site build/docs
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
 
 clean: ## Remove build outputs (never your photos, never .venv)

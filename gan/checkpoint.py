@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from dataprep.errors import AssetError
-from dataprep.store import atomic_file
+from dataprep.tables.store import atomic_file
 from gan.config import GeneratorConfig
 from gan.errors import BasisError, CheckpointError
-from gan.generator import Generator
+from gan.rendering.generator import Generator
 
 FORMAT = "shhq-hs generator 1"
 SMPL_BUFFERS = "renderer.smpl_model."  # SMPL's own arrays: the user's file takes their place

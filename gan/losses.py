@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.settings import number, require_bounds
-from gan.discriminators import Verdicts
-from gan.smoothing import PoseSmoothing
+from gan.networks.critics import Verdicts
+from gan.networks.pose_deformation import PoseSmoothing
 
 CAMERA_WEIGHT = 15.0  # GRAM's, where a critic regresses the camera
 

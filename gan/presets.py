@@ -12,8 +12,8 @@ from typing import Any, Literal
 from dataprep.errors import ConfigError
 from dataprep.settings import number, require_bounds
 from gan.config import GeneratorConfig
-from gan.discriminators import CriticConfig
 from gan.losses import AdversarialWeights
+from gan.networks.critics import CriticConfig
 
 Source = Literal["paper", "released", "assumed", "ours"]
 

@@ -15,16 +15,16 @@ import pyarrow as pa
 from PIL import Image
 from skimage.data import astronaut
 
-from dataprep import geometry
-from dataprep.images import encode_png
+from dataprep.frames import geometry
+from dataprep.pictures.codecs import encode_png
 from dataprep.stages.aggregate import DatasetView
 from dataprep.stages.base import Result, Stage
 from dataprep.stages.crop import PortraitSquare
-from dataprep.store import Store, write_json
-from pipelines import config
-from pipelines.dag import describe
-from pipelines.index import refresh
-from pipelines.plan import make_plan
+from dataprep.tables.store import Store, write_json
+from pipelines import paper_stages
+from pipelines.engine.dag import describe
+from pipelines.engine.index import refresh
+from pipelines.engine.plan import make_plan
 from tests.label_rows import consistent_labels
 
 FACE_PX = np.array([224.0, 120.0])  # the astronaut's face, and the square around head and shoulders
@@ -57,7 +57,7 @@ def make_dataset(photos: Path, out: Path, ends: dict[str, End], small: bool = Fa
 
     `small` pictures for many rows.
     """
-    dag = config.build()
+    dag = paper_stages.build()
     index = refresh(photos, out)
     write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
     store, pictures = Store(out), _Pictures(small)
@@ -102,7 +102,7 @@ class _Pictures:
 
 
 def _result(stage: Stage, source: Any, part: int, end: End | None, pictures: _Pictures) -> Result:
-    order = config.STAGE_NAMES
+    order = paper_stages.STAGE_NAMES
     if end and order.index(stage.name) > order.index(end.stage):
         return Result("upstream", reason=end.stage)
     columns = _columns(stage, source, part, pictures)

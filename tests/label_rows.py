@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
-from dataprep.fits.camera import cam2world, global_rotation, intrinsics, joints_zyx, pitch_yaw, turn_in_picture
-from dataprep.fits.face_frames import CAM_FROM_GL, angle_from_head, pitch_yaw_of_head, roll_of
-from dataprep.models.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
+from dataprep.fits.generator_labels import (
+    cam2world,
+    global_rotation,
+    intrinsics,
+    joints_zyx,
+    pitch_yaw,
+    turn_in_picture,
+)
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL, angle_from_head, pitch_yaw_of_head, roll_of
+from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 from dataprep.stages.crop import PortraitSquare
 
 _MOVED = (NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)

@@ -16,11 +16,11 @@ import torch
 from scipy.spatial import cKDTree
 from smplx.vertex_ids import vertex_ids
 
-from dataprep.models.bfm import load_face
-from dataprep.models.hmr import Hmr
-from dataprep.models.rnet import RNet
-from dataprep.models.rotations import sixd_from_matrix
-from dataprep.models.smpl import BodyModel, load_body
+from dataprep.frames.rotations import sixd_from_matrix
+from dataprep.models.body.smpl import BodyModel, load_body
+from dataprep.models.face.bfm import load_face
+from dataprep.models.regressors.hmr import Hmr
+from dataprep.models.regressors.rnet import RNet
 
 SMPL_VERTICES, SMPL_FACES = 6890, 13776
 NAMED = {

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataprep.stages.aggregate import DatasetView
-from dataprep.store import StageRef, Store, write_table
-from pipelines import config
-from pipelines.current import current_stages
+from dataprep.tables.store import StageRef, Store, write_table
+from pipelines import paper_stages
+from pipelines.engine.last_run import current_stages
 
 PART_ROWS = 64
 
@@ -37,7 +37,7 @@ def multiply(source: Path, out: Path, rows: int, refs: dict[str, StageRef] | Non
     table = _renamed(small.take(pa.array(order)), [name for name, _ in ids])
     out.mkdir(parents=True)
     write_table(out / "manifest.parquet", table)
-    stages = {stage.name: stage for stage in config.build().stages}
+    stages = {stage.name: stage for stage in paper_stages.build().stages}
     parts = _write_portraits(Store(source), Store(out), refs["matte"], small, table, order)
     _write_log(out, parts, [*stages])
     if (source / "runs" / "source.json").exists():

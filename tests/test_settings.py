@@ -7,9 +7,9 @@ import pytest
 
 from dataprep.errors import ConfigError
 from dataprep.settings import bounds_of
+from gan.preset_settings import with_settings
 from gan.presets import Preset, preset
-from gan.settings import with_settings
-from pipelines import config
+from pipelines import paper_stages
 
 
 def numbers(record, prefix):
@@ -32,7 +32,7 @@ def outside(value, bounds):
 
 
 PRESETS = [*numbers(Preset(), "")]
-STAGES = [entry for step in config.STEPS for entry in numbers(step(), f"{step.name}.")]
+STAGES = [entry for step in paper_stages.STEPS for entry in numbers(step(), f"{step.name}.")]
 
 
 @pytest.mark.parametrize(("name", "value", "bounds"), PRESETS)
@@ -48,4 +48,4 @@ def test_numbers_of_stages_have_bounds(name, value, bounds):
     assert bounds is not None
     for text in outside(value, bounds):
         with pytest.raises(ConfigError, match=rf"--set '?{name}=.*expected"):
-            config.build([f"{name}={text}"])
+            paper_stages.build([f"{name}={text}"])

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dataprep.fits.camera import global_rotation, turn_in_picture
-from dataprep.fits.face_frames import CAM_FROM_GL
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.smpl import HEAD, NECK, BodyModel, load_body
+from dataprep.fits.generator_labels import global_rotation, turn_in_picture
+from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.models.body.smpl import HEAD, NECK, BodyModel, load_body
+from dataprep.models.face.bfm import FaceModel, load_face
 
 
 @dataclass(frozen=True, eq=False)

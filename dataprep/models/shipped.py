@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+SHIPPED_FOLDER = Path(__file__).parent / "data"
 NOT_SUCH_A_FILE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)  # what reading a wrong file raises
 
 

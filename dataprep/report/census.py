@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
 from dataprep.errors import StoreError
-from dataprep.foreign import require_sample_ids
-from dataprep.schema import rows_from_table
-from dataprep.sealed import identity, open_table
-from dataprep.storage import Location, ObjectPath
+from dataprep.files.locations import Location, ObjectPath
+from dataprep.files.untrusted import require_sample_ids
+from dataprep.tables.columns import rows_from_table
+from dataprep.tables.sealed import identity, open_table
 
 MANIFEST = "manifest.parquet"
 BLOCK_ROWS = 2048

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
-from dataprep.overlays import SMPL_PARENTS
+from dataprep.frames import geometry
+from dataprep.pictures.overlays import SMPL_PARENTS
 from dataprep.report.census import Block, Census
 
 PORTRAIT_PX = 512.0

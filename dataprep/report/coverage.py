@@ -55,7 +55,7 @@ def heat_maps(census: Census) -> tuple[HeatMap, ...]:
     """Heads by the 3DMM, cameras by SMPL."""
     head = np.degrees(np.stack([census.floats("yaw"), census.floats("pitch")]))[:, census.ok]
     cameras = census.matrix("camera_pitch_yaw")[census.ok].astype(np.float64)
-    # pi/2 is straight in front; smaller angles are the subject's left and above (dataprep.fits.camera)
+    # pi/2 is straight in front; smaller angles are the subject's left and above (dataprep.fits.generator_labels)
     chest = 90 - np.degrees(cameras.T) if cameras.shape[1] else np.full((2, len(cameras)), np.nan)
     return (
         _heat_map("Head", "yaw towards the picture's right, pitch upwards (3DMM)", ("yaw", "pitch"), *head),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dataprep.files.locations import Location
 from dataprep.report.census import Census
 from dataprep.stages.quality import RULES
-from dataprep.storage import Location
 
 _LABELS = ("yaw", "pitch", "roll", "camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_betas", "landmarks68")
 

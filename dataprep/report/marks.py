@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from dataprep import geometry
-from dataprep.fits.camera import global_rotation, rotations_from_rotvecs
-from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.models.smpl import CHEST, NECK
-from dataprep.overlays import (
+from dataprep.fits.generator_labels import global_rotation, rotations_from_rotvecs
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.models.body.smpl import CHEST, NECK
+from dataprep.pictures.overlays import (
     KEYPOINT_BONES,
     LEFT,
     RIGHT,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dataprep.errors import StoreError
+from dataprep.files.locations import Location
 from dataprep.report.census import Census
 from dataprep.report.checks import Finding, run_checks
 from dataprep.report.coverage import HeatMap, Ranges, SizeHistogram, heat_maps, label_ranges, size_histograms
@@ -22,7 +23,6 @@ from dataprep.report.prior import Prior, prior
 from dataprep.report.similar import Similar, similar
 from dataprep.stages.base import Stage
 from dataprep.stages.quality import RULES, Quality
-from dataprep.storage import Location
 
 BINS = 20  # of a score's histogram over [0, 1]
 

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
-from dataprep.fits.face_frames import Alignment, head_from_3dmm, project_224
-from dataprep.models.bfm import FaceModel
-from dataprep.models.smpl import PARENTS, BodyModel
+from dataprep.frames.face_frames import Alignment, head_from_3dmm, project_224
+from dataprep.models.body.smpl import PARENTS, BodyModel
+from dataprep.models.face.bfm import FaceModel
 
 PORTRAIT_PX = 512
 _GRID_PX = 128  # outlines are found at a quarter of the portrait's resolution

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dataprep.filenames import printable_lines
+from dataprep.files.filenames import printable_lines
 from dataprep.report import charts
 from dataprep.report.census import Census
 from dataprep.report.health import OPTIONAL

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataprep.report.census import Census
-from gan.data.outliers import OUTLIER_CUT, robust_distance
+from dataprep.tables.outliers import OUTLIER_CUT, robust_distance
 
 _KINDS = {
     "pose": ("camera_pitch_yaw", "face_pitch_yaw", "joints_zyx"),

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from dataprep.overlays import draw_keypoints, draw_square, square_corners
-from dataprep.report.pictures import Picture, Rgb, shrunk
+from dataprep.pictures.overlays import draw_keypoints, draw_square, square_corners
+from dataprep.report.page_pictures import Picture, Rgb, shrunk
 
 CELL_PX, GAP_PX, COLUMNS = 160, 8, 8
 _PAPER, _INK, _SOFT, _EMPTY = (255, 255, 255), (60, 60, 66), (120, 120, 126), (236, 236, 238)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from dataprep.report.marks import photograph_marks, portrait_marks
 from dataprep.report.outlines import Outliner
-from dataprep.report.pictures import Picture, Pictures, Rgb
+from dataprep.report.page_pictures import Picture, Pictures, Rgb
 from dataprep.stages.quality import RULES
 
 PORTRAIT_PX, PHOTO_PX = 224, 288  # longest sides of the thumbnails

@@ -10,13 +10,20 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from dataprep import geometry
-from dataprep.fits.face_frames import CAM_FROM_GL, Alignment, head_from_3dmm, project_224
-from dataprep.images import decode_mask, decode_rgb
-from dataprep.models.bfm import FaceModel
-from dataprep.models.smpl import NECK
-from dataprep.overlays import draw_axes, draw_keypoints, draw_landmarks, draw_skeleton, draw_square, square_corners
-from dataprep.report.pictures import Rgb, shrunk
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL, Alignment, head_from_3dmm, project_224
+from dataprep.models.body.smpl import NECK
+from dataprep.models.face.bfm import FaceModel
+from dataprep.pictures.codecs import decode_mask, decode_rgb
+from dataprep.pictures.overlays import (
+    draw_axes,
+    draw_keypoints,
+    draw_landmarks,
+    draw_skeleton,
+    draw_square,
+    square_corners,
+)
+from dataprep.report.page_pictures import Rgb, shrunk
 from dataprep.report.sheets import text_width, write_text
 
 PANEL_PX, GAP_PX, TITLE_PX = 400, 20, 46

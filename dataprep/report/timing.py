@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dataprep.storage import Location, matching
+from dataprep.files.locations import Location, matching
 
 
 @dataclass(frozen=True)

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.images import encode_png
-from dataprep.models.body_files import open_body
-from dataprep.models.face_files import open_face
+from dataprep.files.locations import Location, location
+from dataprep.models.body.body_files import open_body
+from dataprep.models.face.face_files import open_face
+from dataprep.pictures.codecs import encode_png
 from dataprep.report.census import MANIFEST, Census
 from dataprep.report.numbers import Limits, as_json, count
 from dataprep.report.outlines import Outliner
 from dataprep.report.page import gallery_ids, make_sheets, render, render_timing, shown_ids
-from dataprep.report.pictures import Pictures
+from dataprep.report.page_pictures import Pictures
 from dataprep.report.sheets import portrait_sheet, rejected_sheet
 from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
 from dataprep.report.timing import timings
 from dataprep.stages.aggregate import DatasetView
-from dataprep.storage import Location, location
-from dataprep.store import atomic_file, write_json
+from dataprep.tables.store import atomic_file, write_json
 
 if TYPE_CHECKING:
     from dataprep.stages.report import Report

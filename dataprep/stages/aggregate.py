@@ -8,10 +8,10 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from dataprep.parts import Place
+from dataprep.files.locations import Location, each
 from dataprep.stages.base import Stage, Step
-from dataprep.storage import Location, each
-from dataprep.store import StageRef, Store
+from dataprep.tables.parts import Place
+from dataprep.tables.store import StageRef, Store
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ found) into results of the same length and order. The runner in `pipelines/` rea
 Declaration and work. Whoever plans, lists or reports imports every stage, so a stage's module imports no network and no
 package that takes long to load (torch above all): what does the work is imported by `load`, in the process that does
 it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CHECKING. The digests of
-`pipelines/versions.py` follow both kinds of import; `tests/pipelines/test_lean.py` holds the rule.
+`pipelines/engine/versions.py` follow both kinds of import; `tests/pipelines/test_lean.py` holds the rule.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from dataprep.errors import Rejected, SourceChanged, Unreadable
-from dataprep.filenames import unescape
-from dataprep.reading import read_bytes, require_there
-from dataprep.schema import Column
+from dataprep.files.filenames import unescape
+from dataprep.files.foreign_files import read_bytes, require_there
+from dataprep.files.locations import Location
 from dataprep.settings import require_bounds
-from dataprep.storage import Location
+from dataprep.tables.columns import Column
 
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
 

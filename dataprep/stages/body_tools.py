@@ -11,30 +11,30 @@ import numpy as np
 import torch
 
 from dataprep.errors import AssetError, Rejected
-from dataprep.fits.body_fit import BodyFit
-from dataprep.fits.camera import chest_rotation
-from dataprep.fits.detector_errors import load_detector
-from dataprep.fits.eft import ExemplarTuner
-from dataprep.fits.eft_config import EFT_COMPAT, EftConfig
-from dataprep.fits.evidence import Evidence, with_openpose
-from dataprep.fits.face3dmm import FaceFitter
-from dataprep.fits.face_scale import face_px_per_m, scale_evidence
+from dataprep.fits.body.body_fit import BodyFit
+from dataprep.fits.body.detector_errors import load_detector
+from dataprep.fits.body.eft import ExemplarTuner
+from dataprep.fits.body.eft_config import EFT_COMPAT, EftConfig
+from dataprep.fits.body.evidence import Evidence, with_openpose
+from dataprep.fits.body.map_body import MapConfig, fit_map, solve_map
+from dataprep.fits.body.reprojection import target_of
+from dataprep.fits.face.face3dmm import FaceFitter
+from dataprep.fits.face.face_scale import face_px_per_m, scale_evidence
+from dataprep.fits.generator_labels import chest_rotation
 from dataprep.fits.head_tie import neck_head_covariance, rest_face_points
-from dataprep.fits.map_body import MapConfig, fit_map, solve_map
-from dataprep.fits.reprojection import target_of
-from dataprep.geometry import PORTRAIT_SIDE_M
-from dataprep.images import decode_rgb
-from dataprep.licensed import find_file
-from dataprep.models.body_files import STANDIN, open_body
-from dataprep.models.body_points import BodyPoints, body_points
+from dataprep.frames.geometry import PORTRAIT_SIDE_M
+from dataprep.frames.rotations import axis_angle_from_matrix
+from dataprep.models.body.body_files import STANDIN, open_body
+from dataprep.models.body.body_points import BodyPoints, body_points
+from dataprep.models.body.mediapipe_points import POINT_NAMES
+from dataprep.models.body.openpose_points import beside_openpose
+from dataprep.models.body.smpl import NECK, BodyModel
+from dataprep.models.body.smpl_keypoints import SMPL_VERTICES
 from dataprep.models.devices import resolve_device
-from dataprep.models.hmr import image_exemplar, load_hmr
-from dataprep.models.lifter import Lifter, LifterInput, from_mediapipe, open_lifter
-from dataprep.models.mediapipe_points import POINT_NAMES
-from dataprep.models.openpose_points import beside_openpose
-from dataprep.models.rotations import axis_angle_from_matrix
-from dataprep.models.smpl import NECK, BodyModel
-from dataprep.models.smpl_keypoints import SMPL_VERTICES
+from dataprep.models.licensed import find_file
+from dataprep.models.regressors.hmr import image_exemplar, load_hmr
+from dataprep.models.regressors.lifter import Lifter, LifterInput, from_mediapipe, open_lifter
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.base import Item, Result
 from dataprep.stages.face import Face
 

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
-from dataprep.fits.camera import (
+from dataprep.fits.generator_labels import (
     POSED_JOINTS,
     cam2world,
     generator_pixels,
@@ -20,12 +19,13 @@ from dataprep.fits.camera import (
     rotations_from_rotvecs,
     turn_in_picture,
 )
-from dataprep.fits.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head, roll_of
 from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
-from dataprep.models.smpl import CHEST
-from dataprep.schema import BOOL, FLOAT, Column, floats
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head, roll_of
+from dataprep.models.body.smpl import CHEST
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
+from dataprep.tables.columns import BOOL, FLOAT, Column, floats
 
 _RAD = {"unit": "rad"}
 _SIZE_PX = 512  # of the portrait

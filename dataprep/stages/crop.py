@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 
-from dataprep import geometry
 from dataprep.errors import Rejected
-from dataprep.images import decode_rgb, encode_png
-from dataprep.schema import FLOAT, UINT16, Column, floats
+from dataprep.frames import geometry
+from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
+from dataprep.tables.columns import FLOAT, UINT16, Column, floats
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
-from dataprep.images import decode_rgb, encode_png
-from dataprep.masks import read_mask
-from dataprep.models import fan
-from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
-from dataprep.models.mediapipe_models import Detection, PersonDetector, mask_bbox
-from dataprep.models.upright import upright_person
-from dataprep.photo_edges import photo_box
-from dataprep.schema import BOOL, FLOAT, STRING, UINT16, Column, floats
+from dataprep.models.detection import fan
+from dataprep.models.detection.mediapipe_graphs import LICENCE, MODEL_SHA256
+from dataprep.models.detection.person_detector import Detection, PersonDetector, mask_bbox
+from dataprep.models.detection.upright import upright_person
+from dataprep.pictures.codecs import decode_rgb, encode_png
+from dataprep.pictures.photo_edges import photo_box
+from dataprep.pictures.supplied_masks import read_mask
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, Column, floats
 
 _PX = {"unit": "px", "frame": "source"}
 

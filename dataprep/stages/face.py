@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from dataprep import geometry
 from dataprep.errors import ConfigError, Rejected
-from dataprep.fits.contour import contour_of
-from dataprep.fits.expression_units import UNITS_PATH, units_of
-from dataprep.fits.face_appearance import Appearance, fit_appearance
-from dataprep.fits.face_fit import FaceFit, FaceFitConfig
-from dataprep.fits.face_frames import face_crop_from_portrait
+from dataprep.fits.face.contour import contour_of
+from dataprep.fits.face.expression_units import UNITS_PATH, units_of
+from dataprep.fits.face.face_appearance import Appearance, fit_appearance
+from dataprep.fits.face.face_fit import FaceFit, FaceFitConfig
+from dataprep.fits.face.landmark_errors import LANDMARK_ERRORS_PATH, load_landmark_errors
 from dataprep.fits.head_tie import head_offset
-from dataprep.fits.landmark_errors import LANDMARK_ERRORS_PATH, load_landmark_errors
-from dataprep.images import decode_rgb, encode_png
-from dataprep.licensed import RESEARCH_ONLY, file_sha256, find_file
-from dataprep.models.bfm import FaceModel
-from dataprep.models.face_files import STANDIN, open_face
-from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import face_crop_from_portrait
+from dataprep.models.face.bfm import FaceModel
+from dataprep.models.face.face_files import STANDIN, open_face
+from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
+from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
 
 if TYPE_CHECKING:
-    from dataprep.fits.face3dmm import FaceFitter
-    from dataprep.fits.face_rnet import RNetFitter
+    from dataprep.fits.face.face3dmm import FaceFitter
+    from dataprep.fits.face.face_rnet import RNetFitter
 
 _SD = {"unit": "standard deviation"}
 
@@ -121,11 +121,11 @@ class Face(Stage):
         """The mesh detector's errors are measured on the shipped face."""
         model = open_face(self.model)
         if self.method == "rnet":
-            from dataprep.fits.face_rnet import open_rnet
+            from dataprep.fits.face.face_rnet import open_rnet
 
             path = find_file(self.rnet, "face.rnet")
             return FaceTools(model, {}, open_rnet(model, self.model, path, self.device))
-        from dataprep.fits.face3dmm import FaceFitter
+        from dataprep.fits.face.face3dmm import FaceFitter
 
         config = FaceFitConfig(landmark_sigma_px=self.landmark_sigma_px)
         errors = load_landmark_errors()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from dataprep import sources
 from dataprep.errors import Rejected
-from dataprep.images import decode_photograph
-from dataprep.schema import STRING, UINT32, Column
+from dataprep.pictures.codecs import decode_photograph
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
+from dataprep.tables import sources
+from dataprep.tables.columns import STRING, UINT32, Column
 
 
 @dataclass(frozen=True)

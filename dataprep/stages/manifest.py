@@ -19,14 +19,14 @@ from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
 from dataprep.duplicates import HASH_BYTES, clusters
-from dataprep.parts import blob_position_columns
-from dataprep.regroup import in_places
-from dataprep.schema import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.files.locations import Location
 from dataprep.settings import number
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Stage
-from dataprep.storage import Location
-from dataprep.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
+from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.tables.parts import blob_position_columns
+from dataprep.tables.regroup import in_places
+from dataprep.tables.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
 
 DICT = pa.dictionary(pa.int32(), STRING)
 OWN_COLUMNS = (

@@ -9,21 +9,21 @@ from typing import ClassVar, Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dataprep import geometry
 from dataprep.errors import ConfigError, Rejected
-from dataprep.images import decode_mask, decode_rgb, encode_png
-from dataprep.licensed import file_sha256, find_file
-from dataprep.models.bystanders import other_people
-from dataprep.models.mask_evidence import Questioned, question_mask
-from dataprep.models.matte_faults import faint_edge, see_through
-from dataprep.models.matting import combine_masks, matte
-from dataprep.models.mediapipe_graphs import LICENCE, MODEL_SHA256
-from dataprep.models.mediapipe_models import PersonDetector
-from dataprep.models.person_points import person_area
-from dataprep.models.photograph_edge import continue_outside, photograph_cover
-from dataprep.schema import FLOAT, Column
+from dataprep.frames import geometry
+from dataprep.models.detection.mediapipe_graphs import LICENCE, MODEL_SHA256
+from dataprep.models.detection.person_detector import PersonDetector
+from dataprep.models.licensed import file_sha256, find_file
+from dataprep.models.matting.bystanders import other_people
+from dataprep.models.matting.edge_continuation import continue_outside, photograph_cover
+from dataprep.models.matting.mask_evidence import Questioned, question_mask
+from dataprep.models.matting.matte_faults import faint_edge, see_through
+from dataprep.models.matting.person_points import person_area
+from dataprep.models.matting.soft_alpha import combine_masks, matte
+from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.tables.columns import FLOAT, Column
 
 _NETWORKS = (  # the pose network tells this person's pieces from others'
     "pose_detection/pose_detection.tflite",
@@ -93,7 +93,7 @@ class Matte(Stage):
         if self.model == _SHIPPED:
             detector = PersonDetector()
             return MatteTools(detector.segment_portrait, detector.segment_pose)
-        from dataprep.models.onnx_matting import OnnxSegmenter
+        from dataprep.models.matting.onnx_matting import OnnxSegmenter
 
         path = find_file(self.model, "matte.model")
         return MatteTools(OnnxSegmenter(path, self.model_input, self.device), None)

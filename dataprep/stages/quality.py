@@ -16,15 +16,15 @@ import pyarrow as pa
 from jaxtyping import Float, UInt8
 from skimage.measure import blur_effect
 
-from dataprep import geometry
 from dataprep.duplicates import HASH_BYTES, difference_hash
-from dataprep.fits.face_frames import Alignment, px_per_dm
-from dataprep.fits.occlusion import view_mouth
-from dataprep.images import decode_mask, decode_rgb
-from dataprep.photo_edges import Cuts, cuts
-from dataprep.schema import BOOL, FLOAT, Column
+from dataprep.fits.face.occlusion import view_mouth
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import Alignment, px_per_dm
+from dataprep.pictures.codecs import decode_mask, decode_rgb
+from dataprep.pictures.photo_edges import Cuts, cuts
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
+from dataprep.tables.columns import BOOL, FLOAT, Column
 
 _HEAD_M = 0.155  # width of a head; edges that cut a person are measured by it
 _NATIVE_PX = 256.0  # crops of 220 px and more become natural portraits; of 130 to 160 px, waxy ones

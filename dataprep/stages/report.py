@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from dataprep.files.locations import Location
 from dataprep.settings import number
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.storage import Location
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from dataprep import geometry
-from dataprep.images import decode_rgb, encode_png
-from dataprep.models.superres_files import Engine, Precision, model_file
-from dataprep.schema import FLOAT, STRING, UINT16, Column, floats
+from dataprep.frames import geometry
+from dataprep.models.superres.superres_files import Engine, Precision, model_file
+from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
 
 if TYPE_CHECKING:
-    from dataprep.models.superres import Upscaler
+    from dataprep.models.superres.enlarging import Upscaler
 
 PORTRAIT_PX = 512
 
@@ -69,7 +69,7 @@ class SuperRes(Stage):
         return gpu_wish(self.device)
 
     def load(self) -> Upscaler:
-        from dataprep.models.superres import Upscaler
+        from dataprep.models.superres.enlarging import Upscaler
 
         return Upscaler(
             self.model,

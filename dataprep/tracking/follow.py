@@ -17,15 +17,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
-from dataprep.models.facing import head_turns
-from dataprep.models.mediapipe_graphs import FaceBox, PosePoints, quiet_stderr
-from dataprep.models.mediapipe_models import (
+from dataprep.models.detection.facing import head_turns
+from dataprep.models.detection.mediapipe_graphs import FaceBox, PosePoints, quiet_stderr
+from dataprep.models.detection.person_detector import (
     PersonDetector,
     _face_of,
     _FaceReading,
     _require_inside,
 )
-from dataprep.models.squares import Square, box_iou, face_squares, square_around
+from dataprep.models.detection.squares import Square, box_iou, face_squares, square_around
 
 COVERED = "face_covered"
 _SEARCH_SIDES = 4.0  # the square around the last face in which it is looked for

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from dataprep.fits.contour import contour_of
-from dataprep.fits.face3dmm import FaceFitter, Faces
-from dataprep.fits.face_fit import FaceFit
-from dataprep.models.bfm import EXP, ID, FaceModel
+from dataprep.fits.face.contour import contour_of
+from dataprep.fits.face.face3dmm import FaceFitter, Faces
+from dataprep.fits.face.face_fit import FaceFit
+from dataprep.models.face.bfm import EXP, ID, FaceModel
 
 IDENTITY_FRAMES = 32  # at most, evenly spread
 _WORTH_FRAMES = 4.0  # the detector errs alike on all frames of a person: together they are worth this many faces

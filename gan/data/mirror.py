@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import cKDTree
 
-from dataprep.models.landmarks68 import MIRROR68
+from dataprep.frames.landmarks68 import MIRROR68
 from gan.data.labels import Labels
 
 RESIDUAL_MAX = 0.05

@@ -16,10 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from dataprep.errors import ConfigError
+from dataprep.tables.outliers import OUTLIER_CUT, robust_distance
 from gan.config import NOISE_CODE
 from gan.data.labels import Labels, concatenate
 from gan.data.mirror import Mirror
-from gan.data.outliers import OUTLIER_CUT, robust_distance
 
 _POSE = ("camera_pitch_yaw", "face_pitch_yaw", "joints_zyx")
 _IDENTITY = ("bfm_id", "smpl_betas")

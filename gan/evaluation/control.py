@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from gan.body import BodyModel
-from gan.cameras import Camera, camera_origin, world_from_camera
 from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
 from gan.data.priors import Codes
-from gan.face_space import FaceSpace
+from gan.face.face_space import FaceSpace
+from gan.rendering.cameras import Camera, camera_origin, world_from_camera
+from gan.rendering.posed_body import BodyModel
 from gan.training.face_crop import project
 
 MIN_READ = 10  # faces: means of fewer say more about the few than about the generator
@@ -58,7 +58,7 @@ def commanded(
 ) -> Control:
     """Return what codes ask of the portrait: the generator's own geometry, without its networks.
 
-    `face_from_3dmm_33` is the rotation part of `gan.face_space`'s transform; `shoulders_2V` weights the vertices of
+    `face_from_3dmm_33` is the rotation part of `face_space`'s transform; `shoulders_2V` weights the vertices of
     `body` for the two key points.
     """
     posed = body(codes.betas_BK, codes.pose_BP3)

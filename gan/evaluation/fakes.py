@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gan.checkpoint import Checkpoint
 from gan.data.priors import Codes, LabelPrior, Purpose
-from gan.generator import Generator, Identity
-from gan.truncation import Truncation, mean_modulations
+from gan.rendering.generator import Generator, Identity
+from gan.rendering.truncation import Truncation, mean_modulations
 
 FLIPS = "none: real pictures as they are, codes from unmirrored label rows"
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from dataprep.report.sheets import grid, text_width, write_text
 from gan.data.priors import Codes
-from gan.evaluation.chunks import one_thread
+from gan.evaluation.control_sweep import KINDS, YAWS_RAD, sweep_person
+from gan.evaluation.evaluation_run import Outcome
 from gan.evaluation.fakes import Fakes
-from gan.evaluation.run import Outcome
-from gan.evaluation.sweep import KINDS, YAWS_RAD, sweep_person
+from gan.evaluation.result_chunks import one_thread
 
 DRAWN, RANKED, PEOPLE = 24, 8, 3
 CELL_PX, TITLE_PX = 128, 16

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dataprep.models.checkpoints import load_weights, read_checkpoint
+from dataprep.models.torch_checkpoints import load_weights, read_checkpoint
 
 FEATURES, INPUT_PX = 2048, 299
 CLASSES = 1008

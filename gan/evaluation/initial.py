@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from dataprep.models.smpl import BodyModel
-from gan.animate_setup import body_arrays
+from dataprep.models.body.smpl import BodyModel
 from gan.checkpoint import Bases, save_checkpoint
+from gan.generator_files import body_arrays
 from gan.presets import Preset
 from gan.training.checkpoints import state_to_go_on_from
 from gan.training.execution import Execution

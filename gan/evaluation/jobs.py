@@ -12,21 +12,21 @@ import cv2
 import numpy as np
 
 from dataprep.errors import ConfigError
-from dataprep.models.bfm import FaceModel
-from dataprep.models.face_files import open_face
-from dataprep.models.smpl import BodyModel
-from gan.animate_setup import body_arrays, open_body, open_generator
-from gan.body import BodyModel as PosedBodyModel
+from dataprep.models.body.smpl import BodyModel
+from dataprep.models.face.bfm import FaceModel
+from dataprep.models.face.face_files import open_face
 from gan.checkpoint import read_checkpoint
 from gan.data.priors import Codes, LabelPrior
-from gan.evaluation.chunks import Arrays, Compute
 from gan.evaluation.control import Control, commanded
 from gan.evaluation.fakes import Fakes, Pictures, Sizes, sizes_of
-from gan.evaluation.networks import FeatureNetwork, NetworkSpec
+from gan.evaluation.feature_networks import FeatureNetwork, NetworkSpec
 from gan.evaluation.readers import Reader
 from gan.evaluation.reals import RealSet
-from gan.face_estimator import open_estimator
-from gan.face_space import face_from_3dmm
+from gan.evaluation.result_chunks import Arrays, Compute
+from gan.face.face_estimator import open_estimator
+from gan.face.face_space import face_from_3dmm
+from gan.generator_files import body_arrays, open_body, open_generator
+from gan.rendering.posed_body import BodyModel as PosedBodyModel
 
 VIEWS = ("portrait", "face")
 READER_VERSION = 2

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gan.evaluation.chunks import Arrays
 from gan.evaluation.distances import frechet_distance, kernel_distance
 from gan.evaluation.fakes import FLIPS, Sizes
+from gan.evaluation.feature_networks import NetworkSpec
 from gan.evaluation.jobs import VIEWS
-from gan.evaluation.networks import NetworkSpec
 from gan.evaluation.protocol import Measurement, Protocol
+from gan.evaluation.result_chunks import Arrays
 
 GENERATOR, INITIAL = "this generator", "its initialisation"
 NOISE, HALVES = "mean portrait plus noise", "real against real (halves)"

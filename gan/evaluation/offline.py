@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dataprep.models.srvgg import SRVGGNetCompact
-from dataprep.models.superres import load_network
-from dataprep.models.superres_files import model_file
+from dataprep.models.superres.enlarging import load_network
+from dataprep.models.superres.srvgg import SRVGGNetCompact
+from dataprep.models.superres.superres_files import model_file
 
 MODEL = "animevideov3"
 MAX_PX = 128

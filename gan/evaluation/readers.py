@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from dataprep import geometry
 from dataprep.errors import Rejected
-from dataprep.fits.contour import contour_of
-from dataprep.fits.expression_units import units_of
-from dataprep.fits.face3dmm import FaceFitter
-from dataprep.fits.face_fit import FaceFit, FaceFitConfig
-from dataprep.fits.landmark_errors import load_landmark_errors
-from dataprep.models.bfm import FaceModel
-from dataprep.models.landmarks68 import landmarks68_from_mesh
-from dataprep.models.mediapipe_graphs import Graphs
-from gan.coefficients import FaceEstimator
+from dataprep.fits.face.contour import contour_of
+from dataprep.fits.face.expression_units import units_of
+from dataprep.fits.face.face3dmm import FaceFitter
+from dataprep.fits.face.face_fit import FaceFit, FaceFitConfig
+from dataprep.fits.face.landmark_errors import load_landmark_errors
+from dataprep.frames import geometry
+from dataprep.frames.landmarks68 import landmarks68_from_mesh
+from dataprep.models.detection.mediapipe_graphs import Graphs
+from dataprep.models.face.bfm import FaceModel
 from gan.evaluation.control import Control
 from gan.evaluation.fakes import Pictures
+from gan.face.face_coefficients import FaceEstimator
 
 READ_PX, MARGIN = 512, 0.15  # what graphs see; white around a face that fills its picture, as a part of its side
 SHOULDERS = (11, 12)  # MediaPipe's left and right

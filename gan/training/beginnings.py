@@ -13,10 +13,10 @@ from jaxtyping import Float
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from gan.body import BETAS, BodyArrays, BodyModel
 from gan.config import COORDINATE_SCALE
-from gan.generator import Generator
-from gan.radiance import RadianceGenerator
+from gan.networks.radiance_generator import RadianceGenerator
+from gan.rendering.generator import Generator
+from gan.rendering.posed_body import BETAS, BodyArrays, BodyModel
 
 REACH_OUT, REACH_IN = 0.04, 0.02  # face units: 47 and 24 mm
 CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights beyond FAR are all the same
@@ -30,7 +30,7 @@ def begin_at_body(generator: Generator, body: BodyArrays, seed: int) -> None:
     points_N3, height_N = body_heights(body)
     slope = (config.level_first - config.level_last) / (REACH_OUT + REACH_IN)
     wanted_N = torch.from_numpy(config.level_first + slope * (height_N - REACH_OUT)).float()
-    # Scaled here and scaled again inside M: see gan.deform.search_coordinates.
+    # Scaled here and scaled again inside M: see expression_deformation.search_coordinates.
     scaled_N3 = torch.from_numpy(points_N3 * COORDINATE_SCALE).float()
     near_N = torch.from_numpy(np.flatnonzero(np.abs(height_N) < FAR))
     field = generator.sample_net

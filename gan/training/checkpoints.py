@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 from dataprep.errors import AssetError
-from dataprep.own_files import open_new
+from dataprep.files.own_files import open_new
 
 STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
 FOLDER = "checkpoints"

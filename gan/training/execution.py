@@ -18,7 +18,7 @@ FIRST_SCALE = 2.0**12  # R1's gradients of gradients overflow at torch's 2 ** 16
 class Execution:
     """`micro` is the most pictures in memory at a time; `precision` is that of the critics and U.
 
-    phi, M and D_e stay in float32: they take sines of large arguments (gan.film), which 8 or 11 bits cannot tell apart.
+    phi, M and D_e stay in float32: they take sines of large arguments (`film`), which 8 or 11 bits cannot tell apart.
     float16 needs the loss scaler that `scaler` makes.
     """
 

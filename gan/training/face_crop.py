@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.body import apply_affine
-from gan.cameras import Camera, camera_origin, world_from_camera
+from gan.rendering.cameras import Camera, camera_origin, world_from_camera
+from gan.rendering.posed_body import apply_affine
 
 _UP = 0.01  # face units: far enough from the centre to give a direction
 

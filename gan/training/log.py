@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from dataprep.foreign import parse_json
-from dataprep.own_files import open_to_append
-from dataprep.store import atomic_file, unwritable
+from dataprep.files.own_files import open_to_append
+from dataprep.files.untrusted import parse_json
+from dataprep.tables.store import atomic_file, unwritable
 from gan.training import events
 
 LOG_FILE = "log.jsonl"

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dataprep.errors import ConfigError
-from dataprep.storage import Location
-from dataprep.store import atomic_file
+from dataprep.files.locations import Location
+from dataprep.tables.store import atomic_file
 from gan.data.stream import real_batches
 from gan.presets import Preset, describe
 from gan.training.checkpoints import KEEP, state_to_go_on_from

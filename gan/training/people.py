@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.cameras import camera_origin
-from gan.compositing import render_hits
 from gan.data.priors import Codes
-from gan.deformed import DeformedField, hit_manifolds
-from gan.film import FilmStyle
-from gan.generator import Generator, View
-from gan.maps import map_hits, opacity, rows_of_levels
+from gan.networks.film import FilmStyle
+from gan.rendering.cameras import camera_origin
+from gan.rendering.compositing import render_hits
+from gan.rendering.deformed_rays import DeformedField, hit_manifolds
+from gan.rendering.generator import Generator, View
+from gan.rendering.radiance_maps import map_hits, opacity, rows_of_levels
 
 SMALL_NET_WIDTH = 256  # the width that a generator's chunks are made for
 

@@ -9,10 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gan.cameras import ray_samples
 from gan.data.priors import Codes
-from gan.face_space import FaceSpace
-from gan.generator import Generator, Identity
+from gan.face.face_space import FaceSpace
 from gan.losses import (
     average_pool,
     expression_smooth_loss,
@@ -23,9 +21,11 @@ from gan.losses import (
     nearby_points,
     pose_smooth_loss,
 )
+from gan.networks.pose_deformation import PoseSmoothing
 from gan.presets import DeformationWeights, Preset
-from gan.skinning import apply_field, carry_with_head, transform_field
-from gan.smoothing import PoseSmoothing
+from gan.rendering.cameras import ray_samples
+from gan.rendering.generator import Generator, Identity
+from gan.rendering.skinning import apply_field, carry_with_head, transform_field
 from gan.training.face_crop import crop_face
 from gan.training.people import render_people, shade_people
 
@@ -98,7 +98,7 @@ def deformation_losses(
     """Eqs. 10-13 on samples of the face camera's rays; `seeds` choose the points and offsets of each code.
 
     D_e's displacement is compared with dx_ref in the units in which a hit uses it, face units [assumed; see
-    gan.deform.search_coordinates]. Eqs. 10, 12 and 13 train D_e alone, so the points carry no gradient.
+    expression_deformation.search_coordinates]. Eqs. 10, 12 and 13 train D_e alone, so the points carry no gradient.
     """
     fixed = average_pool().to(codes.z_id_BK)
     rows = []

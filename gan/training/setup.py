@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataprep.errors import ConfigError
-from dataprep.models.bfm import FaceModel
-from dataprep.models.smpl import BodyModel
-from dataprep.storage import Location
-from dataprep.store import file_sha256
-from gan.animate_setup import body_arrays
-from gan.body import BodyArrays
+from dataprep.files.locations import Location
+from dataprep.models.body.smpl import BodyModel
+from dataprep.models.face.bfm import FaceModel
+from dataprep.tables.store import file_sha256
 from gan.checkpoint import Bases
-from gan.coefficients import FaceEstimator
 from gan.data.mirror import Mirror, mirror_of_models
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
 from gan.errors import BasisError
-from gan.face_space import FaceSpace, face_from_3dmm
+from gan.face.face_coefficients import FaceEstimator
+from gan.face.face_space import FaceSpace, face_from_3dmm
+from gan.generator_files import body_arrays
 from gan.presets import Preset
+from gan.rendering.posed_body import BodyArrays
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume

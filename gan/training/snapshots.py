@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dataprep.images import encode_png
+from dataprep.pictures.codecs import encode_png
 from gan.data.priors import Codes, LabelPrior, Purpose
-from gan.generator import Generator, Identity, View
 from gan.presets import Preset
+from gan.rendering.generator import Generator, Identity, View
+from gan.rendering.truncation import PSI, Truncation, mean_modulations
 from gan.training.pictures import split
-from gan.truncation import PSI, Truncation, mean_modulations
 
 PEOPLE = 5
 FRONT_RAD = math.pi / 2

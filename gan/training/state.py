@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.store import atomic_file, unwritable
-from gan.body import BodyArrays
+from dataprep.tables.store import atomic_file, unwritable
 from gan.checkpoint import Bases, save_checkpoint
-from gan.discriminators import Critics, CriticSizes
-from gan.generator import Generator
+from gan.networks.critics import Critics, CriticSizes
+from gan.networks.pose_deformation import KERNEL_DHW, PoseSmoothing
 from gan.presets import Preset
-from gan.smoothing import KERNEL_DHW, PoseSmoothing
+from gan.rendering.generator import Generator
+from gan.rendering.posed_body import BodyArrays
 from gan.training.beginnings import begin_at_body, begin_smooth
 from gan.training.checkpoints import (
     GENERATOR_FILE,

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gan.coefficients import FaceEstimator
 from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.data.stream import RealBatch, to_unit_range
-from gan.discriminators import Critics, Verdicts
-from gan.face_space import FaceSpace
+from gan.face.face_coefficients import FaceEstimator
+from gan.face.face_space import FaceSpace
 from gan.losses import adversarial_loss, critics_loss, landmark_loss, regression_loss
+from gan.networks.critics import Critics, Verdicts
 from gan.presets import Preset
 from gan.training.errors import Diverged
 from gan.training.execution import Execution

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import diagram
-from pipelines.cli import make_parser
-from pipelines.docs_check import blocks, prepare, run_file
+from pipelines.main import make_parser
+from tools.docs import diagram
+from tools.docs.docs_check import blocks, prepare, run_file
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "samples" / "README.md"])
@@ -96,7 +96,7 @@ def test_the_diagram_is_fresh():
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_source_files_that_a_page_names_exist(page):
     names = re.findall(
-        r"`((?:dataprep|gan|pipelines|tests|docs)/[\w/.]+\.(?:py|md|npz|json))`", page.read_text("utf-8")
+        r"`((?:dataprep|gan|pipelines|tools|tests|docs)/[\w/.]+\.(?:py|md|npz|json))`", page.read_text("utf-8")
     )
     assert [name for name in names if not (ROOT / name).exists()] == []
 

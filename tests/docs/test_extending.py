@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from dataprep.models.body_files import open_body
-from dataprep.store import Store
-from pipelines.dag import assemble
-from pipelines.docs_check import blocks
-from pipelines.index import read_index
+from dataprep.models.body.body_files import open_body
+from dataprep.tables.store import Store
+from pipelines.engine.dag import assemble
+from pipelines.engine.index import read_index
 from tests.pipelines.toy import make_photos
+from tools.docs.docs_check import blocks
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 

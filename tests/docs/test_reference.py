@@ -6,10 +6,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import reference
-from pipelines.config import STEPS
-from pipelines.meanings import PARAMETERS
+from pipelines.paper_stages import STEPS
 from tests.fake_dataset import make_dataset, make_photos
+from tools.docs import reference
+from tools.docs.meanings import PARAMETERS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.site import gather
+from tools.docs.site import gather
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("dataprep", "gan", "pipelines")

@@ -2,20 +2,20 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.fits.body_fit import BodyFit
-from dataprep.fits.detector import Exemplars, ExtraNoise, observe
-from dataprep.fits.detector_errors import DetectorModel, load_detector
-from dataprep.fits.eft import ExemplarTuner
-from dataprep.fits.eft_config import EftConfig
-from dataprep.fits.map_body import MapConfig, apply_residual, fit_map, neck_in_picture
-from dataprep.fits.people import People, sample_people
-from dataprep.fits.reprojection import half_crop, leg_loss, loss_2d, loss_49, loss_49_compat, project, target_of
-from dataprep.fits.train_lifter import TrainConfig, residual_cholesky, train, training_loss
-from dataprep.models.body_points import BodyPoints
-from dataprep.models.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
-from dataprep.models.mediapipe_points import POINTS
-from dataprep.models.rotations import angle_between_rad, matrix_from_zyx
-from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.fits.body.body_fit import BodyFit
+from dataprep.fits.body.detector_errors import DetectorModel, load_detector
+from dataprep.fits.body.eft import ExemplarTuner
+from dataprep.fits.body.eft_config import EftConfig
+from dataprep.fits.body.map_body import MapConfig, apply_residual, fit_map, neck_in_picture
+from dataprep.fits.body.mediapipe_standin import Exemplars, ExtraNoise, observe
+from dataprep.fits.body.random_people import People, sample_people
+from dataprep.fits.body.reprojection import half_crop, leg_loss, loss_2d, loss_49, loss_49_compat, project, target_of
+from dataprep.fits.body.train_lifter import TrainConfig, residual_cholesky, train, training_loss
+from dataprep.frames.rotations import angle_between_rad, matrix_from_zyx
+from dataprep.models.body.body_points import BodyPoints
+from dataprep.models.body.mediapipe_points import POINTS
+from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.regressors.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
 
 
 @pytest.fixture(scope="module")

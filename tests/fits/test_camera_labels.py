@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
-from dataprep.fits.camera import (
+from dataprep.fits.body.random_people import sample_people
+from dataprep.fits.generator_labels import (
     CANONICAL_ZYX,
     PORTRAIT_RADIUS,
     POSED_JOINTS,
@@ -21,9 +21,9 @@ from dataprep.fits.camera import (
     view_from_cam,
     view_from_pitch_yaw,
 )
-from dataprep.fits.people import sample_people
-from dataprep.models.body_points import body_points
-from dataprep.models.smpl import CHEST, HEAD, load_body
+from dataprep.frames import geometry
+from dataprep.models.body.body_points import body_points
+from dataprep.models.body.smpl import CHEST, HEAD, load_body
 from dataprep.stages.crop import portrait_square
 
 FRONTAL = np.diag([1.0, -1.0, -1.0])

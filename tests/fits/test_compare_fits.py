@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.fits.body_fit import BodyFit
-from dataprep.fits.compare_fits import METHODS, METRICS, Comparison, Scene, _errors, compare, without_world
-from dataprep.fits.detector_errors import load_detector
-from dataprep.fits.eft_config import EftConfig
-from dataprep.fits.synthetic import CROP_PX, CropCondition, crop_scene, standing_people
-from dataprep.models.lifter import TrainedLifter, load_lifter
-from dataprep.models.mediapipe_points import LEFT_SHOULDER, POINTS
-from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.fits.body.body_fit import BodyFit
+from dataprep.fits.body.compare_fits import METHODS, METRICS, Comparison, Scene, _errors, compare, without_world
+from dataprep.fits.body.detector_errors import load_detector
+from dataprep.fits.body.eft_config import EftConfig
+from dataprep.fits.body.made_up_crops import CROP_PX, CropCondition, crop_scene, standing_people
+from dataprep.models.body.mediapipe_points import LEFT_SHOULDER, POINTS
+from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.regressors.lifter import TrainedLifter, load_lifter
 
 COUNT = 8
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep.fits.contour import Contour, contour_of
-from dataprep.fits.face3dmm import fit_face
-from dataprep.fits.face_fit import FaceFitConfig
-from dataprep.fits.face_frames import Alignment, pitch_yaw_of_head, project_224
-from dataprep.models.bfm import FaceModel, load_face
+from dataprep.fits.face.contour import Contour, contour_of
+from dataprep.fits.face.face3dmm import fit_face
+from dataprep.fits.face.face_fit import FaceFitConfig
+from dataprep.frames.face_frames import Alignment, pitch_yaw_of_head, project_224
+from dataprep.models.face.bfm import FaceModel, load_face
 
 PORTRAIT = Alignment(scale=0.93, centre_px=np.array([256.0, 250.0]))
 

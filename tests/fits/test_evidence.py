@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.fits.detector import Exemplars, ExtraNoise, observe
-from dataprep.fits.detector_errors import load_detector
-from dataprep.fits.eft import ExemplarTuner
-from dataprep.fits.eft_config import EftConfig
-from dataprep.fits.evidence import Evidence, with_openpose
-from dataprep.fits.face_scale import scale_evidence
-from dataprep.fits.map_body import MapConfig, fit_map, solve_map
-from dataprep.fits.people import People, sample_people
-from dataprep.fits.reprojection import scale_loss, target_of
-from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
-from dataprep.models.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.openpose_points import BODY_25, beside_openpose, coco_points, offsets_m
-from dataprep.models.smpl import load_body
+from dataprep.fits.body.detector_errors import load_detector
+from dataprep.fits.body.eft import ExemplarTuner
+from dataprep.fits.body.eft_config import EftConfig
+from dataprep.fits.body.evidence import Evidence, with_openpose
+from dataprep.fits.body.map_body import MapConfig, fit_map, solve_map
+from dataprep.fits.body.mediapipe_standin import Exemplars, ExtraNoise, observe
+from dataprep.fits.body.random_people import People, sample_people
+from dataprep.fits.body.reprojection import scale_loss, target_of
+from dataprep.fits.face.face_scale import scale_evidence
+from dataprep.models.body.body_points import BodyPoints, body_points
+from dataprep.models.body.mediapipe_points import POINT_NAMES, POINTS
+from dataprep.models.body.openpose_points import BODY_25, beside_openpose, coco_points, offsets_m
+from dataprep.models.body.smpl import load_body
+from dataprep.models.regressors.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
 
 COUNT = 24
 

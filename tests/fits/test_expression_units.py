@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dataprep.errors import AssetError
-from dataprep.fits.expression_solver import CURVATURE, RATE, likeliest
-from dataprep.fits.expression_units import ExpressionUnits, units_of
-from dataprep.models.bfm import load_face
+from dataprep.fits.face.expression_solver import CURVATURE, RATE, likeliest
+from dataprep.fits.face.expression_units import ExpressionUnits, units_of
+from dataprep.models.face.bfm import load_face
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
 from dataprep.errors import Rejected
-from dataprep.fits.expression_units import units_of
-from dataprep.fits.face3dmm import FaceFitter, Faces, fit_face, linearise
-from dataprep.fits.face_appearance import fit_appearance
-from dataprep.fits.face_fit import FaceFit, FaceFitConfig
-from dataprep.fits.face_frames import (
+from dataprep.fits.face.expression_units import units_of
+from dataprep.fits.face.face3dmm import FaceFitter, Faces, fit_face, linearise
+from dataprep.fits.face.face_appearance import fit_appearance
+from dataprep.fits.face.face_fit import FaceFit, FaceFitConfig
+from dataprep.fits.face.landmark_errors import LandmarkErrors, load_landmark_errors
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import (
     Alignment,
     align,
     angle_from_head,
@@ -22,9 +23,8 @@ from dataprep.fits.face_frames import (
     roll_of,
     weak_pose,
 )
-from dataprep.fits.landmark_errors import LandmarkErrors, load_landmark_errors
-from dataprep.models.bfm import FaceModel, lit_colour, load_face
-from dataprep.models.landmarks68 import MIRROR68
+from dataprep.frames.landmarks68 import MIRROR68
+from dataprep.models.face.bfm import FaceModel, lit_colour, load_face
 
 PORTRAIT = Alignment(scale=0.93, centre_px=np.array([256.0, 250.0]))  # 109 px per dm: a 512 portrait
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep.fits.camera import global_rotation
+from dataprep.fits.generator_labels import global_rotation
 from dataprep.fits.head_tie import head_in_source, head_offset, neck_head_covariance, rest_face_points, tie_head
-from dataprep.models.bfm import load_face
-from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.face.bfm import load_face
 
 FRONTAL = np.diag([1.0, -1.0, -1.0])
 

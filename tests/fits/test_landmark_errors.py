@@ -7,9 +7,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError
-from dataprep.fits.landmark_errors import LandmarkErrors, load_landmark_errors, save_landmark_errors
-from dataprep.fits.measure_landmarks import Misses, measure, misses
-from dataprep.models.landmarks68 import MIRROR68
+from dataprep.fits.face.landmark_errors import LandmarkErrors, load_landmark_errors, save_landmark_errors
+from dataprep.frames.landmarks68 import MIRROR68
+from tools.calibration.measure_landmarks import Misses, measure, misses
 
 FLIP = np.array([-1.0, 1.0, 1.0])
 

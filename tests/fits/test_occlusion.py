@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dataprep.fits.occlusion import view_mouth
-from dataprep.images import decode_rgb
+from dataprep.fits.face.occlusion import view_mouth
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.quality import Quality
 
 SAMPLES = Path(__file__).parents[2] / "samples"

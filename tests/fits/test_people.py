@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.fits.people import sample_people
-from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.mediapipe_points import POINT_NAMES
-from dataprep.models.smpl import HEAD, NECK, load_body
+from dataprep.fits.body.random_people import sample_people
+from dataprep.models.body.body_points import BodyPoints, body_points
+from dataprep.models.body.mediapipe_points import POINT_NAMES
+from dataprep.models.body.smpl import HEAD, NECK, load_body
 
 
 @pytest.fixture(scope="module")

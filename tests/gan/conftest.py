@@ -13,10 +13,10 @@ sys.path.insert(0, str(HERE / "parity"))
 
 from weights import official_state_dict, synthetic_smpl  # noqa: E402
 
-from gan.body import BodyArrays  # noqa: E402
 from gan.checkpoint import load_state  # noqa: E402
 from gan.config import GeneratorConfig  # noqa: E402
-from gan.generator import Generator  # noqa: E402
+from gan.rendering.generator import Generator  # noqa: E402
+from gan.rendering.posed_body import BodyArrays  # noqa: E402
 
 TINY = GeneratorConfig(
     image_size=40,

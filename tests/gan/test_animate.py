@@ -14,20 +14,20 @@ from conftest import TINY, codes, tiny_generator
 from PIL import Image
 
 from dataprep.errors import ConfigError
-from dataprep.models.smpl import STANDIN_PATH, load_body
-from gan.animate_labels import draw_motion, draw_person, open_labels, prior_labels
-from gan.animate_setup import body_arrays
-from gan.animate_views import face_label, render_views
-from gan.body import pose_rotations
-from gan.cameras import camera_origin
+from dataprep.models.body.smpl import STANDIN_PATH, load_body
+from gan.animation.animate_labels import draw_motion, draw_person, open_labels, prior_labels
+from gan.animation.frame_files import depth_pixels
+from gan.animation.keyframes import read_keyframes
+from gan.animation.playable_films import Film
+from gan.animation.tracks import Track, interpolate, neutral_track, orbit, read_track
 from gan.checkpoint import Bases, published_state, save_checkpoint
 from gan.config import preview
-from gan.films import Film
-from gan.generator import Generator
-from gan.keyframes import read_keyframes
-from gan.tracks import Track, interpolate, neutral_track, orbit, read_track
-from gan.video import depth_pixels
-from pipelines.cli import main
+from gan.generator_files import body_arrays
+from gan.rendering.both_views import face_label, render_views
+from gan.rendering.cameras import camera_origin
+from gan.rendering.generator import Generator
+from gan.rendering.posed_body import pose_rotations
+from pipelines.main import main
 
 BASES = Bases("body_anny", load_body(STANDIN_PATH).sha256, "face_anny", "f" * 64)
 OUTPUTS = {

@@ -4,9 +4,9 @@ import pytest
 import torch
 from conftest import TINY, body_arrays, codes
 
-from gan.compositing import render_hits
-from gan.generator import Generator
-from gan.maps import map_rays
+from gan.rendering.compositing import render_hits
+from gan.rendering.generator import Generator
+from gan.rendering.radiance_maps import map_rays
 
 
 @pytest.fixture(scope="module")

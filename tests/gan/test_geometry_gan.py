@@ -8,7 +8,17 @@ import torch
 from conftest import TINY, body_arrays, codes
 
 from dataprep.errors import AssetError, ConfigError
-from gan.body import (
+from gan.config import GeneratorConfig
+from gan.rendering.cameras import (
+    camera_origin,
+    face_camera,
+    portrait_camera,
+    ray_directions,
+    ray_samples,
+    world_from_camera,
+)
+from gan.rendering.nearest_vertices import exhaustive_nearest, nearest_vertex
+from gan.rendering.posed_body import (
     BodyArrays,
     BodyModel,
     apply_affine,
@@ -17,9 +27,6 @@ from gan.body import (
     invert_affine,
     rotation_from_euler_zyx,
 )
-from gan.cameras import camera_origin, face_camera, portrait_camera, ray_directions, ray_samples, world_from_camera
-from gan.config import GeneratorConfig
-from gan.nearest import exhaustive_nearest, nearest_vertex
 
 FRONT = torch.full((1, 2), math.pi / 2)
 

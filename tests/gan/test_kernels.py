@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from gan import kernels
-from gan.compositing import render_hits
 from gan.config import GeneratorConfig
-from gan.kernels import share, suits
-from gan.layer_kernels import LayerStack, PointLayer
-from gan.pointwise import Layer, sum_of_heads
-from gan.vectors import BFLOAT16_PRODUCTS
+from gan.kernels.layer_kernels import LayerStack, PointLayer
+from gan.kernels.machine_code import share, suits
+from gan.kernels.vectors import BFLOAT16_PRODUCTS
+from gan.networks.pointwise import Layer, sum_of_heads
+from gan.rendering.compositing import render_hits
 
 
 @pytest.mark.parametrize("largest", [1.0, 300.0, 30_000.0])
@@ -163,9 +162,9 @@ import sys
 import time
 from pathlib import Path
 import torch
-from gan.pointwise import sum_of_heads
-from gan.vectors import BFLOAT16_PRODUCTS, LANES
-from gan.winograd import TiledKernel, Tiling
+from gan.networks.pointwise import sum_of_heads
+from gan.kernels.vectors import BFLOAT16_PRODUCTS, LANES
+from gan.kernels.winograd import TiledKernel, Tiling
 folder = Path(sys.argv[1])
 weight, bias, image, layers, heads, x = torch.load(folder / "given.pt", weights_only=False)
 assert not BFLOAT16_PRODUCTS
@@ -204,21 +203,21 @@ def test_compositing_in_machine_code_is_that_of_torch(size, threads):
 
 def test_kept_machine_code_is_forgotten_when_any_of_its_files_changes(tmp_path):
     """numba itself looks at one file only."""
-    package = Path(kernels.__file__).parent
+    package = Path(gan.__file__).parent
     shutil.copytree(package, tmp_path / "gan", ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     printed = lambda: subprocess.run(  # noqa: E731
         [sys.executable, "-c", LINEAR], check=True, env=environment, capture_output=True, text=True, cwd=tmp_path
     ).stdout.strip()
     assert printed() == "2.0"
-    vectors = tmp_path / "gan" / "vectors.py"
+    vectors = tmp_path / "gan" / "kernels" / "vectors.py"
     vectors.write_text(vectors.read_text().replace("b.fmul(factor, x,", "b.fadd(factor, x,"))
     assert printed() == "4.0"
 
 
 LINEAR = """
 import torch
-from gan.layer_kernels import LayerStack, PointLayer
+from gan.kernels.layer_kernels import LayerStack, PointLayer
 one, zero = torch.ones(1, 1), torch.zeros(1)
 with torch.no_grad():
     print(float(LayerStack([PointLayer(one, zero, "relu")], {0: PointLayer(one, zero)})(torch.tensor([[2.0]]))))

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from dataprep.errors import ConfigError
-from gan.animation import Animation
-from gan.keyframes import at_intervals, read_keyframes, read_single_files
-from gan.tracks import SHAPES, Track, neutral_track
+from gan.animation.animation_request import Animation
+from gan.animation.keyframes import at_intervals, read_keyframes, read_single_files
+from gan.animation.tracks import SHAPES, Track, neutral_track
 
 AUTHORS_NAMES = {"expression": "expression.npy", "pose": "joint_eulers.npy", "camera": "camera_pose.npy"}
 

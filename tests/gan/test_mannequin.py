@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from dataprep.models.smpl import load_body
-from gan.animate_views import render_views
+from dataprep.models.body.smpl import load_body
 from gan.config import GeneratorConfig
-from gan.mannequin import mannequin
+from gan.rendering.both_views import render_views
+from gan.rendering.mannequin import mannequin
 
 SMALL = GeneratorConfig(image_size=64, ray_size=32, map_size=32, coarse_samples=32, fine_samples=64, levels=8)
 BENT_RAD = 0.6  # the neck leans towards the subject's left: image right

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import codes, tiny_generator
 
-from gan.mesh import canonical_mesh, write_obj, write_ply
+from gan.rendering.mesh import canonical_mesh, write_obj, write_ply
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,15 @@
 import torch
 import torch.nn.functional as F
 
-from gan.compositing import composite
 from gan.config import COORDINATE_SCALE
-from gan.deform import ExpressionDeformation
-from gan.film import FiLMLayer, MappingNet, film_style
-from gan.levelset import at_crossings, find_crossings
-from gan.manifold import ManifoldPredictor
-from gan.radiance import RadianceGenerator
-from gan.smoothing import PoseSmoothing
-from gan.superres import ManifoldSuperResolution
+from gan.networks.expression_deformation import ExpressionDeformation
+from gan.networks.film import FiLMLayer, MappingNet, film_style
+from gan.networks.manifold_predictor import ManifoldPredictor
+from gan.networks.manifold_superres import ManifoldSuperResolution
+from gan.networks.pose_deformation import PoseSmoothing
+from gan.networks.radiance_generator import RadianceGenerator
+from gan.rendering.compositing import composite
+from gan.rendering.level_sets import at_crossings, find_crossings
 
 
 def test_film_layer_is_the_sine_of_the_equation():

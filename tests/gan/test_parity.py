@@ -11,12 +11,12 @@ from conftest import body_arrays, codes
 from oracle import Oracle
 from weights import official_state_dict, synthetic_smpl
 
-from gan import sparse_gradients
-from gan.film import film_style
-from gan.generator import Identity
-from gan.maps import RadianceMaps, shade_maps, super_resolve
-from gan.radiance import LAYERS
-from gan.search import evaluate_everywhere
+from gan.networks.film import film_style
+from gan.networks.radiance_generator import LAYERS
+from gan.rendering import sparse_gradients
+from gan.rendering.generator import Identity
+from gan.rendering.level_search import evaluate_everywhere
+from gan.rendering.radiance_maps import RadianceMaps, shade_maps, super_resolve
 
 # array -> (quantile, absolute tolerance), as recorded with the expected arrays
 TOLERANCES = {

@@ -7,13 +7,13 @@ import pytest
 import torch
 from conftest import TINY, body_arrays, codes, tiny_generator
 
-from gan.compositing import composite, compositing_weights
 from gan.config import preview
-from gan.deformed import resample
-from gan.generator import Generator, Identity
-from gan.levelset import at_crossings, find_crossings
-from gan.maps import map_rays, super_resolve
-from gan.truncation import mean_modulations
+from gan.rendering.compositing import composite, compositing_weights
+from gan.rendering.deformed_rays import resample
+from gan.rendering.generator import Generator, Identity
+from gan.rendering.level_sets import at_crossings, find_crossings
+from gan.rendering.radiance_maps import map_rays, super_resolve
+from gan.rendering.truncation import mean_modulations
 
 # -- level sets
 

@@ -13,14 +13,14 @@ import torch
 from conftest import HERE, TINY
 
 from dataprep.errors import ConfigError
-from dataprep.models.smpl import STANDIN_PATH, load_body
-from gan.animate_labels import draw_motion, draw_person
-from gan.animate_setup import body_arrays
+from dataprep.models.body.smpl import STANDIN_PATH, load_body
+from gan.animation.animate_labels import draw_motion, draw_person
+from gan.animation.sampler_tables import find_tables, read_tables
 from gan.checkpoint import Bases, read_checkpoint, save_checkpoint
 from gan.errors import BasisError
-from gan.generator import Generator
-from gan.sampler_tables import find_tables, read_tables
-from pipelines.cli import main
+from gan.generator_files import body_arrays
+from gan.rendering.generator import Generator
+from pipelines.main import main
 from tests.licensed_files import write_smpl_pickle
 
 ROOT = HERE.parents[1]

@@ -7,10 +7,10 @@ import pytest
 import torch
 from conftest import TINY, body_arrays, codes
 
-from gan.deformed import DeformedField, resample
-from gan.generator import Generator
-from gan.levelset import find_crossings
-from gan.search import STRIDE, evaluate_everywhere, evaluate_falls
+from gan.rendering.deformed_rays import DeformedField, resample
+from gan.rendering.generator import Generator
+from gan.rendering.level_search import STRIDE, evaluate_everywhere, evaluate_falls
+from gan.rendering.level_sets import find_crossings
 
 SAMPLES = 256
 LEVELS = torch.linspace(23, 8, 24)

@@ -11,13 +11,13 @@ import torch
 from conftest import TINY
 
 from dataprep.errors import ConfigError
-from dataprep.models.smpl import STANDIN_PATH, load_body
-from gan.animate_setup import body_arrays
+from dataprep.models.body.smpl import STANDIN_PATH, load_body
+from gan.animation.playable_films import Film
+from gan.animation.side_by_side import NAME, open_source
 from gan.checkpoint import Bases, save_checkpoint
-from gan.films import Film
-from gan.generator import Generator
-from gan.side_by_side import NAME, open_source
-from pipelines.cli import main
+from gan.generator_files import body_arrays
+from gan.rendering.generator import Generator
+from pipelines.main import main
 from tests.browser import NAMES, Browser, chromium
 
 CLIP = Path(__file__).parents[2] / "samples/clip/talking.mp4"

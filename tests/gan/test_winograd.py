@@ -5,12 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan import superres_tiled
-from gan.maps import super_resolve
-from gan.superres import ManifoldSuperResolution
-from gan.superres_tiled import TiledSuperResolution, super_resolution_in_tiles
-from gan.vectors import BFLOAT16_PRODUCTS
-from gan.winograd import TILE, TiledKernel, Tiling
+from gan.kernels.vectors import BFLOAT16_PRODUCTS
+from gan.kernels.winograd import TILE, TiledKernel, Tiling
+from gan.networks import superres_tiled
+from gan.networks.manifold_superres import ManifoldSuperResolution
+from gan.networks.superres_tiled import TiledSuperResolution, super_resolution_in_tiles
+from gan.rendering.radiance_maps import super_resolve
 
 TYPES = [pytest.param(torch.float32, 1e-5, id="float32")]
 if BFLOAT16_PRODUCTS:

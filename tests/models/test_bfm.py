@@ -6,7 +6,7 @@ import pytest
 import scipy.io
 
 from dataprep.errors import AssetError
-from dataprep.models.bfm import STANDIN_PATH, FaceModel, face_from_arrays, harmonics, lit_colour, load_face
+from dataprep.models.face.bfm import STANDIN_PATH, FaceModel, face_from_arrays, harmonics, lit_colour, load_face
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import scipy.io
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError
-from dataprep.fits.face3dmm import fit_face
-from dataprep.fits.face_fit import FaceFitConfig
-from dataprep.fits.face_frames import Alignment, project_224
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.bfm09 import FILES, load_bfm09
-from dataprep.models.face_files import open_face
+from dataprep.fits.face.face3dmm import fit_face
+from dataprep.fits.face.face_fit import FaceFitConfig
+from dataprep.frames.face_frames import Alignment, project_224
+from dataprep.models.face.bfm import FaceModel, load_face
+from dataprep.models.face.bfm09 import FILES, load_bfm09
+from dataprep.models.face.face_files import open_face
 from tests.licensed_files import face_arrays, write_bfm09, write_bfm_front
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dataprep.models.bystanders import other_people
+from dataprep.models.matting.bystanders import other_people
 
 SIZE = 512
 SKIN, HAIR, WALL = (200, 150, 120), (50, 40, 35), (60, 90, 110)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep.images import decode_rgb
-from dataprep.models.facing import head_turns
-from dataprep.models.mediapipe_graphs import PosePoints
-from dataprep.models.mediapipe_models import PersonDetector, _missing_face
+from dataprep.models.detection.facing import head_turns
+from dataprep.models.detection.mediapipe_graphs import PosePoints
+from dataprep.models.detection.person_detector import PersonDetector, _missing_face
+from dataprep.pictures.codecs import decode_rgb
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 # Points of a head in cm: x to the person's left (image right), y down, z away from the camera.

@@ -9,7 +9,7 @@ import skimage.data
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.models.fan import SHA256_PREFIX, FanLandmarks, default_path
+from dataprep.models.detection.fan import SHA256_PREFIX, FanLandmarks, default_path
 
 
 def test_missing_weights_are_named(tmp_path):

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataprep.images import decode_rgb
-from dataprep.models.hands import covered_feature
-from dataprep.models.mediapipe_models import PersonDetector
+from dataprep.models.detection.hands import covered_feature
+from dataprep.models.detection.person_detector import PersonDetector
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.quality import Quality
 
 PEOPLE = Path(__file__).parents[2] / "samples" / "people"

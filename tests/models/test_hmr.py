@@ -11,20 +11,20 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.fits.detector import ExtraNoise, observe
-from dataprep.fits.detector_errors import load_detector
-from dataprep.fits.eft import ExemplarTuner
-from dataprep.fits.eft_config import EFT_COMPAT, EftConfig
-from dataprep.fits.people import sample_people
-from dataprep.fits.reprojection import half_crop, loss_49, loss_49_compat, project, target_of
-from dataprep.models.body_points import BodyPoints, body_points
-from dataprep.models.hmr import Hmr, ImageExemplar, image_exemplar, load_hmr
-from dataprep.models.lifter import LifterInput
-from dataprep.models.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.resnet import ResNet50
-from dataprep.models.rotations import sixd_from_matrix
-from dataprep.models.smpl import body_from_arrays
-from dataprep.models.smpl_keypoints import with_keypoints
+from dataprep.fits.body.detector_errors import load_detector
+from dataprep.fits.body.eft import ExemplarTuner
+from dataprep.fits.body.eft_config import EFT_COMPAT, EftConfig
+from dataprep.fits.body.mediapipe_standin import ExtraNoise, observe
+from dataprep.fits.body.random_people import sample_people
+from dataprep.fits.body.reprojection import half_crop, loss_49, loss_49_compat, project, target_of
+from dataprep.frames.rotations import sixd_from_matrix
+from dataprep.models.body.body_points import BodyPoints, body_points
+from dataprep.models.body.mediapipe_points import POINT_NAMES, POINTS
+from dataprep.models.body.smpl import body_from_arrays
+from dataprep.models.body.smpl_keypoints import with_keypoints
+from dataprep.models.regressors.hmr import Hmr, ImageExemplar, image_exemplar, load_hmr
+from dataprep.models.regressors.lifter import LifterInput
+from dataprep.models.regressors.resnet import ResNet50
 from tests.licensed_files import plain_hmr, smpl_arrays, write_hmr
 
 

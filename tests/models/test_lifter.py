@@ -5,9 +5,12 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.fits.detector_errors import load_detector
-from dataprep.models.body_points import PosedPoints, body_points
-from dataprep.models.lifter import (
+from dataprep.fits.body.detector_errors import load_detector
+from dataprep.frames.rotations import angle_between_rad, sixd_from_matrix
+from dataprep.models.body.body_points import PosedPoints, body_points
+from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES, POINTS
+from dataprep.models.body.smpl import NECK, BodyModel, load_body
+from dataprep.models.regressors.lifter import (
     BodyEstimate,
     Lifter,
     LifterInput,
@@ -17,10 +20,7 @@ from dataprep.models.lifter import (
     normalise,
     save_lifter,
 )
-from dataprep.models.lifter_file import WEIGHTS_PATH
-from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES, POINTS
-from dataprep.models.rotations import angle_between_rad, sixd_from_matrix
-from dataprep.models.smpl import NECK, BodyModel, load_body
+from dataprep.models.regressors.lifter_file import WEIGHTS_PATH
 
 
 @pytest.fixture(scope="module")

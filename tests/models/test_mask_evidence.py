@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dataprep.models.mask_evidence import question_mask
+from dataprep.models.matting.mask_evidence import question_mask
 
 SIZE = 512
 WALL, HAIR, SKIN, RED, WHITE = (40, 70, 120), (120, 80, 40), (200, 150, 120), (180, 30, 40), (232, 233, 236)

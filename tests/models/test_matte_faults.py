@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from dataprep.models.matte_faults import faint_edge, see_through
+from dataprep.models.matting.matte_faults import faint_edge, see_through
 
 PERSON = cv2.ellipse(np.zeros((512, 512), np.uint8), (256, 400), (180, 300), 0, 0, 360, 255, -1)
 

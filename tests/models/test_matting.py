@@ -6,8 +6,8 @@ import pytest
 import scipy.sparse
 import skimage.data
 
-from dataprep.models import matting
-from dataprep.models.matting import combine_masks, estimate_alpha, estimate_foreground, matte, trimap
+from dataprep.models.matting import soft_alpha
+from dataprep.models.matting.soft_alpha import combine_masks, estimate_alpha, estimate_foreground, matte, trimap
 
 SIZE = 256
 
@@ -94,7 +94,7 @@ def test_what_lies_apart_from_the_person_is_dropped(scene):
 
 def test_the_laplacian_is_what_levin_defines(scene):
     image = scene[0][100:112, 60:73]
-    laplacian = matting._matting_laplacian(image, np.ones(image.shape[:2], bool))
+    laplacian = soft_alpha._matting_laplacian(image, np.ones(image.shape[:2], bool))
     assert scipy.sparse.issparse(laplacian)
     dense = laplacian.toarray()
     np.testing.assert_allclose(dense, dense.T, atol=1e-12)
@@ -130,11 +130,11 @@ def test_masks_are_sure_only_where_both_readings_agree():
 def test_equals_pymatting_without_prior_and_haze(scene, monkeypatch):
     pymatting = pytest.importorskip("pymatting")
     image, _, _, _, mask = scene
-    monkeypatch.setattr(matting, "_PRIOR", 1e-9)
-    monkeypatch.setattr(matting, "_HAZE", 0.0)
-    monkeypatch.setattr(matting, "_SOLVER_TOLERANCE", 1e-9)
+    monkeypatch.setattr(soft_alpha, "_PRIOR", 1e-9)
+    monkeypatch.setattr(soft_alpha, "_HAZE", 0.0)
+    monkeypatch.setattr(soft_alpha, "_SOLVER_TOLERANCE", 1e-9)
     person, background = trimap(mask, (5, 5))
     theirs = pymatting.estimate_alpha_cf(
-        image, np.where(person, 1.0, np.where(background, 0.0, 0.5)), laplacian_kwargs={"epsilon": matting._EPSILON}
+        image, np.where(person, 1.0, np.where(background, 0.0, 0.5)), laplacian_kwargs={"epsilon": soft_alpha._EPSILON}
     )
     assert np.abs(estimate_alpha(image, mask) - theirs).max() < 0.02

@@ -8,10 +8,10 @@ import pytest
 import skimage.data
 
 from dataprep.errors import AssetError, Rejected
-from dataprep.images import decode_mask, decode_rgb
-from dataprep.models import mediapipe_graphs
-from dataprep.models.landmarks68 import MESH_FROM_IBUG, MIRROR68, landmarks68_from_mesh
-from dataprep.models.mediapipe_models import PersonDetector, mask_bbox
+from dataprep.frames.landmarks68 import MESH_FROM_IBUG, MIRROR68, landmarks68_from_mesh
+from dataprep.models.detection import mediapipe_graphs
+from dataprep.models.detection.person_detector import PersonDetector, mask_bbox
+from dataprep.pictures.codecs import decode_mask, decode_rgb
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "people"
 OUTER_EYES = (36, 45)

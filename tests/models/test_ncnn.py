@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dataprep.errors import AssetError
-from dataprep.models.ncnn import read_network, read_param
+from dataprep.models.superres.ncnn import read_network, read_param
 
 PARAM = """7767517
 4 5

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.models.onnx_matting import OnnxSegmenter
+from dataprep.models.matting.onnx_matting import OnnxSegmenter
 from tests.onnx_files import FLOAT, FLOAT16, write_network
 
 PICTURE = np.zeros((64, 64, 3), np.uint8)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dataprep.models.person_points import person_area
+from dataprep.models.matting.person_points import person_area
 
 
 def standing(visibility=1.0):

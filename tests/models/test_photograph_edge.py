@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dataprep import geometry
-from dataprep.models.photograph_edge import continue_outside, photograph_cover
+from dataprep.frames import geometry
+from dataprep.models.matting.edge_continuation import continue_outside, photograph_cover
 
 
 def test_the_photograph_ends_half_a_pixel_before_its_edge():

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError, Rejected
-from dataprep.fits.face_appearance import fit_appearance
-from dataprep.fits.face_frames import Alignment, align, head_from_3dmm, project_224
-from dataprep.fits.face_rnet import aligned_face, rnet_fit
-from dataprep.models.bfm import lit_colour, load_face
-from dataprep.models.rnet import LAYERS, RNet, load_rnet, regress, split_257
+from dataprep.fits.face.face_appearance import fit_appearance
+from dataprep.fits.face.face_rnet import aligned_face, rnet_fit
+from dataprep.frames.face_frames import Alignment, align, head_from_3dmm, project_224
+from dataprep.models.face.bfm import lit_colour, load_face
+from dataprep.models.regressors.rnet import LAYERS, RNet, load_rnet, regress, split_257
 from tests.licensed_files import plain_rnet, write_rnet
 
 PLACEMENT = Alignment(0.93, np.array([251.3, 240.7]))

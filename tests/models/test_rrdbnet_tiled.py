@@ -5,13 +5,13 @@ import pytest
 import skimage.data
 import torch
 
-from dataprep.models import rrdbnet_tiled
-from dataprep.models.rrdbnet import RRDBNet
-from dataprep.models.rrdbnet_tiled import TiledRRDBNet
-from dataprep.models.superres import Upscaler, load_network
-from dataprep.models.superres_runner import runner, runs_in_loops
-from gan.vectors import BFLOAT16_PRODUCTS
-from gan.winograd import Tiling
+from dataprep.models.superres import rrdbnet_tiled
+from dataprep.models.superres.enlarging import Upscaler, load_network
+from dataprep.models.superres.rrdbnet import RRDBNet
+from dataprep.models.superres.rrdbnet_tiled import TiledRRDBNet
+from dataprep.models.superres.running import runner, runs_in_loops
+from gan.kernels.vectors import BFLOAT16_PRODUCTS
+from gan.kernels.winograd import Tiling
 
 CPU = torch.device("cpu")
 
@@ -105,7 +105,7 @@ def test_tiles_of_an_image_are_those_of_torch(face, monkeypatch):
     rgb = np.tile((255 * face.permute(1, 2, 0)).round().byte().numpy(), (1, 2, 1))
     make = lambda: Upscaler("anime6b", precision="float32", device="cpu", tile_px=32, tile_pad_px=8)  # noqa: E731
     in_loops = make()(rgb)
-    monkeypatch.setattr("dataprep.models.superres_runner.runs_in_loops", lambda device, dtype: False)
+    monkeypatch.setattr("dataprep.models.superres.running.runs_in_loops", lambda device, dtype: False)
     in_torch = make()(rgb)
     assert np.abs(in_loops.astype(int) - in_torch).max() <= 1
     assert (in_loops != in_torch).mean() < 3e-4

@@ -9,10 +9,10 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError
-from dataprep.models.body_mesh import BodyMesh
-from dataprep.models.body_points import body_points, forward_kinematics
-from dataprep.models.mediapipe_points import POINT_NAMES
-from dataprep.models.smpl import STANDIN_PATH, BodyModel, body_from_arrays, load_body
+from dataprep.models.body.body_mesh import BodyMesh
+from dataprep.models.body.body_points import body_points, forward_kinematics
+from dataprep.models.body.mediapipe_points import POINT_NAMES
+from dataprep.models.body.smpl import STANDIN_PATH, BodyModel, body_from_arrays, load_body
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ import skimage.data
 import torch
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.models import basicsr_compat, superres_files, superres_runner
-from dataprep.models.rrdbnet import rrdbnet_from_state
-from dataprep.models.superres import Upscaler, load_network
-from dataprep.models.superres_files import MODEL_NAMES, model_file, packaged_bytes
-from dataprep.models.superres_runner import enlarged, resolve_precision, runner, windows_at_once
+from dataprep.models.superres import basicsr_compat, running, superres_files
+from dataprep.models.superres.enlarging import Upscaler, load_network
+from dataprep.models.superres.rrdbnet import rrdbnet_from_state
+from dataprep.models.superres.running import enlarged, resolve_precision, runner, windows_at_once
+from dataprep.models.superres.superres_files import MODEL_NAMES, model_file, packaged_bytes
 
 SMALL = "animevideov3"
 # not importorskip: importing is what needs the compat context
@@ -145,7 +145,7 @@ def test_several_images_become_what_each_becomes(face, small):
 def test_windows_of_one_size_go_together_until_memory_is_short(face, small, monkeypatch):
     """As on a GPU, whose free memory is asked for first; what it says can change before it is used."""
     windows = [torch.from_numpy(face[i : i + 24, :24].transpose(2, 0, 1).copy()) for i in range(7)]
-    monkeypatch.setattr(superres_runner, "_free_bytes", lambda device: 1 << 34)
+    monkeypatch.setattr(running, "_free_bytes", lambda device: 1 << 34)
     sizes = []
 
     def limited(images):

@@ -7,9 +7,9 @@ import pytest
 import skimage.data
 
 from dataprep.errors import Rejected
-from dataprep.images import decode_rgb
-from dataprep.models.mediapipe_models import PersonDetector
-from dataprep.models.upright import upright_person
+from dataprep.models.detection.person_detector import PersonDetector
+from dataprep.models.detection.upright import upright_person
+from dataprep.pictures.codecs import decode_rgb
 
 PEOPLE = Path(__file__).parents[2] / "samples/people"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataprep import storage
+from dataprep.files import locations
 from tests.object_store import s3_server
 from tests.pipelines.outage import build
 
@@ -14,9 +14,9 @@ def server(tmp_path_factory):
     with s3_server(tmp_path_factory.mktemp("server")) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in running.environment.items():
             patch.setenv(name, value)
-        storage._filesystem.cache_clear()
+        locations._filesystem.cache_clear()
         yield running
-        storage._filesystem.cache_clear()
+        locations._filesystem.cache_clear()
 
 
 @pytest.fixture(scope="module")

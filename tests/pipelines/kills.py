@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dataprep.stages.base import Item, Result
 from dataprep.stages.ingest import Ingest
-from pipelines.dag import Dag, assemble
+from pipelines.engine.dag import Dag, assemble
 from tests.pipelines.toy import Brightness, Inverted, Listing
 
 ROOT = Path(__file__).parents[2]

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from dataprep.errors import Rejected
-from dataprep.images import decode_rgb, encode_png
-from dataprep.schema import FLOAT, Column
+from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.stages.ingest import Ingest
-from pipelines.dag import Dag, assemble
-from pipelines.executors import SerialExecutor
-from pipelines.run import RunSummary, run
+from dataprep.tables.columns import FLOAT, Column
+from pipelines.engine.dag import Dag, assemble
+from pipelines.engine.run import RunSummary, run
+from pipelines.executors.base import SerialExecutor
 from tests.pipelines.toy import Inverted, Listing
 
 

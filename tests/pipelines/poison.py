@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from dataprep.images import decode_rgb
-from dataprep.schema import FLOAT, Column
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.stages.ingest import Ingest
-from pipelines.dag import Dag, assemble
+from dataprep.tables.columns import FLOAT, Column
+from pipelines.engine.dag import Dag, assemble
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.cli import main
+from pipelines.main import main
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 LIMITS = {  # medians

@@ -6,8 +6,8 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.store import StageRef, Store, write_json
-from pipelines.ledger import read_ledger
+from dataprep.tables.store import StageRef, Store, write_json
+from pipelines.engine.ledger import read_ledger
 from tests.pipelines.outage import build
 from tests.pipelines.test_damage import flip, the
 from tests.pipelines.test_run import payload

@@ -19,18 +19,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import ConfigError, Damaged, StoreError, Unwritable
-from dataprep.sealed import SEAL_BYTES, _reading, identity, read_table
-from dataprep.store import StageRef, Store
-from gan.animate_labels import open_labels
+from dataprep.tables.sealed import SEAL_BYTES, _reading, identity, read_table
+from dataprep.tables.store import StageRef, Store
+from gan.animation.animate_labels import open_labels
 from gan.data.errors import ShardCorrupt
 from gan.data.shards import ShardDataset
-from pipelines.cli import main
-from pipelines.dask_executor import DaskExecutor
-from pipelines.export import export
-from pipelines.index import read_index
-from pipelines.repair import take_away
-from pipelines.run import run
-from pipelines.summary import after_run
+from pipelines.commands.export import export
+from pipelines.commands.summary import after_run
+from pipelines.engine.index import read_index
+from pipelines.engine.repair import take_away
+from pipelines.engine.run import run
+from pipelines.executors.dask_executor import DaskExecutor
+from pipelines.main import main
 from tests import fake_dataset
 from tests.pipelines.outage import Fragile, build, fragile_dag
 from tests.pipelines.test_run import payload
@@ -424,7 +424,7 @@ def test_no_flipped_bit_of_a_manifest_moves_a_generated_person(labelled, tmp_pat
 def test_damage_to_an_output_is_not_forgotten_by_a_run_that_stops(out, photos, undisturbed, monkeypatch):
     flip(out / "listing.txt", 5, 2)
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.run._run_passes", lambda context, plan, *_: ([], "interrupted", plan))
+        patch.setattr("pipelines.engine.run._run_passes", lambda context, plan, *_: ([], "interrupted", plan))
         build(photos, out)
     assert not build(photos, out).plan.is_empty, "the damaged file still lay there"
     assert payload(out) == payload(undisturbed)

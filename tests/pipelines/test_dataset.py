@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from dataprep.schema import rows_from_table
-from pipelines.cli import main
+from dataprep.tables.columns import rows_from_table
+from pipelines.main import main
 from tests.pipelines.test_run import payload
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def photos(tmp_path_factory):
 
 def shhq(*arguments, check=True):
     """The command line in its own process, as a user runs it."""
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "pipelines.main", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, check=check, capture_output=True, text=True)
 
 

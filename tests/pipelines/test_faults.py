@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataprep.store import Store
-from pipelines import config
-from pipelines.dask_executor import DaskExecutor
-from pipelines.index import read_index
-from pipelines.run import run
-from pipelines.scale.people import make_people
+from dataprep.tables.store import Store
+from pipelines import paper_stages
+from pipelines.engine.index import read_index
+from pipelines.engine.run import run
+from pipelines.executors.dask_executor import DaskExecutor
 from tests.pipelines.poison import poison_dag
 from tests.pipelines.toy import make_photos
+from tools.scale.many_people import make_people
 
 ROOT = Path(__file__).parents[2]
 POISONS = {"segfault": "crash", "spin": "timeout", "hang": "timeout", "memory": "crash", "exception": "error"}
@@ -92,7 +92,7 @@ def test_five_poisons_in_two_thousand_images_cost_five_rows(tmp_path):
 def test_a_workers_memory_stays_flat_over_a_thousand_distinct_images(tmp_path):
     """All stages, small network, one worker."""
     make_people(tmp_path / "photos", 1000)
-    dag = config.build(["superres.model=animevideov3", "superres.precision=float32"]).until("quality")
+    dag = paper_stages.build(["superres.model=animevideov3", "superres.precision=float32"]).until("quality")
     with DaskExecutor("local", 1) as executor:
         assert not run(tmp_path / "photos", tmp_path / "out", dag, executor).failed
     second, last = memory_by_hundred(tmp_path / "out")[1::8]
@@ -115,7 +115,7 @@ def test_a_worker_that_is_prepared_twice_still_leaves_its_stacks(tmp_path):
     """Once as it starts, and again when the driver says where its log is."""
     code = """
 import sys
-from pipelines import watchdog
+from pipelines.machine import watchdog
 log = open(sys.argv[1], "w")
 for _ in range(2):
     watchdog.enable(log, lambda stage, sample_id: sys.exit(3))

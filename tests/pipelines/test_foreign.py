@@ -13,20 +13,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import StoreError, Unreadable
-from dataprep.filenames import printable, printable_lines
-from dataprep.foreign import as_cell, inside, require_sample_ids
-from dataprep.reading import read_bytes
+from dataprep.files.filenames import printable, printable_lines
+from dataprep.files.foreign_files import read_bytes
+from dataprep.files.untrusted import as_cell, inside, require_sample_ids
 from dataprep.report.census import Census
-from dataprep.selection import MAX_DEPTH, matching
+from dataprep.report.selection import MAX_DEPTH, matching
 from dataprep.stages.report import Report
-from dataprep.store import StageRef, file_sha256, write_json
+from dataprep.tables.store import StageRef, file_sha256, write_json
 from gan.data.shards import ShardDataset
-from pipelines.cli import main
-from pipelines.current import remember
-from pipelines.resume import command_of
-from tests.fake_dataset import End, config, make_dataset, make_photos
+from pipelines import paper_stages
+from pipelines.engine.last_run import remember
+from pipelines.engine.resume import command_of
+from pipelines.main import main
+from tests.fake_dataset import End, make_dataset, make_photos
+from tests.pipelines.commands.test_owner import handout, imported  # noqa: F401  the fixture
 from tests.pipelines.hostile import grey_png
-from tests.pipelines.test_owner import handout, imported  # noqa: F401  the fixture
 
 EVIL_IDS = ("../../escaped", "/tmp/escaped", "0" * 31, "0" * 33, "G" * 32, "0" * 31 + "\n", "A" * 32, "", None)
 STEERING = "\x1b]0;owned\x07\x1b[31m\u202egnp.exe\u2066"
@@ -38,7 +39,7 @@ def whole(tmp_path_factory):
     make_photos(folder / "photos", 8)
     ends = {"photo0001.jpg": End("detect", reason=STEERING, message=f"said {STEERING}")}
     view = make_dataset(folder / "photos", folder / "out", ends, small=True)
-    remember(view.store, config.build())
+    remember(view.store, paper_stages.build())
     return folder / "out", view
 
 

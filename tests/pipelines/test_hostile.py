@@ -14,18 +14,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import ConfigError
-from dataprep.filenames import escape, unescape
-from dataprep.sources import arrange, identify, scan
+from dataprep.files.filenames import escape, unescape
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.stages.ingest import Ingest
 from dataprep.stages.report import Report
-from dataprep.store import Store
-from pipelines import config
-from pipelines.dag import assemble
-from pipelines.errors import print_errors
-from pipelines.executors import SerialExecutor
-from pipelines.index import preview, read_index, refresh
-from pipelines.run import run
+from dataprep.tables.sources import arrange, identify, scan
+from dataprep.tables.store import Store
+from pipelines import paper_stages
+from pipelines.commands.errors import print_errors
+from pipelines.engine.dag import assemble
+from pipelines.engine.index import preview, read_index, refresh
+from pipelines.engine.run import run
+from pipelines.executors.base import SerialExecutor
 from tests.fake_dataset import make_dataset
 from tests.pipelines.hostile import LINE_BREAK, LONGEST, NOT_UTF8, make_hostile, make_many
 from tests.pipelines.ordinary_user import ordinary_user
@@ -53,7 +53,7 @@ def hostile(tmp_path_factory):
 @pytest.fixture(scope="module")
 def built(hostile, tmp_path_factory):
     """Ingest and detect, for real."""
-    out, dag = tmp_path_factory.mktemp("built"), config.build().until("detect")
+    out, dag = tmp_path_factory.mktemp("built"), paper_stages.build().until("detect")
     with ordinary_user(), SerialExecutor() as executor:
         summary = run(hostile[0], out, dag, executor, max_error_fraction=0.0)
     assert not summary.failed
@@ -97,7 +97,7 @@ def test_a_file_that_becomes_readable_is_taken(hostile, tmp_path):
     secret = tmp_path / "photos" / "secret.png"
     secret.write_bytes((hostile[0] / "palette.png").read_bytes())
     secret.chmod(0)
-    dag = config.build().until("ingest")
+    dag = paper_stages.build().until("ingest")
     with ordinary_user(), SerialExecutor() as executor:
         run(tmp_path / "photos", tmp_path / "out", dag, executor)
         assert rows_of(tmp_path / "out", dag, "ingest")["secret.png"]["reason"] == "unreadable"
@@ -202,10 +202,10 @@ def test_annotations_for_the_whole_set_must_be_readable(hostile, tmp_path):
 MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
-from pipelines.run import run
-from pipelines.executors import SerialExecutor
+from pipelines.engine.run import run
+from pipelines.executors.base import SerialExecutor
 from dataprep.stages.ingest import Ingest
-from pipelines.dag import assemble
+from pipelines.engine.dag import assemble
 peaks, seconds = [], []
 for photos in sys.argv[1:]:
     started = time.perf_counter()

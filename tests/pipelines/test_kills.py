@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.executors import SerialExecutor
-from pipelines.run import run
+from pipelines.engine.run import run
+from pipelines.executors.base import SerialExecutor
 from tests.pipelines.kills import ROOT, kill_until_done, plan_kills, slow_dag
 from tests.pipelines.test_run import payload
 from tests.pipelines.toy import make_photos
@@ -16,8 +16,8 @@ TOY = """
 import sys
 from pathlib import Path
 from tests.pipelines.kills import slow_dag
-from pipelines.dask_executor import DaskExecutor
-from pipelines.run import run
+from pipelines.executors.dask_executor import DaskExecutor
+from pipelines.engine.run import run
 if __name__ == "__main__":
     with DaskExecutor("local", 2) as executor:
         sys.exit(bool(run(Path(sys.argv[1]), Path(sys.argv[2]), slow_dag(), executor, max_error_fraction=1.0).failed))
@@ -47,7 +47,7 @@ def test_twenty_kills_of_the_sample_build_end_in_the_same_bytes(tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(ROOT / "samples" / "people", photos)
     command = [
-        sys.executable, "-m", "pipelines.cli", "run", str(photos), "--workers", "2",
+        sys.executable, "-m", "pipelines.main", "run", str(photos), "--workers", "2",
         "--set", "superres.model=animevideov3", "--set", "superres.precision=float32",
     ]  # fmt: skip
     out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.config import STEPS
+from pipelines.paper_stages import STEPS
 from tests.fake_dataset import End, make_dataset, make_photos
 from tests.licensed_files import write_smpl_pickle
 
@@ -20,7 +20,7 @@ CHARTS = {"matplotlib"}
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _COMMANDS = """
 import contextlib, io, json, sys
-from pipelines.cli import main
+from pipelines.main import main
 loaded = {}
 for command in json.loads(sys.argv[1]):
     before = set(sys.modules)
@@ -97,7 +97,7 @@ def test_a_stage_imports_its_work_in_one_place(step):
 
 @pytest.mark.parametrize("command", [["--help"], ["run", "--help"], ["train", "--help"]])
 def test_help_loads_next_to_nothing(command):
-    shown = "import sys\nfrom pipelines.cli import main\ntry: main(sys.argv[1:])\nfinally: print(*sys.modules)"
+    shown = "import sys\nfrom pipelines.main import main\ntry: main(sys.argv[1:])\nfinally: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", shown, *command], capture_output=True, text=True)
     assert "usage: shhq-hs" in done.stdout
     assert not {"numpy", "pyarrow", "scipy"} & set(done.stdout.splitlines()[-1].split())

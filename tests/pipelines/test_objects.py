@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from dataprep import storage
 from dataprep.errors import StoreError, Unreadable
-from dataprep.reading import read_bytes
-from dataprep.storage import ObjectPath, location
-from dataprep.store import atomic_file, file_sha256
-from pipelines import lock
-from pipelines.lock import run_lock
+from dataprep.files import locations
+from dataprep.files.foreign_files import read_bytes
+from dataprep.files.locations import ObjectPath, location
+from dataprep.tables.store import atomic_file, file_sha256
+from pipelines.engine import lock
+from pipelines.engine.lock import run_lock
 from tests.object_store import make_bucket
 
 
@@ -53,8 +53,8 @@ def test_objects_answer_as_paths_do(root, tmp_path):
             with atomic_file(place / name) as file:
                 file.write(name.encode())
     for pattern in ("*", "stages/*/stage.json", "stages/one-*/stage.json", "*/loose", "x.json", "none/*", "*.txt"):
-        found = [str(path).removeprefix(f"{root}/") for path in storage.matching(root, pattern)]
-        assert found == [p.relative_to(tmp_path).as_posix() for p in storage.matching(tmp_path, pattern)], pattern
+        found = [str(path).removeprefix(f"{root}/") for path in locations.matching(root, pattern)]
+        assert found == [p.relative_to(tmp_path).as_posix() for p in locations.matching(tmp_path, pattern)], pattern
     for name in (*names, "stages", "none", "stages/one-1"):
         ours, theirs = root / name, tmp_path / name
         assert (ours.exists(), ours.is_file(), ours.is_dir()) == (theirs.exists(), theirs.is_file(), theirs.is_dir())
@@ -67,18 +67,18 @@ def test_objects_answer_as_paths_do(root, tmp_path):
         assert file_sha256(root / name) == file_sha256(tmp_path / name)
         assert (root / name).stat().st_size == (tmp_path / name).stat().st_size
     for offset, size in ((0, 3), (2, 100), (6, 5), (100, 5), (0, 0)):
-        ours, theirs = (storage.read_range(place / "x.json", offset, size) for place in (root, tmp_path))
+        ours, theirs = (locations.read_range(place / "x.json", offset, size) for place in (root, tmp_path))
         assert ours == theirs, (offset, size)
-    assert sorted(storage.names_in(root / "stages")) == sorted(storage.names_in(tmp_path / "stages"))
+    assert sorted(locations.names_in(root / "stages")) == sorted(locations.names_in(tmp_path / "stages"))
     for place in (root, tmp_path):
         with pytest.raises(FileNotFoundError):
-            storage.names_in(place / "none")
+            locations.names_in(place / "none")
         (place / "none").unlink(missing_ok=True)
 
 
 def test_a_large_object_is_sent_in_pieces_and_comes_back_whole(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(storage, "_WHOLE_BYTES", 1 << 20)
-    monkeypatch.setattr(storage, "_PIECE_BYTES", 1 << 20)
+    monkeypatch.setattr(locations, "_WHOLE_BYTES", 1 << 20)
+    monkeypatch.setattr(locations, "_PIECE_BYTES", 1 << 20)
     content = os.urandom(3 << 20)
     path = make_bucket("large") / "object"
     with atomic_file(path) as file:

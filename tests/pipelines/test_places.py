@@ -11,16 +11,17 @@ from pathlib import Path
 import pytest
 
 from dataprep.errors import ConfigError, Unreachable
-from dataprep.images import decode_photograph
-from dataprep.sources import identify, scan
-from dataprep.store import Store
-from pipelines import cgroups, resume
-from pipelines.executors import SerialExecutor
-from pipelines.index import read_index
-from pipelines.isolation import run_part_isolated
-from pipelines.machine import require_room
-from pipelines.run import run
-from pipelines.task import PartTask
+from dataprep.pictures.codecs import decode_photograph
+from dataprep.tables.sources import identify, scan
+from dataprep.tables.store import Store
+from pipelines.engine import resume
+from pipelines.engine.index import read_index
+from pipelines.engine.isolation import run_part_isolated
+from pipelines.engine.run import run
+from pipelines.engine.task import PartTask
+from pipelines.executors.base import SerialExecutor
+from pipelines.machine import cgroups
+from pipelines.machine.resources import require_room
 from tests.pipelines.test_run import payload, run_serial
 from tests.pipelines.test_stops import small_disk
 from tests.pipelines.toy import Brightness, make_photos, toy_dag
@@ -156,7 +157,7 @@ def test_too_few_open_files_are_said_in_a_sentence(tmp_path):
     make_photos(tmp_path / "photos", 2)
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (80, 80)); "
-        "from pipelines.cli import main; sys.exit(main(sys.argv[1:]))"
+        "from pipelines.main import main; sys.exit(main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "run", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
     ended = subprocess.run(

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from dataprep.errors import StoreError
-from dataprep.store import Store
-from pipelines.dask_executor import DaskExecutor
-from pipelines.executors import SerialExecutor
-from pipelines.index import read_index
-from pipelines.plan import make_plan
-from pipelines.run import run
+from dataprep.tables.store import Store
+from pipelines.engine.index import read_index
+from pipelines.engine.plan import make_plan
+from pipelines.engine.run import run
+from pipelines.executors.base import SerialExecutor
+from pipelines.executors.dask_executor import DaskExecutor
 from tests.pipelines.toy import make_photos, toy_dag
 
 

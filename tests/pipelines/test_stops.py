@@ -17,17 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import StoreError, Unreadable, Unwritable
-from dataprep.machine import this_machine
-from dataprep.reading import read_bytes
-from dataprep.store import write_json
-from pipelines import lock, resume
-from pipelines.cli import main
-from pipelines.events import EventLog
-from pipelines.executors import WORKER_ENVIRONMENT, SerialExecutor
-from pipelines.index import refresh
-from pipelines.lock import run_lock
-from pipelines.run import run
-from pipelines.sweep import sweep
+from dataprep.files.foreign_files import read_bytes
+from dataprep.files.machine_identity import this_machine
+from dataprep.tables.store import write_json
+from pipelines.engine import lock, resume
+from pipelines.engine.event_log import EventLog
+from pipelines.engine.index import refresh
+from pipelines.engine.leftovers import sweep
+from pipelines.engine.lock import run_lock
+from pipelines.engine.run import run
+from pipelines.executors.base import WORKER_ENVIRONMENT, SerialExecutor
+from pipelines.main import main
 from tests.pipelines.ordinary_user import ordinary_user
 from tests.pipelines.outage import Fragile, build
 from tests.pipelines.test_run import payload
@@ -104,16 +104,16 @@ fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 SLOW_COMMAND = (
     SLOW
     + """
-from pipelines import cli, config
-config.build = lambda settings=(): toy.toy_dag()
-sys.exit(cli.main(["run", sys.argv[1], "--out", sys.argv[2], "--cluster", "serial"]))
+from pipelines import main, paper_stages
+paper_stages.build = lambda settings=(): toy.toy_dag()
+sys.exit(main.main(["run", sys.argv[1], "--out", sys.argv[2], "--cluster", "serial"]))
 """
 )
 SLOW_RUN = (
     SLOW
     + """
-from pipelines.executors import SerialExecutor
-from pipelines.run import run
+from pipelines.executors.base import SerialExecutor
+from pipelines.engine.run import run
 with SerialExecutor() as executor:
     run(Path(sys.argv[1]), Path(sys.argv[2]), toy.toy_dag(), executor)
 """
@@ -274,7 +274,7 @@ def test_a_hiccup_of_the_disk_is_tried_again(tmp_path, monkeypatch):
             raise OSError(number, os.strerror(number), str(path))
         return plain(path, *arguments)
 
-    monkeypatch.setattr("dataprep.reading.os.open", hiccup)
+    monkeypatch.setattr("dataprep.files.foreign_files.os.open", hiccup)
     assert read_bytes(tmp_path, "a") == b"content"
     failures = iter([5, 5, 5])
     with pytest.raises(Unreadable) as caught:
@@ -355,7 +355,7 @@ def test_a_torn_lock_file_holds_nobody_up(tmp_path):
 def test_of_many_drivers_at_once_one_wins(tmp_path):
     code = (
         "import sys, time; from pathlib import Path; from dataprep.errors import StoreError\n"
-        "from pipelines.lock import run_lock\n"
+        "from pipelines.engine.lock import run_lock\n"
         "input()\n"
         "try:\n  with run_lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(1.5)\n"
         "except StoreError: print('refused', flush=True)\n"
@@ -423,7 +423,7 @@ def test_a_link_under_the_name_of_an_event_log_is_not_followed(tmp_path):
 
 def test_a_link_under_a_temporary_name_is_not_followed(tmp_path, monkeypatch):
     """Should anybody guess it."""
-    monkeypatch.setattr("dataprep.store.uuid.uuid4", lambda: uuid.UUID(int=7))
+    monkeypatch.setattr("dataprep.tables.store.uuid.uuid4", lambda: uuid.UUID(int=7))
     (tmp_path / "precious").write_text("mine")
     planted = tmp_path / f".a.json.{this_machine()}.{os.getpid()}.00000000.tmp"
     planted.symlink_to(tmp_path / "precious")

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from dataprep import storage
 from dataprep.errors import ConfigError, Unreachable, Unwritable
-from dataprep.sources import identify, scan
-from dataprep.storage import ObjectPath
-from dataprep.store import atomic_file, write_json
-from pipelines import retry, verify
-from pipelines.cli import main
-from pipelines.index import read_index
+from dataprep.files import locations
+from dataprep.files.locations import ObjectPath
+from dataprep.tables.sources import identify, scan
+from dataprep.tables.store import atomic_file, write_json
+from pipelines.commands import retry, verify
+from pipelines.engine.index import read_index
+from pipelines.main import main
 from tests.object_store import S3Server, contents, make_bucket, s3_server, upload
 from tests.pipelines.test_run import payload, run_serial
 from tests.pipelines.toy import make_photos
@@ -85,8 +85,8 @@ def test_a_data_set_on_disk_of_photographs_on_s3_is_the_same(bucket, on_disk, tm
 
 @pytest.mark.slow
 def test_dask_workers_give_the_same_bytes(bucket, on_disk):
-    from pipelines.dask_executor import DaskExecutor
-    from pipelines.run import run
+    from pipelines.engine.run import run
+    from pipelines.executors.dask_executor import DaskExecutor
     from tests.pipelines.toy import toy_dag
 
     out = make_bucket("by-dask")
@@ -119,7 +119,7 @@ def test_new_photographs_recompute_only_themselves_and_one_part(server, photos):
 def test_a_killed_driver_goes_on_to_the_same_bytes(bucket, on_disk):
     out = make_bucket("killed") / "out"
     code = (
-        "from dataprep.storage import ObjectPath as P; from tests.pipelines.test_run import run_serial; "
+        "from dataprep.files.locations import ObjectPath as P; from tests.pipelines.test_run import run_serial; "
         f"run_serial(P({str(bucket / 'people')!r}), P({str(out)!r}))"
     )
 
@@ -145,7 +145,7 @@ def test_sample_people_through_the_real_stages_are_the_same(server, tmp_path):
     out, source = make_bucket("real") / "out", ObjectPath("s3://real/photos")
     upload(photos, source)
     command = [
-        sys.executable, "-m", "pipelines.cli", "run", "--workers", "2", "--set", "superres.model=animevideov3",
+        sys.executable, "-m", "pipelines.main", "run", "--workers", "2", "--set", "superres.model=animevideov3",
         "--set", "superres.precision=float32",
     ]  # fmt: skip
     subprocess.run([*command, str(photos), "--out", str(tmp_path / "out")], cwd=ROOT, check=True)
@@ -219,7 +219,7 @@ def test_no_photographs_under_a_url(server, built, tmp_path):
 def fresh(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Another process, for what is read from the environment once."""
     return subprocess.run(
-        [sys.executable, "-c", f"import sys; from pipelines.cli import main; sys.exit(main({command.split()!r}))"],
+        [sys.executable, "-c", f"import sys; from pipelines.main import main; sys.exit(main({command.split()!r}))"],
         cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
     )  # fmt: skip
 
@@ -239,7 +239,7 @@ def test_absent_credentials_and_an_absent_package_are_told(built, tmp_path):
 def test_denied_access_is_told(server, bucket, monkeypatch, tmp_path, capsys):
     with s3_server(tmp_path, INITIAL_NO_AUTH_ACTION_COUNT="0") as strict:
         monkeypatch.setenv("AWS_ENDPOINT_URL", strict.url)
-        storage._filesystem.cache_clear()
+        locations._filesystem.cache_clear()
         try:
             assert main(["status", str(bucket)]) == 2
             assert "these credentials may not list the bucket" in capsys.readouterr().err
@@ -247,7 +247,7 @@ def test_denied_access_is_told(server, bucket, monkeypatch, tmp_path, capsys):
                 write_json(bucket / "x", {})
         finally:
             monkeypatch.undo()
-            storage._filesystem.cache_clear()
+            locations._filesystem.cache_clear()
 
 
 # --- faults ------------------------------------------------------------------------------------------------------
@@ -295,12 +295,12 @@ def through(server, monkeypatch):
     def begin(cuts) -> FlakyProxy:
         proxy = FlakyProxy(server, cuts)
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
-        storage._filesystem.cache_clear()
+        locations._filesystem.cache_clear()
         return proxy
 
     yield begin
     monkeypatch.undo()
-    storage._filesystem.cache_clear()
+    locations._filesystem.cache_clear()
 
 
 @pytest.mark.slow
@@ -317,7 +317,7 @@ def test_a_store_that_stays_away_is_told_and_costs_no_input_its_row(server, buck
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
-    storage._filesystem.cache_clear()
+    locations._filesystem.cache_clear()
     try:
         with pytest.raises(Unreachable, match="run the command again"):
             identify(bucket / "people", found[:1])
@@ -327,4 +327,4 @@ def test_a_store_that_stays_away_is_told_and_costs_no_input_its_row(server, buck
             bucket.require_reachable()
     finally:
         monkeypatch.undo()
-        storage._filesystem.cache_clear()
+        locations._filesystem.cache_clear()

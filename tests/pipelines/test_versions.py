@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import versions
-from pipelines.config import STEPS
-from pipelines.versions import code_digest
+from pipelines.engine import versions
+from pipelines.engine.versions import code_digest
+from pipelines.paper_stages import STEPS
 
 TABLE = Path(__file__).with_name("stage_digests.json")
 
@@ -49,8 +49,8 @@ def test_digests_see_code_and_not_comments(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("stage", "work"),
-    [("body", "fits.eft"), ("body", "models.hmr"), ("superres", "models.rrdbnet"), ("face", "models.rnet"),
-     ("detect", "models.devices"), ("report", "report.page")],
+    [("body", "fits.body.eft"), ("body", "models.regressors.hmr"), ("superres", "models.superres.rrdbnet"),
+     ("face", "models.regressors.rnet"), ("detect", "models.devices"), ("report", "report.page")],
 )  # fmt: skip
 def test_digests_see_what_a_stage_imports_to_work(stage, work):
     (step,) = [step for step in STEPS if step.name == stage]

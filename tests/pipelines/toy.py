@@ -10,13 +10,13 @@ import numpy as np
 from PIL import Image
 
 from dataprep.errors import Rejected
-from dataprep.images import decode_rgb, encode_png
-from dataprep.schema import FLOAT, Column, floats
+from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.stages.ingest import Ingest
-from dataprep.store import atomic_file
-from pipelines.dag import Dag, assemble
+from dataprep.tables.columns import FLOAT, Column, floats
+from dataprep.tables.store import atomic_file
+from pipelines.engine.dag import Dag, assemble
 
 
 @dataclass(frozen=True)

@@ -5,20 +5,20 @@ import json
 import pytest
 
 from dataprep.stages.report import Report
-from pipelines import config
-from pipelines.current import remember
-from pipelines.errors import print_errors
-from pipelines.summary import status
+from pipelines import paper_stages
+from pipelines.commands.errors import print_errors
+from pipelines.commands.summary import status
+from pipelines.engine.last_run import remember
 from tests.fake_dataset import End, make_dataset, make_photos
 
 
-@pytest.mark.parametrize("stage", [stage.name for stage in config.MAP_STAGES])
+@pytest.mark.parametrize("stage", [stage.name for stage in paper_stages.MAP_STAGES])
 @pytest.mark.parametrize("how", ["rejected", "error"])
 def test_a_report_tells_where_everything_was_lost(stage, how, tmp_path, capsys):
     make_photos(tmp_path / "photos", 2)
     ends = {f"photo{i:04d}.jpg": End(stage, how, "the_reason") for i in range(2)}
     view = make_dataset(tmp_path / "photos", tmp_path / "out", ends, small=True)
-    remember(view.store, config.build())
+    remember(view.store, paper_stages.build())
     assert Report().build(view, tmp_path / "out") == {"rows": 2}
     numbers = json.loads((tmp_path / "out" / "report" / "report.json").read_text())
     assert numbers["inputs"] == 2

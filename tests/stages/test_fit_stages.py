@@ -9,33 +9,33 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from dataprep import geometry
 from dataprep.errors import ConfigError
-from dataprep.fits.camera import (
+from dataprep.fits.body.detector_errors import load_detector
+from dataprep.fits.body.random_people import CAM_FROM_UPRIGHT
+from dataprep.fits.face.contour import contour_of
+from dataprep.fits.face.landmark_errors import load_landmark_errors
+from dataprep.fits.generator_labels import (
     POSED_JOINTS,
     global_rotation,
     rotations_from_joints_zyx,
     rotations_from_rotvecs,
     turn_in_picture,
 )
-from dataprep.fits.contour import contour_of
-from dataprep.fits.detector_errors import load_detector
-from dataprep.fits.face_frames import CAM_FROM_GL
-from dataprep.fits.landmark_errors import load_landmark_errors
-from dataprep.fits.people import CAM_FROM_UPRIGHT
-from dataprep.images import decode_rgb, encode_png
-from dataprep.models.bfm import load_face
-from dataprep.models.body_points import PosedPoints, body_points
-from dataprep.models.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
-from dataprep.models.openpose_points import coco_points
-from dataprep.models.rotations import matrix_from_zyx
-from dataprep.models.smpl import CHEST, HEAD, NECK, load_body
-from dataprep.schema import rows_from_table, table_from_rows
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.frames.rotations import matrix_from_zyx
+from dataprep.models.body.body_points import PosedPoints, body_points
+from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
+from dataprep.models.body.openpose_points import coco_points
+from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.face.bfm import load_face
+from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.stages.base import Item, Stage
 from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
 from dataprep.stages.crop import portrait_square
 from dataprep.stages.face import Face
+from dataprep.tables.columns import rows_from_table, table_from_rows
 
 SCALE_PX, OFFSET_PX = 480.0, np.array([300.0, 420.0])
 MEDIAPIPE_33 = tuple(name for name in load_body().keypoint_names if name.startswith("mediapipe/"))

@@ -13,15 +13,15 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.licensed import file_sha256
-from dataprep.models.bfm09 import bfm09_sha256
-from dataprep.models.hmr import image_exemplar
-from dataprep.models.lifter import from_mediapipe
-from dataprep.models.rotations import sixd_from_matrix
-from dataprep.schema import rows_from_table
+from dataprep.frames.rotations import sixd_from_matrix
+from dataprep.models.face.bfm09 import bfm09_sha256
+from dataprep.models.licensed import file_sha256
+from dataprep.models.regressors.hmr import image_exemplar
+from dataprep.models.regressors.lifter import from_mediapipe
 from dataprep.stages.body import Body
 from dataprep.stages.face import Face
-from pipelines.cli import main
+from dataprep.tables.columns import rows_from_table
+from pipelines.main import main
 from tests.licensed_files import write_bfm09, write_bfm_front, write_hmr, write_rnet, write_smpl_pickle
 
 PHOTO = Path(__file__).parents[2] / "samples" / "people" / "no_segment" / "p001.jpg"
@@ -87,8 +87,8 @@ def test_a_body_without_its_own_lifter_is_refused_with_the_command(assets: Path)
 
 def test_a_lifter_of_another_body_is_refused(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped weights under the user's body's name do not pass."""
-    from dataprep.models.body_files import lifter_path, open_body
-    from dataprep.models.lifter_file import WEIGHTS_PATH
+    from dataprep.models.body.body_files import lifter_path, open_body
+    from dataprep.models.regressors.lifter_file import WEIGHTS_PATH
 
     body = open_body("SMPL_NEUTRAL.pkl")
     monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))

@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.duplicates import clusters
-from dataprep.schema import rows_from_table
 from dataprep.stages.manifest import Manifest, _robust_distance
 from dataprep.stages.shards import Shards
+from dataprep.tables.columns import rows_from_table
 from tests.fake_dataset import End, make_dataset, make_photos
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from dataprep import geometry
-from dataprep.images import encode_png
+from dataprep.frames import geometry
+from dataprep.pictures.codecs import encode_png
 from dataprep.stages.base import Item
 from dataprep.stages.quality import RULES, Quality, quality_scores
 

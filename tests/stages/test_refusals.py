@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.images import decode_mask, decode_rgb, encode_png
-from pipelines.cli import main
+from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
+from pipelines.main import main
 from tests.fits.test_occlusion import covered
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.images import decode_rgb
+from dataprep.pictures.codecs import decode_rgb
 from dataprep.report.checks import CHECKS
 from dataprep.report.snippets import SNIPPETS
 from dataprep.stages.quality import RULES

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataprep import geometry
 from dataprep.errors import Rejected
-from dataprep.images import decode_mask, decode_rgb
-from dataprep.models.matting import combine_masks, matte
-from dataprep.models.mediapipe_models import PersonDetector
+from dataprep.frames import geometry
+from dataprep.models.detection.person_detector import PersonDetector
+from dataprep.models.matting.soft_alpha import combine_masks, matte
+from dataprep.pictures.codecs import decode_mask, decode_rgb
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import skimage.data
 
-from dataprep import geometry
 from dataprep.errors import AssetError, ConfigError, Rejected
-from dataprep.images import decode_mask, decode_rgb, encode_png
-from dataprep.schema import table_from_rows
+from dataprep.frames import geometry
+from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.stages.base import Item
 from dataprep.stages.detect import Detect, _require_shoulders, parse_openpose
 from dataprep.stages.matte import Matte
 from dataprep.stages.superres import PORTRAIT_PX, SuperRes, portrait_of, reduced
+from dataprep.tables.columns import table_from_rows
 from tests.onnx_files import write_network
 
 CROP = geometry.crop_from_source(np.array([225.0, 150.0]), 300.0, 0.0, 150)

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from dataprep.tracking.video import open_video
+from dataprep.tracking.video_reader import open_video
 
 CLIP = Path(__file__).parents[2] / "samples/clip"
 FPS = 25

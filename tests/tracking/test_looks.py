@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dataprep.tracking.looks import cuts, thumb
+from dataprep.tracking.scene_cuts import cuts, thumb
 from tests.tracking.clips import RESTLESS_CUT, clip_pictures, restless_pictures
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError
-from dataprep.tracking.lines import Smoothing
-from dataprep.tracking.smooth import nearest, smooth, smooth_rotations, strength, stretches
+from dataprep.tracking.smoothed_labels import Smoothing
+from dataprep.tracking.whittaker import nearest, smooth, smooth_rotations, strength, stretches
 
 FPS = 25.0
 

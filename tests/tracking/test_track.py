@@ -6,15 +6,15 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dataprep.fits.camera import pitch_yaw, rotations_from_joints_zyx
-from dataprep.schema import rows_from_table
-from dataprep.tracking import chunks, track
+from dataprep.fits.generator_labels import pitch_yaw, rotations_from_joints_zyx
+from dataprep.tables.columns import rows_from_table
+from dataprep.tracking import detection_chunks, tracker
 from dataprep.tracking.follow import Sighting
-from gan.keyframes import read_keyframes
-from gan.tracks import read_track
-from pipelines.cli import main
-from pipelines.clip_accuracy import clip_accuracy, compare
-from pipelines.progress import Progress
+from gan.animation.keyframes import read_keyframes
+from gan.animation.tracks import read_track
+from pipelines.accuracy.tracked_clip import clip_accuracy, compare
+from pipelines.engine.progress import Progress
+from pipelines.main import main
 from tests.tracking.clips import (
     CLIP,
     CUT,
@@ -37,8 +37,8 @@ def faulty(tmp_path_factory):
     video = write_video(folder / "faulty.mp4", faulty_pictures())
     command = ["track", str(video), "-o", str(folder / "track.parquet"), "--npy", str(folder / "keys")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "CHUNK_FRAMES", 16)
-        patch.setattr(track, "CHUNK_FRAMES", 16)
+        patch.setattr(detection_chunks, "CHUNK_FRAMES", 16)
+        patch.setattr(tracker, "CHUNK_FRAMES", 16)
         assert main_stopped_at(20, command) == (130, 20)
         assert len(list((folder / "track.parquet.parts").glob("chunk-*.parquet"))) == 1
         assert main_stopped_at(None, command) == (0, FAULTY_FRAMES - 16)
@@ -156,7 +156,7 @@ def test_heads_turned_or_tilted_too_far_are_flagged(turn_deg, lean_deg, flags):
     landmarks = np.zeros((68, 2))
     landmarks[36:48], landmarks[48:68] = 100 + tilt @ [0, -30], 100 + tilt @ [0, 30]
     seen = Sighting(landmarks, "mesh", 1.0, np.array([50.0, 50, 150, 150]), 0.9, float(np.radians(turn_deg)))
-    assert (track._turned_away(seen), track._tilted(seen, None)) == flags
+    assert (tracker._turned_away(seen), tracker._tilted(seen, None)) == flags
 
 
 def test_annotated_folders_and_faces_without_a_body(tmp_path):

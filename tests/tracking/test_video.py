@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dataprep.errors import ConfigError
-from dataprep.tracking.looks import cuts, thumb
-from dataprep.tracking.video import open_video, read_pts
-from pipelines.cli import main
+from dataprep.tracking.scene_cuts import cuts, thumb
+from dataprep.tracking.video_reader import open_video, read_pts
+from pipelines.main import main
 from tests.tracking.clips import CLIP, clip_pictures, with_display_matrix, write_pts, write_video
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from dataprep.models.bfm import load_face
-from dataprep.models.smpl import load_body
-from gan.animate_setup import body_arrays
+from dataprep.models.body.smpl import load_body
+from dataprep.models.face.bfm import load_face
 from gan.checkpoint import Bases, save_checkpoint
 from gan.config import GeneratorConfig
-from gan.generator import Generator
+from gan.generator_files import body_arrays
+from gan.rendering.generator import Generator
 from tests.fake_dataset import make_dataset, make_photos
 from tests.gan.train.shard_tools import set_column
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dataprep import geometry
-from dataprep.fits.camera import turn_in_picture, view_from_cam
-from dataprep.fits.face_frames import CAM_FROM_GL
-from dataprep.images import decode_rgb
-from dataprep.models.smpl import HEAD, LEFT_SHOULDER, RIGHT_SHOULDER
+from dataprep.fits.generator_labels import turn_in_picture, view_from_cam
+from dataprep.frames import geometry
+from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.models.body.smpl import HEAD, LEFT_SHOULDER, RIGHT_SHOULDER
+from dataprep.pictures.codecs import decode_rgb
 from gan.evaluation.control import Control
 from gan.evaluation.fakes import Pictures
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dataprep.errors import StoreError
-from gan.evaluation.chunks import CHUNK, Chunks, compute, spans
+from gan.evaluation.result_chunks import CHUNK, Chunks, compute, spans
 
 
 class Ended(Exception):

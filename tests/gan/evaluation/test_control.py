@@ -5,20 +5,20 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.smpl import BodyModel, load_body
-from gan.animate_setup import body_arrays
-from gan.body import BodyModel as PosedBodyModel
-from gan.cameras import camera_origin, portrait_camera
+from dataprep.models.body.smpl import BodyModel, load_body
+from dataprep.models.face.bfm import FaceModel, load_face
 from gan.config import GeneratorConfig
 from gan.data.priors import Codes
 from gan.evaluation.control import UNITS, Control, ControlError, angle_deg, commanded, control_accuracy, control_errors
+from gan.evaluation.control_sweep import FRAMES, drifts
+from gan.evaluation.evaluation_run import _means
 from gan.evaluation.fakes import Pictures
 from gan.evaluation.jobs import SHOULDER_POINTS
 from gan.evaluation.readers import Reader
-from gan.evaluation.run import _means
-from gan.evaluation.sweep import FRAMES, drifts
-from gan.face_space import FaceSpace, shared_vertices_face_from_3dmm
+from gan.face.face_space import FaceSpace, shared_vertices_face_from_3dmm
+from gan.generator_files import body_arrays
+from gan.rendering.cameras import camera_origin, portrait_camera
+from gan.rendering.posed_body import BodyModel as PosedBodyModel
 from tests.gan.evaluation.renders import renders
 
 PX = 192

@@ -15,15 +15,15 @@ from gan.data.mirror import mirror_image
 from gan.data.shards import ShardDataset
 from gan.errors import BasisError
 from gan.evaluation import jobs, measure
-from gan.evaluation.chunks import Chunks, compute
-from gan.evaluation.compare import comparison
+from gan.evaluation.compare_runs import comparison
 from gan.evaluation.control import UNITS, ControlError
+from gan.evaluation.evaluation_files import NUMBERS_FILE, read_numbers, summary_lines, write_report
+from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.fakes import Sizes
+from gan.evaluation.feature_networks import offline_network
 from gan.evaluation.jobs import FakeJob, FakeSource, NoiseJob, RealJob, jittered
-from gan.evaluation.networks import offline_network
 from gan.evaluation.reals import choose_reals
-from gan.evaluation.report import NUMBERS_FILE, read_numbers, summary_lines, write_report
-from gan.evaluation.run import Options, evaluate
+from gan.evaluation.result_chunks import Chunks, compute
 
 SIZES = Sizes(16, 16, False)
 

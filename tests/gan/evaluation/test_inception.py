@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from dataprep.errors import AssetError
-from dataprep.licensed import file_sha256
+from dataprep.models.licensed import file_sha256
+from gan.evaluation.feature_networks import find_networks, inception_network
 from gan.evaluation.inception import Inception, load_inception
-from gan.evaluation.networks import find_networks, inception_network
 from gan.evaluation.resize import resized
 
 # torch-fidelity 0.4.0's FeatureExtractorInceptionV3 on `picture` with `made_up_state`: every 256th of 2048 features.

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from dataprep.errors import ConfigError
 from gan.data.shards import ShardDataset
 from gan.evaluation.reals import RealSet, choose_reals
-from pipelines.known_truth import known_of
+from pipelines.accuracy.known_truth import known_of
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dataprep.models.bfm import load_face
-from dataprep.models.smpl import load_body
-from gan.coefficients import Coefficients, FaceEstimator
+from dataprep.models.body.smpl import load_body
+from dataprep.models.face.bfm import load_face
 from gan.config import GeneratorConfig
 from gan.data.stream import real_batches
-from gan.discriminators import CriticConfig
+from gan.face.face_coefficients import Coefficients, FaceEstimator
+from gan.networks.critics import CriticConfig
 from gan.presets import DeformationWeights, Preset
 from gan.training.execution import Execution
 from gan.training.loop import RunOptions

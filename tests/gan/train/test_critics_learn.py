@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dataprep.images import decode_rgb
-from gan.discriminators import CriticConfig, Critics, CriticSizes, Verdicts
+from dataprep.pictures.codecs import decode_rgb
 from gan.losses import AdversarialWeights, critics_loss
+from gan.networks.critics import CriticConfig, Critics, CriticSizes, Verdicts
 from gan.presets import preset
 
 PHOTOS = Path(__file__).parents[3] / "samples/people/photos"

@@ -8,19 +8,19 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.rnet import COEFFICIENTS, RNet
+from dataprep.models.face.bfm import FaceModel, load_face
+from dataprep.models.regressors.rnet import COEFFICIENTS, RNet
 from gan.config import GeneratorConfig
-from gan.face_estimator import (
+from gan.face.face_estimator import (
     RNetEstimator,
     StandinFaceEstimator,
     load_standin_estimator,
     open_estimator,
     split_coefficients,
 )
-from gan.face_renders import FaceDraw, draw_face, render_face
-from gan.face_space import DM_IN_FACE_UNIT
-from gan.train_face_estimator import HELD_OUT_FROM, make_renders, measure, shrink, train_network
+from gan.face.face_renders import FaceDraw, draw_face, render_face
+from gan.face.face_space import DM_IN_FACE_UNIT
+from gan.face.train_face_estimator import HELD_OUT_FROM, make_renders, measure, shrink, train_network
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gan.preset_settings import with_settings
 from gan.presets import PRESETS, Preset, flat, preset
-from gan.settings import with_settings
 from gan.training.checkpoints import STATE_FILE
 from gan.training.log import LOG_FILE, read_log
 from gan.training.state import read_state
-from pipelines.cli import main
+from pipelines.main import main
 from tests.gan.train.runs import ONE
 from tests.gan.train.test_training import assert_same_run
 
@@ -45,7 +45,7 @@ def wait_for_steps(out: Path, steps: int) -> None:
 def test_sigkill_changes_nothing(whole: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Killed in its fourth and last step, with a checkpoint after the second: the files of an undisturbed run."""
     arguments = command(data, tmp_path, every=4)
-    run = subprocess.Popen([sys.executable, "-m", "pipelines.cli", *arguments])
+    run = subprocess.Popen([sys.executable, "-m", "pipelines.main", *arguments])
     try:
         wait_for_steps(tmp_path, 3)
     finally:

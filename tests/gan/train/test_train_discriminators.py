@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
-from gan.discriminators import CoordConv, Critic, CriticConfig, Critics, CriticSizes, PatchCritic, torso_rows
+from gan.networks.critics import CoordConv, Critic, CriticConfig, Critics, CriticSizes, PatchCritic, torso_rows
 
 SMALL = CriticConfig(max_width=16, width_at_128=4)
 

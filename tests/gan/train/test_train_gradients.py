@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
-from gan import deformed, maps
-from gan.generator import Generator, Identity
-from gan.sparse_gradients import Field
+from gan.rendering import deformed_rays, radiance_maps
+from gan.rendering.generator import Generator, Identity
+from gan.rendering.sparse_gradients import Field
 from gan.training.execution import Execution
 from gan.training.ranks import Ranks
 from tests.gan.conftest import codes
@@ -38,8 +38,8 @@ def render_gradients(generator: Generator) -> dict[str, torch.Tensor]:
 def test_sparse_searches_have_the_gradients_of_a_full_graph(tiny: Generator, monkeypatch) -> None:
     """Of M, D_e, D_p and phi, in maps and in rays."""
     sparse = render_gradients(tiny.double())
-    monkeypatch.setattr(deformed, "evaluate_for_search", everywhere)
-    monkeypatch.setattr(maps, "evaluate_for_search", everywhere)
+    monkeypatch.setattr(deformed_rays, "evaluate_for_search", everywhere)
+    monkeypatch.setattr(radiance_maps, "evaluate_for_search", everywhere)
     full = render_gradients(tiny)
     assert sparse.keys() == full.keys()
     for net in ("sample_net", "deform_net", "smoother", "radiance_net"):

@@ -7,11 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.smpl import PARENTS, load_body
-from gan.body import BodyArrays, BodyModel
-from gan.discriminators import Verdict, Verdicts
-from gan.face_space import (
+from dataprep.models.body.smpl import PARENTS, load_body
+from dataprep.models.face.bfm import FaceModel, load_face
+from gan.face.face_space import (
     DM_IN_FACE_UNIT,
     FaceSpace,
     fitted_face_from_3dmm,
@@ -37,7 +35,9 @@ from gan.losses import (
     r1_penalty,
     regression_loss,
 )
-from gan.smoothing import PoseSmoothing
+from gan.networks.critics import Verdict, Verdicts
+from gan.networks.pose_deformation import PoseSmoothing
+from gan.rendering.posed_body import BodyArrays, BodyModel
 
 LOG2, LOG3 = math.log(2), math.log(3)
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from dataprep.fits.camera import camera_direction
-from dataprep.models.bfm import FaceModel, load_face
-from dataprep.models.smpl import BodyModel as BodyFile
-from dataprep.models.smpl import load_body
-from gan.body import BodyArrays, BodyModel
+from dataprep.fits.generator_labels import camera_direction
+from dataprep.models.body.smpl import BodyModel as BodyFile
+from dataprep.models.body.smpl import load_body
+from dataprep.models.face.bfm import FaceModel, load_face
 from gan.data.labels import LABEL_SHAPES, Labels
 from gan.data.mirror import Mirror, coefficient_mirror, mirror_camera, mirror_joints, mirror_of_models
+from gan.rendering.posed_body import BodyArrays, BodyModel
 
 FLIP = np.array([-1, 1, 1])
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.models.smpl import load_body
-from gan.animate_setup import body_arrays
-from gan.body import BodyArrays
+from dataprep.models.body.smpl import load_body
 from gan.config import COORDINATE_SCALE, GeneratorConfig
 from gan.data.priors import Codes
-from gan.generator import Generator, Identity, View
+from gan.generator_files import body_arrays
+from gan.rendering.generator import Generator, Identity, View
+from gan.rendering.posed_body import BodyArrays
 from gan.training.beginnings import REACH_IN, REACH_OUT, begin_at_body, body_heights
 from gan.training.people import render_people, shade_people
 

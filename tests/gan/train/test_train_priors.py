@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
+from dataprep.tables.outliers import robust_distance
 from gan.data.labels import Labels
 from gan.data.mirror import Mirror, mirror_camera, mirror_joints
-from gan.data.outliers import robust_distance
 from gan.data.priors import LabelPrior, Purpose
 
 

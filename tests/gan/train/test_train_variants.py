@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan.cameras import face_camera, portrait_camera
 from gan.config import GeneratorConfig
 from gan.data.priors import Purpose
 from gan.data.stream import real_batches
 from gan.errors import BasisError
+from gan.networks.pose_deformation import PoseSmoothing
 from gan.presets import PRESETS, Preset
-from gan.smoothing import PoseSmoothing
+from gan.rendering.cameras import face_camera, portrait_camera
 from gan.training.checkpoints import STATE_FILE
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution

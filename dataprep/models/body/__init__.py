@@ -1,0 +1,1 @@
+"""Body models of SMPL's schema: arrays, meshes, key points."""

@@ -1,0 +1,1 @@
+"""Linear face models of Deep3DFaceRecon's schema."""

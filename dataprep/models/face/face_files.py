@@ -1,0 +1,28 @@
+"""Opening the face model that a setting names, with its identity for the manifest."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from dataprep.models.face.bfm import STANDIN_PATH, FaceModel, load_face
+from dataprep.models.face.bfm09 import MAIN_FILE, bfm09_sha256, load_bfm09
+from dataprep.models.licensed import file_sha256, find_file
+
+STANDIN = "face_anny"
+
+
+def open_face(named: str = STANDIN) -> FaceModel:
+    """The shipped face by its name, else a file (a path, or a name in the assets folder); BFM 2009 raw by its .mat."""
+    if named == STANDIN:
+        return load_face(STANDIN_PATH)
+    path = find_file(named, "face.model")
+    if path.name == MAIN_FILE:
+        return _opened(path, bfm09_sha256(path.parent))
+    return _opened(path, file_sha256(path))
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path, sha256: str) -> FaceModel:
+    """One process asks several times: for names, for fits. The hash is part of the key."""
+    return load_bfm09(path.parent) if path.name == MAIN_FILE else load_face(path)

@@ -1,0 +1,1 @@
+"""From a coarse mask to a soft alpha that colours and points do not contradict."""

@@ -1,0 +1,1 @@
+"""Real-ESRGAN's networks: files, networks, tile by tile."""

@@ -1,0 +1,1 @@
+"""Pictures as such: decoding, colours, supplied masks, edges, likeness, drawing."""

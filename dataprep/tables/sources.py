@@ -1,0 +1,328 @@
+"""The index of a data set: which files are its inputs, their identity, and the part each belongs to.
+
+Every image file below the source folder is an input and keeps its row for ever; masks (`layouts.py`) and
+OpenPose text belong to their image. Ids come from relative path and bytes, so they survive a moved folder; exact
+duplicates keep ids of their own. (spec 3, sections 1-2)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dataprep.errors import ConfigError, Unreadable
+from dataprep.files.filenames import escape, unescape
+from dataprep.files.foreign_files import MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
+from dataprep.files.locations import Location, ObjectPath
+from dataprep.files.untrusted import lies_within
+from dataprep.tables.columns import HASH256, STRING, UINT8, UINT32, UINT64, Column
+from dataprep.tables.layouts import IMAGE_SUFFIXES, is_image, is_shhq, layout_of, suffix_of
+
+DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
+SMALL_SET, SMALL_PART, PART = 256, 4, 64
+_BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
+PART_SIZES = (SMALL_PART, PART)
+_CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
+
+COLUMNS = (
+    # The module's former name: meanings are bytes of every table.
+    Column("source_path", STRING, "path of the input file below the source folder, '/' separated (dataprep.filenames)"),
+    Column("source_sha256", HASH256, "sha256 of the input file"),
+    Column("source_bytes", UINT64, "size of the input file", unit="B"),
+    Column("duplicate_of", STRING, "source_path of the first input with the same bytes, null for the first"),
+    Column("mask_path", STRING, "supplied person mask, below the source folder; null when none"),
+    Column("mask_sha256", HASH256, "sha256 of the supplied mask"),
+    Column("openpose", STRING, "supplied OpenPose BODY_25 key points, 50 numbers as text; null when none"),
+    Column("source_dataset", STRING, "layout the input was recognised as: shhq or folder"),
+    Column("license", STRING, "terms tag of the input: the parameter ingest.license"),
+    Column("person_index", UINT8, "0: the main person of the photograph"),
+    Column("part", UINT32, "part of the data set this row is processed and committed in"),
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input file. `sha256` and `mask_sha256` are raw digests; paths are text as `filenames.escape` writes it.
+
+    `refused` is "reason: message" when the file cannot be read; it has a row all the same, and no `sha256`.
+    """
+
+    path: str
+    size: int
+    sha256: bytes | None = None
+    sample_id: str = ""
+    duplicate_of: str | None = None
+    mask_path: str | None = None
+    mask_sha256: bytes | None = None
+    openpose: str | None = None
+    dataset: str = "folder"
+    part: int = 0
+    refused: str | None = None
+
+
+@dataclass
+class Links:
+    """What becomes of links that lead out of the source folder; `out` are those that a scan met."""
+
+    follow: bool = False
+    out: list[str] = field(default_factory=list)
+
+
+FileState = tuple[str, int, int]  # relative path, bytes, modification time in ns (of an object: Status.version)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What lies below a source folder: the inputs, masks that belong to none, and files of other suffixes."""
+
+    inputs: list[Source]
+    unused_masks: list[str]
+    ignored: dict[str, int]  # suffix in lower case, "" without one -> files
+
+
+def scan(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> list[Source]:
+    """The inputs of `survey`."""
+    return survey(root, states, links).inputs
+
+
+def survey(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> Survey:
+    """All inputs below `root`, sorted by relative path, not yet read. What a listing tells is added to `states`.
+
+    Hidden files and folders, links to folders, and data sets that this program built are passed over. What has an
+    image's name and is no file (a dangling link, a pipe), a link that leads out of `root` unless `links` says otherwise
+    and a folder that cannot be listed are inputs too, refused ones. Raises ConfigError when `root` is no folder or
+    holds no image file.
+    """
+    links = links or Links()
+    if isinstance(root, Path) and not root.is_dir():
+        raise ConfigError(f"SOURCE {str(root)!r} is not a folder; give the folder that holds the photographs")
+    walk = _walk_objects(root, states) if isinstance(root, ObjectPath) else _walk(root, links)
+    found = dict(sorted(dict(walk).items()))
+    barred = set() if links.follow else set(links.out)
+    readable = [path for path, entry in found.items() if not entry.refused or path.endswith("/")]
+    layout = layout_of([*readable, *sorted(barred.difference(readable))])
+    others = {path: entry for path, entry in found.items() if not layout.is_auxiliary(path)}
+    for path, entry in found.items():
+        if entry.refused and path.endswith("/") and layout.is_auxiliary(path):
+            raise ConfigError(f"{path} in SOURCE holds the images' masks or maps, and {entry.refused}; fix or move it")
+    if texts := sorted(filter(_holds_openpose, barred)):
+        raise ConfigError(f"{texts[0]} holds key points of the images, but {_BARRED}; move it, or --follow-links")
+    keypoints = _openpose_lines(root, {path: entry.size for path, entry in found.items() if not entry.refused})
+    inputs = [
+        Source(
+            path,
+            entry.size,
+            mask_path=(mask := layout.mask_of(path)),
+            openpose=_openpose_of(path, keypoints),
+            dataset="shhq" if is_shhq(path) else "folder",
+            refused=entry.refused or (f"link_outside: its mask: {_BARRED}" if mask in barred else None),
+        )
+        for path, entry in others.items()
+        if is_image(path) or path.endswith("/")
+    ]
+    if not inputs:
+        known = " ".join(sorted(IMAGE_SUFFIXES))
+        raise ConfigError(f"SOURCE {str(root)!r} holds no image file; looked below it for {known}")
+    ignored = Counter(
+        suffix_of(path) for path in others.keys() - {source.path for source in inputs}
+        if not _holds_openpose(path)
+    )  # fmt: skip
+    return Survey(inputs, layout.unused(source.mask_path for source in inputs), dict(sorted(ignored.items())))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    size: int
+    refused: str | None = None
+
+
+def _walk(root: Path, links: Links) -> Iterator[tuple[str, _Entry]]:
+    """Relative path (as text; folders that cannot be listed end in "/") of every file, by folder."""
+    pending = [""]
+    while pending:
+        prefix = pending.pop()
+        try:
+            with os.scandir(os.path.join(root, prefix)) as listing:
+                entries = list(listing)
+                if prefix and {entry.name for entry in entries} >= DATASET_FILES:
+                    continue
+                for entry in entries:
+                    name = prefix + entry.name
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(f"{name}/")
+                    elif state := _state(entry):
+                        if entry.is_symlink() and not state.refused and not lies_within(Path(entry.path), root):
+                            links.out.append(escape(name))
+                            state = state if links.follow else _Entry(0, f"link_outside: {_BARRED}")
+                        yield escape(name), state
+        except OSError as error:
+            if not prefix:
+                raise ConfigError(f"SOURCE {str(root)!r} cannot be listed: {why(error)}") from error
+            yield escape(prefix), _Entry(0, f"unreadable: the folder cannot be listed: {why(error)}")
+
+
+def _walk_objects(root: ObjectPath, states: dict[str, FileState] | None) -> Iterator[tuple[str, _Entry]]:
+    """The same of an object store, in one listing. A name with a part that begins with a dot is hidden."""
+    listing = {name: status for name, status in root.walk() if not re.search(r"(^|/)(\.|/|$)", name)}
+    folders = {name.rpartition("/")[0] for name in listing if name.endswith("/dataset.json")}
+    ours = tuple(f"{folder}/" for folder in folders if all(f"{folder}/{file}" in listing for file in DATASET_FILES))
+    for name, status in listing.items():
+        if not name.startswith(ours):
+            path = escape(name)
+            if states is not None:
+                states[path] = (path, status.st_size, status.version)
+            too_large = "too_large: the file is larger than 1 GiB" if status.st_size > MAX_BYTES else None
+            yield path, _Entry(status.st_size, too_large)
+
+
+def _state(entry: os.DirEntry[str]) -> _Entry | None:
+    """None for a link to a folder."""
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return _Entry(0, f"unreadable: the file cannot be read: {why(error)}")
+    if stat.S_ISDIR(status.st_mode):
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return _Entry(0, "unreadable: not a regular file")
+    if status.st_size > MAX_BYTES:
+        return _Entry(status.st_size, "too_large: the file is larger than 1 GiB")
+    return _Entry(status.st_size)
+
+
+def _holds_openpose(path: str) -> bool:
+    return path.endswith(".txt") and "openpose" in path.lower()
+
+
+def _openpose_lines(root: Location, files: dict[str, int]) -> dict[tuple[str, str], str]:
+    """SHHQ's key-point text, one line a file: `<file> x0 y0 ... x24 y24`; keyed by the text's folder and the name."""
+    lines: dict[tuple[str, str], str] = {}
+    for path in sorted(files):
+        if not _holds_openpose(path):
+            continue
+        try:
+            text = read_bytes(root, unescape(path)).decode(errors="replace")
+        except Unreadable as error:
+            raise ConfigError(f"{path} holds key points of the images, but {error}; fix or move it") from error
+        for line in text.splitlines():
+            name, *numbers = line.split()
+            if len(numbers) == 50:
+                lines[path.rpartition("/")[0], name] = " ".join(numbers)
+    return lines
+
+
+def _openpose_of(path: str, lines: dict[tuple[str, str], str]) -> str | None:
+    """The line of the nearest text file in the image's folder or above it; never one of a neighbouring folder."""
+    folder, _, name = path.rpartition("/")
+    while (folder, name) not in lines and folder:
+        folder = folder.rpartition("/")[0]
+    return lines.get((folder, name))
+
+
+def identify(
+    root: Location,
+    sources: list[Source],
+    cache: dict[FileState, bytes] | None = None,
+    progress: Callable[[int], None] | None = None,
+    states: Mapping[str, FileState] | None = None,
+) -> list[Source]:
+    """Hash every input (8 threads) and set ids. Bytes are read, never kept; what cannot be read becomes refused.
+
+    `cache` maps the state of a file to its digest; files found there are not read again, new ones are added. `states`
+    are those that `scan` learned.
+    """
+    cache = {} if cache is None else cache
+    states = states or {}
+
+    def digest_of(path: str) -> bytes:
+        name = unescape(path)
+        state = states.get(path) or _file_state(root, path)
+        if state not in cache:
+            cache[state] = sha256_of(root, name)
+        return cache[state]
+
+    def read(source: Source) -> Source:
+        if source.refused:
+            return _refused(source, source.refused)
+        try:
+            digest = digest_of(source.path)
+        except Unreadable as error:
+            require_there(root)
+            return _refused(source, f"{error.reason}: {error}")
+        try:
+            mask = digest_of(source.mask_path) if source.mask_path else None
+        except Unreadable as error:
+            require_there(root)
+            return _refused(source, f"{error.reason}: its mask: {error}")
+        return replace(source, sha256=digest, sample_id=_sample_id(source, digest), mask_sha256=mask)
+
+    found: list[Source] = []
+    with ThreadPoolExecutor(8) as pool:
+        chunks = [sources[i : i + _CHUNK] for i in range(0, len(sources), _CHUNK)]
+        for chunk in pool.map(lambda chunk: [read(source) for source in chunk], chunks):
+            found += chunk
+            if progress:
+                progress(len(found))
+    return found
+
+
+def _file_state(root: Location, path: str) -> FileState:
+    status = state_of(root, unescape(path))
+    return path, status.st_size, status.st_mtime_ns
+
+
+def _sample_id(source: Source, content: bytes) -> str:
+    """From path and content; the path counts by its bytes, as on disk."""
+    return hashlib.sha256(os.fsencode(unescape(source.path)) + b"\0" + content).hexdigest()[:32]
+
+
+def _refused(source: Source, why_not: str) -> Source:
+    """Once the file can be read it is another input, so that nothing of the refused row is taken for it."""
+    return replace(source, sample_id=_sample_id(source, why_not.encode()), refused=why_not)
+
+
+def arrange(found: list[Source], known: list[Source], part_size: int) -> list[Source]:
+    """Order the inputs into parts: known ones stay where they are, new ones are appended; then mark duplicates.
+
+    An input that disappeared leaves, and its part gets shorter. Source order within the result is (part, position).
+    """
+    by_id = {source.sample_id: source for source in found}
+    kept = [replace(by_id[old.sample_id], part=old.part) for old in known if old.sample_id in by_id]
+    kept_ids = {source.sample_id for source in kept}
+    next_part = max((source.part for source in known), default=0)
+    room = part_size - sum(source.part == next_part for source in known)
+    arranged = list(kept)
+    for source in found:
+        if source.sample_id in kept_ids:
+            continue
+        if room == 0:
+            next_part, room = next_part + 1, part_size
+        arranged.append(replace(source, part=next_part))
+        room -= 1
+    first: dict[bytes, str] = {}
+    for i, source in enumerate(arranged):
+        if source.sha256 is not None:
+            original = first.setdefault(source.sha256, source.path)
+            if original != source.path:
+                arranged[i] = replace(source, duplicate_of=original)
+    return arranged
+
+
+def part_size_for(n_inputs: int) -> int:
+    """Rows in a part, from the number of inputs alone (spec 3, section 2)."""
+    return SMALL_PART if n_inputs < SMALL_SET else PART
+
+
+def part_size_of(known: list[Source]) -> int:
+    """The part size of inputs that lie in parts, 0 for none."""
+    fullest = max(Counter(source.part for source in known).values(), default=0)
+    return 0 if not known else SMALL_PART if fullest <= SMALL_PART else PART

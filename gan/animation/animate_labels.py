@@ -1,0 +1,113 @@
+"""Whom and what to show: people and motions drawn from label rows, the authors' tables, or a plain normal prior.
+
+A generator is trained on resampled label rows: identity and body shape from one row, camera and joints from one row,
+expression from a row of its own. Drawing the same way shows it what it knows. Every draw comes from (seed, purpose).
+"""
+
+import dataclasses
+import enum
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from dataprep.errors import ConfigError
+from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
+from gan.checkpoint import Bases
+from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
+from gan.rendering.posed_body import BETAS
+
+DATA_SET, PRIOR = "data set", "normal prior"  # sources of rows
+PRIOR_ROWS = 1000
+# Without labels, assumed: coefficients in standard deviations, angles in radians (pitch, yaw).
+PRIOR_CODE_STD, PRIOR_POSE_STD_RAD, PRIOR_CAMERA_STD_RAD = 0.5, 0.08, (0.06, 0.2)
+
+
+class Purpose(enum.IntEnum):
+    """What a random stream is for; the numbers are part of what makes a rerun the same."""
+
+    PERSON = 1
+    NOISE = 2
+    MOTION = 3
+    PRIOR = 4
+    MEAN = 5
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Labels:
+    """What is drawn from: rows of people, of joints with their camera, and of expressions; `source` says whose.
+
+    A data set has as many of each. `bases` None: the rows do not name their models.
+    """
+
+    source: str
+    identity_N80: Float[np.ndarray, "n 80"]
+    betas_N10: Float[np.ndarray, "n 10"]
+    pose_M63: Float[np.ndarray, "m 6 3"]
+    camera_M2: Float[np.ndarray, "m 2"]
+    expression_E64: Float[np.ndarray, "e 64"]
+    bases: Bases | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Person:
+    """The codes of one generated person, each with a leading axis of one."""
+
+    identity_1K: Float[np.ndarray, "1 80"]
+    noise_1K: Float[np.ndarray, "1 80"]
+    betas_1K: Float[np.ndarray, "1 10"]
+
+
+def stream(seed: int, purpose: Purpose) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence((seed, int(purpose))))
+
+
+def open_labels(folder: Path) -> Labels:
+    """Read the labels of a data set's selected samples, without those flagged as outliers.
+
+    From `manifest.parquet`, else from the twins of the shards. Raises ConfigError where there are none, BasisError
+    where models mix.
+    """
+    files = [folder / "manifest.parquet"]
+    if not files[0].is_file():
+        files = sorted({*folder.glob("shards/*.parquet"), *folder.glob("*-[0-9]*.parquet")})
+    if not files:
+        raise ConfigError(
+            f"--labels {folder}: neither manifest.parquet nor shards there; expected a data set: "
+            f"shhq-hs run SOURCE --out {folder}"
+        )
+    columns = (*COLUMNS.values(), "bfm_id", "smpl_betas", *BASIS_COLUMNS)
+    tables = [read_labels(path, f"--labels {path}", columns) for path in files]
+    table = pa.concat_tables(tables, promote_options="permissive")
+    if "flag_label_outlier" in table.column_names:
+        table = table.filter(pa.compute.invert(table["flag_label_outlier"]))
+    if not len(table):
+        raise ConfigError(f"--labels {folder}: no accepted sample; see why: shhq-hs errors {folder}")
+    rows = {name: matrix(table, column, SHAPES[name], folder) for name, column in COLUMNS.items()}
+    people = matrix(table, "bfm_id", (ID_CODE,), folder), matrix(table, "smpl_betas", (BETAS,), folder)
+    return Labels(DATA_SET, *people, rows["pose"], rows["camera"], rows["expression"], bases_of(table, folder))
+
+
+def prior_labels() -> Labels:
+    """Return made-up rows for when no data set is at hand: independent normal numbers about the front."""
+    random = stream(0, Purpose.PRIOR)
+    draw = lambda *shape: random.standard_normal((PRIOR_ROWS, *shape)).astype(np.float32)  # noqa: E731
+    expression = PRIOR_CODE_STD * draw(EXPRESSION_CODE)
+    pose = PRIOR_POSE_STD_RAD * draw(*SHAPES["pose"])
+    camera = np.float32(np.pi / 2) + draw(2) * np.asarray(PRIOR_CAMERA_STD_RAD, np.float32)
+    return Labels(PRIOR, PRIOR_CODE_STD * draw(ID_CODE), PRIOR_CODE_STD * draw(BETAS), pose, camera, expression)
+
+
+def draw_person(labels: Labels, seed: int) -> Person:
+    """Return the person of a seed: identity and body shape of one row, and noise."""
+    row = [int(stream(seed, Purpose.PERSON).integers(len(labels.identity_N80)))]
+    noise_1K = stream(seed, Purpose.NOISE).standard_normal((1, NOISE_CODE)).astype(np.float32)
+    return Person(labels.identity_N80[row], noise_1K, labels.betas_N10[row])
+
+
+def draw_motion(labels: Labels, seed: int, frames: int) -> Track:
+    """Return independent frames of a seed: camera and joints of one row, expression of another; more extend fewer."""
+    counts = [len(labels.pose_M63), len(labels.expression_E64)]
+    pose, expression = stream(seed, Purpose.MOTION).integers(counts, size=(frames, 2)).T
+    return Track(labels.expression_E64[expression], labels.pose_M63[pose], labels.camera_M2[pose], labels.bases)

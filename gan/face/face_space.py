@@ -1,0 +1,104 @@
+"""The 3DMM in the generator's face frame: what the deformation losses compare with (spec 2, section 1; Eqs. 7, 9, 10).
+
+Neutral-pose space is the body in its *canonical* pose, whose head is nodded by 0.155 rad. `face_from_3dmm` (3 x 4, face
+units from decimetres) therefore depends on the body and the face model:
+
+    nominal_face_from_3dmm     spec 2's assumption: the same origin and axes, 1 face unit = 11.7747 dm
+    fitted_face_from_3dmm      least squares over corresponding points; with shared vertices it is exact
+
+For SMPL and BFM use points of both (eyes, nose, mouth, ears); the stand-ins share vertices. There the two differ by the
+nod and its lever arm, so the fitted one is what training takes.
+
+Suffixes: B batch, N points, V vertices, L landmarks, K code values.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from dataprep.models.face.bfm import FaceModel
+from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
+from gan.rendering.nearest_vertices import nearest_vertex
+from gan.rendering.posed_body import BodyArrays, BodyModel
+
+DM_IN_FACE_UNIT = 10 * BODY_UNIT_M * FACE_UNIT_BODY  # 11.7747
+
+
+def nominal_face_from_3dmm() -> Float[np.ndarray, "3 4"]:
+    """Spec 2, section 1: the 3DMM's origin is the face frame's, its axes too [assumed]."""
+    return np.hstack([np.eye(3) / DM_IN_FACE_UNIT, np.zeros((3, 1))])
+
+
+def fitted_face_from_3dmm(
+    points_face: Float[np.ndarray, "n 3"], points_3dmm_dm: Float[np.ndarray, "n 3"]
+) -> Float[np.ndarray, "3 4"]:
+    """Return the rotation and shift that bring 3DMM points onto points of the face frame, at the nominal scale.
+
+    The scale is not fitted: both models are in metres, and heads of other sizes are what z_id and betas are for.
+    """
+    source = points_3dmm_dm.astype(np.float64) / DM_IN_FACE_UNIT
+    target = points_face.astype(np.float64)
+    u, _, vt = np.linalg.svd((target - target.mean(0)).T @ (source - source.mean(0)))
+    rotation = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    return np.column_stack([rotation / DM_IN_FACE_UNIT, target.mean(0) - rotation @ source.mean(0)])
+
+
+def shared_vertices_face_from_3dmm(face: FaceModel, body: BodyArrays) -> Float[np.ndarray, "3 4"]:
+    """Fit over the vertices that a stand-in face shares with its body, posed canonically with mean shape."""
+    if face.body_vertex is None:
+        raise ValueError(f"face model {face.name} shares no vertices with a body; fit corresponding points instead")
+    with torch.no_grad():
+        canonical = BodyModel(body, face.body_vertex)(torch.zeros(1, 10), torch.zeros(1, 6, 3)).vertices_BV3[0]
+    return fitted_face_from_3dmm(canonical.double().numpy(), face.mean)
+
+
+def face_from_3dmm(face: FaceModel, body: BodyArrays) -> Float[np.ndarray, "3 4"]:
+    """From shared vertices where the face model knows its place on the body, else the nominal frame."""
+    return nominal_face_from_3dmm() if face.body_vertex is None else shared_vertices_face_from_3dmm(face, body)
+
+
+class FaceSpace(nn.Module):
+    """S = mean + B_id z_id + B_exp z_exp (Eq. 7) in face units, with its landmarks and displacements."""
+
+    mean_V3: Tensor
+    id_V3K: Tensor
+    exp_V3K: Tensor
+    landmarks_L: Tensor
+
+    def __init__(self, face: FaceModel, face_from_3dmm: Float[np.ndarray, "3 4"]) -> None:
+        super().__init__()
+        linear, shift = face_from_3dmm[:, :3], face_from_3dmm[:, 3]
+        arrays = {
+            "mean_V3": face.mean @ linear.T + shift,
+            "id_V3K": np.einsum("rc,vck->vrk", linear, face.id_base),
+            "exp_V3K": np.einsum("rc,vck->vrk", linear, face.exp_base),
+        }
+        for name, values in arrays.items():
+            self.register_buffer(name, torch.as_tensor(np.asarray(values, np.float32)), persistent=False)
+        self.register_buffer("landmarks_L", torch.as_tensor(np.asarray(face.landmarks, np.int64)), persistent=False)
+
+    def vertices(self, z_id_BK: Float[Tensor, "b 80"], z_exp_BK: Float[Tensor, "b 64"]) -> Float[Tensor, "b v 3"]:
+        """Return the face of every pair of codes."""
+        return self.mean_V3 + _directions(self.id_V3K, z_id_BK) + _directions(self.exp_V3K, z_exp_BK)
+
+    def landmarks(self, z_id_BK: Float[Tensor, "b 80"], z_exp_BK: Float[Tensor, "b 64"]) -> Float[Tensor, "b 68 3"]:
+        """Return the 68 iBUG landmarks on that face."""
+        rows = self.landmarks_L
+        return self.mean_V3[rows] + _directions(self.id_V3K[rows], z_id_BK) + _directions(self.exp_V3K[rows], z_exp_BK)
+
+    @torch.no_grad()
+    def reference_displacement(
+        self, points_BN3: Float[Tensor, "b n 3"], z_id_BK: Float[Tensor, "b 80"], z_exp_BK: Float[Tensor, "b 64"]
+    ) -> Float[Tensor, "b n 3"]:
+        """Return dx_ref = -(B_exp z_exp) at the nearest vertex of the expressive face (Eq. 10), in face units."""
+        expressive_BV3 = self.vertices(z_id_BK, z_exp_BK)
+        back_BV3 = -_directions(self.exp_V3K, z_exp_BK)
+        nearest: list[Int[Tensor, " n"]] = [
+            nearest_vertex(points, face) for points, face in zip(points_BN3, expressive_BV3, strict=True)
+        ]
+        return torch.stack([back[rows] for back, rows in zip(back_BV3, nearest, strict=True)])
+
+
+def _directions(base_V3K: Tensor, code_BK: Tensor) -> Tensor:
+    return torch.einsum("vck,bk->bvc", base_V3K, code_BK)

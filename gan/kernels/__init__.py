@@ -1,0 +1,1 @@
+"""Machine code for inference on a CPU: what torch does in many passes or slowly."""

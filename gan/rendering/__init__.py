@@ -1,0 +1,1 @@
+"""From codes to pictures: cameras, the posed body, level sets, radiance maps, compositing; the generator as a whole."""

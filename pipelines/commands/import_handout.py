@@ -1,0 +1,127 @@
+"""`shhq-hs import`: the authors' own hand-out as manifest and shards, so that `shhq-hs train` can read it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataprep import __version__
+from dataprep.errors import ConfigError, Rejected
+from dataprep.exchange.authors_handout import FIELDS, FOLDERS, Person, read_handed, read_handout, renames
+from dataprep.models.body.body_files import open_body
+from dataprep.models.face.face_files import open_face
+from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
+from dataprep.stages.manifest import OWN_COLUMNS
+from dataprep.stages.shards import write_shards
+from dataprep.tables.columns import STRING, Column, floats, table_from_rows
+from dataprep.tables.store import SCHEMA_VERSION, write_table
+from pipelines.commands.new_folder import new_folder, require_new
+from pipelines.commands.summary import table
+from pipelines.engine.progress import Progress
+
+PORTRAIT_PX = 512
+_MAX_PIXELS = 4 * PORTRAIT_PX**2  # a face crop of a portrait has fewer; more in a small file is a bomb
+_COLUMNS = (
+    *OWN_COLUMNS,
+    *(Column(name, STRING, desc) for name, desc in (
+        ("source_path", "name of the person in the hand-out"), ("license", "terms tag"),
+        ("source_dataset", "handout"), ("body_model", "body model that the coefficients belong to"),
+        ("body_model_sha256", "its file"), ("face_model", "face model that the coefficients belong to"),
+        ("face_model_sha256", "its file"),
+    )),
+    floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", unit="rad", frame="chest"),
+    floats("face_pitch_yaw", (2,), "face camera (3DMM), both pi/2 in front", unit="rad", frame="head"),
+    floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", unit="rad"),
+    floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit"),
+    floats("intrinsics", (3, 3), "normalised by the image size", unit="image size"),
+    floats("bfm_id", (80,), "identity coefficients", unit="standard deviation"),
+    floats("bfm_exp", (64,), "expression coefficients", unit="standard deviation"),
+    floats("bfm_angle", (3,), "Euler x, y, z of R = Rz Ry Rx", unit="rad"),
+    floats("smpl_betas", (10,), "body shape coefficients", unit="standard deviation"),
+    floats("smpl_global_orient_portrait", (3,), "rotation vector of the pelvis", unit="rad"),
+    floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad"),
+    floats("landmarks68", (68, 2), "iBUG landmarks; zeros when the hand-out has none", unit="px", frame="portrait"),
+)  # fmt: skip
+
+
+def print_fields() -> int:
+    """The table of assumed fields."""
+    print(f"folders: {', '.join(f'{name}/' for name in FOLDERS.values())} (alphas/ may be absent), one name a person")
+    rows = [
+        (field.name, " or ".join("x".join(map(str, s)) for s in field.shapes), "yes" if field.required else "no",
+         field.meaning) for field in FIELDS
+    ]  # fmt: skip
+    print(table(("field", "shape", "required", "meaning"), rows))
+    return 0
+
+
+def import_handout(
+    source: Path, out: Path, fields: Sequence[str], body: str, face: str, val_fraction: float, shard_rows: int = 1024
+) -> int:
+    """Write `out`/manifest.parquet and shards; `body` and `face` are the files that the coefficients belong to."""
+    if not source.is_dir():
+        raise ConfigError(f"SOURCE {str(source)!r} is not a folder; give the folder that holds {FOLDERS['portrait']}/")
+    require_new(out)
+    models = (open_body(body), open_face(face))
+    bases = {
+        "body_model": models[0].name, "body_model_sha256": models[0].sha256,
+        "face_model": models[1].name, "face_model_sha256": models[1].sha256,
+    }  # fmt: skip
+    people = list(read_handout(source, renames(list(fields))))
+    rows = _placed(people, bases, val_fraction, shard_rows)
+    by_id = {person.sample_id: person for person in people}
+    metadata = {"schema_version": str(SCHEMA_VERSION), "code_version": __version__, "stages": "{}"}
+    manifest = table_from_rows(_COLUMNS, rows).replace_schema_metadata(metadata)
+    progress = Progress({"images": 3 * len(people)}, 1, "images")
+
+    def read_image(sample_id: str, image: str) -> bytes:
+        started = time.monotonic()
+        data = _image(by_id[sample_id], image)
+        progress.advance("images", 1, time.monotonic() - started)
+        return data
+
+    with new_folder(out, last="manifest.parquet") as place:
+        counts = write_shards(manifest, place / "shards", read_image)
+        write_table(place / "manifest.parquet", manifest)
+    progress.close()
+    print(f"{out}: {counts['samples']} samples in {counts['shards']} shards; train with: shhq-hs train --data {out}")
+    return 0
+
+
+def _placed(
+    people: Sequence[Person], bases: dict[str, str], val_fraction: float, shard_rows: int
+) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    placed = {"train": 0, "val": 0}
+    for person in sorted(people, key=lambda person: person.sample_id):
+        share = int(hashlib.sha256(f"split:{person.sample_id}".encode()).hexdigest()[:8], 16) / 2**32
+        split = "val" if share < val_fraction else "train"
+        shard, shard_row = divmod(placed[split], shard_rows)
+        placed[split] += 1
+        rows.append({
+            "sample_id": person.sample_id, "status": "ok", "selected": True, "split": split, "shard": shard,
+            "shard_row": shard_row, "flag_label_outlier": False, "source_path": person.name, "license": "handout",
+            "source_dataset": "handout", "models": json.dumps({}), **bases, **person.labels,
+        })  # fmt: skip
+    return rows
+
+
+def _image(person: Person, image: str) -> bytes:
+    """PNG of an image, checked; opaque alpha where the hand-out has none."""
+    path = person.images.get(image)
+    if path is None:
+        return encode_png(np.full((PORTRAIT_PX, PORTRAIT_PX), 255, np.uint8))
+    data = read_handed(path)
+    try:
+        pixels = decode_mask(data, _MAX_PIXELS) if image == "alpha" else decode_rgb(data, _MAX_PIXELS)
+    except Rejected as error:
+        raise ConfigError(f"{path}: {error.message}") from error
+    if image != "face" and pixels.shape[:2] != (PORTRAIT_PX, PORTRAIT_PX):
+        raise ConfigError(f"{path} is {pixels.shape[1]} x {pixels.shape[0]} px, expected {PORTRAIT_PX} x {PORTRAIT_PX}")
+    return encode_png(pixels)

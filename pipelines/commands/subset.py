@@ -1,0 +1,124 @@
+"""`shhq-hs select` and `shhq-hs shards build`: a part of a data set, chosen by an expression, as shards of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dataprep.errors import ConfigError, Damaged, StoreError
+from dataprep.files.locations import read_range
+from dataprep.files.untrusted import inside, require_sample_ids
+from dataprep.report.census import MANIFEST, Census
+from dataprep.report.selection import matching
+from dataprep.stages.manifest import Manifest
+from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
+from dataprep.tables.sealed import read_table
+from dataprep.tables.store import write_table
+from pipelines.commands.new_folder import require_folder
+from pipelines.engine.dataset_view import open_view
+
+
+def select(out: Path, expression: str, output: Path) -> int:
+    """Write the manifest rows that match; returns 1 when there is none."""
+    census = Census(out)
+    chosen = matching(census, expression)
+    table = read_table(census.path).filter(pa.array(chosen))
+    if not len(table):
+        print(f"no row of {len(census)} matches {expression!r}; {output} was not written")
+        return 1
+    write_table(output, table)
+    selected = int((chosen & census.selected).sum())
+    print(f"{output}: {len(table)} of {len(census)} rows, {selected} of them selected for training")
+    print(f"shards of them: shhq-hs shards build {out} --subset {output} --out DIR")
+    return 0
+
+
+def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manifest.shard_rows) -> int:
+    """Write the selected rows of a subset as a data set of its own: manifest and shards below `target`.
+
+    Splits stay as they were, so that nothing moves from validation to training; numbers of shards are new.
+    """
+    if target.resolve() == out.resolve():
+        raise ConfigError(f"--out {str(target)!r} is the data set itself; give another folder")
+    require_folder(target)
+    if (target / MANIFEST).exists() and not (target / "shards").is_dir():
+        raise StoreError(f"{target} holds a manifest that is not of shards built here; give another folder")
+    known = set(Census(out).ids)
+    table = _read_subset(subset)
+    strangers = [name for name in table["sample_id"].to_pylist() if name not in known]
+    if strangers:
+        raise ConfigError(
+            f"{subset}: {len(strangers)} rows are not of {out} (first: {strangers[0]}); choose again with: "
+            f"shhq-hs select {out} EXPRESSION -o FILE"
+        )
+    table = _placed(table.filter(table["selected"]), shard_rows)
+    if not len(table):
+        raise ConfigError(f"{subset} has no row that is selected for training; shards hold accepted portraits only")
+    counts = write_shards(table, inside(target, "shards", "index.json").parent, _images_of(out))
+    write_table(target / MANIFEST, table)
+    print(f"{target / 'shards'}: {counts['samples']} samples in {counts['shards']} shards")
+    return 0
+
+
+def _images_of(out: Path) -> ReadImage:
+    """Images of the data set's own shards, compared with their hashes; of its parts where they lack it.
+
+    Parts may be waiting to be computed again, the shards are whole until then.
+    """
+    places = _packed(out)
+    emitted = cache(lambda: reader_of(open_view(out)))
+
+    def read(sample_id: str, image: str) -> bytes:
+        if (sample_id, image) not in places:
+            return emitted()(sample_id, image)
+        tar, offset, size, sha256 = places[sample_id, image]
+        try:
+            data = read_range(tar, offset, size)
+        except FileNotFoundError as error:
+            raise Damaged(tar, "is missing") from error
+        if hashlib.sha256(data).digest() != sha256:
+            raise Damaged(tar, f"is damaged: {image} of {sample_id} has other bytes than were written")
+        return data
+
+    return read
+
+
+def _packed(out: Path) -> dict[tuple[str, str], tuple[Path, int, int, bytes]]:
+    """Tar, offset, size and sha256 of every image in the shards of a data set, by sample and image."""
+    found = {}
+    for twin in sorted((out / "shards").glob("*-*.parquet")):
+        for image in IMAGES:
+            columns = read_table(twin, ["sample_id", *(f"{image}_{what}" for what in ("offset", "size", "sha256"))])
+            for sample_id, *place in zip(*(column.to_pylist() for column in columns.columns), strict=True):
+                found[sample_id, image] = (twin.with_suffix(".tar"), *place)
+    return found
+
+
+def _read_subset(path: Path) -> pa.Table:
+    try:
+        table = read_table(path)
+    except StoreError as error:
+        raise ConfigError(f"--subset {path}: no readable parquet file ({error}); see: shhq-hs select") from error
+    if missing := {"sample_id", "selected", "split", "shard", "shard_row"} - set(table.column_names):
+        raise ConfigError(f"--subset {path}: no column {', '.join(sorted(missing))}; make it with: shhq-hs select")
+    require_sample_ids(table["sample_id"].to_pylist(), f"--subset {path}")
+    return table
+
+
+def _placed(table: pa.Table, shard_rows: int) -> pa.Table:
+    """Sorted by id, numbered anew within each split."""
+    table = table.take(pc.sort_indices(table["sample_id"]))
+    splits = np.array(table["split"].to_pylist())
+    place = np.zeros(len(table), int)
+    for split in set(splits.tolist()):
+        place[splits == split] = np.arange((splits == split).sum())
+    for name, values in (("shard", place // shard_rows), ("shard_row", place % shard_rows)):
+        at = table.schema.get_field_index(name)
+        field = table.schema.field(name)
+        table = table.set_column(at, field, pa.array(values, field.type))
+    return table

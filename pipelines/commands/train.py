@@ -1,0 +1,125 @@
+"""The command `shhq-hs train`: from options to a run, and what it says meanwhile."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from contextlib import nullcontext
+
+import torch
+
+from dataprep.errors import ConfigError
+from dataprep.models.body.body_files import STANDIN as BODY
+from dataprep.models.body.body_files import open_body
+from dataprep.models.devices import resolve_device
+from dataprep.models.face.face_files import STANDIN as FACE
+from dataprep.models.face.face_files import open_face
+from gan.face.face_estimator import open_estimator
+from gan.preset_settings import with_settings
+from gan.presets import Preset, describe, preset
+from gan.training.checkpoints import GENERATOR_FILE
+from gan.training.errors import Diverged
+from gan.training.execution import Execution
+from gan.training.loop import RunOptions, Watcher, train
+from gan.training.ranks import open_ranks
+from gan.training.setup import Models, Run
+from gan.training.state import TrainState
+from pipelines.engine.lock import run_lock
+from pipelines.engine.progress import clock
+from pipelines.engine.resume import command_line
+from pipelines.machine.resources import cores
+from pipelines.machine.stopping import StopRequest, stop_request
+
+_SAY_EVERY_S = 10.0
+_STOPPING = "stopping after this step, with a checkpoint; once more abandons what came after the last checkpoint"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a preset, or train by it; returns the exit status."""
+    chosen = with_settings(preset(options.preset), options.set)
+    if options.print:
+        print(describe(chosen))
+        return 0
+    if not options.data or not options.out:
+        raise ConfigError("--data OUT and --out RUN are needed to train; --print alone needs neither")
+    torch.set_num_threads(max(1, options.threads or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    device = str(resolve_device(options.device))
+    command = command_line(options.arguments)
+    with open_ranks(device) as (ranks, place), stop_request(_STOPPING, patient=ranks.world > 1) as stop:
+        watcher = _Watcher(chosen, stop, talks=ranks.is_first)
+        try:
+            with run_lock(options.out) if ranks.is_first else nullcontext():
+                state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), watcher)
+        except BaseException as error:
+            if watcher.began and not isinstance(error, Diverged):
+                print(f"\nto resume, run the same command again: {command}", file=sys.stderr)
+            raise
+    return _after(options, state, command) if ranks.is_first else 0
+
+
+def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, watcher: Watcher) -> TrainState:
+    every = options.every or max(chosen.batch, chosen.images // 20)
+    body, face = open_body(options.body or BODY), open_face(options.face or FACE)
+    reads_faces = chosen.stage == 1 and chosen.deformation.landmark > 0
+    return train(
+        options.data,
+        chosen,
+        options.out,
+        Models(body, face, open_estimator(face) if reads_faces else None),
+        options.seed,
+        options.begun_from,
+        RunOptions(execution, options.workers, every, every, options.keep),
+        watcher,
+    )
+
+
+def _after(options: argparse.Namespace, state: TrainState, command: str) -> int:
+    seen, wanted = state.images_seen, state.key.preset.images
+    snapshots = sorted(options.out.glob("snapshot-*.png"))[-2:]
+    if seen < wanted:
+        print(f"stopped after {seen:,} of {wanted:,} images\nto resume, run the same command again: {command}")
+        return 130
+    print(f"{options.out}: trained on {seen:,} images")
+    for path in snapshots:
+        print(f"  snapshot grid: {path}")
+    print(f"  generator:     {options.out / GENERATOR_FILE}  (shhq-hs animate --checkpoint ...)")
+    return 0
+
+
+class _Watcher(Watcher):
+    """One line now and then: how far, how fast, and the losses that say most."""
+
+    def __init__(self, chosen: Preset, stop: StopRequest, talks: bool) -> None:
+        self._preset, self._stop, self._talks = chosen, stop, talks
+        self.began = False
+        self._since = self._said = time.monotonic()
+        self._first = 0
+
+    def begins(self, run: Run) -> None:
+        self.began, self._since, self._first = True, time.monotonic(), run.state.images_seen
+        if not self._talks:
+            return
+        trimmed = ", ".join(f"{count} by {kind}" for kind, count in run.sources.prior.trimmed.items() if count)
+        print(f"{len(run.dataset):,} real images; outlying label rows left out of the prior: {trimmed or 'none'}")
+        if self._preset.stage == 1:
+            estimator = run.sources.estimator
+            print(f"Eq. 9 reads faces with: {estimator.name if estimator else 'nothing; the term is left out'}")
+        if self._first:
+            print(f"going on after {self._first:,} of {self._preset.images:,} images")
+
+    def did_step(self, images_seen: int, losses: dict[str, float]) -> None:
+        now, whole = time.monotonic(), self._preset.images
+        if not self._talks or (now - self._said < _SAY_EVERY_S and images_seen < whole):
+            return
+        self._said = now
+        rate = (images_seen - self._first) / max(now - self._since, 1e-6)
+        parts = [f"{who} {losses[who]:.3g}" for who in ("critic_whole", "generator_whole") if who in losses]
+        if torch.cuda.is_available():
+            parts.append(f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
+        left = clock(max(0, whole - images_seen) / rate)
+        print(f"{images_seen:>9,} of {whole:,} images  {rate:.2f}/s  ETA {left}  {'  '.join(parts)}", flush=True)
+
+    def stops(self) -> bool:
+        return self._stop.requested

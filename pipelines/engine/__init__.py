@@ -1,0 +1,1 @@
+"""What runs a DAG of stages: plan, driver, tasks, and what stands on disk of it."""

@@ -1,0 +1,1 @@
+"""Where tasks run: this process, worker processes, a dask cluster."""

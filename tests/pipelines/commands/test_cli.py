@@ -1,0 +1,84 @@
+"""The command line: settings, help that teaches, errors that say what to do."""
+
+import pytest
+
+from dataprep.errors import ConfigError
+from pipelines import paper_stages
+from pipelines.main import main
+
+
+def test_settings_take_the_type_of_their_field():
+    dag = paper_stages.build(["crop.min_side_px=64", "superres.model=anime6b", "manifest.keep_near_duplicates=yes"])
+    steps = {step.name: step for step in dag.steps}
+    assert steps["crop"].min_side_px == 64.0
+    assert isinstance(steps["crop"].min_side_px, float)
+    assert steps["superres"].model == "anime6b"
+    assert steps["manifest"].keep_near_duplicates is True
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("crop", "expected stage.param=value"),
+        ("crop.min_side_px", "expected stage.param=value"),
+        ("corp.min_side_px=1", "did you mean 'crop'"),
+        ("crop.min_side_pix=1", "did you mean 'min_side_px'"),
+        ("crop.min_side_px=wide", "expected a finite float"),
+        ("quality.min_sharpness=nan", "expected a finite float"),
+        ("manifest.shard_rows=0", "expected between 1 and 65535"),
+        ("crop.max_size_px=-3", "expected between 16 and 4096"),
+        ("body.method=guess", "expected one of eft, map"),
+        ("manifest.keep_near_duplicates=perhaps", "expected true or false"),
+    ],
+)
+def test_wrong_settings_name_the_setting_and_the_way_out(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        paper_stages.build([setting])
+
+
+def test_a_parameter_changes_the_fingerprints_from_its_stage_on():
+    plain, changed = paper_stages.build().refs, paper_stages.build(["crop.min_side_px=64"]).refs
+    differs = {name for name in plain if plain[name] != changed[name]}
+    assert differs == set(paper_stages.STAGE_NAMES) - {"ingest", "detect", "body"}
+
+
+def test_until_cuts_the_dag():
+    assert [step.name for step in paper_stages.build().until("crop").steps] == ["ingest", "detect", "body", "crop"]
+
+
+def test_user_errors_end_with_status_2_and_one_line(tmp_path, capsys):
+    assert main(["run", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out"), "--cluster", "serial"]) == 2
+    assert capsys.readouterr().err.startswith("shhq-hs: SOURCE")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    assert main(["run", str(tmp_path), "--out", str(tmp_path / "file")]) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert main(["run", str(tmp_path), "--out", str(tmp_path)]) == 2
+    assert "folder of the photographs" in capsys.readouterr().err
+    assert main(["status", str(tmp_path)]) == 2
+    assert "shhq-hs run SOURCE --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "verb", ["run", "plan", "params", "status", "show", "assets", "accuracy", "export-eft", "train-lifter"]
+)
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--help"])
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out) > 80
+
+
+def test_assets_lists_what_is_there_and_what_is_not(capsys):
+    assert main(["assets"]) == 0
+    text = capsys.readouterr().out
+    for name in ("body_anny.npz", "face_anny.npz", "lifter_anny.npz", "REALESRGAN_X4PLUS_UP4X.bin", "SMPL_NEUTRAL.npz"):
+        assert name in text
+    assert "corrupt" not in text
+
+
+def test_params_lists_what_set_takes(capsys):
+    assert main(["params", "--set", "crop.min_side_px=64"]) == 0
+    lines = capsys.readouterr().out.split()
+    assert "crop.min_side_px=64.0" in lines
+    assert "superres.model=x4plus" in lines

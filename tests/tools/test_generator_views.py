@@ -1,0 +1,133 @@
+"""Labels of rendered people: what was asked of the generator's body comes back, and its cameras see the same points."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from dataprep.fits.generator_labels import POSED_JOINTS, generator_pixels, rotations_from_joints_zyx
+from dataprep.frames.geometry import LOOKAT_ABOVE_NECK_M
+from dataprep.models.body.smpl import load_body
+from dataprep.models.shipped import SHIPPED_FOLDER
+from gan.config import GeneratorConfig
+from gan.generator_files import body_arrays
+from gan.rendering.both_views import face_label
+from gan.rendering.cameras import face_camera, portrait_camera
+from gan.rendering.mannequin import mannequin
+from gan.rendering.posed_body import BodyModel
+from gan.training.face_crop import project
+from tools.render import exact_truth
+from tools.render import generator_views as views
+from tools.render.figure import Figure
+from tools.render.makehuman_assets import BASE_VERTICES
+from tools.render.poses import CHEST, NECK
+from tools.render.scene import Camera
+from tools.standins.anny_base import chain_joints
+
+MODELS = SHIPPED_FOLDER
+SIZE_PX = 256
+BETAS = np.array([1.0, -0.5, 0.4, 0.0, 0.8, -1.2, 0.3, 0.0, 0.2, -0.4])
+ZYX = np.array(
+    [[0.1, 0.3, -0.1], [0.05, 0.0, 0.1], [0.0, 0.1, 0.0], [-0.1, 0.4, 0.2], [0.2, -0.1, 0.0], [-0.1, 0.1, 0.2]]
+)
+CAMERAS = [(1.4, 1.2), (np.pi / 2, np.pi / 2), (1.7, 2.1)]
+
+
+def posed_by_the_generator() -> torch.Tensor:
+    """Vertices (V, 3) in face units."""
+    body = load_body()
+    model = BodyModel(body_arrays(body), np.arange(len(body.v_template)))
+    return model(tensor(BETAS), tensor(ZYX)).vertices_BV3[0]
+
+
+def tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.tensor(np.asarray(values)[None], dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def sitter() -> views.Sitter:
+    """A body as the generator poses it, put turned and leaning into a scene as a figure."""
+    standin = exact_truth.StandIn.load(MODELS)
+    tpose = np.zeros((BASE_VERTICES, 3))
+    tpose[standin.body_vertex] = standin.body_mean_m + standin.shape_dirs_m @ BETAS
+    local = np.tile(np.eye(3), (24, 1, 1))
+    local[0] = np.diag([1.0, -1.0, -1.0]) @ Rotation.from_euler("zyx", (0.1, 0.5, -0.2)).as_matrix()
+    local[list(POSED_JOINTS)] = rotations_from_joints_zyx(ZYX)
+    rotations, joints = chain_joints(standin.skeleton.joints_m(tpose), local)
+    shift = np.array([0.3, -0.2, 5.0])
+    body = posed_by_the_generator().double().numpy() * views.FACE_UNIT_M
+    neck_to_origin = np.array(views.FACE_ORIGIN_BODY) * views.BODY_UNIT_M
+    posed = np.zeros((BASE_VERTICES, 3))
+    posed[standin.body_vertex] = (body + neck_to_origin) @ rotations[CHEST].T + joints[NECK] + shift
+    figure = Figure(Camera(900, 900, 256, 512, 512, 1024), [], local, rotations, joints + shift, posed, tpose, tpose)
+    return views.Sitter.of(figure, standin, views.NeckedBody.of(body_arrays(load_body())))
+
+
+def test_codes_come_back(sitter: views.Sitter) -> None:
+    np.testing.assert_allclose(sitter.joints_zyx, ZYX, atol=1e-6)
+    np.testing.assert_allclose(sitter.bfm_exp, 0, atol=1e-4)
+    np.testing.assert_allclose(sitter.betas, BETAS, atol=0.2)  # the ridge's part, in directions that change little
+    body = views.NeckedBody.of(body_arrays(load_body()))
+    np.testing.assert_allclose(body.shape_dirs_m @ sitter.betas, body.shape_dirs_m @ BETAS, atol=1e-3)
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_portrait_shows_points_where_the_generators_camera_has_them(
+    sitter: views.Sitter, camera: tuple[float, float]
+) -> None:
+    view = sitter.portrait(np.array(camera), SIZE_PX)
+    shown = view.camera.project(view.seen(sitter.figure.base_cam_m[sitter.standin.body_vertex]))
+    generator = portrait_camera(GeneratorConfig())
+    expected = project(posed_by_the_generator()[None], tensor(np.array(camera)), generator)[0][0].numpy()
+    np.testing.assert_allclose(shown, (expected / 2 + 0.5) * SIZE_PX, atol=0.02)
+
+
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_face_camera_goes_with_the_head(sitter: views.Sitter, camera: tuple[float, float]) -> None:
+    label = sitter.face_pitch_yaw(np.array(camera))
+    view = sitter.face(label, SIZE_PX)
+    shown = view.camera.project(view.seen(sitter.figure.base_cam_m[sitter.standin.landmark_vertex]))
+    head = sitter.posed_from_canonical_head
+    rows = np.searchsorted(sitter.standin.body_vertex, sitter.standin.landmark_vertex)
+    canonical = (posed_by_the_generator().double().numpy()[rows] - head[:, 3]) @ head[:, :3]
+    expected = project(tensor(canonical), tensor(label), face_camera(GeneratorConfig()))[0][0].numpy()
+    np.testing.assert_allclose(shown, (expected / 2 + 0.5) * SIZE_PX, atol=0.02)
+
+
+def test_face_label_is_the_generators_but_for_the_heads_place(sitter: views.Sitter) -> None:
+    generator, _ = mannequin(load_body())
+    for camera in CAMERAS:
+        theirs = face_label(generator, tensor(BETAS), tensor(ZYX), tensor(np.array(camera)))[0].numpy()
+        np.testing.assert_allclose(sitter.face_pitch_yaw(np.array(camera)), theirs, atol=0.06)
+
+
+def test_label_row_agrees_with_itself(sitter: views.Sitter) -> None:
+    row = sitter.label_row(np.array(CAMERAS[0]))
+    chest, neck = sitter.figure.rotations_cam[CHEST], sitter.figure.joints_cam_m[NECK]
+    look_at = neck + LOOKAT_ABOVE_NECK_M * chest[:, 1]
+    points = sitter.figure.base_cam_m[sitter.standin.landmark_vertex]
+    by_labels = generator_pixels(points - look_at, chest, row["cam2world"], views.LABEL_PX)
+    inner = slice(17, 68)  # the far jaw is where the picture's outline is, not at a vertex
+    np.testing.assert_allclose(row["landmarks68"][inner], by_labels[inner], atol=0.02)
+
+
+def test_own_camera_looks_as_the_photograph_did(sitter: views.Sitter) -> None:
+    view = sitter.portrait(sitter.own_pitch_yaw(), SIZE_PX)
+    look_at = view.seen(np.zeros(3)) - view.seen(view.eye_m)
+    np.testing.assert_allclose(np.abs(look_at[:2] / look_at[2]), 0, atol=1e-6)  # the photograph's camera is on its axis
+
+
+def test_drawn_cameras_see_the_face(sitter: views.Sitter) -> None:
+    first = list(islice(views.drawn_cameras(sitter, np.random.default_rng(1)), 30))
+    again = list(islice(views.drawn_cameras(sitter, np.random.default_rng(1)), 3))
+    np.testing.assert_array_equal(first[:3], again)
+    np.testing.assert_array_equal(first[0], sitter.own_pitch_yaw())
+    off = np.abs(np.array(first[1:]) - np.pi / 2)
+    assert (off <= [views.FARTHEST_PITCH_RAD, views.FARTHEST_YAW_RAD]).all()
+    face_yaw = np.array([sitter.face_pitch_yaw(camera)[1] for camera in first[1:]])
+    assert np.abs(face_yaw - np.pi / 2).max() <= views.FARTHEST_YAW_RAD
+    assert np.std(first[1:], axis=0)[1] > 0.2

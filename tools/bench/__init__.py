@@ -1,0 +1,1 @@
+"""Measure speed: the stages, the generator, the loader."""

@@ -1,0 +1,1 @@
+"""Measure the systematic errors of detectors on people with known truth."""

@@ -1,0 +1,1 @@
+"""Make and check the documentation from the code."""

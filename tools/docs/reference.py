@@ -1,0 +1,178 @@
+"""Write docs/reference/ from the code: `python -m tools.docs.reference [FOLDER]` (`make docs`)."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from dataprep.stages.manifest import OWN_COLUMNS
+from dataprep.tables.columns import Column
+from dataprep.tables.store import ROW_COLUMNS
+from gan.presets import PRESETS, Preset, flat
+from pipelines.main import make_parser
+from pipelines.paper_stages import MAP_STAGES, STEPS
+from tools.docs.meanings import PARAMETERS
+
+HELP_WIDTH = 110  # columns of a --help text, whatever the terminal is
+_NOTE = "<!-- written by `make docs` from the code; changes here are lost -->\n"
+_SOURCES = """\
+`paper`: stated there. `released`: read off the authors' inference code. `assumed`: published nowhere. Any entry changes
+with `--set name=value`; `shhq-hs train --preset NAME --print` prints a whole preset.
+"""
+
+
+def pages() -> dict[str, str]:
+    """File name and text of every page."""
+    return {"columns.md": columns_page(), "settings.md": settings_page(), "commands.md": commands_page()}
+
+
+def write(folder: Path) -> list[Path]:
+    """Write the pages; returns those that changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    changed = []
+    for name, text in pages().items():
+        path = folder / name
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
+def columns_page() -> str:
+    """Every column of the manifest, by the stage that writes it, then what stays in the part files."""
+    parts = [
+        "# Columns of the manifest",
+        _NOTE + "One row for every input. Arrays are flat lists, row-major, of the given shape; columns of stages that "
+        "a row did not reach are null.\nEvery column carries unit, frame, shape and meaning in its Arrow metadata, too "
+        "([how to read them](../howto.md#read-the-labels)). Frames: [frames.md](../frames.md).",
+        "## manifest: the row itself",
+        _table(_COLUMN_HEAD, (_column(column) for column in OWN_COLUMNS)),
+    ]
+    own = {column.name for column in (*ROW_COLUMNS, *OWN_COLUMNS)}
+    for stage in MAP_STAGES:
+        released = [column for column in stage.columns if column.released and column.name not in own]
+        parts += [f"## {stage.name}", _table(_COLUMN_HEAD, map(_column, released))]
+    kept = [(stage.name, column) for stage in MAP_STAGES for column in stage.columns if not column.released]
+    images = [(stage.name, blob) for stage in MAP_STAGES for blob in stage.blobs]
+    parts += ["## Only in the part files", "Left out of the manifest; `OUT/stages/<stage>-<fingerprint>/`."]
+    if kept:
+        parts.append(_table(("stage", *_COLUMN_HEAD), ((stage, *_column(column)) for stage, column in kept)))
+    parts.append(_table(("stage", "image"), ((stage, f"`{blob}`") for stage, blob in images)))
+    return _joined(parts)
+
+
+_COLUMN_HEAD = ("column", "type", "shape", "unit", "frame", "meaning")
+
+
+def _column(column: Column) -> tuple[str, ...]:
+    shape = "x".join(map(str, column.shape)) or "scalar"
+    kind = str(column.type).replace("dictionary<values=string, indices=int32, ordered=0>", "string, by code")
+    return f"`{column.name}`", kind, shape, column.unit, column.frame, column.desc
+
+
+def settings_page() -> str:
+    """Every parameter of the stages and every entry of the training presets."""
+    parts = [
+        "# Settings",
+        _NOTE + "## Stages",
+        "`--set stage.parameter=value`, repeatable; `shhq-hs params` prints them. A changed parameter reruns its stage "
+        "and those below it.",
+    ]
+    for step in STEPS:
+        rows = [_parameter(step, field) for field in dataclasses.fields(step)]
+        reads = ", ".join(step.requires) or "the photographs"
+        parts.append(f"### {step.name}\n\n{_summary(step)}\n\nReads: {reads}.")
+        parts.append(_table(("parameter", "type", "default", "meaning"), rows) if rows else "No parameters.")
+    parts += ["## Presets of training", _SOURCES]
+    for title, names in (("Stage 1", _presets(1)), ("Stage 2", _presets(2))):
+        parts += [f"### {title}", _preset_table(names)]
+    parts += ["### Ablations", _table(("preset", "differs from `paper-stage1` in"), _ablations())]
+    return _joined(parts)
+
+
+def _summary(step: type) -> str:
+    return (step.__doc__ or "").strip().partition("\n\n")[0].replace("\n    ", " ")
+
+
+def _parameter(step: Any, field: dataclasses.Field[Any]) -> tuple[str, ...]:
+    kind = get_type_hints(step)[field.name]
+    choices = get_args(kind)
+    shown = " or ".join(f"`{choice}`" for choice in choices) if choices else kind.__name__
+    default = "empty" if field.default == "" else f"`{field.default}`"
+    return f"`{step.name}.{field.name}`", shown, default, PARAMETERS[f"{step.name}.{field.name}"]
+
+
+def _presets(stage: int) -> list[str]:
+    return [name for name, preset in PRESETS.items() if preset.stage == stage and not name.startswith("ablation-")]
+
+
+def _preset_table(names: list[str]) -> str:
+    """Entries in rows, presets in columns; a preset's value stands only where it differs from the first one's."""
+    columns = [list(flat(PRESETS[name])) for name in names]
+    rows = []
+    for entries in zip(*columns, strict=True):
+        name, first, source = entries[0]
+        others = (f"`{value}`" if value != first else "" for _, value, _ in entries[1:])
+        rows.append((f"`{name}`", type(first).__name__, source, f"`{first}`", *others))
+    return _table(("entry", "type", "source", *(f"`{name}`" for name in names)), rows)
+
+
+def _ablations() -> Iterator[tuple[str, ...]]:
+    paper = {name: value for name, value, _ in flat(Preset())}
+    for name in (name for name in PRESETS if name.startswith("ablation-")):
+        differences = (f"`{key}={value}`" for key, value, _ in flat(PRESETS[name]) if value != paper[key])
+        yield f"`{name}`", ", ".join(differences)
+
+
+def commands_page() -> str:
+    """The --help of every verb."""
+    parts = ["# Commands", _NOTE + "What `shhq-hs VERB --help` prints."]
+    for name, parser in commands(make_parser()):
+        parts.append(f"## {name}\n\n```text\n{_help(parser).rstrip()}\n```")
+    return _joined(parts)
+
+
+def commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """The program and all its verbs, with their full names."""
+    yield parser.prog, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for verb in action.choices.values():
+                yield from commands(verb)
+
+
+def _help(parser: argparse.ArgumentParser) -> str:
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = str(HELP_WIDTH)
+    try:
+        return parser.format_help()
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+
+
+def _table(head: tuple[str, ...], rows: Any) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _joined(parts: list[str]) -> str:
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def main(folder: Path) -> int:
+    """Write the pages and say which changed."""
+    for path in write(folder):
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs/reference")))
