@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan.kernels.dense_trunk import DenseTrunk
-from gan.kernels.machine_code import suits
-from gan.kernels.winograd import TILE, TiledKernel, Tiling
+from dataprep.kernels.dense_trunk import DenseTrunk
+from dataprep.kernels.machine_code import suits
+from dataprep.kernels.winograd import TILE, TiledKernel, Tiling
 from gan.networks.manifold_superres import ManifoldSuperResolution
 from gan.networks.superres_trunk import RESIDUAL, SLOPE, ResidualBlock
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gan.kernels.vectors import BFLOAT16_PRODUCTS
-from gan.kernels.winograd import TILE, TiledKernel, Tiling
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS
+from dataprep.kernels.winograd import TILE, TiledKernel, Tiling
 from gan.networks import superres_tiled
 from gan.networks.manifold_superres import ManifoldSuperResolution
 from gan.networks.superres_tiled import TiledSuperResolution, super_resolution_in_tiles

@@ -5,13 +5,13 @@ import pytest
 import skimage.data
 import torch
 
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS
+from dataprep.kernels.winograd import Tiling
 from dataprep.models.superres import rrdbnet_tiled
 from dataprep.models.superres.enlarging import Upscaler, load_network
 from dataprep.models.superres.rrdbnet import RRDBNet
 from dataprep.models.superres.rrdbnet_tiled import TiledRRDBNet
 from dataprep.models.superres.running import runner, runs_in_loops
-from gan.kernels.vectors import BFLOAT16_PRODUCTS
-from gan.kernels.winograd import Tiling
 
 CPU = torch.device("cpu")
 

@@ -17,9 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dataprep.kernels.dense_trunk import DenseTrunk
+from dataprep.kernels.winograd import TILE, TiledKernel, Tiling
 from dataprep.models.superres.rrdbnet import NEGATIVE_SLOPE, RESIDUAL_SCALE, RRDB, RRDBNet
-from gan.kernels.dense_trunk import DenseTrunk
-from gan.kernels.winograd import TILE, TiledKernel, Tiling
 
 SCALE = 4
 BAND_ROWS = 4  # of tiles of the small image: 16 px. Two more are enlarged for their neighbours: 2% more work in all

@@ -9,11 +9,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dataprep.errors import ConfigError
+from dataprep.kernels import guard
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS
 from dataprep.models.superres.rrdbnet import RRDBNet
 from dataprep.models.superres.rrdbnet_tiled import TiledRRDBNet
 from dataprep.models.superres.srvgg import SRVGGNetCompact
 from dataprep.models.superres.superres_files import Precision
-from gan.kernels.vectors import BFLOAT16_PRODUCTS
 
 Network = RRDBNet | SRVGGNetCompact
 Run = Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b 3 4*h 4*w"]]
@@ -67,11 +68,10 @@ def runs_in_loops(device: torch.device, dtype: torch.dtype) -> bool:
     Float32 is 2.4 times as fast as in torch, bfloat16 1.9 times where the CPU has its products. AMX multiplies bfloat16
     many times faster than vectors do, and torch knows how: there fewer multiplications are no gain.
     """
-    if device.type != "cpu":
+    if device.type != "cpu" or not guard.ON:
         return False
-    return dtype == torch.float32 or (
-        dtype == torch.bfloat16 and BFLOAT16_PRODUCTS and not _cpu_has("_is_amx_tile_supported")
-    )
+    multiplies_bfloat16 = BFLOAT16_PRODUCTS and not _cpu_has("_is_amx_tile_supported")
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and multiplies_bfloat16)
 
 
 @torch.inference_mode()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gan.kernels.winograd import TiledKernel, Tiling
+from dataprep.kernels.winograd import TiledKernel, Tiling
 
 DenseKernels = Sequence[TiledKernel]  # five: each but the last grows what all after it read
 

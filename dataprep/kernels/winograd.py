@@ -14,7 +14,6 @@ two around them, c channels, 16 pixels of a tile, p the margin and the tiles of 
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +21,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels.machine_code import grouped
-from gan.kernels.vectors import BFLOAT16_PRODUCTS, LANES, NUMBER_BYTES
-from gan.kernels.winograd_kernels import (
+from dataprep.kernels.machine_code import grouped, require
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS, LANES, NUMBER_BYTES
+from dataprep.kernels.winograd_kernels import (
     FAR,
     MARGIN,
     NEAR,
@@ -51,17 +50,17 @@ def transform_kernel(weight_OC33: Float[Tensor, "o c 3 3"]) -> Float[Tensor, "36
 
 
 class TiledKernel:
-    """A 3 x 3 kernel and its bias, as the loops of gan.kernels.winograd_kernels read them.
+    """A 3 x 3 kernel and its bias, as the loops of dataprep.kernels.winograd_kernels read them.
 
     `dtype` bfloat16 rounds coefficients of kernel and image to that type, where the CPU multiplies it
-    (`gan.kernels.vectors.BFLOAT16_PRODUCTS`); sums stay in float32.
+    (`dataprep.kernels.vectors.BFLOAT16_PRODUCTS`); sums stay in float32.
     """
 
     def __init__(self, weight_OC33: Tensor, bias_O: Tensor, dtype: torch.dtype = torch.float32) -> None:
         outputs, inputs = weight_OC33.shape[:2]
         kinds = weight_OC33.dtype, bias_O.dtype
-        _require(kinds == (torch.float32, torch.float32), "kernel and bias", kinds, "float32")
-        _require(len(bias_O) == outputs, "numbers of the bias", len(bias_O), str(outputs))
+        require(kinds == (torch.float32, torch.float32), "kernel and bias", kinds, "float32")
+        require(len(bias_O) == outputs, "numbers of the bias", len(bias_O), str(outputs))
         pairs = dtype == torch.bfloat16 and BFLOAT16_PRODUCTS
         grouped_36GDRP = grouped(transform_kernel(weight_OC33.detach()), pairs)
         groups, depth = grouped_36GDRP.shape[1:3]
@@ -117,10 +116,10 @@ class Tiling:
 
         """
         twice = Tiling(2 * self.height, 2 * self.width)
-        _require(row >= 0, "row", row, "at least 0")
+        require(row >= 0, "row", row, "at least 0")
         self._require_image(tiled, self.rows, 4)
         twice._require_image(out, row + twice.rows, tiled.shape[1] // 4)
-        _require(tiled.shape[1] % 4 == 0, "channels", tiled.shape[1], "a multiple of four")
+        require(tiled.shape[1] % 4 == 0, "channels", tiled.shape[1], "a multiple of four")
         widths = self.pitch - MARGIN, twice.pitch - MARGIN
         shuffle_pixels(_place(tiled), _place(out, row), self.rows, tiled.shape[1] // 4, *widths)
 
@@ -178,11 +177,11 @@ class Tiling:
             self._require_image(image, row + self.rows, image.shape[1])
         self._require_image(base, self.rows, kernel.outputs)
         self._require_image(out, self.rows, out_channel + kernel.outputs)
-        _require(row >= 0 <= out_channel, "row and out_channel", (row, out_channel), "at least 0")
+        require(row >= 0 <= out_channel, "row and out_channel", (row, out_channel), "at least 0")
         given = sum(image.shape[1] for image in inputs)
-        _require(kernel.inputs <= given, "channels of the image", given, f"at least {kernel.inputs}")
+        require(kernel.inputs <= given, "channels of the image", given, f"at least {kernel.inputs}")
         split = kernel.pairs and more is not None and x.shape[1] % 2
-        _require(not split, "channels of the first image", x.shape[1], "an even number, as pairs lie in one image")
+        require(not split, "channels of the first image", x.shape[1], "an even number, as pairs lie in one image")
 
     def _require_image(self, image: Tensor, rows: int, channels: int) -> None:
         fits = (
@@ -192,18 +191,12 @@ class Tiling:
             and image.shape[2:] == (TILE * TILE, self.pitch)
             and image.stride()[2:] == (self.pitch, 1)
         )
-        _require(fits, "tiled image", (image.dtype, *image.shape), f"float32 (rows, channels, 16, {self.pitch})")
+        require(fits, "tiled image", (image.dtype, *image.shape), f"float32 (rows, channels, 16, {self.pitch})")
         least = rows + 2, channels
-        _require(image.shape[0] >= least[0] and image.shape[1] >= least[1], "tiled image", image.shape, f"{least}")
+        require(image.shape[0] >= least[0] and image.shape[1] >= least[1], "tiled image", image.shape, f"{least}")
 
     def _pixels(self, tiled: Tensor) -> Tensor:
         return tiled[1:-1, ..., MARGIN : MARGIN + self.columns]
-
-
-def _require(fits: Any, what: str, found: object, expected: str) -> None:
-    """Raise ValueError unless it fits: machine code reads and writes where it is told."""
-    if not fits:
-        raise ValueError(f"{what}: {found}, expected {expected}")
 
 
 def _place(tiled: Tensor, row: int = 0, channel: int = 0) -> Place:

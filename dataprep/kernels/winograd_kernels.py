@@ -1,4 +1,4 @@
-"""Winograd's convolution of tiled images (gan.kernels.winograd) in machine code, and their pixel shuffle.
+"""Winograd's convolution of tiled images (dataprep.kernels.winograd) in machine code, and their pixel shuffle.
 
 A block of tiles is taken from pixels to pixels while it lies in the cache: its coefficients, 36 products with the
 kernel's, and what those products make of the pixels. Torch's threads share the blocks.
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan.kernels.machine_code import compiled, share
-from gan.kernels.vectors import (
+from dataprep.kernels.machine_code import compiled, share
+from dataprep.kernels.vectors import (
     BFLOAT16_PRODUCTS,
     BLOCK,
     BLOCK_BYTES,
@@ -148,7 +148,7 @@ class Place(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """Coefficients of a kernel, in the order in which they are read (`gan.kernels.winograd.TiledKernel`), and its bias.
+    """Coefficients of a kernel, in the order in which they are read (`winograd.TiledKernel`), and its bias.
 
     Attributes:
         address: Of the coefficients.
