@@ -15,6 +15,7 @@ from dataprep import kernels
 from dataprep.kernels.layer_kernels import LayerStack, PointLayer
 from dataprep.kernels.machine_code import share, suits
 from dataprep.kernels.vectors import BFLOAT16_PRODUCTS
+from dataprep.kernels.winograd import TiledKernel, Tiling
 from gan.config import GeneratorConfig
 from gan.networks.pointwise import Layer, sum_of_heads
 from gan.rendering.compositing import render_hits
@@ -158,6 +159,11 @@ def test_other_processors_compute_the_same(features, tmp_path):
     assert lanes == (8 if "avx" in features else 4)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+    if "fma" in features:  # sums are taken in one order, however wide the vectors are
+        with torch.no_grad():
+            tiling, here = Tiling(8, 20), Tiling(8, 20).blank(18)
+            tiling.convolve(tiling.tile(image), TiledKernel(conv.weight, conv.bias), here)
+        assert torch.equal(found[0], tiling.untile(here))
 
 
 ELSEWHERE = """

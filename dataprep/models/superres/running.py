@@ -51,10 +51,19 @@ def _cpu_has(*flags: str) -> bool:
 
 
 def runner(network: Network, device: torch.device, dtype: torch.dtype) -> Run:
-    """Return what runs a network; `runs_in_loops` says how. In torch its output layer stays in float32."""
+    """Return what runs a network, in loops of machine code where those are there and faster, else in torch."""
     if isinstance(network, RRDBNet) and runs_in_loops(device, dtype):
-        tiled = TiledRRDBNet(network, dtype)
-        return lambda images_B3HW: torch.stack([tiled(image_3HW) for image_3HW in images_B3HW])
+        return in_loops(network, dtype)
+    return in_torch(network, device, dtype)
+
+
+def in_loops(network: RRDBNet, dtype: torch.dtype) -> Run:
+    tiled = TiledRRDBNet(network, dtype)
+    return lambda images_B3HW: torch.stack([tiled(image_3HW) for image_3HW in images_B3HW])
+
+
+def in_torch(network: Network, device: torch.device, dtype: torch.dtype) -> Run:
+    """Return what runs the network itself, which is changed: its output layer stays in float32."""
     last = network.conv_last if isinstance(network, RRDBNet) else network.body[-1]
     network.to(device, dtype)
     last.to(torch.float32)
