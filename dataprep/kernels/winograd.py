@@ -23,17 +23,8 @@ from torch import Tensor
 
 from dataprep.kernels.machine_code import grouped, require
 from dataprep.kernels.vectors import BFLOAT16_PRODUCTS, LANES, NUMBER_BYTES
-from dataprep.kernels.winograd_kernels import (
-    FAR,
-    MARGIN,
-    NEAR,
-    Convolution,
-    Kernel,
-    Place,
-    at_once,
-    convolve_tiles,
-    shuffle_pixels,
-)
+from dataprep.kernels.winograd_code import FAR, MARGIN, NEAR
+from dataprep.kernels.winograd_kernels import Convolution, Kernel, Place, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
 KERNEL_MATRIX = (
