@@ -74,7 +74,7 @@ def in_torch(network: Network, device: torch.device, dtype: torch.dtype) -> Run:
 def runs_in_loops(device: torch.device, dtype: torch.dtype) -> bool:
     """Say whether RRDBNet runs in tiles. It depends on the processor alone, so that a machine always gives one result.
 
-    Float32 is 2.4 times as fast as in torch, bfloat16 1.9 times where the CPU has its products. AMX multiplies bfloat16
+    Float32 is 2.4 times as fast as in torch, bfloat16 1.8 times where the CPU has its products. AMX multiplies bfloat16
     many times faster than vectors do, and torch knows how: there fewer multiplications are no gain.
     """
     if device.type != "cpu" or not guard.ON:
