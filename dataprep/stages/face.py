@@ -99,8 +99,7 @@ class Face(Stage):
                 "--set face.model=BFM_model_front.mat"
             )
 
-    @property
-    def batched(self) -> bool:
+    def batched(self, tools: FaceTools) -> bool:
         return True
 
     def weights(self) -> tuple[Weight, ...]:

@@ -74,9 +74,14 @@ def _environment() -> Iterator[Finding]:
         import cv2  # noqa: F401
         import mediapipe  # noqa: F401
         import torch
+
+        from dataprep.kernels.guard import REASON_OFF
     except ImportError as error:
         yield Finding("problem", f"a package does not load: {error}", "run: make setup")
         return
+    if REASON_OFF:
+        slower = "super-resolution and the generator take two to three times as long on a CPU; run: make setup"
+        yield Finding("warning", f"no loops in machine code: {REASON_OFF}", slower)
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Finding("ok", f"GPU: {', '.join(names)}")
