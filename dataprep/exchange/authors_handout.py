@@ -27,6 +27,20 @@ from dataprep.files.foreign_files import read_bytes
 from dataprep.files.untrusted import lies_within, parse_json
 from dataprep.fits.generator_labels import cam2world, intrinsics, joints_zyx, pitch_yaw, rotations_from_rotvecs
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    BFM_EXP,
+    BFM_ID,
+    CAM2WORLD,
+    CAMERA_PITCH_YAW,
+    FACE_PITCH_YAW,
+    INTRINSICS,
+    JOINTS_ZYX,
+    LANDMARKS68,
+    SMPL_BETAS,
+    SMPL_BODY_POSE,
+    SMPL_GLOBAL_ORIENT_PORTRAIT,
+)
 
 LABEL_SUFFIXES = (".npz", ".npy", ".mat", ".json")
 _MAX_BYTES = 16 << 20  # of one person's labels, packed or not: they are a few thousand numbers
@@ -53,7 +67,7 @@ FIELDS = (
     Field("exp", ((64,),), "3DMM expression coefficients, standard deviations"),
     Field("angle", ((3,),), "3DMM head rotation, Euler x, y, z in rad, in Deep3DFaceRecon's order"),
     Field("face_camera", ((2,),), "face camera: pitch and yaw in rad; from `angle` when absent", required=False),
-    Field("landmarks68", ((68, 2),), "68 landmarks in px of the portrait; zeros when absent: training reads none",
+    Field(LANDMARKS68, ((68, 2),), "68 landmarks in px of the portrait; zeros when absent: training reads none",
           required=False),
 )  # fmt: skip
 
@@ -146,18 +160,18 @@ def manifest_labels(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     head = CAM_FROM_GL @ head_from_3dmm(fields["angle"])
     pose = fields["smpl_pose"].reshape(24, 3)
     return {
-        "camera_pitch_yaw": camera,
-        "face_pitch_yaw": fields.get("face_camera", pitch_yaw(head)),
-        "joints_zyx": joints_zyx(rotations),
-        "cam2world": cam2world(camera),
-        "intrinsics": intrinsics(),
-        "bfm_id": fields["id"],
-        "bfm_exp": fields["exp"],
-        "bfm_angle": fields["angle"],
-        "smpl_betas": fields["smpl_shape"],
-        "smpl_global_orient_portrait": pose[0],
-        "smpl_body_pose": pose[1:],
-        "landmarks68": fields.get("landmarks68", np.zeros((68, 2))),
+        CAMERA_PITCH_YAW: camera,
+        FACE_PITCH_YAW: fields.get("face_camera", pitch_yaw(head)),
+        JOINTS_ZYX: joints_zyx(rotations),
+        CAM2WORLD: cam2world(camera),
+        INTRINSICS: intrinsics(),
+        BFM_ID: fields["id"],
+        BFM_EXP: fields["exp"],
+        BFM_ANGLE: fields["angle"],
+        SMPL_BETAS: fields["smpl_shape"],
+        SMPL_GLOBAL_ORIENT_PORTRAIT: pose[0],
+        SMPL_BODY_POSE: pose[1:],
+        LANDMARKS68: fields.get(LANDMARKS68, np.zeros((68, 2))),
     }
 
 
