@@ -19,7 +19,9 @@ from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.stages.shards import write_shards
-from dataprep.tables.columns import STRING, Column, floats, table_from_rows
+from dataprep.tables.columns import STRING, Column, table_from_rows
+from dataprep.tables.labels import LABELS, drawn
+from dataprep.tables.outliers import left_out, robust_distance
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.commands.summary import table
@@ -35,18 +37,7 @@ _COLUMNS = (
         ("body_model_sha256", "its file"), ("face_model", "face model that the coefficients belong to"),
         ("face_model_sha256", "its file"),
     )),
-    floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", unit="rad", frame="chest"),
-    floats("face_pitch_yaw", (2,), "face camera (3DMM), both pi/2 in front", unit="rad", frame="head"),
-    floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", unit="rad"),
-    floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit"),
-    floats("intrinsics", (3, 3), "normalised by the image size", unit="image size"),
-    floats("bfm_id", (80,), "identity coefficients", unit="standard deviation"),
-    floats("bfm_exp", (64,), "expression coefficients", unit="standard deviation"),
-    floats("bfm_angle", (3,), "Euler x, y, z of R = Rz Ry Rx", unit="rad"),
-    floats("smpl_betas", (10,), "body shape coefficients", unit="standard deviation"),
-    floats("smpl_global_orient_portrait", (3,), "rotation vector of the pelvis", unit="rad"),
-    floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad"),
-    floats("landmarks68", (68, 2), "iBUG landmarks; zeros when the hand-out has none", unit="px", frame="portrait"),
+    *(label for label in LABELS if label.in_handout),
 )  # fmt: skip
 
 
@@ -99,17 +90,30 @@ def _placed(
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     placed = {"train": 0, "val": 0}
-    for person in sorted(people, key=lambda person: person.sample_id):
-        share = int(hashlib.sha256(f"split:{person.sample_id}".encode()).hexdigest()[:8], 16) / 2**32
-        split = "val" if share < val_fraction else "train"
+    in_order = sorted(people, key=lambda person: person.sample_id)
+    splits = [_split(person, val_fraction) for person in in_order]
+    for person, split, outlier in zip(in_order, splits, _label_outliers(in_order, splits), strict=True):
         shard, shard_row = divmod(placed[split], shard_rows)
         placed[split] += 1
         rows.append({
             "sample_id": person.sample_id, "status": "ok", "selected": True, "split": split, "shard": shard,
-            "shard_row": shard_row, "flag_label_outlier": False, "source_path": person.name, "license": "handout",
-            "source_dataset": "handout", "models": json.dumps({}), **bases, **person.labels,
+            "shard_row": shard_row, "flag_label_outlier": bool(outlier), "source_path": person.name,
+            "license": "handout", "source_dataset": "handout", "models": json.dumps({}), **bases, **person.labels,
         })  # fmt: skip
     return rows
+
+
+def _split(person: Person, val_fraction: float) -> str:
+    share = int(hashlib.sha256(f"split:{person.sample_id}".encode()).hexdigest()[:8], 16) / 2**32
+    return "val" if share < val_fraction else "train"
+
+
+def _label_outliers(people: Sequence[Person], splits: Sequence[str]) -> np.ndarray:
+    """Whom some group of the prior leaves out, measured among the training rows (all, if there are none)."""
+    train = np.array([split == "train" for split in splits])
+    among = train if train.any() else ~train
+    labels = {label.name: np.stack([person.labels[label.name] for person in people]) for label in drawn()}
+    return left_out({name: robust_distance(values.astype(np.float32), among) for name, values in labels.items()})
 
 
 def _image(person: Person, image: str) -> bytes:
