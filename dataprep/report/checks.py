@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from dataprep.fits.generator_labels import canonical_rotation
 from dataprep.frames import geometry
 from dataprep.pictures.overlays import SMPL_PARENTS
 from dataprep.report.census import Block, Census
@@ -138,12 +139,14 @@ def _angles_follow_face(census: Census) -> Errors:
 
 
 def _face_camera_follows_face(census: Census) -> Errors:
-    """Difference of the face camera from the 3DMM's rotation, degrees."""
+    """Difference of the face camera from where the 3DMM's rotation puts the generator's head, degrees."""
 
     def error(block: Block) -> Errors:  # the camera looks down -z of GL: its direction in the head's axes
-        return _camera_error(_rows(block, FACE_PITCH_YAW, 2), _head(block)[:, 2, :])
+        offsets = _rows(block, "head_offset", 9).reshape(-1, 3, 3)
+        head = _head(block) @ offsets @ canonical_rotation(HEAD).T
+        return _camera_error(_rows(block, FACE_PITCH_YAW, 2), head[:, 2, :])
 
-    return census.by_blocks((FACE_PITCH_YAW, BFM_ANGLE), error)
+    return census.by_blocks((FACE_PITCH_YAW, BFM_ANGLE, "head_offset"), error)
 
 
 def _portrait_camera_follows_chest(census: Census) -> Errors:
@@ -221,7 +224,7 @@ CHECKS = (
     Check("side_of_face", "The face is turned to the side its landmarks show", "the head yaw has the other sign than "
           "the 68 landmarks", "°", 20.0, ("yaw", LANDMARKS68), _side_of_face),
     Check("face_camera", "The face camera is the 3DMM's", "the camera of the face is not where the head's rotation "
-          "puts it", "°", 0.5, (FACE_PITCH_YAW, BFM_ANGLE), _face_camera_follows_face),
+          "puts it", "°", 0.5, (FACE_PITCH_YAW, BFM_ANGLE, "head_offset"), _face_camera_follows_face),
     Check("portrait_camera", "The portrait camera is the chest's", "the camera of the portrait is not where SMPL's "
           "chest puts it", "°", 0.5, (CAMERA_PITCH_YAW, SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE),
           _portrait_camera_follows_chest),

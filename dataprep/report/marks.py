@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.generator_labels import global_rotation, rotations_from_rotvecs
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
@@ -51,7 +52,7 @@ def portrait_marks(row: Row, outliner: Outliner) -> Marks:
         joints = geometry.transform(row[CROP_FROM_SOURCE].astype(np.float64), row["smpl_joints_px"])
         layers["skeleton"] = _skeleton(joints, PORTRAIT_PX)
         layers["body"] = [["", _closed(outliner.body_outline(row))]]
-        if row.get(SMPL_BODY_POSE) is not None and row.get(LANDMARKS68) is not None:
+        if all(row.get(name) is not None for name in (SMPL_BODY_POSE, LANDMARKS68, "head_offset")):
             layers["cameras"] = _cameras(row, joints[NECK])
     return Marks(PORTRAIT_PX, PORTRAIT_PX, {name: drawn for name, layer in layers.items() if (drawn := _kept(layer))})
 
@@ -72,7 +73,8 @@ def photograph_marks(row: Row) -> Marks:
 
 def _cameras(row: Row, neck_px: np.ndarray) -> Layer:
     """Axes of head (the face camera's) and chest (the portrait camera's): x red, y green, z blue towards the viewer."""
-    head = CAM_FROM_GL @ head_from_3dmm(row[BFM_ANGLE].astype(np.float64))
+    angle, offset = (row[name].astype(np.float64) for name in (BFM_ANGLE, "head_offset"))
+    head = CAM_FROM_GL @ canonical_head(head_from_3dmm(angle), offset)
     rotations = rotations_from_rotvecs(row[SMPL_GLOBAL_ORIENT_PORTRAIT], row[SMPL_BODY_POSE])
     chest = global_rotation(rotations, CHEST)
     origins = (np.asarray(row[LANDMARKS68][_NOSE_BRIDGE], np.float64), neck_px)

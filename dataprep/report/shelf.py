@@ -36,7 +36,7 @@ SAMPLE_COLUMNS = (
     *("source_width", "source_height", "keypoints33", "smpl_joints_px", LANDMARKS68, CROP_FROM_SOURCE),
     *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll", CAMERA_PITCH_YAW, INTRINSICS),
     *("body_fit_rmse_relative", "face_fit_rmse", "upsampling", "dup_cluster", "dup_rank"),
-    *(BFM_ID, BFM_EXP, BFM_ANGLE, BFM_TRANS, "face_alignment"),
+    *(BFM_ID, BFM_EXP, BFM_ANGLE, BFM_TRANS, "face_alignment", "head_offset"),
     *(SMPL_BETAS, SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE, SMPL_TRANSL),
     *(rule.score for rule in RULES),
 )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from dataprep.fits.canonical_head import face_pitch_yaw
 from dataprep.fits.generator_labels import (
     POSED_JOINTS,
     cam2world,
@@ -21,7 +22,7 @@ from dataprep.fits.generator_labels import (
 )
 from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
 from dataprep.frames import geometry
-from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head, roll_of
+from dataprep.frames.face_frames import head_from_3dmm, pitch_yaw_of_head, roll_of
 from dataprep.models.body.smpl import CHEST
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
@@ -47,7 +48,7 @@ class Camera(Stage):
     """Adds the tied pose, both cameras, the six joint angles and EG3D's 25 numbers."""
 
     name: ClassVar[str] = "camera"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("body", "crop", "face")
     columns: ClassVar[tuple[Column, ...]] = (
         label(SMPL_BODY_POSE),
@@ -109,7 +110,7 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
         SMPL_GLOBAL_ORIENT_PORTRAIT: Rotation.from_matrix(portrait_from_source @ tied.rotations[0]).as_rotvec(),
         SMPL_TRANSL: np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
         CAMERA_PITCH_YAW: portrait,
-        FACE_PITCH_YAW: pitch_yaw(CAM_FROM_GL @ head_from_face),
+        FACE_PITCH_YAW: face_pitch_yaw(head_from_face, row["head_offset"].astype(np.float64)),
         JOINTS_ZYX: joints_zyx(tied.rotations),
         CAM2WORLD: cam2world(portrait),
         INTRINSICS: intrinsics(),

@@ -99,8 +99,8 @@ LABELS: tuple[Label, ...] = (
     _label(CAMERA_PITCH_YAW, (2,), "portrait camera, both pi/2 in front", "rad", "chest", mirrored=Mirrored.PITCH_YAW,
            group=PriorGroup.POSE, allowed=_TURN, statistics=True, in_handout=True, in_track=InTrack.SMOOTHED),
     # Drawn with the portrait camera's row, which is assumed: it is the same head, seen by the other camera.
-    _label(FACE_PITCH_YAW, (2,), "face camera (3DMM), both pi/2 in front", "rad", "head", mirrored=Mirrored.PITCH_YAW,
-           group=PriorGroup.POSE, allowed=_TURN, in_handout=True),
+    _label(FACE_PITCH_YAW, (2,), "face camera, both pi/2 in front", "rad", "generator's head",
+           mirrored=Mirrored.PITCH_YAW, group=PriorGroup.POSE, allowed=_TURN, in_handout=True),
     _label(JOINTS_ZYX, (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", "rad", "parent joint",
            mirrored=Mirrored.JOINTS_ZYX, group=PriorGroup.POSE, allowed=_TURN, statistics=True, in_handout=True,
            in_track=InTrack.SMOOTHED),

@@ -14,12 +14,13 @@ import numpy as np
 from dataprep import __version__
 from dataprep.errors import ConfigError, Rejected
 from dataprep.exchange.authors_handout import FIELDS, FOLDERS, Person, read_handed, read_handout, renames
+from dataprep.fits.head_tie import head_offset_between
 from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.stages.shards import write_shards
-from dataprep.tables.columns import STRING, Column, table_from_rows
+from dataprep.tables.columns import STRING, Column, floats, table_from_rows
 from dataprep.tables.labels import LABELS, drawn
 from dataprep.tables.outliers import left_out, robust_distance
 from dataprep.tables.store import SCHEMA_VERSION, write_table
@@ -38,6 +39,7 @@ _COLUMNS = (
         ("face_model_sha256", "its file"),
     )),
     *(label for label in LABELS if label.in_handout),
+    floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head"),
 )  # fmt: skip
 
 
@@ -64,7 +66,7 @@ def import_handout(
         "body_model": models[0].name, "body_model_sha256": models[0].sha256,
         "face_model": models[1].name, "face_model_sha256": models[1].sha256,
     }  # fmt: skip
-    people = list(read_handout(source, renames(list(fields))))
+    people = list(read_handout(source, renames(list(fields)), head_offset_between(models[1], models[0])))
     rows = _placed(people, bases, val_fraction, shard_rows)
     by_id = {person.sample_id: person for person in people}
     metadata = {"schema_version": str(SCHEMA_VERSION), "code_version": __version__, "stages": "{}"}
