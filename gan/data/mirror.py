@@ -73,9 +73,10 @@ class Mirror:
 
     def has(self, group: PriorGroup) -> bool:
         """Whether every label of a group can be mirrored; if not, its rows have no mirror image."""
-        return all(self._rule(label.mirrored) is not None for label in drawn(group))
+        return all(self.rule(label.mirrored) is not None for label in drawn(group))
 
-    def _rule(self, kind: Mirrored | None) -> Callable[[np.ndarray], np.ndarray] | None:
+    def rule(self, kind: Mirrored | None) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Return what mirrors the labels of a kind; None: they have no mirror image and stay as they are."""
         return {
             Mirrored.UNCHANGED: np.array,
             Mirrored.OPPOSITE: np.negative,
@@ -93,7 +94,7 @@ class Mirror:
         changed = {
             label.name: rule(getattr(labels, label.name))
             for label in trained()
-            if (rule := self._rule(label.mirrored)) is not None
+            if (rule := self.rule(label.mirrored)) is not None
         }
         return Labels(**{**labels.arrays(), **changed})
 
