@@ -40,7 +40,7 @@ class Prior:
     """The label prior over the training split."""
 
     rows: int
-    cut: float
+    cut: float  # of the labels, unless the list gives one its own
     trimmed: dict[str, int]  # rows left out, by kind
     draws: tuple[Draw, ...]
     left_out: tuple[LeftOut, ...]  # the farthest first, up to a limit

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
 from dataprep.duplicates import HASH_BYTES, clusters
@@ -25,7 +25,7 @@ from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Stage
 from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.tables.labels import drawn
-from dataprep.tables.outliers import left_out, robust_distance
+from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
 from dataprep.tables.regroup import in_places
 from dataprep.tables.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
@@ -82,7 +82,7 @@ class Manifest(Aggregate):
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
         splits = self._splits(ids[order].tolist(), verdict.accepted, cluster, order)
-        outlier = _label_outliers(view, self.requires, order, verdict.accepted, splits == "train")
+        outlier = label_outliers(_drawn_labels(view, self.requires, order), splits)
         rows = self._rows(ids[order].tolist(), verdict, splits, outlier, cluster, rank, _models(view))
         own = table_from_rows(self.columns, rows)
         fingerprints = {name: view.refs[name].fingerprint for name in self.requires}
@@ -124,10 +124,10 @@ class Manifest(Aggregate):
         accepted: Bool[np.ndarray, "n"],
         cluster: Int[np.ndarray, "n"],
         order: Int[np.ndarray, "n"],
-    ) -> Shaped[np.ndarray, "n"]:
+    ) -> list[str | None]:
         """train or val of every accepted row, None elsewhere: a cluster goes where the hash of its first input says."""
         first_of_cluster = {cluster[i]: ids[i] for i in np.argsort(-order) if cluster[i] >= 0}
-        splits = np.full(len(ids), None, object)
+        splits: list[str | None] = [None] * len(ids)
         for i in np.flatnonzero(accepted):
             splits[i] = "val" if _unit_interval(first_of_cluster[cluster[i]]) < self.val_fraction else "train"
         return splits
@@ -136,7 +136,7 @@ class Manifest(Aggregate):
         self,
         ids: list[str],
         verdict: _Verdict,
-        splits: Shaped[np.ndarray, "n"],
+        splits: Sequence[str | None],
         outlier: Bool[np.ndarray, "n"],
         cluster: Int[np.ndarray, "n"],
         rank: Int[np.ndarray, "n"],
@@ -157,8 +157,7 @@ class Manifest(Aggregate):
             }
             if cluster[i] >= 0:
                 row |= {"dup_cluster": int(cluster[i]), "dup_rank": int(rank[i])}
-            if verdict.accepted[i]:
-                split = splits[i]
+            if (split := splits[i]) is not None:
                 shard, shard_row = divmod(placed[split], self.shard_rows)
                 placed[split] += 1
                 row |= {"split": split, "shard": shard, "shard_row": shard_row}
@@ -198,25 +197,13 @@ def _verdict(
     return verdict
 
 
-def _label_outliers(
-    view: DatasetView,
-    stages: Sequence[str],
-    order: Int[np.ndarray, "n"],
-    accepted: Bool[np.ndarray, "n"],
-    train: Bool[np.ndarray, "n"],
-) -> Bool[np.ndarray, "n"]:
-    """Accepted rows that some group of the prior leaves out, measured among the training rows (all, if there are none).
-
-    Rows of the validation split are flagged too, against the same training rows, though nobody would draw them.
-    """
-    among = train if train.any() else accepted
+def _drawn_labels(
+    view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]
+) -> dict[str, Float[np.ndarray, "n k"]]:
+    """Every label that the prior draws, NaN where a row has none."""
     owner = {column.name: name for name in stages for column in view.stages[name].columns}
-    labels = [one.name for one in drawn() if one.name in owner]
-    if not among.any() or not labels:
-        return np.zeros(len(accepted), bool)
-    columns = {name: _columns(view, owner[name], [name], order)[0] for name in labels}
-    distances = {name: robust_distance(_matrix(values), among) for name, values in columns.items()}
-    return accepted & left_out(distances)
+    names = [one.name for one in drawn() if one.name in owner]
+    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names}
 
 
 def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:

@@ -7,7 +7,7 @@ among the training rows; the other groups may still draw it. A person with a fai
 Several data sets trained together are judged together, the manifest's flag judges its own data set alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -61,9 +61,19 @@ def usual_rows(distances: Mapping[str, Float[np.ndarray, " n"]]) -> dict[PriorGr
     return kept
 
 
-def left_out(distances: Mapping[str, Float[np.ndarray, " n"]]) -> Bool[np.ndarray, " n"]:
-    """Return which rows some group may not draw: the manifest's `flag_label_outlier`. Needs one label at least."""
-    return ~np.all(list(usual_rows(distances).values()), axis=0)
+def label_outliers(labels: Mapping[str, Float[np.ndarray, "n *k"]], splits: Sequence[str | None]) -> np.ndarray:
+    """Return the manifest's `flag_label_outlier` (n,): the selected rows that some group may not draw.
+
+    `splits` says train, val or, for a row that is not selected, None. Validation rows are measured among the training
+    rows too, though nobody draws them; where there is no training row, among themselves.
+    """
+    selected = np.array([split is not None for split in splits], bool)
+    train = np.array([split == "train" for split in splits], bool)
+    among = train if train.any() else selected
+    if not among.any():
+        return selected
+    kept = usual_rows({name: robust_distance(values, among) for name, values in labels.items()})
+    return selected & ~np.all([selected, *kept.values()], axis=0)
 
 
 def require_rows(kept: Mapping[PriorGroup, Bool[np.ndarray, " n"]], what: str) -> None:

@@ -22,7 +22,7 @@ from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.stages.shards import write_shards
 from dataprep.tables.columns import STRING, Column, floats, table_from_rows
 from dataprep.tables.labels import LABELS, drawn
-from dataprep.tables.outliers import left_out, robust_distance
+from dataprep.tables.outliers import label_outliers
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.commands.summary import table
@@ -94,7 +94,8 @@ def _placed(
     placed = {"train": 0, "val": 0}
     in_order = sorted(people, key=lambda person: person.sample_id)
     splits = [_split(person, val_fraction) for person in in_order]
-    for person, split, outlier in zip(in_order, splits, _label_outliers(in_order, splits), strict=True):
+    labels = {label.name: np.array([person.labels[label.name] for person in in_order], np.float32) for label in drawn()}
+    for person, split, outlier in zip(in_order, splits, label_outliers(labels, splits), strict=True):
         shard, shard_row = divmod(placed[split], shard_rows)
         placed[split] += 1
         rows.append({
@@ -108,14 +109,6 @@ def _placed(
 def _split(person: Person, val_fraction: float) -> str:
     share = int(hashlib.sha256(f"split:{person.sample_id}".encode()).hexdigest()[:8], 16) / 2**32
     return "val" if share < val_fraction else "train"
-
-
-def _label_outliers(people: Sequence[Person], splits: Sequence[str]) -> np.ndarray:
-    """Whom some group of the prior leaves out, measured among the training rows (all, if there are none)."""
-    train = np.array([split == "train" for split in splits])
-    among = train if train.any() else ~train
-    labels = {label.name: np.stack([person.labels[label.name] for person in people]) for label in drawn()}
-    return left_out({name: robust_distance(values.astype(np.float32), among) for name, values in labels.items()})
 
 
 def _image(person: Person, image: str) -> bytes:

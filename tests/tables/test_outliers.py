@@ -10,7 +10,7 @@ from dataprep.errors import ConfigError
 from dataprep.report.census import Census
 from dataprep.report.prior import prior
 from dataprep.tables.labels import PriorGroup, drawn
-from dataprep.tables.outliers import distance_by_parts, left_out, require_rows, robust_distance, usual_rows
+from dataprep.tables.outliers import distance_by_parts, label_outliers, require_rows, robust_distance, usual_rows
 from gan.animation.animate_labels import open_labels
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
@@ -106,7 +106,10 @@ def test_rows_beyond_the_reference_are_measured_by_it() -> None:
     distance = robust_distance(values, np.arange(7) < 5)
     np.testing.assert_allclose(distance[:6], np.abs(values[:6, 0] - 2) / 1.4826)
     assert np.isnan(distance[6])
-    assert left_out({"bfm_exp": distance}).tolist() == [False] * 5 + [True, True]
+    splits = ["train"] * 5 + ["val", None]
+    flags = label_outliers({"bfm_exp": 2 * values}, splits)
+    assert flags.tolist() == [False] * 5 + [True, False]
+    assert label_outliers({"bfm_exp": values}, [None] * 7).tolist() == [False] * 7
 
 
 def test_a_group_without_rows_names_its_labels() -> None:
