@@ -48,10 +48,9 @@ result["joints_deg"] = np.percentile(np.degrees(np.stack(m.joints_zyx)), [0, 5, 
 """,
     "prior": """\
 import numpy as np, pandas as pd
-from dataprep.tables.labels import drawn
-from dataprep.tables.outliers import robust_distance, usual_rows
+from dataprep.tables import labels, outliers
 m = pd.read_parquet("manifest.parquet").query("split == 'train'")
-kept = usual_rows({label.name: robust_distance(np.stack(m[label.name])) for label in drawn()})
+kept = outliers.drawable_rows({label.name: np.stack(m[label.name]) for label in labels.drawn()})
 result = {group.value: int((~rows).sum()) for group, rows in kept.items()}
 """,
     "similar": """\

@@ -61,6 +61,13 @@ def usual_rows(distances: Mapping[str, Float[np.ndarray, " n"]]) -> dict[PriorGr
     return kept
 
 
+def drawable_rows(
+    labels: Mapping[str, Float[np.ndarray, "n *k"]], among: Bool[np.ndarray, " n"] | None = None
+) -> dict[PriorGroup, Bool[np.ndarray, " n"]]:
+    """Return which rows each group may draw, from the labels by name; `usual_rows` where they are all in memory."""
+    return usual_rows({name: robust_distance(values, among) for name, values in labels.items()})
+
+
 def label_outliers(labels: Mapping[str, Float[np.ndarray, "n *k"]], splits: Sequence[str | None]) -> np.ndarray:
     """Return the manifest's `flag_label_outlier` (n,): the selected rows that some group may not draw.
 
@@ -72,7 +79,7 @@ def label_outliers(labels: Mapping[str, Float[np.ndarray, "n *k"]], splits: Sequ
     among = train if train.any() else selected
     if not among.any():
         return selected
-    kept = usual_rows({name: robust_distance(values, among) for name, values in labels.items()})
+    kept = drawable_rows(labels, among)
     return selected & ~np.all([selected, *kept.values()], axis=0)
 
 

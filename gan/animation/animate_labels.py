@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from dataprep.errors import ConfigError
 from dataprep.tables.labels import BFM_EXP, BFM_ID, CAMERA_PITCH_YAW, JOINTS_ZYX, SMPL_BETAS, drawn
-from dataprep.tables.outliers import require_rows, robust_distance, usual_rows
+from dataprep.tables.outliers import drawable_rows, require_rows
 from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
@@ -77,7 +77,7 @@ def open_labels(folder: Path) -> Labels:
         for label in drawn()
         if label.name in table.column_names
     }
-    kept = usual_rows({name: robust_distance(values) for name, values in labels.items()})
+    kept = drawable_rows(labels)
     require_rows(kept, f"--labels {folder}")
     rows = {
         label.name: labels[label.name][kept[group]] for group in kept for label in drawn(group) if label.name in labels

@@ -24,7 +24,7 @@ from dataprep.tables.labels import (
     PriorGroup,
     drawn,
 )
-from dataprep.tables.outliers import require_rows, robust_distance, usual_rows
+from dataprep.tables.outliers import drawable_rows, require_rows
 from gan.config import NOISE_CODE
 from gan.data.labels import Labels, concatenate
 from gan.data.mirror import Mirror
@@ -62,7 +62,7 @@ class LabelPrior:
 
     def __init__(self, labels: Labels, seed: int, mirror: Mirror | None = None) -> None:
         self.seed = seed
-        kept = usual_rows({label.name: robust_distance(getattr(labels, label.name)) for label in drawn()})
+        kept = drawable_rows({label.name: getattr(labels, label.name) for label in drawn()})
         require_rows(kept, "label prior")
         self.trimmed = {
             " + ".join(label.name for label in drawn(group)): int((~rows).sum()) for group, rows in kept.items()

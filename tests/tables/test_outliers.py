@@ -10,7 +10,14 @@ from dataprep.errors import ConfigError
 from dataprep.report.census import Census
 from dataprep.report.prior import prior
 from dataprep.tables.labels import PriorGroup, drawn
-from dataprep.tables.outliers import distance_by_parts, label_outliers, require_rows, robust_distance, usual_rows
+from dataprep.tables.outliers import (
+    distance_by_parts,
+    drawable_rows,
+    label_outliers,
+    require_rows,
+    robust_distance,
+    usual_rows,
+)
 from gan.animation.animate_labels import open_labels
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
@@ -50,7 +57,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_training_animation_report_and_manifest_agree(judged: Path) -> None:
     census, labels, animated = Census(judged), ShardDataset([judged]).labels, open_labels(judged)
-    kept = usual_rows({label.name: robust_distance(getattr(labels, label.name)) for label in drawn()})
+    kept = drawable_rows({label.name: getattr(labels, label.name) for label in drawn()})
     left = {group.value: int((~rows).sum()) for group, rows in kept.items()}
     shown = prior(census, 4, 100)
     assert shown is not None
