@@ -15,7 +15,8 @@ from dataprep.models.superres.superres_files import Engine, Precision, check_eng
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
-from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
+from dataprep.tables.columns import FLOAT, STRING, UINT16, Column
+from dataprep.tables.labels import CROP_FROM_SOURCE, label
 
 if TYPE_CHECKING:
     from dataprep.models.superres.enlarging import Upscaler
@@ -40,13 +41,7 @@ class SuperRes(Stage):
     columns: ClassVar[tuple[Column, ...]] = (
         Column("width", UINT16, "width of the portrait", unit="px", frame="portrait"),
         Column("height", UINT16, "height of the portrait", unit="px", frame="portrait"),
-        floats(
-            "crop_from_source",
-            (2, 3),
-            "source px to portrait px, row-major; pixel centres at +0.5, origin top left",
-            unit="px",
-            frame="portrait from source",
-        ),
+        label(CROP_FROM_SOURCE),
         Column("upsampling", FLOAT, "portrait px in one source px", unit="ratio"),
         Column("superres_precision", STRING, "arithmetic of the network: float32, bfloat16 or float16"),
     )
@@ -98,7 +93,7 @@ class SuperRes(Stage):
         columns = {
             "width": PORTRAIT_PX,
             "height": PORTRAIT_PX,
-            "crop_from_source": matrix,
+            CROP_FROM_SOURCE: matrix,
             "upsampling": geometry.scale_of(matrix),
             "superres_precision": precision,
         }

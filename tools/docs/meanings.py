@@ -57,7 +57,6 @@ PARAMETERS: dict[str, str] = {
     "manifest.near_duplicate_bits": "portraits whose hashes differ in at most so many of 256 bits are one cluster",
     "manifest.keep_near_duplicates": "keep all members of a cluster, not its representative alone",
     "manifest.val_fraction": "part of the clusters that is the validation split",
-    "manifest.outlier_mads": "robust deviations from the median that make a label an outlier (flagged, not rejected)",
     "manifest.shard_rows": "samples in a shard",
     "report.max_accepted": "accepted pictures on the page",
     "report.max_rejected": "lost pictures on the page",
