@@ -6,6 +6,10 @@ OUT ?= build/shhq-hs
 WORKERS ?= auto
 ARGS ?=
 TINY ?= build/train-tiny
+DEMO ?= build/train-demo
+# Packages that only rendering needs, apart from .venv, and MakeHuman's data: samples/README.md says how to get them.
+RENDERER ?= DEV
+MAKEHUMAN ?= package
 THEIRS ?= AniPortraitGAN
 VIDEOS ?= build/authors
 
@@ -21,7 +25,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy train-tiny test test-all lint format bench bench-scale lifter authors-examples docs docs-check site clean
+.PHONY: force help setup dataset accuracy train-tiny train-demo test test-all lint format bench bench-scale lifter authors-examples docs docs-check site clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -53,11 +57,17 @@ accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and M
 	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --clip samples/clip --json build/accuracy.json
 
 # Two processes: small pictures keep one thread busy, not two.
-train-tiny: TWO := $(BIN)/torchrun --standalone --nproc-per-node 2 --no-python
-train-tiny: $(SETUP) ## Train the tiny generator on the shipped samples, both stages (minutes on two cores)
+TWO := $(BIN)/torchrun --standalone --nproc-per-node 2 --no-python
+train-tiny: $(SETUP) ## Go on training the shipped people on the shipped samples, both stages (minutes on two cores)
 	$(SHHQ) run samples/people --out '$(TINY)/data' --workers $(WORKERS) --set superres.model=span
-	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny --out '$(TINY)/stage1' --every 800
-	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny-stage2 --from '$(TINY)/stage1' --out '$(TINY)/stage2' --every 200
+	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny-demo --from demo --out '$(TINY)/stage1' --every 160
+	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny-demo-stage2 --from '$(TINY)/stage1' --out '$(TINY)/stage2' --every 40
+
+train-demo: $(SETUP) ## Make the shipped people again: render 3,000, train both stages, pack (hours; resumable)
+	PYTHONPATH='$(RENDERER)' $(BIN)/python -m tools.render.training_people --makehuman '$(MAKEHUMAN)' --out '$(DEMO)/people' --seed 1 --count 3000 --workers 2
+	$(SHHQ) train --data '$(DEMO)/people' --preset demo --out '$(DEMO)/stage1' --micro 8 --threads 1
+	$(SHHQ) train --data '$(DEMO)/people' --preset demo-stage2 --from '$(DEMO)/stage1' --out '$(DEMO)/stage2' --threads 1
+	$(BIN)/python -m tools.standins.pack_demo '$(DEMO)/stage2' --stage1 '$(DEMO)/stage1' --data '$(DEMO)/people' --to '$(DEMO)/demo.pt'
 
 lint: $(SETUP) ## Ruff and mypy
 	$(BIN)/ruff check .

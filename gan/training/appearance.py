@@ -172,10 +172,21 @@ def _mirrored(textures_PV: Float[np.ndarray, "p v"]) -> Float[np.ndarray, "p v"]
 def principal_components(textures_NV: Float[np.ndarray, "n v"]) -> Basis:
     """Find the basis of textures. Two textures have one direction of variance, not COMPONENTS."""
     mean_V = textures_NV.mean(0)
-    variance_C, vector_VC = np.linalg.eigh(np.cov(textures_NV - mean_V, rowvar=False))
-    count = min(COMPONENTS, int((variance_C > variance_C[-1] * LEAST_VARIANCE).sum()))
-    variance_C, vector_VC = variance_C[::-1][:count], vector_VC[:, ::-1][:, :count]
+    variance_C, vector_VC = _directions(textures_NV - mean_V)
+    count = min(COMPONENTS, int((variance_C > variance_C[0] * LEAST_VARIANCE).sum()))
+    variance_C, vector_VC = variance_C[:count], vector_VC[:, :count]
     # A direction and its opposite are equally right: the largest entry is made positive, so that reruns agree.
     largest_C = np.abs(vector_VC).argmax(0)
     signed_VC = vector_VC * np.sign(vector_VC[largest_C, range(count)]) / np.sqrt(variance_C)
     return Basis(mean_V.astype(np.float32), signed_VC.astype(np.float32))
+
+
+def _directions(centred_NV: Float[np.ndarray, "n v"]) -> tuple[Float[np.ndarray, " c"], Float[np.ndarray, "v c"]]:
+    """Return variances, the largest first, and their directions; through the smaller of the two products."""
+    count, values = centred_NV.shape
+    if count > values:
+        variance_C, vector_VC = np.linalg.eigh(centred_NV.T @ centred_NV / (count - 1))
+        return variance_C[::-1], vector_VC[:, ::-1]
+    variance_C, row_NC = np.linalg.eigh(centred_NV @ centred_NV.T / (count - 1))
+    variance_C, vector_VC = variance_C[::-1], centred_NV.T @ row_NC[:, ::-1]
+    return variance_C, vector_VC / np.maximum(np.linalg.norm(vector_VC, axis=0), 1e-30)

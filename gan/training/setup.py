@@ -89,7 +89,9 @@ def open_run(
         begin_with_expressions(state.generator, space, prior, preset.expression_steps)
         state.average.load_state_dict(state.generator.state_dict())
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
-    paired = _paired(state, dataset, mirror, out, begun_from, told) if state.is_paired else None
+    paired = None
+    if state.is_paired:
+        paired = _paired(state, dataset, mirror, out, begun_from, execution.ranks.is_first, told)
     return Run(dataset, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 
@@ -99,6 +101,7 @@ def _paired(
     mirror: Mirror | None,
     out: Path,
     begun_from: Path | None,
+    writes: bool,
     told: Callable[[int, int], None],
 ) -> Paired:
     """Find out what people look like, or read what an earlier start found: of this run or of the one it began from.
@@ -110,7 +113,8 @@ def _paired(
     if appearance is None:
         basis = known[-1].basis if known else _basis_with(begun_from)
         appearance = appearance_codes(state.average, dataset, state.key.data, told, basis)
-    write_appearance(out / APPEARANCE_FILE, appearance)
+    if writes:
+        write_appearance(out / APPEARANCE_FILE, appearance)
     return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance)
 
 

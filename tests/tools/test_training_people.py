@@ -194,6 +194,7 @@ def never_ends_for_two(person: int) -> int:
     return person
 
 
+@pytest.mark.slow
 def test_a_drawing_that_does_not_end_costs_one_person(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +203,7 @@ def test_a_drawing_that_does_not_end_costs_one_person(
     from tools.render import training_people
 
     monkeypatch.setattr(training_people, "LONGEST_CPU_S", 0.5)
-    monkeypatch.setattr(training_people, "SILENCE_S", 6.0)
+    monkeypatch.setattr(training_people, "SILENCE_S", 15.0)
     training_people._render([0, 1, 2, 3], partial(never_ends_for_two), 2)
     said = capsys.readouterr().out.splitlines()
     assert sorted(line.split(",")[0] for line in said) == ["person 0", "person 1", "person 3"]

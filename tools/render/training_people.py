@@ -222,12 +222,17 @@ def _within(longest_cpu_s: float, render: partial[int], person: int) -> int:
 
 
 def _until_silent(done: IMapIterator[int]) -> Iterator[int]:
-    """Yield people until all are there, or until none came for so long that the last processes must have ended."""
+    """Yield people until all are there, or until none came for so long that the last processes must have ended.
+
+    The first may take ten times as long: processes start up.
+    """
+    patience_s = 10 * SILENCE_S
     while True:
         try:
-            yield done.next(SILENCE_S)
+            yield done.next(patience_s)
         except (StopIteration, multiprocessing.TimeoutError):
             return
+        patience_s = SILENCE_S
 
 
 def _report(done: Iterable[int], of: int) -> None:
