@@ -21,7 +21,7 @@ _SHIPPED = {  # file -> what it enables, licence, sha256
     "face_anny.npz": ("3DMM fits (BFM-format stand-in)", "CC0",
         "0089c9e2c68398fa97603b484188e79110b83239cc0e7e3095de6f72db67e61c"),
     "face_estimator_anny.npz": ("stand-in face estimator: Eq. 9 of training", "Apache-2.0",
-        "7562806758066de84eb6fbb4cd39abe86b06139efb67a73eadb71b2927bf7df6"),
+        "45c6ea2941e86d0ef09b747d7b2dae5651c5e587f850c824db5db9c938920ba6"),
     "face_units_anny.npz": ("facial units of the face stand-in", "CC0",
         "e1cac5f7c1e969f6a7088323a19cb7f12b0c606bf10a59f8dd1e14ab85bbd079"),
     "landmarks_anny.npz": ("MediaPipe's measured landmark errors, for the 3DMM", "Apache-2.0",

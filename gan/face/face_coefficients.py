@@ -10,17 +10,10 @@ from torch import Tensor, nn
 
 
 class Coefficients(NamedTuple):
-    """3DMM coefficients of a batch: 80 identity, 64 expression and 80 texture in deviations, 27 of light.
+    """3DMM coefficients of a batch, in deviations: what Eq. 9 compares with those commanded."""
 
-    Angles in radians and translation in decimetres are those of `frames.face_frames`. Eq. 9 reads the first two.
-    """
-
-    z_id_BK: Tensor
-    z_exp_BK: Tensor
-    tex_BK: Tensor
-    angle_B3: Tensor
-    gamma_BK: Tensor
-    trans_B3: Tensor
+    z_id_BK: Float[Tensor, "b 80"]
+    z_exp_BK: Float[Tensor, "b 64"]
 
 
 class FaceEstimator(nn.Module):

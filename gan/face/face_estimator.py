@@ -8,7 +8,6 @@ H W pixels, K coefficients, digits literal sizes.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,54 +16,26 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from dataprep.errors import AssetError
 from dataprep.frames.geometry import FACE_SIDE_M
-from dataprep.models.face.bfm import EXP, ID, TEX, FaceModel
+from dataprep.models.face.bfm import EXP, ID, FaceModel
 from dataprep.models.licensed import assets_folder
-from dataprep.models.regressors.rnet import BFM_VERTICES, COEFFICIENTS, INPUT_PX, RNet, load_rnet
+from dataprep.models.regressors.rnet import BFM_VERTICES, INPUT_PX, RNet, load_rnet
 from dataprep.models.shipped import NOT_SUCH_A_FILE, SHIPPED_FOLDER, read_shipped
 from dataprep.tables.store import file_sha256
 from gan.face.face_coefficients import Coefficients, FaceEstimator
+from gan.face.standin_network import STANDIN_PX, StandinFaceNet, resized
 
 WEIGHTS_PATH = SHIPPED_FOLDER / "face_estimator_anny.npz"
 RNET_FILE = "epoch_20.pth"
 RNET_SIDE_M = INPUT_PX / 102.0 / 10  # R-Net's square at 102 px a decimetre
-STANDIN_PX = 64
-_AGAIN = "train one with `python -m gan.face.train_face_estimator`"
-
-
-class StandinFaceNet(nn.Module):
-    """Four strided convolutions and two linear layers: the 257 numbers of R-Net's order, in deviations of training.
-
-    `scale_K` and `mean_K` bring the output to radians, decimetres and coefficients.
-    """
-
-    scale_K: Tensor
-    mean_K: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        widths = (3, 16, 32, 64, 96)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(before, after, 3, stride=2, padding=1) for before, after in itertools.pairwise(widths)
-        )
-        self.hidden = nn.Linear(widths[-1] * (STANDIN_PX // 16) ** 2, 128)
-        self.last = nn.Linear(128, COEFFICIENTS)
-        self.register_buffer("scale_K", torch.ones(COEFFICIENTS))
-        self.register_buffer("mean_K", torch.zeros(COEFFICIENTS))
-
-    def forward(self, image_B3HW: Float[Tensor, "b 3 64 64"]) -> Float[Tensor, "b 257"]:
-        """Read pictures in [-1, 1]."""
-        x = image_B3HW
-        for convolution in self.convolutions:
-            x = F.leaky_relu(convolution(x), 0.1)
-        return self.last(F.leaky_relu(self.hidden(x.flatten(1)), 0.1)) * self.scale_K + self.mean_K
+_AGAIN = "train one with `python -m gan.face.train_face_estimator --data CG`"
 
 
 class StandinFaceEstimator(FaceEstimator):
-    """Our small network, trained on renders of the shipped face model: a stand-in for R-Net, and no more than that."""
+    """Our small network, trained on renders of people who do not exist: a stand-in for R-Net, and no more than that."""
 
     name = "stand-in face estimator"
 
@@ -75,7 +46,7 @@ class StandinFaceEstimator(FaceEstimator):
 
     def forward(self, face_B3HW: Float[Tensor, "b 3 h w"]) -> Coefficients:
         """Estimate from square pictures in [-1, 1] on white, of any size."""
-        return split_coefficients(self.network(resized(face_B3HW, STANDIN_PX)))
+        return self.network(resized(face_B3HW, STANDIN_PX)).coefficients
 
 
 class RNetEstimator(FaceEstimator):
@@ -98,15 +69,8 @@ class RNetEstimator(FaceEstimator):
 
 
 def split_coefficients(row_BK: Float[Tensor, "b 257"]) -> Coefficients:
-    """Cut the 257 numbers by meaning: identity, expression, texture, angle, light, translation."""
-    return Coefficients(*row_BK.split([ID, EXP, TEX, 3, 27, 3], dim=1))
-
-
-def resized(image_B3HW: Float[Tensor, "b 3 h w"], side: int) -> Float[Tensor, "b 3 s s"]:
-    """Bring pictures to `side` pixels; larger ones are averaged, so that gradients reach every pixel."""
-    if image_B3HW.shape[-1] == side:
-        return image_B3HW
-    return F.interpolate(image_B3HW, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    """Take identity and expression off R-Net's 257 numbers; they come first."""
+    return Coefficients(row_BK[:, :ID], row_BK[:, ID : ID + EXP])
 
 
 def open_estimator(face: FaceModel) -> FaceEstimator | None:

@@ -1,196 +1,242 @@
-"""Train the stand-in face estimator: `python -m gan.face.train_face_estimator` (minutes on one core).
+"""Train the stand-in face estimator on renders with exact labels: minutes on one core.
 
-Renders are functions of (seed, index); those from `SHRINK_FROM` on are not trained on. What is
-minimised: squared distances of the 68 landmarks, those that expression alone explains, and a little of the 257 numbers,
-each as a part of what the mean of all renders would leave.
+    python -m gan.face.train_face_estimator --data CG
+
+CG is a folder of `tools.render.training_people` (docs/training.md). The people of its val split take no part; on them
+the result is measured. A run that was ended goes on where it was when the same command is given again.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-import os
-from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from dataprep.errors import ConfigError, ShhqError
 from dataprep.files.npz_files import write_npz
-from dataprep.models.face.bfm import EXP, ID, FaceModel, load_face
-from gan.data.stream import to_unit_range
-from gan.face.face_estimator import STANDIN_PX, WEIGHTS_PATH, StandinFaceNet, load_standin_estimator, resized
-from gan.face.face_renders import draw_face, render_face
+from dataprep.models.body.smpl import load_body
+from dataprep.models.face.bfm import load_face
+from dataprep.tables.store import atomic_file
+from gan.config import GeneratorConfig
+from gan.data.shards import Split
+from gan.face.face_accuracy import measure
+from gan.face.face_estimator import WEIGHTS_PATH, load_standin_estimator
+from gan.face.face_pictures import FacePictures, draw_batch, load_faces, split_label
+from gan.face.face_space import FaceSpace, face_from_3dmm
+from gan.face.standin_network import STANDIN_PX, StandinFaceNet, centred
+from gan.rendering.cameras import face_camera
+from gan.training.face_crop import project
 
-SHRINK_FROM, HELD_OUT_FROM = 500_000, 1_000_000
-ANGLE = slice(224, 227)
-MM_IN_DM = 100.0
-WEIGHT_DECAY = 0.03
-
-
-class Renders(NamedTuple):
-    """Pictures, and the 257 numbers behind each."""
-
-    image_N3HW: UInt8[Tensor, "n 3 64 64"]
-    row_NK: Float[Tensor, "n 257"]
-
-
-class Accuracy(NamedTuple):
-    """Over renders that took no part: mean distances and root mean squares; `chance` is what the mean render gets."""
-
-    landmarks_mm: float
-    landmarks_chance_mm: float
-    expression_mm: float
-    expression_chance_mm: float
-    angle_deg: float
-    angle_chance_deg: float
+STATE_FILE = Path("build/face_estimator.pt")
+MEASURED_PX = (32, STANDIN_PX)
+SPLITS: tuple[Split, ...] = ("train", "val")
+WEIGHT_DECAY, ADAM_BETAS = 0.03, (0.9, 0.99)
+WARM_UP_STEPS, FALLING_SHARE = 100, 0.4  # in between the rate is the same for every number of steps
+# Of parts of the loss, each a share of what the mean answer leaves. Expression counts twice: it is the hardest to see.
+EXPRESSION_WEIGHT, NUMBERS_WEIGHT, CAMERA_WEIGHT = 2.0, 0.05, 0.3
+SEEN_SCALE = 0.05  # of half the picture's side: 6 mm of a landmark's place count as much as guessing the codes
+_OTHER_STATE = "remove it, or name another"
+_MEASURED_ON = 512  # pictures give the mean answer's losses
 
 
-def make_renders(model: FaceModel, seed: int, first: int, count: int, workers: int = 1) -> Renders:
-    """Render indices `first` to `first + count`, shared by some processes."""
-    blocks = [range(start, min(start + 500, first + count)) for start in range(first, first + count, 500)]
-    if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
-            parts = list(pool.map(_render_block, repeat(model), repeat(seed), blocks))
-    else:
-        parts = [_render_block(model, seed, block) for block in blocks]
-    images, rows = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Renders(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(rows))
+@dataclass(frozen=True)
+class Recipe:
+    """What a run is of; `data` is the sha256 over labels and pictures."""
+
+    data: str
+    face_sha256: str
+    steps: int = 4_000
+    seed: int = 11
+    batch: int = 16
+    learning_rate: float = 3e-3
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.seed < 0:
+            raise ConfigError(f"--steps {self.steps} --seed {self.seed}: expected at least 1 and 0")
 
 
-def _render_block(model: FaceModel, seed: int, indices: range) -> tuple[np.ndarray, np.ndarray]:
-    images, rows = [], []
-    for index in indices:
-        random = np.random.default_rng(np.random.SeedSequence((seed, index)))
-        face = draw_face(random)
-        images.append(render_face(model, face, STANDIN_PX, random))
-        rows.append(face.row())
-    return np.stack(images), np.stack(rows)
+class Guess(NamedTuple):
+    """What the mean label loses, in face units."""
+
+    expression: float
+    landmarks: float
 
 
-def train_network(
-    model: FaceModel, renders: Renders, steps: int, batch: int, learning_rate: float, seed: int
-) -> StandinFaceNet:
-    """Adam with a falling rate; half of the batches are seen through 32 pixels, as the tiny generator renders."""
+@dataclass(eq=False)
+class Training:
+    """A network on its way."""
+
+    recipe: Recipe
+    network: StandinFaceNet
+    optimiser: torch.optim.AdamW
+    steps_done: int = 0
+
+    def save(self, path: Path) -> None:
+        content = {
+            "recipe": asdict(self.recipe), "steps_done": self.steps_done, "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }  # fmt: skip
+        with atomic_file(path) as file:
+            torch.save(content, file)
+
+    def go_on_from(self, path: Path) -> None:
+        """Take over a state; raise ConfigError where it is of another run.
+
+        Runs of different lengths are the same at first.
+        """
+        try:
+            content = torch.load(path, weights_only=True)
+            before, done = dict(content["recipe"]), int(content["steps_done"])
+        except Exception as error:
+            raise ConfigError(f"--state {path}: no state of such a run ({error}); {_OTHER_STATE}") from error
+        now = asdict(self.recipe)
+        differ = [name for name in now if before.get(name) != now[name]]
+        if differ == ["steps"] and done <= (1 - FALLING_SHARE) * min(before["steps"], now["steps"]):
+            differ = []  # the rate has not begun to fall: the steps done are those of the new number, too
+        if differ:
+            said = "; ".join(f"{name} was {before.get(name)}, is {now[name]}" for name in differ)
+            raise ConfigError(f"--state {path} is of another run, {done:,} steps old: {said}; {_OTHER_STATE}")
+        self.network.load_state_dict(content["network"])
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.steps_done = done
+
+
+def begin(recipe: Recipe, faces: FacePictures) -> Training:
+    """Initialise a network from the seed; it begins by saying what is usual in the labels."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(recipe.seed)
         network = StandinFaceNet()
-    network.mean_K.copy_(renders.row_NK.mean(0))
-    network.scale_K.copy_(renders.row_NK.std(0))
-    basis_L3K = _landmark_basis(model)
-    of_expression_L3K = _of_expression(basis_L3K)
-    spread = [
-        float(_landmarks(basis, renders.row_NK - network.mean_K).square().sum(-1).mean())
-        for basis in (basis_L3K, of_expression_L3K)
-    ]
-    optimiser = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=WEIGHT_DECAY)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
-    for step in range(steps):
-        random = np.random.default_rng(np.random.SeedSequence((seed, 7, step)))
-        chosen = torch.from_numpy(random.integers(0, len(renders.row_NK), batch))
-        wanted_BK = renders.row_NK[chosen]
-        image_B3HW = _spoilt(to_unit_range(renders.image_N3HW[chosen]), random)
-        error_BK = network(image_B3HW) - wanted_BK
-        landmarks = _landmarks(basis_L3K, error_BK).square().sum(-1).mean() / spread[0]
-        expression = _landmarks(of_expression_L3K, error_BK).square().sum(-1).mean() / spread[1]
-        numbers = (error_BK / network.scale_K).square()
-        loss = landmarks + expression + 0.1 * numbers.mean() + 0.3 * numbers[:, ANGLE].mean()
-        optimiser.zero_grad(set_to_none=True)
+    network.mean_K.copy_(faces.label_NK.mean(0))
+    network.scale_K.copy_(faces.label_NK.std(0))
+    optimiser = torch.optim.AdamW(
+        network.parameters(), recipe.learning_rate, betas=ADAM_BETAS, weight_decay=WEIGHT_DECAY
+    )
+    return Training(recipe, network, optimiser)
+
+
+def train(
+    training: Training, faces: FacePictures, space: FaceSpace, until: int | None = None, state: Path | None = None
+) -> None:
+    """Go on to step `until`, by default the last; every 200th is reported and saved to `state`."""
+    recipe, guess = training.recipe, guessing(faces, space)
+    training.network.train()
+    for step in range(training.steps_done, recipe.steps if until is None else until):
+        random = np.random.default_rng(np.random.SeedSequence((recipe.seed, step)))
+        for group in training.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * rate(step, recipe.steps)
+        loss = loss_of(training.network, *draw_batch(faces, recipe.batch, random), space, guess)
+        training.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
-        schedule.step()
-        if step % 200 == 0 or step == steps - 1:
-            shown = f"loss {float(loss.detach()):.3f}, landmarks {float(landmarks.detach()):.3f}"
-            print(f"step {step:>5,} of {steps:,}: {shown}", flush=True)
-    return network.eval()
+        training.optimiser.step()
+        training.steps_done = step + 1
+        if training.steps_done % 200 == 0 and state is not None:
+            print(f"step {training.steps_done:>5,} of {recipe.steps:,}: loss {loss.item():.3f}", flush=True)
+            training.save(state)
+    training.network.eval()
 
 
-def _spoilt(image_B3HW: Tensor, random: np.random.Generator) -> Tensor:
-    """Half the time at 32 pixels; always with a little noise and another contrast."""
-    if random.random() < 0.5:
-        image_B3HW = resized(resized(image_B3HW, STANDIN_PX // 2), STANDIN_PX)
-    noise = torch.from_numpy(random.standard_normal(image_B3HW.shape, dtype=np.float32))
-    return image_B3HW * float(random.uniform(0.8, 1.1)) + 0.05 * noise
+def rate(step: int, steps: int) -> float:
+    """Return the part of the learning rate: it rises for a moment, stays, and falls to nothing in the end."""
+    return min(1.0, (step + 1) / WARM_UP_STEPS, (steps - step) / (FALLING_SHARE * steps))
 
 
-@torch.no_grad()
-def shrink(network: StandinFaceNet, renders: Renders) -> None:
-    """Scale every number towards its mean by what it is worth on renders that were not trained on, in place.
+def loss_of(network: StandinFaceNet, image_B3HW: Tensor, label_BK: Tensor, space: FaceSpace, guess: Guess) -> Tensor:
+    """Return what a batch loses: by expression alone, by both codes, by landmarks seen, and by the numbers."""
+    z_id_BK, z_exp_BK, camera_B2 = split_label(label_BK)
+    landmark_BL2, (said_id_BK, said_exp_BK), said_camera_B2 = network(image_B3HW)
+    no_one = torch.zeros_like(z_id_BK)
+    true_BL3 = space.landmarks(z_id_BK, z_exp_BK)
+    expression = _apart(space.landmarks(no_one, said_exp_BK), space.landmarks(no_one, z_exp_BK)) / guess.expression
+    both = _apart(space.landmarks(said_id_BK, said_exp_BK), true_BL3) / guess.landmarks
+    true_BL2 = project(true_BL3, camera_B2, face_camera(GeneratorConfig()))[0]
+    seen = _apart(centred(landmark_BL2), centred(true_BL2)) / SEEN_SCALE
+    said_BK = torch.cat([said_id_BK, said_exp_BK, said_camera_B2], 1)
+    numbers_BK = ((said_BK - label_BK) / network.scale_K).square()
+    numbers = NUMBERS_WEIGHT * numbers_BK.mean() + CAMERA_WEIGHT * numbers_BK[:, -2:].mean()
+    return EXPRESSION_WEIGHT * expression + both + seen + numbers
 
-    A network that has seen few renders says more than it knows; least squares gives the part of it to believe.
-    """
-    image = to_unit_range(renders.image_N3HW)
-    image = torch.cat([image, resized(resized(image, STANDIN_PX // 2), STANDIN_PX)])
-    said_NK = network(image) - network.mean_K
-    true_NK = (renders.row_NK - network.mean_K).repeat(2, 1)
-    worth_K = (said_NK * true_NK).sum(0) / said_NK.square().sum(0).clamp(min=1e-12)
-    network.scale_K.mul_(worth_K.clamp(0, 1))
 
-
-@torch.no_grad()
-def measure(model: FaceModel, network: StandinFaceNet, renders: Renders, size_px: int = STANDIN_PX) -> Accuracy:
-    """Measure on renders seen at `size_px`."""
-    image = resized(resized(to_unit_range(renders.image_N3HW), size_px), STANDIN_PX)
-    said_NK, basis_L3K = network(image), _landmark_basis(model)
-    chance_NK = network.mean_K.expand_as(said_NK)
-    of_expression = _of_expression(basis_L3K)
-
-    def distance_mm(basis: Tensor, guess_NK: Tensor) -> float:
-        return float(_landmarks(basis, guess_NK - renders.row_NK).norm(dim=-1).mean()) * MM_IN_DM
-
-    def angle_deg(guess_NK: Tensor) -> float:
-        return float(torch.rad2deg((guess_NK - renders.row_NK)[:, ANGLE].square().sum(1).mean().sqrt()))
-
-    return Accuracy(
-        distance_mm(basis_L3K, said_NK),
-        distance_mm(basis_L3K, chance_NK),
-        distance_mm(of_expression, said_NK),
-        distance_mm(of_expression, chance_NK),
-        angle_deg(said_NK),
-        angle_deg(chance_NK),
+def guessing(faces: FacePictures, space: FaceSpace) -> Guess:
+    """Measure what the mean label loses."""
+    z_id_NK, z_exp_NK, _ = split_label(faces.label_NK[:_MEASURED_ON])
+    mean_id_NK, mean_exp_NK = z_id_NK.mean(0).expand_as(z_id_NK), z_exp_NK.mean(0).expand_as(z_exp_NK)
+    return Guess(
+        float(_apart(space.landmarks(mean_id_NK, mean_exp_NK), space.landmarks(mean_id_NK, z_exp_NK))),
+        float(_apart(space.landmarks(mean_id_NK, mean_exp_NK), space.landmarks(z_id_NK, z_exp_NK))),
     )
 
 
-def _landmark_basis(model: FaceModel) -> Float[Tensor, "68 3 144"]:
-    return torch.from_numpy(model.landmark_bases()[1].astype(np.float32))
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """Return the mean distance, not its square: what a few hidden faces lose should not drown the rest."""
+    return (one - other).square().sum(-1).add(1e-12).sqrt().mean()
 
 
-def _of_expression(basis_L3K: Tensor) -> Tensor:
-    """Leave identity out of a basis."""
-    return torch.cat([torch.zeros_like(basis_L3K[..., :ID]), basis_L3K[..., ID:]], -1)
+def digest(faces: FacePictures) -> str:
+    """Return the sha256 of what is trained on."""
+    content = hashlib.sha256(faces.image_N3HW.numpy().tobytes())
+    content.update(faces.label_NK.numpy().tobytes())
+    return content.hexdigest()
 
 
-def _landmarks(basis_L3K: Tensor, row_BK: Tensor) -> Float[Tensor, "b 68 3"]:
-    """Decimetres that coefficients move the landmarks by."""
-    return torch.einsum("lck,bk->blc", basis_L3K, row_BK[:, : ID + EXP])
+def write_weights(training: Training, path: Path) -> None:
+    """Write the network in half precision, with the recipe."""
+    arrays = {name: value.numpy().astype(np.float16) for name, value in training.network.state_dict().items()}
+    write_npz(path, arrays | {"meta": np.array(json.dumps(asdict(training.recipe), sort_keys=True))})
 
 
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m gan.face.train_face_estimator", description="Train the stand-in.")
-    parser.add_argument("--out", type=Path, default=WEIGHTS_PATH)
-    parser.add_argument("--renders", type=int, default=4_000)
-    parser.add_argument("--steps", type=int, default=1_500)
-    parser.add_argument("--seed", type=int, default=11)
-    given = parser.parse_args(arguments)
-    model = load_face()
-    print(f"rendering {given.renders:,} faces")
-    workers = len(os.sched_getaffinity(0))
-    renders = make_renders(model, given.seed, 0, given.renders, workers)
-    network = train_network(model, renders, given.steps, 32, 2e-3, given.seed)
-    shrink(network, make_renders(model, given.seed, SHRINK_FROM, 600, workers))
-    held_out = make_renders(model, given.seed, HELD_OUT_FROM, 300, workers)
-    reached = {size: measure(model, network, held_out, size)._asdict() for size in (32, STANDIN_PX)}
-    meta = {"face_sha256": model.sha256, "renders": given.renders, "steps": given.steps, "seed": given.seed}
-    arrays = {key: value.numpy().astype(np.float16) for key, value in network.state_dict().items()}
-    write_npz(given.out, arrays | {"meta": np.array(json.dumps(meta, sort_keys=True))})
-    for size, accuracy in reached.items():
-        print(f"held-out renders at {size} px: " + ", ".join(f"{k} {v:.2f}" for k, v in accuracy.items()))
-    print(f"{given.out}: sha256 {load_standin_estimator(given.out).weights_sha256}")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train, or go on, then measure what was written; returns the exit status."""
+    given = _options(arguments)
+    try:
+        _run(given)
+    except ShhqError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(given: argparse.Namespace) -> None:
+    torch.set_num_threads(1)  # sums of several come out otherwise
+    face, body = load_face(), load_body()
+    space = FaceSpace(face, face_from_3dmm(face, body))
+    faces, held_out = (load_faces(given.data, split, face, body) for split in SPLITS)
+    training = begin(Recipe(digest(faces), face.sha256, given.steps, given.seed), faces)
+    if given.state.is_file():
+        training.go_on_from(given.state)
+    print(f"{len(faces):,} pictures; {training.steps_done:,} of {given.steps:,} steps are done", flush=True)
+    train(training, faces, space, state=given.state)
+    write_weights(training, given.out)
+    shipped = load_standin_estimator(given.out)
+    for size_px in MEASURED_PX:
+        reached = measure(shipped.network, space, held_out, size_px)._asdict()
+        said = ", ".join(f"{name} {value:.2f}" for name, value in reached.items())
+        print(f"{len(held_out)} pictures of people held out, at {size_px} px: {said}")
+    given.state.unlink(missing_ok=True)
+    print(f"{given.out}: {given.out.stat().st_size:,} bytes, sha256 {shipped.weights_sha256}")
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m gan.face.train_face_estimator",
+        description=__doc__,
+        formatter_class=argparse.RawTextHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of tools.render.training_people")
+    parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="weights (%(default)s)")
+    parser.add_argument("--state", type=Path, default=STATE_FILE, help="where an ended run goes on from (%(default)s)")
+    parser.add_argument("--steps", type=int, default=Recipe.steps, help="of 16 pictures (%(default)s)")
+    parser.add_argument("--seed", type=int, default=Recipe.seed, help="(%(default)s)")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -90,6 +90,14 @@ def _after(options: argparse.Namespace, state: TrainState, command: str) -> int:
     return 0
 
 
+def _of_eq9(run: Run, weight: float) -> str:
+    """Say who reads faces for Eq. 9, or why nobody does."""
+    if not weight:
+        return "Eq. 9 has weight 0, the term is left out; with R-Net: --set deformation.landmark=1e4"
+    estimator = run.sources.estimator
+    return f"Eq. 9 reads faces with: {estimator.name if estimator else 'nothing; the term is left out'}"
+
+
 class _Watcher(Watcher):
     """One line now and then: how far, how fast, and the losses that say most."""
 
@@ -115,8 +123,7 @@ class _Watcher(Watcher):
         trimmed = ", ".join(f"{count} by {kind}" for kind, count in run.sources.prior.trimmed.items() if count)
         print(f"{len(run.dataset):,} real images; outlying label rows left out of the prior: {trimmed or 'none'}")
         if self._preset.stage == 1:
-            estimator = run.sources.estimator
-            print(f"Eq. 9 reads faces with: {estimator.name if estimator else 'nothing; the term is left out'}")
+            print(_of_eq9(run, self._preset.deformation.landmark))
         if self._first:
             print(f"going on after {self._first:,} of {self._preset.images:,} images")
 

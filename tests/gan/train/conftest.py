@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gan.data.labels import LABEL_SHAPES, Labels
+from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.training.loop import train
 from gan.training.setup import Models
 from tests.fake_dataset import make_dataset, make_photos
@@ -50,6 +51,12 @@ def labels() -> Labels:
 def models() -> Models:
     """The shipped body and face."""
     return shipped_models()
+
+
+@pytest.fixture(scope="session")
+def space(models: Models) -> FaceSpace:
+    """The shipped face in the generator's frame."""
+    return FaceSpace(models.face, face_from_3dmm(models.face, models.body))
 
 
 @pytest.fixture(scope="session")

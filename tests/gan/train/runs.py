@@ -37,7 +37,7 @@ TWO = replace(
 )  # fmt: skip
 EVERY = RunOptions(Execution(micro=2), checkpoint_images=4, snapshot_images=8)
 PLAIN = replace(EVERY, snapshot_images=0)
-_SIZES = (80, 64, 80, 3, 27, 3)
+_SIZES = (80, 64)
 
 
 class MeanColourReader(FaceEstimator):

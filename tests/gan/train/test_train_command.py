@@ -56,6 +56,7 @@ def test_sigkill_changes_nothing(whole: Path, data: Path, tmp_path: Path, capsys
     assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "going on after 4 of 8 images" in said
+    assert "Eq. 9 has weight 0, the term is left out" in said
     assert "trained on 8 images" in said
     for snapshot in tmp_path.glob("snapshot-000000004*"):  # the undisturbed run made one at its end only
         snapshot.unlink()
