@@ -145,7 +145,7 @@ _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
     with_pose_smoothing=False, begins_at_body=True, expression_steps=4500,
     paired=PairedStart(images=16_000, rays=400), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
-    first_styles=0.1, nearest_step=8, deformation=DeformationWeights(landmark=0.0, points=300, warmup_images=0),
+    first_styles=0.1, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0),
     generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=24_000,
 )  # fmt: skip
 _DEMO2 = replace(

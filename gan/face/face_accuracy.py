@@ -67,8 +67,8 @@ def _read(network: StandinFaceNet, image_N3HW: Tensor, size_px: int) -> Reading:
 def _compared(said_NL3: Tensor, true_NL3: Tensor, zero_NL3: Tensor) -> tuple[float, float, float]:
     """Return the distance to the truth, that of zeros, and the correlation."""
     said, true = ((points - points.mean(0)).flatten() for points in (said_NL3, true_NL3))
-    distances = (float((points - true_NL3).norm(dim=-1).mean()) for points in (said_NL3, zero_NL3))
-    return *distances, float(torch.cosine_similarity(said, true, dim=0))
+    off, off_zero = (float((points - true_NL3).norm(dim=-1).mean()) for points in (said_NL3, zero_NL3))
+    return off, off_zero, float(torch.cosine_similarity(said, true, dim=0))
 
 
 def _between_deg(one_N2: Float[Tensor, "n 2"], other_N2: Float[Tensor, "n 2"]) -> float:
