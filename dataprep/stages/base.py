@@ -11,7 +11,7 @@ found) into results of the same length and order. The runner in `pipelines/` rea
         columns: ClassVar[tuple[Column, ...]] = (...)
         blobs: ClassVar[tuple[str, ...]] = ("crop.png",)
 
-        padding: float = 0.0          # parameters: plain fields, part of the fingerprint
+        padding: float = number(0.0, 0, 1, "rim of the portrait square; fraction of its side")
 
         def process_item(self, item: Item, tools: None) -> Result: ...
 
@@ -24,7 +24,7 @@ it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CH
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -32,10 +32,11 @@ from dataprep.errors import Rejected, SourceChanged, Unreadable
 from dataprep.files.filenames import unescape
 from dataprep.files.foreign_files import read_bytes, require_there
 from dataprep.files.locations import Location
-from dataprep.settings import require_bounds
+from dataprep.settings import Setting, require_bounds, settings_of
 from dataprep.tables.columns import Column
 
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
+DEVICE = "where {} runs: `auto` (a GPU where there is one), `cpu` or `cuda`"  # meaning of a stage's `device`
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,12 @@ class Step:
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a parameter that is out of bounds."""
+        """Raise ConfigError for a parameter that is out of bounds or none of its choices."""
         require_bounds(self, f"{self.name}.")
+
+    def settings(self) -> Iterator[Setting]:
+        """The parameters with their values, each as `stage.parameter`."""
+        return settings_of(self, f"{self.name}.")
 
     def weights(self) -> tuple[Weight, ...]:
         """The model files this step uses; their hashes are part of the fingerprint."""

@@ -23,7 +23,7 @@ from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head, roll_of
 from dataprep.models.body.smpl import CHEST
-from dataprep.settings import number
+from dataprep.settings import number, setting
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.tables.columns import BOOL, FLOAT, Column, floats
 
@@ -62,8 +62,10 @@ class Camera(Stage):
         Column("head_tied", BOOL, "whether the head tie was applied"),
     )  # fmt: skip
 
-    tie_head: bool = True
-    head_sigma_deg: float = number(3.0, 1e-3, 180)
+    tie_head: bool = setting(True, "tie SMPL's head to the 3DMM's")
+    head_sigma_deg: float = number(
+        3.0, 1e-3, 180, "error of the 3DMM's head that the tie assumes: standard deviation; degrees"
+    )
 
     def process_item(self, item: Item, tools: None) -> Result:
         row = item.row

@@ -77,9 +77,13 @@ class Crop(Stage):
     )
 
     # Real crops of 130 px come out waxy; below 180 px quality.native_size flags.
-    min_side_px: float = number(140.0, 0, 100_000)
-    max_size_px: int = number(512, 16, 4096)
-    min_inside: float = number(0.5, 0, 1)
+    min_side_px: float = number(
+        140.0, 0, 100_000, "a portrait square that is smaller is rejected (`crop_too_small`); px of the photograph"
+    )
+    max_size_px: int = number(512, 16, 4096, "native crops are cut at most this large; px")
+    min_inside: float = number(
+        0.5, 0, 1, "a portrait square with a smaller part inside the photograph is rejected (`crop_outside`)"
+    )
 
     def process_item(self, item: Item, tools: None) -> Result:
         square = portrait_square(item.row["neck_cam_m"], item.row["chest_rotation_cam"], item.row["body_camera"])

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from dataprep.errors import Rejected
 from dataprep.pictures.codecs import decode_photograph
-from dataprep.settings import number
+from dataprep.settings import number, setting
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.tables import sources
 from dataprep.tables.columns import STRING, UINT32, Column
@@ -32,8 +32,10 @@ class Ingest(Stage):
         ),
     )
 
-    min_side_px: int = number(128, 1, 100_000)
-    license: str = "unspecified"
+    min_side_px: int = number(
+        128, 1, 100_000, "a photograph whose shorter side is smaller is rejected (`too_small`); px"
+    )
+    license: str = setting("unspecified", "terms of the photographs, written into every row")
 
     def process_item(self, item: Item, tools: None) -> Result:
         row: dict[str, Any] = {**item.row, "license": self.license, "person_index": 0}

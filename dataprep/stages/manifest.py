@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from dataprep import __version__
 from dataprep.duplicates import HASH_BYTES, clusters
 from dataprep.files.locations import Location
-from dataprep.settings import number
+from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Stage
 from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
@@ -50,11 +50,7 @@ OUTLIER_LABELS = ("camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_b
 
 @dataclass(frozen=True)
 class Manifest(Aggregate):
-    """Writes `manifest.parquet`.
-
-    near_duplicate_bits: hashes at most this far apart (of 256 bits) are one cluster; val_fraction: share of clusters in
-    the validation split; outlier_mads: robust deviations that make a label an outlier; shard_rows: samples a shard.
-    """
+    """Writes `manifest.parquet`."""
 
     name: ClassVar[str] = "manifest"
     version: ClassVar[int] = 1
@@ -64,11 +60,15 @@ class Manifest(Aggregate):
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
 
-    near_duplicate_bits: int = number(10, 0, 256)
-    keep_near_duplicates: bool = False
-    val_fraction: float = number(0.05, 0, 1)
-    outlier_mads: float = number(8.0, 0, 1e6)
-    shard_rows: int = number(1024, 1, 65_535)
+    near_duplicate_bits: int = number(
+        10, 0, 256, "portraits whose hashes differ in at most so many of 256 bits are one cluster"
+    )
+    keep_near_duplicates: bool = setting(False, "keep all members of a cluster, not its representative alone")
+    val_fraction: float = number(0.05, 0, 1, "part of the clusters that is the validation split")
+    outlier_mads: float = number(
+        8.0, 0, 1e6, "robust deviations from the median that make a label an outlier (flagged, not rejected)"
+    )
+    shard_rows: int = number(1024, 1, 65_535, "samples in a shard")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         ids = view.table("ingest", ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)

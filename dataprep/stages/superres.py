@@ -12,8 +12,8 @@ from jaxtyping import UInt8
 from dataprep.frames import geometry
 from dataprep.models.superres.superres_files import Engine, Precision, model_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
-from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.settings import number, setting
+from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
 
 if TYPE_CHECKING:
@@ -50,15 +50,17 @@ class SuperRes(Stage):
         Column("superres_precision", STRING, "arithmetic of the network: float32 or bfloat16"),
     )
 
-    model: str = "x4plus"
-    engine: Engine = "native"
-    precision: Precision = "auto"
-    device: str = "auto"
-    tile_px: int = number(384, 16, 4096)
-    tile_pad_px: int = number(32, 0, 1024)
+    model: str = setting("x4plus", "network: `x4plus`, `animevideov3` (small and fast), or another of `shhq-hs assets`")
+    engine: Engine = setting("native", "`native`: our networks; `realesrgan`: the package of that name")
+    precision: Precision = setting(
+        "auto", "`float32`, `bfloat16`, or `auto`: bfloat16 where the processor has it, with other bytes"
+    )
+    device: str = setting("auto", DEVICE.format("the network"))
+    tile_px: int = number(384, 16, 4096, "side of the tiles that larger crops are cut into; px of the crop")
+    tile_pad_px: int = number(32, 0, 1024, "rim of a tile that is computed and thrown away; px of the crop")
     max_input_px: int = number(
-        384, 16, 4096
-    )  # larger crops are area-averaged to this first: the network gains nothing there
+        384, 16, 4096, "larger crops are area-averaged to this first: the network gains nothing there; px"
+    )
 
     def weights(self) -> tuple[Weight, ...]:
         file = model_file(self.model)

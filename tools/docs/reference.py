@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
+from dataprep.settings import Setting, settings_of
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.tables.columns import Column
 from dataprep.tables.store import ROW_COLUMNS
 from gan.presets import PRESETS, Preset, flat
 from pipelines.main import make_parser
 from pipelines.paper_stages import MAP_STAGES, STEPS
-from tools.docs.meanings import PARAMETERS
 
 HELP_WIDTH = 110  # columns of a --help text, whatever the terminal is
 _NOTE = "<!-- written by `make docs` from the code; changes here are lost -->\n"
@@ -84,7 +83,7 @@ def settings_page() -> str:
         "and those below it.",
     ]
     for step in STEPS:
-        rows = [_parameter(step, field) for field in dataclasses.fields(step)]
+        rows = [_parameter(one) for one in settings_of(step, f"{step.name}.")]
         reads = ", ".join(step.requires) or "the photographs"
         parts.append(f"### {step.name}\n\n{_summary(step)}\n\nReads: {reads}.")
         parts.append(_table(("parameter", "type", "default", "meaning"), rows) if rows else "No parameters.")
@@ -99,12 +98,13 @@ def _summary(step: type) -> str:
     return (step.__doc__ or "").strip().partition("\n\n")[0].replace("\n    ", " ")
 
 
-def _parameter(step: Any, field: dataclasses.Field[Any]) -> tuple[str, ...]:
-    kind = get_type_hints(step)[field.name]
-    choices = get_args(kind)
-    shown = " or ".join(f"`{choice}`" for choice in choices) if choices else kind.__name__
-    default = "empty" if field.default == "" else f"`{field.default}`"
-    return f"`{step.name}.{field.name}`", shown, default, PARAMETERS[f"{step.name}.{field.name}"]
+def _parameter(one: Setting) -> tuple[str, ...]:
+    default = "empty" if one.value == "" else f"`{one.value}`"
+    return f"`{one.name}`", _kind(one), default, one.meaning
+
+
+def _kind(one: Setting) -> str:
+    return " or ".join(f"`{choice}`" for choice in one.choices) or one.kind.__name__
 
 
 def _presets(stage: int) -> list[str]:
