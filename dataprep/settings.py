@@ -91,12 +91,16 @@ class Setting:
 
 
 def settings_of(record: Any, prefix: str = "") -> Iterator[Setting]:
-    """Yield the settings of a dataclass, or of a record with its own values; those of groups have dotted names."""
+    """Yield the settings of a dataclass, or of a record with its own values.
+
+    Those of a group have dotted names, and what stands beside the group (its source) counts for all of them.
+    """
     kinds = _kinds(record if isinstance(record, type) else type(record))
     for field in dataclasses.fields(record):
         value = field.default if isinstance(record, type) else getattr(record, field.name)
         if dataclasses.is_dataclass(value):
-            yield from settings_of(value, f"{prefix}{field.name}.")
+            for one in settings_of(value, f"{prefix}{field.name}."):
+                yield dataclasses.replace(one, metadata={**one.metadata, **field.metadata})
         else:
             yield Setting(prefix + field.name, kinds[field.name], value, field.metadata)
 

@@ -31,7 +31,7 @@ PRESETS = [*settings_of(Preset())]
 STAGES = paper_stages.parameters()
 
 
-@pytest.mark.parametrize("one", STAGES, ids=lambda one: one.name)
+@pytest.mark.parametrize("one", [*STAGES, *PRESETS], ids=lambda one: one.name)
 def test_a_setting_has_a_meaning_and_a_number_has_bounds(one):
     assert one.meaning
     assert one.kind in (str, bool) or one.choices or one.metadata["bounds"]

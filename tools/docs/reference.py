@@ -115,11 +115,11 @@ def _preset_table(names: list[str]) -> str:
     """Entries in rows, presets in columns; a preset's value stands only where it differs from the first one's."""
     columns = [list(flat(PRESETS[name])) for name in names]
     rows = []
-    for entries in zip(*columns, strict=True):
+    for one, *entries in zip(settings_of(PRESETS[names[0]]), *columns, strict=True):
         name, first, source = entries[0]
         others = (f"`{value}`" if value != first else "" for _, value, _ in entries[1:])
-        rows.append((f"`{name}`", type(first).__name__, source, f"`{first}`", *others))
-    return _table(("entry", "type", "source", *(f"`{name}`" for name in names)), rows)
+        rows.append((f"`{name}`", _kind(one), source, f"`{first}`", *others, one.meaning))
+    return _table(("entry", "type", "source", *(f"`{name}`" for name in names), "meaning"), rows)
 
 
 def _ablations() -> Iterator[tuple[str, ...]]:
