@@ -15,6 +15,9 @@ found) into results of the same length and order. The runner in `pipelines/` rea
 
         def process_item(self, item: Item, tools: None) -> Result: ...
 
+        @classmethod
+        def found(cls, row: Mapping[str, Any]) -> list[str]: ...     # its lines of `shhq-hs show`
+
 Declaration and work. Whoever plans, lists or reports imports every stage, so a stage's module imports no network and no
 package that takes long to load (torch above all): what does the work is imported by `load`, in the process that does
 it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CHECKING. The digests of
@@ -24,6 +27,7 @@ it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CH
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -35,6 +39,7 @@ from dataprep.files.locations import Location
 from dataprep.settings import Setting, require_bounds, settings_of
 from dataprep.tables.columns import Column
 
+EVERY_STAGE = ("every map stage",)
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
 DEVICE = "where {} runs: `auto` (a GPU where there is one), `cpu` or `cuda`"  # meaning of a stage's `device`
 
@@ -111,9 +116,23 @@ def gpu_wish(device: str) -> dict[str, float]:
     return {} if device == "cpu" else {"GPU": 1.0}
 
 
+def degrees(*angles_rad: float) -> str:
+    """Angles as `found` tells them."""
+    return " ".join(f"{math.degrees(angle):+.1f}" for angle in angles_rad)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Step:
-    """What map stages and aggregates share: a node of the DAG. `requires` names the steps whose output it reads."""
+    """What map stages and aggregates share: a node of the DAG. `requires` names the steps whose output it reads.
+
+    An aggregate that reads all map stages says EVERY_STAGE; `pipelines.engine.dag` knows which they are.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -152,6 +171,19 @@ class Stage(Step):
     def load(self) -> Any:
         """Import and build what `process` needs (models, graphs); called once a process and passed as `tools`."""
         return None
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        """Lines of `shhq-hs show` about a row whose first column is filled.
+
+        Here they list what is released and no array; a stage says it shorter.
+        """
+        told = [column for column in cls.columns if column.released and not column.shape]
+        return [
+            f"{one.name} {_shown(row[one.name])} {one.unit}".removesuffix(" -")
+            for one in told
+            if row[one.name] is not None
+        ]
 
     def process(self, items: Sequence[Item], tools: Any) -> list[Result]:
         """One result per item, same order. A raised exception makes the runner retry item by item."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dataprep.errors import ConfigError
 from dataprep.fits.body.detector_errors import DETECTOR_PATH, load_detector
@@ -147,6 +148,16 @@ class Body(Stage):
         from dataprep.stages.body_tools import load_tools
 
         return load_tools(self)
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        error = f"{row['body_fit_rmse']:.1f} px = {row['body_fit_rmse_relative']:.1%} of the square"
+        points, steps = f"{row['body_fit_points']} points", f"{row['body_fit_iterations']} steps"
+        kept = ", regressor's output kept" if row["body_fit_fallback"] else ""
+        return [
+            f"{row['body_fit_method']}, {points}, {steps}, error {error}",
+            f"scale {row['body_camera'][0]:.0f} px/m{kept}",
+        ]
 
     def process_item(self, item: Item, tools: BodyTools) -> Result:
         return tools.fit(item, self)

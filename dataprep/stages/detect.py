@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -141,6 +142,19 @@ class Detect(Stage):
         from dataprep.models.devices import resolve_device
 
         return DetectTools(PersonDetector(), fan.FanLandmarks(device=resolve_device(self.device).type))
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        width, height = row["face_bbox_px"][2:] - row["face_bbox_px"][:2]
+        visible = int((row["keypoints33"][:, 2] >= 0.5).sum())
+        mask = f"supplied, overlap {row['mask_iou']:.2f}" if row["mask_supplied"] else "found"
+        refused = [row["mask_refused"]] if row["mask_refused"] else []
+        agree = f"{row['mesh_agreement']:.0%} of meshes agree"
+        return [
+            f"face {width:.0f} × {height:.0f} px, score {row['face_score']:.2f}, {agree}",
+            f"{visible} of 33 body points visible, mask {mask}",
+            *refused,
+        ]
 
     def process_item(self, item: Item, tools: DetectTools) -> Result:
         rgb = decode_rgb(item.source())

@@ -144,6 +144,11 @@ class Face(Stage):
         }
         return FaceTools(model, fitters, None)
 
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        error = f"landmark error {row['face_fit_rmse']:.1f} px of 512, {row['face_fit_iterations']} steps"
+        return [f"{error}, colour error {row['face_fit_colour_rmse']:.0f} of 255"]
+
     def process(self, items: Sequence[Item], tools: FaceTools) -> list[Result]:
         """Fit the batch at once, then colours and crop image by image."""
         fit = self._landmark_fits if tools.rnet is None else self._rnet_fits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -36,6 +37,12 @@ class Ingest(Stage):
         128, 1, 100_000, "a photograph whose shorter side is smaller is rejected (`too_small`); px"
     )
     license: str = setting("unspecified", "terms of the photographs, written into every row")
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        if row["source_width"] is None:
+            return []
+        return [f"{row['source_width']} × {row['source_height']} px, terms {row['license']}"]
 
     def process_item(self, item: Item, tools: None) -> Result:
         row: dict[str, Any] = {**item.row, "license": self.license, "person_index": 0}

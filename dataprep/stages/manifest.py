@@ -22,7 +22,7 @@ from dataprep.duplicates import HASH_BYTES, clusters
 from dataprep.files.locations import Location
 from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.stages.base import Stage
+from dataprep.stages.base import EVERY_STAGE, Stage
 from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.tables.parts import blob_position_columns
 from dataprep.tables.regroup import in_places
@@ -54,9 +54,7 @@ class Manifest(Aggregate):
 
     name: ClassVar[str] = "manifest"
     version: ClassVar[int] = 1
-    requires: ClassVar[tuple[str, ...]] = (
-        "ingest", "detect", "body", "crop", "superres", "matte", "face", "camera", "quality",
-    )  # fmt: skip
+    requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
 
@@ -74,7 +72,7 @@ class Manifest(Aggregate):
         ids = view.table("ingest", ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)
         order = np.argsort(ids)
         (hashes,) = _columns(view, "quality", ["portrait_dhash"], order)
-        verdict = _verdict(view, self.requires, order, ~hashes.is_null().to_numpy())
+        verdict = _verdict(view, tuple(view.stages), order, ~hashes.is_null().to_numpy())
         outlier = self._label_outliers(view, order, verdict.accepted)
         cluster, rank = self._clusters(hashes, verdict.judged, verdict.accepted, order)
         if not self.keep_near_duplicates:
@@ -83,22 +81,22 @@ class Manifest(Aggregate):
             )
         rows = self._rows(ids[order].tolist(), verdict, outlier, cluster, rank, _models(view), order)
         own = table_from_rows(self.columns, rows)
-        fingerprints = {name: view.refs[name].fingerprint for name in self.requires}
+        fingerprints = {name: view.refs[name].fingerprint for name in view.stages}
         metadata = {
             "schema_version": str(SCHEMA_VERSION),
             "code_version": __version__,
             "stages": json.dumps(fingerprints),
         }
-        write_tables(root / "manifest.parquet", _joined(own, view, self.requires, order), metadata)
+        write_tables(root / "manifest.parquet", _joined(own, view, tuple(view.stages), order), metadata)
         return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
 
     def _label_outliers(
         self, view: DatasetView, order: Int[np.ndarray, "n"], accepted: Bool[np.ndarray, "n"]
     ) -> Bool[np.ndarray, "n"]:
         outlier = np.zeros(len(accepted), bool)
-        for stage in self.requires:
-            for label in {column.name for column in view.stages[stage].columns} & set(OUTLIER_LABELS):
-                (values,) = _columns(view, stage, [label], order)
+        for name, stage in view.stages.items():
+            for label in {column.name for column in stage.columns} & set(OUTLIER_LABELS):
+                (values,) = _columns(view, name, [label], order)
                 outlier |= _robust_distance(_matrix(values), accepted) > self.outlier_mads
         return outlier & accepted
 

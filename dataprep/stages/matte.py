@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -101,6 +101,10 @@ class Matte(Stage):
 
         path = find_file(self.model, "matte.model")
         return MatteTools(OnnxSegmenter(path, self.model_input, self.device), None)
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        return [f"person covers {row['alpha_coverage']:.0%}, soft edge {row['alpha_softness']:.1%}"]
 
     def process_item(self, item: Item, tools: MatteTools) -> Result:
         view = _View.of(item)

@@ -173,6 +173,13 @@ class Quality(Stage):
     min_native_size: float = _threshold("native_size", 0.7)
     min_upright: float = _threshold("upright", 0.667)
 
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        scores = [
+            f"{rule.score.removeprefix('q_')} {row[rule.score]:.2f}{' !' if row[rule.flag] else ''}" for rule in RULES
+        ]
+        return [", ".join(scores[i : i + 4]) for i in range(0, len(scores), 4)]
+
     def process_item(self, item: Item, tools: None) -> Result:
         scores = quality_scores(decode_rgb(item.blob("crop.png")), decode_mask(item.blob("alpha.png")), item.row)
         flags = {rule.flag: bool(scores[rule.score] < getattr(self, rule.threshold)) for rule in RULES}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
@@ -80,6 +81,10 @@ class SuperRes(Stage):
             tile_px=self.tile_px,
             tile_pad_px=self.tile_pad_px,
         )
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        return [f"{row['width']} × {row['height']} px, ×{row['upsampling']:.2f}, {row['superres_precision']}"]
 
     def process_item(self, item: Item, tools: Upscaler) -> Result:
         crop = decode_rgb(item.blob("crop.png"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dataprep.settings import Setting, settings_of
+from dataprep.stages.base import EVERY_STAGE, Step
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.tables.columns import Column
 from dataprep.tables.store import ROW_COLUMNS
@@ -84,7 +85,7 @@ def settings_page() -> str:
     ]
     for step in STEPS:
         rows = [_parameter(one) for one in settings_of(step, f"{step.name}.")]
-        reads = ", ".join(step.requires) or "the photographs"
+        reads = ", ".join(_requires(step)) or "the photographs"
         parts.append(f"### {step.name}\n\n{_summary(step)}\n\nReads: {reads}.")
         parts.append(_table(("parameter", "type", "default", "meaning"), rows) if rows else "No parameters.")
     parts += ["## Presets of training", _SOURCES]
@@ -92,6 +93,10 @@ def settings_page() -> str:
         parts += [f"### {title}", _preset_table(names)]
     parts += ["### Ablations", _table(("preset", "differs from `paper-stage1` in"), _ablations())]
     return _joined(parts)
+
+
+def _requires(step: type[Step]) -> tuple[str, ...]:
+    return tuple(stage.name for stage in MAP_STAGES) if step.requires == EVERY_STAGE else step.requires
 
 
 def _summary(step: type) -> str:
