@@ -14,8 +14,8 @@
     [preset.deformation]       entries of that preset
     landmark = 5e3
 
-One file may serve several commands: each takes the tables that are its own. `run` and `train` write all that they went
-by to OUT/runs/config.toml and RUN/config.toml, which `--config` takes again.
+One file may serve several commands: each takes the tables that are its own. `run`, `train` and `evaluate` write
+all that they went by to a file `config.toml`, which `--config` takes again.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from dataprep.errors import ConfigError
 from dataprep.files.filenames import escape, unescape
 from dataprep.settings import Given, Setting, as_kind, read, unknown
 
+NAME = "config.toml"  # of the file that a run writes
 _HELP = "options and settings from a TOML file (docs/howto.md); what is typed counts more"
 STAGES = "stages"  # stands for the tables of all stages
 PRESET = "preset"  # table of the entries of a training preset
@@ -49,7 +50,7 @@ def add_config_argument(parser: argparse.ArgumentParser, *settings: str) -> None
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; a file that it names holds where it is silent.
 
-    Commands with `--config` find their options in `resolved`, as `text` takes them.
+    Commands with `--config` find their options in `resolved`, as `as_toml` takes them.
     """
     verbs = {name: verb for name, verb in _verbs(parser).items() if verb.get_default("settings_tables") is not None}
     if not arguments or arguments[0] not in verbs:
@@ -65,7 +66,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse
     return options
 
 
-def text(resolved: Mapping[str, Mapping[str, Any]], settings: Iterable[Setting]) -> str:
+def as_toml(resolved: Mapping[str, Mapping[str, Any]], settings: Iterable[Setting] = ()) -> bytes:
     """Return options and settings as a file for `--config`."""
     tables: dict[str, Any] = {
         verb: {name: _plain(value) for name, value in options.items()} for verb, options in resolved.items()
@@ -76,7 +77,7 @@ def text(resolved: Mapping[str, Mapping[str, Any]], settings: Iterable[Setting])
         for group in groups:
             table = table.setdefault(group, {})
         table[leaf] = _plain(one.value)
-    return tomli_w.dumps(tables)
+    return tomli_w.dumps(tables).encode("utf-8", "backslashreplace")  # a setting's text may hold undecodable bytes
 
 
 def _plain(value: Any) -> Any:
@@ -102,7 +103,7 @@ def _take(path: Path, name: str, verbs: Mapping[str, argparse.ArgumentParser]) -
 
     place = f"--config {path}:"
     tables = _read(path, place, [*(verb for verb in verbs if verb not in _ELSEWHERE), *STAGE_NAMES, PRESET])
-    for verb in tables.keys() & verbs.keys():
+    for verb in (table for table in tables if table in verbs):
         values = dict(_values(_options(verbs[verb]), tables[verb], f"{place} [{verb}]"))
         if verb == _ELSEWHERE.get(name, name):
             _set_defaults(_options(verbs[name]), values)

@@ -275,7 +275,7 @@ def _run(options: argparse.Namespace) -> int:
     whole = paper_stages.build(options.set)
     dag = _until(whole, options.until)
     source, out = _paths(options)
-    config = config_file.text(options.resolved, (one for step in whole.steps for one in step.settings()))
+    config = config_file.as_toml(options.resolved, (one for step in whole.steps for one in step.settings()))
     command = resume.command_line(options.arguments)
     with resume.hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
         settings = (options.max_error_fraction, command, options.time_limit, options.follow_links, config)

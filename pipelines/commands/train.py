@@ -35,7 +35,6 @@ from pipelines.machine.resources import cores
 from pipelines.machine.stopping import StopRequest, stop_request
 
 _SAY_EVERY_S = 10.0
-CONFIG_FILE = "config.toml"
 _STOPPING = "stopping after this step, with a checkpoint; once more abandons what came after the last checkpoint"
 
 
@@ -104,9 +103,9 @@ class _Watcher(Watcher):
         self.began, self._since, self._first = True, time.monotonic(), run.state.images_seen
         if not self._talks:
             return
-        with atomic_file(self._options.out / CONFIG_FILE) as file:
-            config = config_file.text(self._options.resolved, settings_of(self._preset, f"{config_file.PRESET}."))
-            file.write(config.encode("utf-8", "backslashreplace"))
+        with atomic_file(self._options.out / config_file.NAME) as file:
+            entries = settings_of(self._preset, f"{config_file.PRESET}.")
+            file.write(config_file.as_toml(self._options.resolved, entries))
         trimmed = ", ".join(f"{count} by {kind}" for kind, count in run.sources.prior.trimmed.items() if count)
         print(f"{len(run.dataset):,} real images; outlying label rows left out of the prior: {trimmed or 'none'}")
         if self._preset.stage == 1:

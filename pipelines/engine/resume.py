@@ -44,13 +44,13 @@ def print_stopped(out: Location, why: str, interrupted: bool, command: str) -> i
     return 130 if interrupted else 1
 
 
-def remember(out: Location, command: str, config: str) -> None:
-    """Keep the command of the latest run below `out`, and all that it goes by; "" leaves the earlier one."""
+def remember(out: Location, command: str, config: bytes) -> None:
+    """Keep the command of the latest run below `out`, and all that it goes by; nothing leaves the earlier."""
     if command:
         write_json(out / "runs" / "command.json", command)
     if config:
         with atomic_file(out / "runs" / "config.toml") as file:
-            file.write(config.encode("utf-8", "backslashreplace"))
+            file.write(config)
 
 
 def command_of(out: Location) -> str:

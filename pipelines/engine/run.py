@@ -66,7 +66,7 @@ def run(
     command: str = "",
     limit_s: float | None = None,
     follow_links: bool = False,
-    config: str = "",
+    config: bytes = b"",
 ) -> RunSummary:
     """Bring the data set in `out` up to date. Raises ShhqError on what the user must fix.
 

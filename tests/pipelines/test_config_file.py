@@ -132,7 +132,7 @@ def test_a_preset_comes_back_as_it_was(tmp_path, name):
         "train": {"preset": "paper-stage1", "data": [Path("a"), Path(b"\xff".decode("utf-8", "surrogateescape"))]}
     }
     path = tmp_path / "config.toml"
-    path.write_text(config_file.text(resolved, settings_of(preset(name), "preset.")))
+    path.write_bytes(config_file.as_toml(resolved, settings_of(preset(name), "preset.")))
     options = config_file.parse(make_parser(), ["train", "--config", str(path)])
     assert options.data == resolved["train"]["data"]
     assert apply(preset("paper-stage1"), options.set) == preset(name)
