@@ -39,7 +39,7 @@ from gan.evaluation.reals import RealSet, choose_reals
 from gan.evaluation.resize import Resize
 from gan.evaluation.result_chunks import Arrays, Chunks, Job, compute
 from gan.face.face_space import FaceSpace, face_from_3dmm
-from gan.generator_files import body_arrays, open_body
+from gan.generator_files import open_body
 from gan.training.checkpoints import GENERATOR_FILE
 
 FindTruth = Callable[[RealSet], tuple[np.ndarray, Control]]  # indices within the set, and what these pictures show
@@ -225,4 +225,4 @@ def _face(options: Options, bases: Bases) -> FaceModel:
 
 
 def _space(face: FaceModel, body: BodyModel) -> FaceSpace:
-    return FaceSpace(face, face_from_3dmm(face, body_arrays(body)))
+    return FaceSpace(face, face_from_3dmm(face, body))
