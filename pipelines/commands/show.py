@@ -158,9 +158,14 @@ def _story(chapter: Chapter) -> list[str]:
         return [""]
     if row["status"] == "upstream":
         return ["not reached"]
-    found = chapter.stage.found(row) if row.get(chapter.stage.columns[0].name) is not None else []
+    found = chapter.stage.found(row) if _has_columns(chapter.stage, row) else []
     because = [] if row["status"] == "ok" else [_because(row).removeprefix(", ")]
     return [*because, *found] or [""]
+
+
+def _has_columns(stage: type[Stage], row: Row) -> bool:
+    """Whether the stage got far enough to fill its columns."""
+    return all(row.get(column.name) is not None for column in stage.columns[:1])
 
 
 def _release_text(row: Row) -> str:
