@@ -15,6 +15,7 @@ from gan.presets import PRESETS, Preset, flat, preset
 from gan.training.checkpoints import STATE_FILE
 from gan.training.log import LOG_FILE, read_log
 from gan.training.state import read_state
+from pipelines import config_file
 from pipelines.main import main
 from tests.gan.train.runs import ONE
 from tests.gan.train.test_training import assert_same_run
@@ -59,6 +60,12 @@ def test_sigkill_changes_nothing(whole: Path, data: Path, tmp_path: Path, capsys
     assert "trained on 8 images" in said
     for snapshot in tmp_path.glob("snapshot-000000004*"):  # the undisturbed run made one at its end only
         snapshot.unlink()
+    config = tmp_path / config_file.NAME  # the command's own: `whole` was made without one
+    before = config.read_bytes()
+    assert main(["train", "--config", str(config)]) == 0
+    assert "going on after 8 of 8 images" in capsys.readouterr().out
+    assert config.read_bytes() == before
+    config.unlink()
     assert_same_run(tmp_path, whole, snapshots=True)
 
 
