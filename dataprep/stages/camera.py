@@ -29,8 +29,19 @@ from dataprep.models.body.smpl import CHEST
 from dataprep.settings import number, setting
 from dataprep.stages.base import Item, Result, Stage, degrees
 from dataprep.tables.columns import BOOL, FLOAT, Column, floats
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    CAM2WORLD,
+    CAMERA_PITCH_YAW,
+    FACE_PITCH_YAW,
+    INTRINSICS,
+    JOINTS_ZYX,
+    SMPL_BODY_POSE,
+    SMPL_GLOBAL_ORIENT_PORTRAIT,
+    SMPL_TRANSL,
+    label,
+)
 
-_RAD = {"unit": "rad"}
 _SIZE_PX = 512  # of the portrait
 
 
@@ -42,17 +53,14 @@ class Camera(Stage):
     version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("body", "crop", "face")
     columns: ClassVar[tuple[Column, ...]] = (
-        floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad", frame="parent joint"),
-        floats("smpl_global_orient_portrait", (3,), "rotation vector of the pelvis, the crop's roll taken out",
-               unit="rad", frame="portrait camera"),
-        floats("smpl_transl", (3,), "with the orientation before it: where the posed body stands before the portrait's "
-               "12 degree camera (`intrinsics`)", unit="m", frame="portrait camera"),
-        floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", frame="chest", **_RAD),
-        floats("face_pitch_yaw", (2,), "face camera, both pi/2 in front", frame="generator's head", **_RAD),
-        floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", frame="parent joint",
-               **_RAD),
-        floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit", frame="chest, about the look-at"),
-        floats("intrinsics", (3, 3), "normalised by the image size", unit="image size", frame="portrait"),
+        label(SMPL_BODY_POSE),
+        label(SMPL_GLOBAL_ORIENT_PORTRAIT),
+        label(SMPL_TRANSL),
+        label(CAMERA_PITCH_YAW),
+        label(FACE_PITCH_YAW),
+        label(JOINTS_ZYX),
+        label(CAM2WORLD),
+        label(INTRINSICS),
         Column("generator_camera_rms", FLOAT, "joints 12-17 as the generator's camera (12 degrees, 2.23 m) shows them "
                "by labels alone, against the fitted camera: root mean square distance", unit="px", frame="portrait"),
         floats("generator_camera_shift", (2,), "mean of those displacements, what a translation would take away; the "
@@ -75,7 +83,7 @@ class Camera(Stage):
         before, after = (math.degrees(row[name]) for name in ("head_disagreement_before", "head_disagreement"))
         return [
             f"head yaw, pitch, roll {degrees(row['yaw'], row['pitch'], row['roll'])}°",
-            f"portrait camera pitch, yaw {degrees(*row['camera_pitch_yaw'])}°",
+            f"portrait camera pitch, yaw {degrees(*row[CAMERA_PITCH_YAW])}°",
             f"body and face heads {before:.1f}° apart, after the tie {after:.1f}°",
         ]
 
@@ -83,7 +91,7 @@ class Camera(Stage):
         row = item.row
         first = rotations_from_rotvecs(row["smpl_global_orient"], row["smpl_body_pose_first"])
         roll = float(row["crop_roll_rad"])
-        head_from_face = head_from_3dmm(row["bfm_angle"].astype(np.float64))
+        head_from_face = head_from_3dmm(row[BFM_ANGLE].astype(np.float64))
         target = head_in_source(head_from_face, row["head_offset"].astype(np.float64), roll)
         sigma = np.radians(self.head_sigma_deg) if self.tie_head else np.inf
         tied = tie_head(first, target, row["neck_head_covariance"].astype(np.float64), sigma)
@@ -111,14 +119,14 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
     look_at = portrait_from_source @ (look_at - pelvis) + pelvis  # SMPL's orientation turns the body about its pelvis
     head_pitch, head_yaw = pitch_yaw_of_head(head_from_face)
     return {
-        "smpl_body_pose": Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
-        "smpl_global_orient_portrait": Rotation.from_matrix(portrait_from_source @ tied.rotations[0]).as_rotvec(),
-        "smpl_transl": np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
-        "camera_pitch_yaw": portrait,
-        "face_pitch_yaw": face_pitch_yaw(head_from_face, row["head_offset"].astype(np.float64)),
-        "joints_zyx": joints_zyx(tied.rotations),
-        "cam2world": cam2world(portrait),
-        "intrinsics": intrinsics(),
+        SMPL_BODY_POSE: Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
+        SMPL_GLOBAL_ORIENT_PORTRAIT: Rotation.from_matrix(portrait_from_source @ tied.rotations[0]).as_rotvec(),
+        SMPL_TRANSL: np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
+        CAMERA_PITCH_YAW: portrait,
+        FACE_PITCH_YAW: face_pitch_yaw(head_from_face, row["head_offset"].astype(np.float64)),
+        JOINTS_ZYX: joints_zyx(tied.rotations),
+        CAM2WORLD: cam2world(portrait),
+        INTRINSICS: intrinsics(),
         "generator_camera_rms": np.sqrt(np.square(residual).sum(1).mean()),
         "generator_camera_shift": residual.mean(0),
         "yaw": head_yaw,

@@ -22,6 +22,7 @@ from dataprep.errors import ConfigError
 from dataprep.fits.generator_labels import POSED_JOINTS, rotations_from_joints_zyx, view_from_pitch_yaw
 from dataprep.models.body.smpl import HEAD, NECK
 from dataprep.tables.columns import rows_from_table
+from dataprep.tables.labels import BFM_EXP, CAMERA_PITCH_YAW, JOINTS_ZYX
 from pipelines.commands.summary import table
 
 CLIP, TRUTH = "talking.mp4", "talking.parquet"
@@ -53,8 +54,8 @@ def compare(tracked: pa.Table, truth: pa.Table) -> dict[str, Any]:
     for kind, suffix in (("raw", "_raw"), ("smoothed", "")):
         ours, theirs = _rotations(rows, suffix), _rotations(matched, "")
         found[kind] = {name: _rotation_errors(ours[name], theirs[name], steps) for name in _ROTATIONS}
-        a = np.stack([row["bfm_exp" + suffix] for row in rows]).astype(np.float64)
-        b = np.stack([row["bfm_exp"] for row in matched]).astype(np.float64)
+        a = np.stack([row[BFM_EXP + suffix] for row in rows]).astype(np.float64)
+        b = np.stack([row[BFM_EXP] for row in matched]).astype(np.float64)
         found[kind]["expression"] = {
             "pearson": _pearson(a, b),
             "pearson_strongest10": _pearson(a[:, :10], b[:, :10]),
@@ -84,8 +85,8 @@ def _tracked(video: Path, output: Path) -> tuple[pa.Table, dict[str, float]]:
 
 
 def _rotations(rows: list[dict[str, Any]], suffix: str) -> dict[str, Matrices]:
-    camera = [view_from_pitch_yaw(row["camera_pitch_yaw" + suffix].astype(np.float64)) for row in rows]
-    joints = [rotations_from_joints_zyx(row["joints_zyx" + suffix].astype(np.float64)) for row in rows]
+    camera = [view_from_pitch_yaw(row[CAMERA_PITCH_YAW + suffix].astype(np.float64)) for row in rows]
+    joints = [rotations_from_joints_zyx(row[JOINTS_ZYX + suffix].astype(np.float64)) for row in rows]
     neck, head = POSED_JOINTS.index(NECK), POSED_JOINTS.index(HEAD)
     return {
         "head_3dmm": np.stack([row["head_from_3dmm" + suffix] for row in rows]).astype(np.float64),

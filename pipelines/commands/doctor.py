@@ -74,16 +74,19 @@ def _environment() -> Iterator[Finding]:
         import cv2  # noqa: F401
         import mediapipe  # noqa: F401
         import torch
+
+        from dataprep.kernels.guard import REASON_OFF
     except ImportError as error:
         yield Finding("problem", f"a package does not load: {error}", "run: make setup")
         return
+    if REASON_OFF:
+        slower = "super-resolution and the generator take two to three times as long on a CPU; run: make setup"
+        yield Finding("warning", f"no loops in machine code: {REASON_OFF}", slower)
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Finding("ok", f"GPU: {', '.join(names)}")
     else:
-        yield Finding(
-            "ok", "no GPU: super-resolution will take most of the time (superres.model=animevideov3 is quick)"
-        )
+        yield Finding("ok", "no GPU: super-resolution will take most of the time (superres.model=span is quick)")
 
 
 def _models() -> Iterator[Finding]:

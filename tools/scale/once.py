@@ -51,7 +51,7 @@ def _dag(kind: str, donor: Path) -> Dag:
         from tools.scale.standin_stages import bare, replayed
 
         return bare() if kind == "bare" else replayed(donor)
-    network = "x4plus" if kind == "x4plus" else "animevideov3"
+    network = "x4plus" if kind == "x4plus" else "span"
     return paper_stages.build([f"superres.model={network}", "manifest.keep_near_duplicates=true"])  # 37 people, varied
 
 
