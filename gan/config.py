@@ -24,39 +24,41 @@ MAP_CENTRE_Y = -0.02830771
 class GeneratorConfig:
     """Sizes and ranges; lengths in face units (1 = 1.17747 m), angles in radians."""
 
-    image_size: int = number(512, 4, 4096)
+    image_size: int = number(512, 4, 4096, "side of the picture; px")
     # The smoothing network reflects 4 pixels and 2 samples at half resolution: hence 10 rays and 6 samples at least.
-    ray_size: int = number(128, 10, 2048)  # rays an image side; hits are interpolated from here to image_size
-    map_size: int = number(128, 4, 2048)  # side of the low-resolution radiance maps; U makes them 4 times larger
-    coarse_samples: int = number(64, 6, 1024)  # of a ray, deformed by inverse skinning
-    fine_samples: int = number(256, 2, 4096)  # of a ray, evaluated by D_e and M
-    map_samples: int = number(64, 2, 4096)
-    levels: int = number(24, 1, 256)
-    level_first: float = number(23.0, -1e3, 1e3)
-    level_last: float = number(8.0, -1e3, 1e3)
-    fov_rad: float = number(math.radians(12), 1e-3, 3.0)
-    portrait_radius: float = number(1 / FACE_UNIT_BODY, 1e-3, 1e3)
-    portrait_near: float = number(1.675087979372887, 1e-3, 1e3)
-    portrait_far: float = number(2.115087979372887, 1e-3, 1e3)
-    face_radius: float = number(1.0, 1e-3, 1e3)
-    face_near: float = number(0.88, 1e-3, 1e3)
-    face_far: float = number(1.12, 1e-3, 1e3)
-    map_half_side: float = number(0.22, 1e-3, 1e3)
-    map_near: float = number(0.8, 1e-3, 1e3)
-    map_far: float = number(1.2, 1e-3, 1e3)
-    opacity_scale: float = number(0.04, 1e-6, 1e6)
-    guard: float = number(0.05, 0, 1e3)  # an s difference below this is not interpolated
+    ray_size: int = number(128, 10, 2048, "rays an image side; hits are interpolated from here to image_size")
+    map_size: int = number(128, 4, 2048, "side of the low-resolution radiance maps, which U makes 4 times larger; px")
+    coarse_samples: int = number(64, 6, 1024, "samples of a ray that inverse skinning deforms")
+    fine_samples: int = number(256, 2, 4096, "samples of a ray that D_e and M evaluate")
+    map_samples: int = number(64, 2, 4096, "samples of a map's ray that M evaluates")
+    levels: int = number(24, 1, 256, "radiance manifolds: level sets of M")
+    level_first: float = number(23.0, -1e3, 1e3, "value of M on the first manifold")
+    level_last: float = number(8.0, -1e3, 1e3, "value of M on the last manifold")
+    fov_rad: float = number(math.radians(12), 1e-3, 3.0, "opening angle of both cameras; rad")
+    portrait_radius: float = number(1 / FACE_UNIT_BODY, 1e-3, 1e3, "distance of the portrait camera; face units")
+    portrait_near: float = number(1.675087979372887, 1e-3, 1e3, "where rays of the portrait camera begin; face units")
+    portrait_far: float = number(2.115087979372887, 1e-3, 1e3, "where rays of the portrait camera end; face units")
+    face_radius: float = number(1.0, 1e-3, 1e3, "distance of the face camera; face units")
+    face_near: float = number(0.88, 1e-3, 1e3, "where rays of the face camera begin; face units")
+    face_far: float = number(1.12, 1e-3, 1e3, "where rays of the face camera end; face units")
+    map_half_side: float = number(0.22, 1e-3, 1e3, "half the side of the square that maps cover; face units")
+    map_near: float = number(0.8, 1e-3, 1e3, "where rays of the maps begin; face units")
+    map_far: float = number(1.2, 1e-3, 1e3, "where rays of the maps end; face units")
+    opacity_scale: float = number(0.04, 1e-6, 1e6, "c of opacity 1 - exp(-c softplus(sigma))")
+    guard: float = number(0.05, 0, 1e3, "an s difference below this is not interpolated")
     outside_weight_max: float = number(
-        0.1, 0, 1
-    )  # assumed: skinning weight outside joints 9, 12-17 of a nearest-neighbour vertex
-    deform_width: int = number(128, 1, 4096)
-    deform_code_width: int = number(0, 0, 4096)  # of the network that turns codes into D_e's styles; 0: deform_width
-    manifold_width: int = number(128, 1, 4096)
-    radiance_width: int = number(256, 1, 4096)
-    features: int = number(32, 1, 4096)
-    sr_width: int = number(64, 1, 4096)
-    sr_growth: int = number(32, 1, 4096)
-    sr_blocks: int = number(4, 1, 256)
+        0.1, 0, 1, "most skinning weight of a nearest-neighbour vertex outside joints 9 and 12-17"
+    )
+    deform_width: int = number(128, 1, 4096, "width of D_e")
+    deform_code_width: int = number(
+        0, 0, 4096, "width of the network that turns codes into D_e's styles; 0: deform_width"
+    )
+    manifold_width: int = number(128, 1, 4096, "width of M")
+    radiance_width: int = number(256, 1, 4096, "width of phi")
+    features: int = number(32, 1, 4096, "features of the maps beside colour and opacity, for U")
+    sr_width: int = number(64, 1, 4096, "width of U")
+    sr_growth: int = number(32, 1, 4096, "channels that every layer of a dense block of U adds")
+    sr_blocks: int = number(4, 1, 256, "dense blocks of U")
 
     def __post_init__(self) -> None:
         require_bounds(self, "generator.")

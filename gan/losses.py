@@ -24,10 +24,10 @@ CAMERA_WEIGHT = 15.0  # GRAM's, where a critic regresses the camera
 class AdversarialWeights:
     """Weights of the critics (paper section 5); the patch critic's is GRAM-HD's, assumed."""
 
-    whole: float = number(0.1, 0, 1e6)
-    face: float = number(1.0, 0, 1e6)
-    torso: float = number(0.5, 0, 1e6)
-    patch: float = number(0.1, 0, 1e6)
+    whole: float = number(0.1, 0, 1e6, "weight of D_whole")
+    face: float = number(1.0, 0, 1e6, "weight of D_face")
+    torso: float = number(0.5, 0, 1e6, "weight of D_torso")
+    patch: float = number(0.1, 0, 1e6, "weight of the patch critic of stage 2")
 
     def __post_init__(self) -> None:
         require_bounds(self, "adversarial.")

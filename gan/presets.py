@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dataprep.errors import ConfigError
-from dataprep.settings import number, require_bounds
+from dataprep.settings import number, require_bounds, setting, settings_of
 from gan.config import GeneratorConfig
 from gan.losses import AdversarialWeights
 from gan.networks.critics import CriticConfig
@@ -26,15 +26,19 @@ class DeformationWeights:
     """Weights of Eqs. 9-13 in squared face units, and how they start; none is published."""
 
     # Eq. 9: at 1e4, 3 mm of each landmark count 0.065. Off: the stand-in misreads expressions (docs/training.md).
-    landmark: float = number(0.0, 0, 1e9)
-    imitation: float = number(1e3, 0, 1e9)
-    pose_smooth: float = number(1.0, 0, 1e9)
-    expression_smooth: float = number(1e3, 0, 1e9)
-    minimal: float = number(1e1, 0, 1e9)
-    nearby_spread: float = number(0.005, 0, 1)  # face units (6 mm): delta of Eq. 12
-    points: int = number(10_000, 1, 10_000_000)  # samples a picture for Eqs. 10, 12, 13 (AniFaceGAN's number)
-    warmup_images: int = number(10_000, 0, 1e12)  # images over which the weights rise from zero
-    landmark_after_images: int = number(10_000, 0, 1e12)  # Eq. 9 rises from here on: an estimator cannot read noise
+    landmark: float = number(
+        0.0, 0, 1e9, "weight of Eq. 9, for which 3 mm of each landmark count 0.065; needs an estimator"
+    )
+    imitation: float = number(1e3, 0, 1e9, "weight of Eq. 10")
+    pose_smooth: float = number(1.0, 0, 1e9, "weight of Eq. 11")
+    expression_smooth: float = number(1e3, 0, 1e9, "weight of Eq. 12")
+    minimal: float = number(1e1, 0, 1e9, "weight of Eq. 13")
+    nearby_spread: float = number(0.005, 0, 1, "standard deviation of Eq. 12's delta (6 mm); face units")
+    points: int = number(10_000, 1, 10_000_000, "samples a picture for Eqs. 10, 12 and 13 (AniFaceGAN's number)")
+    warmup_images: int = number(10_000, 0, 1e12, "images over which the weights rise from zero")
+    landmark_after_images: int = number(
+        10_000, 0, 1e12, "images before Eq. 9 begins to rise: an estimator cannot read noise"
+    )
 
     def __post_init__(self) -> None:
         require_bounds(self, "deformation.")
@@ -44,10 +48,10 @@ class DeformationWeights:
 class PairedStart:
     """How phi begins by repeating real pictures ray by ray (gan.training.paired); without images it does not."""
 
-    images: int = number(0, 0, 1e12)  # of `images`, the first ones
-    rays: int = number(600, 1, 1_000_000)  # of either camera's picture
-    lr: float = number(6e-4, 0, 10)
-    half_after: int = number(1500, 1, 1e12)  # images after which the rate is half, a third after twice as many
+    images: int = number(0, 0, 1e12, "pictures of a paired start, the first ones of `images`; 0: none")
+    rays: int = number(600, 1, 1_000_000, "rays of either camera's picture")
+    lr: float = number(6e-4, 0, 10, "learning rate of a paired start")
+    half_after: int = number(1500, 1, 1e12, "images after which that rate is half; after twice as many it is a third")
 
     def __post_init__(self) -> None:
         require_bounds(self, "paired.")
@@ -57,37 +61,41 @@ class PairedStart:
 class Preset:
     """Everything training depends on but the data; without metadata a value is assumed."""
 
-    stage: int = number(1, 1, 2, **_PAPER)  # 1: everything but U; 2: U alone
-    portrait_px: int = number(128, 16, 4096, **_PAPER)
-    face_px: int = number(128, 16, 4096, **_PAPER)
+    stage: int = number(1, 1, 2, "1: everything but U; 2: U alone", **_PAPER)
+    portrait_px: int = number(128, 16, 4096, "side of the portraits; px", **_PAPER)
+    face_px: int = number(128, 16, 4096, "side of the face pictures; px", **_PAPER)
     generator: GeneratorConfig = field(default=GeneratorConfig(image_size=128), metadata=_RELEASED)
     adversarial: AdversarialWeights = field(default=AdversarialWeights(), metadata=_PAPER)
-    with_face: bool = field(default=True, metadata=_PAPER)
-    with_torso: bool = field(default=True, metadata=_PAPER)
-    cropped_face: bool = field(default=False, metadata=_PAPER)  # D_face sees a crop of the portrait (an ablation)
-    with_pose_smoothing: bool = field(default=True, metadata=_PAPER)  # D_p
+    with_face: bool = setting(True, "whether D_face judges", **_PAPER)
+    with_torso: bool = setting(True, "whether D_torso judges", **_PAPER)
+    cropped_face: bool = setting(False, "D_face sees a crop of the portrait (an ablation)", **_PAPER)
+    with_pose_smoothing: bool = setting(True, "whether D_p smooths the pose deformation", **_PAPER)
     critic: CriticConfig = field(default=CriticConfig())
-    begins_at_body: bool = False  # M's level sets start about the mean body, not as spheres (gan.training.beginnings)
-    expression_steps: int = number(0, 0, 1_000_000)  # D_e is fitted to Eq. 10 before the first picture (same place)
+    begins_at_body: bool = setting(
+        False, "M's level sets start about the mean body, not as spheres (gan.training.beginnings)"
+    )
+    expression_steps: int = number(
+        0, 0, 1_000_000, "steps in which D_e is fitted to Eq. 10 before the first picture (gan.training.beginnings)"
+    )
     paired: PairedStart = field(default=PairedStart())
-    shades_at_hits: bool = False  # stage 1 asks phi where rays hit, not through maps (gan.training.at_hits)
-    shared_fakes: bool = False  # the generator's pictures serve the critics as well, once a step
-    first_waves: float = number(1.0, 0, 100)  # factor on phi's first layer at the start: below 1, smoother pictures
-    first_styles: float = number(1.0, 0, 100)  # factor on what codes change of phi at the start: below 1, more alike
-    nearest_step: int = number(1, 1, 100_000)  # training searches every n-th vertex only
-    patch_width: int = number(0, 0, 4096)  # of the patch critic; 0: none
+    shades_at_hits: bool = setting(False, "stage 1 asks phi where rays hit, not through maps (gan.training.at_hits)")
+    shared_fakes: bool = setting(False, "the generator's pictures serve the critics as well, once a step")
+    first_waves: float = number(1.0, 0, 100, "factor on phi's first layer at the start; below 1: smoother pictures")
+    first_styles: float = number(1.0, 0, 100, "factor on what codes change of phi at the start; below 1: more alike")
+    nearest_step: int = number(1, 1, 100_000, "training searches every n-th vertex only")
+    patch_width: int = number(0, 0, 4096, "width of the patch critic; 0: none")
     deformation: DeformationWeights = field(default=DeformationWeights())
-    generator_lr: float = number(2e-5, 0, 10)
-    shape_lr_factor: float = number(1.0, 0, 1e3)  # of generator_lr, for M and D_e
-    critic_lr: float = number(2e-4, 0, 10)
-    adam_betas: tuple[float, float] = number((0.0, 0.9), 0, 0.999999)
-    r1_gamma: float = number(1.0, 0, 1e6)
-    clip_norm: float = number(0.3, 1e-9, 1e9)
-    ema: float = number(0.999, 0, 1)  # a step
-    consistency: float = number(0.0, 0, 1e6)  # LR-HR, stage 2
-    batch: int = number(32, 1, 65_536)  # images a step over all devices
-    images: int = number(5_000_000, 1, 1e12)
-    mirror: bool = True
+    generator_lr: float = number(2e-5, 0, 10, "learning rate of the generator")
+    shape_lr_factor: float = number(1.0, 0, 1e3, "factor on generator_lr for M and D_e")
+    critic_lr: float = number(2e-4, 0, 10, "learning rate of the critics")
+    adam_betas: tuple[float, float] = number((0.0, 0.9), 0, 0.999999, "beta_1 and beta_2 of Adam")
+    r1_gamma: float = number(1.0, 0, 1e6, "gamma of R1")
+    clip_norm: float = number(0.3, 1e-9, 1e9, "gradients are clipped to this norm")
+    ema: float = number(0.999, 0, 1, "share of its own that the averaged generator keeps a step")
+    consistency: float = number(0.0, 0, 1e6, "weight of stage 2's consistency with stage 1")
+    batch: int = number(32, 1, 65_536, "images a step over all devices")
+    images: int = number(5_000_000, 1, 1e12, "real images that the whole training sees")
+    mirror: bool = setting(True, "half of the pictures are shown mirrored, labels included")
 
     def __post_init__(self) -> None:
         require_bounds(self, "")
@@ -206,12 +214,7 @@ def describe(chosen: Preset) -> str:
 _EXCEPTIONS: dict[str, Source] = {"adversarial.patch": "assumed", "generator.outside_weight_max": "assumed"}
 
 
-def flat(record: Any, prefix: str = "", source: str | None = None) -> Iterator[tuple[str, Any, str]]:
+def flat(record: Any) -> Iterator[tuple[str, Any, str]]:
     """Yield name, value and source of every entry, nested ones with dots."""
-    for item in dataclasses.fields(record):
-        name, value = prefix + item.name, getattr(record, item.name)
-        where = _EXCEPTIONS.get(name) or source or item.metadata.get("source", "assumed")
-        if dataclasses.is_dataclass(value):
-            yield from flat(value, name + ".", where)
-        else:
-            yield name, value, where
+    for one in settings_of(record):
+        yield one.name, one.value, _EXCEPTIONS.get(one.name) or one.metadata.get("source", "assumed")

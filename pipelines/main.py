@@ -22,6 +22,7 @@ from dataprep import __version__
 from dataprep.errors import ConfigError, ShhqError
 from dataprep.files.filenames import printable_lines
 from dataprep.files.locations import Location, ObjectPath, location
+from pipelines import config_file
 from pipelines.commands import generator_verbs, owner, track
 
 if TYPE_CHECKING:  # torch and dask are imported by the command that needs them
@@ -60,9 +61,9 @@ _URL_AS_PATH = re.compile(r"(s3|memory|gs|abfs|https?):/+(.*)")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to fix."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = make_parser().parse_args(arguments)
-    options.arguments = arguments
     try:
+        options = config_file.parse(make_parser(), arguments)
+        options.arguments = arguments
         _check_urls(options)
         return options.run(options)
     except ShhqError as error:
@@ -226,6 +227,7 @@ def _add_dataset_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_set_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change a parameter")
+    config_file.add_config_argument(parser, config_file.STAGES)
 
 
 def _paths(options: argparse.Namespace) -> tuple[Location, Location]:
@@ -251,14 +253,14 @@ def _add_choice_arguments(parser: argparse.ArgumentParser, statuses: str) -> Non
     parser.add_argument("--reason", default="", metavar="R[,R]", help="only rows with these reasons")
 
 
-def _dag(options: argparse.Namespace) -> Dag:
+def _until(dag: Dag, stage: str | None) -> Dag:
     from pipelines import paper_stages
 
-    dag = paper_stages.build(options.set)
-    return dag.until(paper_stages.STAGE_NAMES[paper_stages.stage_index(options.until)]) if options.until else dag
+    return dag.until(paper_stages.STAGE_NAMES[paper_stages.stage_index(stage)]) if stage else dag
 
 
 def _run(options: argparse.Namespace) -> int:
+    from pipelines import paper_stages
     from pipelines.commands import summary
     from pipelines.engine import resume
     from pipelines.engine.run import run
@@ -270,11 +272,13 @@ def _run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"--time-limit {options.time_limit:g}: expected seconds above 0, at most {_LONGEST_LIMIT_S:g}"
         )
-    dag = _dag(options)
+    whole = paper_stages.build(options.set)
+    dag = _until(whole, options.until)
     source, out = _paths(options)
+    config = config_file.as_toml(options.resolved, (one for step in whole.steps for one in step.settings()))
     command = resume.command_line(options.arguments)
     with resume.hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
-        settings = (options.max_error_fraction, command, options.time_limit, options.follow_links)
+        settings = (options.max_error_fraction, command, options.time_limit, options.follow_links, config)
         outcome = run(source, out, dag, executor, *settings)
     if outcome.stopped:
         return resume.print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
@@ -283,11 +287,12 @@ def _run(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from dataprep.tables.store import Store
+    from pipelines import paper_stages
     from pipelines.commands import summary
     from pipelines.engine.index import preview
     from pipelines.engine.plan import make_plan
 
-    dag = _dag(options)
+    dag = _until(paper_stages.build(options.set), options.until)
     source, out = _paths(options)
     return summary.print_plan(make_plan(Store(out), dag, preview(source, out, options.follow_links)))
 

@@ -11,9 +11,12 @@ found) into results of the same length and order. The runner in `pipelines/` rea
         columns: ClassVar[tuple[Column, ...]] = (...)
         blobs: ClassVar[tuple[str, ...]] = ("crop.png",)
 
-        padding: float = 0.0          # parameters: plain fields, part of the fingerprint
+        padding: float = number(0.0, 0, 1, "rim of the portrait square; fraction of its side")
 
         def process_item(self, item: Item, tools: None) -> Result: ...
+
+        @classmethod
+        def found(cls, row: Mapping[str, Any]) -> list[str]: ...     # its lines of `shhq-hs show`
 
 Declaration and work. Whoever plans, lists or reports imports every stage, so a stage's module imports no network and no
 package that takes long to load (torch above all): what does the work is imported by `load`, in the process that does
@@ -24,7 +27,8 @@ it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CH
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -32,10 +36,12 @@ from dataprep.errors import Rejected, SourceChanged, Unreadable
 from dataprep.files.filenames import unescape
 from dataprep.files.foreign_files import read_bytes, require_there
 from dataprep.files.locations import Location
-from dataprep.settings import require_bounds
+from dataprep.settings import Setting, require_bounds, settings_of
 from dataprep.tables.columns import Column
 
+EVERY_STAGE = ("every map stage",)
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
+DEVICE = "where {} runs: `auto` (a GPU where there is one), `cpu` or `cuda`"  # meaning of a stage's `device`
 
 
 @dataclass(frozen=True)
@@ -110,9 +116,23 @@ def gpu_wish(device: str) -> dict[str, float]:
     return {} if device == "cpu" else {"GPU": 1.0}
 
 
+def degrees(*angles_rad: float) -> str:
+    """Angles as `found` tells them."""
+    return " ".join(f"{math.degrees(angle):+.1f}" for angle in angles_rad)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 @dataclass(frozen=True)
 class Step:
-    """What map stages and aggregates share: a node of the DAG. `requires` names the steps whose output it reads."""
+    """What map stages and aggregates share: a node of the DAG. `requires` names the steps whose output it reads.
+
+    An aggregate that reads all map stages says EVERY_STAGE; `pipelines.engine.dag` knows which they are.
+    """
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -120,8 +140,12 @@ class Step:
     columns: ClassVar[tuple[Column, ...]] = ()
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a parameter that is out of bounds."""
+        """Raise ConfigError for a parameter that is out of bounds or none of its choices."""
         require_bounds(self, f"{self.name}.")
+
+    def settings(self) -> Iterator[Setting]:
+        """The parameters with their values, each as `stage.parameter`."""
+        return settings_of(self, f"{self.name}.")
 
     def weights(self) -> tuple[Weight, ...]:
         """The model files this step uses; their hashes are part of the fingerprint."""
@@ -149,6 +173,19 @@ class Stage(Step):
     def load(self) -> Any:
         """Import and build what `process` needs (models, graphs); called once a process and passed as `tools`."""
         return None
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        """Lines of `shhq-hs show` about a row whose first column is filled.
+
+        Here they list what is released and no array; a stage says it shorter.
+        """
+        told = [column for column in cls.columns if column.released and not column.shape]
+        return [
+            f"{one.name} {_shown(row[one.name])} {one.unit}".removesuffix(" -")
+            for one in told
+            if row[one.name] is not None
+        ]
 
     def process(self, items: Sequence[Item], tools: Any) -> list[Result]:
         """One result per item, same order. A raised exception makes the runner retry item by item."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dataprep.errors import ConfigError
 from dataprep.fits.body.detector_errors import DETECTOR_PATH, load_detector
 from dataprep.fits.body.eft_config import EftConfig
 from dataprep.models.body.body_files import STANDIN, open_body, open_lifter_file
 from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
-from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.settings import number, setting
+from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.stages.face import Face
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, Column, floats
 from dataprep.tables.labels import SMPL_BETAS, label
@@ -93,24 +94,30 @@ class Body(Stage):
         Column("body_fit_fallback", BOOL, "the fit did not improve and the regressor's output stands"),
     )
 
-    model: str = STANDIN  # or an SMPL file: a path, or a name in the assets folder
-    regressor: Literal["lifter", "hmr"] = "lifter"
-    hmr: str = "model_checkpoint.pt"
-    method: Literal["eft", "map"] = "eft"
-    learning_rate: float = number(EftConfig.learning_rate, 1e-9, 1)
-    max_steps: int = number(EftConfig.max_steps, 0, 10_000)
-    stop_loss: float = number(EftConfig.stop_loss, 0, 1)
-    eft_compat: bool = False  # the reference's start, loss, learning rate and stop instead of ours
-    face_scale: bool = True  # the size of the face is evidence of the body's scale
-    openpose: bool = True  # supplied OpenPose points are evidence
-    device: str = "auto"  # HMR only
+    model: str = setting(
+        STANDIN, "body model: the shipped stand-in, or an SMPL file, as a path or a name in the assets folder"
+    )
+    regressor: Literal["lifter", "hmr"] = setting(
+        "lifter", "what the fit starts from: `lifter` (shipped) or `hmr` (weights of your own)"
+    )
+    hmr: str = setting("model_checkpoint.pt", "HMR's weights, a path or a name in the assets folder")
+    method: Literal["eft", "map"] = setting(
+        "eft", "`map`: the likeliest body by a prior; `eft`: fine-tune the regressor on each photograph from there"
+    )
+    learning_rate: float = number(EftConfig.learning_rate, 1e-9, 1, "step size of EFT")
+    max_steps: int = number(EftConfig.max_steps, 0, 10_000, "most steps of EFT for one photograph")
+    stop_loss: float = number(
+        EftConfig.stop_loss, 0, 1, "EFT stops below this 2D loss per valid coordinate; crop units squared"
+    )
+    eft_compat: bool = setting(False, "the published EFT's start, loss, step size and stop instead of ours")
+    face_scale: bool = setting(
+        True, "whether the size of the face is evidence of the body's scale, hence of the crop's"
+    )
+    openpose: bool = setting(True, "whether OpenPose points that the source brings are evidence in the fit")
+    device: str = setting("auto", DEVICE.format("HMR"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method not in ("eft", "map"):
-            raise ConfigError(f"body.method is {self.method!r}, expected eft or map")
-        if self.regressor not in ("lifter", "hmr"):
-            raise ConfigError(f"body.regressor is {self.regressor!r}, expected lifter or hmr")
         if self.regressor == "hmr" and self.model == STANDIN:
             raise ConfigError(
                 "body.regressor=hmr predicts coefficients of the real SMPL and cannot drive the shipped body; add "
@@ -142,6 +149,16 @@ class Body(Stage):
         from dataprep.stages.body_tools import load_tools
 
         return load_tools(self)
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        error = f"{row['body_fit_rmse']:.1f} px = {row['body_fit_rmse_relative']:.1%} of the square"
+        points, steps = f"{row['body_fit_points']} points", f"{row['body_fit_iterations']} steps"
+        kept = ", regressor's output kept" if row["body_fit_fallback"] else ""
+        return [
+            f"{row['body_fit_method']}, {points}, {steps}, error {error}",
+            f"scale {row['body_camera'][0]:.0f} px/m{kept}",
+        ]
 
     def process_item(self, item: Item, tools: BodyTools) -> Result:
         return tools.fit(item, self)

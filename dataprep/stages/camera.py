@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -24,8 +26,8 @@ from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import head_from_3dmm, pitch_yaw_of_head, roll_of
 from dataprep.models.body.smpl import CHEST
-from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage
+from dataprep.settings import number, setting
+from dataprep.stages.base import Item, Result, Stage, degrees
 from dataprep.tables.columns import BOOL, FLOAT, Column, floats
 from dataprep.tables.labels import (
     BFM_ANGLE,
@@ -71,8 +73,19 @@ class Camera(Stage):
         Column("head_tied", BOOL, "whether the head tie was applied"),
     )  # fmt: skip
 
-    tie_head: bool = True
-    head_sigma_deg: float = number(3.0, 1e-3, 180)
+    tie_head: bool = setting(True, "tie SMPL's head to the 3DMM's")
+    head_sigma_deg: float = number(
+        3.0, 1e-3, 180, "error of the 3DMM's head that the tie assumes: standard deviation; degrees"
+    )
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        before, after = (math.degrees(row[name]) for name in ("head_disagreement_before", "head_disagreement"))
+        return [
+            f"head yaw, pitch, roll {degrees(row['yaw'], row['pitch'], row['roll'])}°",
+            f"portrait camera pitch, yaw {degrees(*row[CAMERA_PITCH_YAW])}°",
+            f"body and face heads {before:.1f}° apart, after the tie {after:.1f}°",
+        ]
 
     def process_item(self, item: Item, tools: None) -> Result:
         row = item.row

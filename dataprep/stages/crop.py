@@ -7,6 +7,7 @@ chest's up axis, rotated in the plane so that the chest has no roll.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ from dataprep.errors import Rejected
 from dataprep.frames import geometry
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage
+from dataprep.stages.base import Item, Result, Stage, degrees
 from dataprep.tables.columns import FLOAT, UINT16, Column, floats
 
 
@@ -77,9 +78,19 @@ class Crop(Stage):
     )
 
     # Real crops of 130 px come out waxy; below 180 px quality.native_size flags.
-    min_side_px: float = number(140.0, 0, 100_000)
-    max_size_px: int = number(512, 16, 4096)
-    min_inside: float = number(0.5, 0, 1)
+    min_side_px: float = number(
+        140.0, 0, 100_000, "a portrait square that is smaller is rejected (`crop_too_small`); px of the photograph"
+    )
+    max_size_px: int = number(512, 16, 4096, "native crops are cut at most this large; px")
+    min_inside: float = number(
+        0.5, 0, 1, "a portrait square with a smaller part inside the photograph is rejected (`crop_outside`)"
+    )
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        (x, y), roll = row["crop_centre_px"], degrees(row["crop_roll_rad"])
+        square = f"{row['crop_side_px']:.0f} px square at {x:.0f}, {y:.0f}"
+        return [f"{square}, roll {roll}°, {row['crop_inside']:.0%} inside"]
 
     def process_item(self, item: Item, tools: None) -> Result:
         square = portrait_square(item.row["neck_cam_m"], item.row["chest_rotation_cam"], item.row["body_camera"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -17,8 +18,8 @@ from dataprep.models.detection.upright import upright_person
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.pictures.photo_edges import photo_box
 from dataprep.pictures.supplied_masks import read_mask
-from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.settings import number, setting
+from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, Column, floats
 
 _PX = {"unit": "px", "frame": "source"}
@@ -104,13 +105,27 @@ class Detect(Stage):
         floats("openpose25", (25, 3), "supplied OpenPose BODY_25 points: x, y, 1 when present; null when none", **_PX),
     )
 
-    min_face_px: float = number(24.0, 1, 100_000)
-    landmarks: Literal["mesh", "fan"] = "mesh"
-    device: str = "auto"  # FAN only
+    min_face_px: float = number(
+        24.0, 1, 100_000, "a face whose box is smaller is rejected (`face_too_small`); px of the photograph"
+    )
+    landmarks: Literal["mesh", "fan"] = setting(
+        "mesh", "what finds the 68 landmarks: `mesh` (MediaPipe) or `fan` (weights of your own)"
+    )
+    device: str = setting("auto", DEVICE.format("FAN"))
     # Of 18 rendered people the right masks overlap with the found ones by 0.95 to 0.99, those of others by up to 0.77;
     # a right mask drawn 7 px too wide in 1024 px still by 0.81.
-    min_mask_iou: float = number(0.8, 0, 1)
-    misfit_mask: Literal["refuse", "replace"] = "refuse"
+    min_mask_iou: float = number(
+        0.8,
+        0,
+        1,
+        "a supplied mask that overlaps less with the person found does not fit (`mask_mismatch`); "
+        "intersection over union",
+    )
+    misfit_mask: Literal["refuse", "replace"] = setting(
+        "refuse",
+        "`refuse` a photograph whose supplied mask does not fit or cannot be read, or `replace` it by the "
+        "mask that is found",
+    )
 
     def weights(self) -> tuple[Weight, ...]:
         ours = tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))
@@ -127,6 +142,19 @@ class Detect(Stage):
         from dataprep.models.devices import resolve_device
 
         return DetectTools(PersonDetector(), fan.FanLandmarks(device=resolve_device(self.device).type))
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        width, height = row["face_bbox_px"][2:] - row["face_bbox_px"][:2]
+        visible = int((row["keypoints33"][:, 2] >= 0.5).sum())
+        mask = f"supplied, overlap {row['mask_iou']:.2f}" if row["mask_supplied"] else "found"
+        refused = [row["mask_refused"]] if row["mask_refused"] else []
+        agree = f"{row['mesh_agreement']:.0%} of meshes agree"
+        return [
+            f"face {width:.0f} × {height:.0f} px, score {row['face_score']:.2f}, {agree}",
+            f"{visible} of 33 body points visible, mask {mask}",
+            *refused,
+        ]
 
     def process_item(self, item: Item, tools: DetectTools) -> Result:
         rgb = decode_rgb(item.source())

@@ -22,8 +22,8 @@ from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import STANDIN, open_face
 from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
-from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.settings import number, setting
+from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
 from dataprep.tables.labels import (
     BFM_ANGLE,
@@ -86,22 +86,27 @@ class Face(Stage):
         floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head"),
     )  # fmt: skip
 
-    size_px: int = number(256, 16, 4096)
+    size_px: int = number(256, 16, 4096, "side of the face crop; px")
     landmark_sigma_px: float = number(
-        FaceFitConfig.landmark_sigma_px, 1e-3, 1e3
-    )  # at 224, where the detector's errors are not measured
-    model: str = STANDIN  # or a BFM file: a path, or a name in the assets folder
-    method: Literal["landmark_map", "rnet"] = "landmark_map"
-    contour: Literal["fixed", "sliding"] = "sliding"  # far jaw landmarks: both detectors follow the visible edge
-    rnet: str = "epoch_20.pth"
-    device: str = "auto"  # R-Net only
+        FaceFitConfig.landmark_sigma_px,
+        1e-3,
+        1e3,
+        "error of landmarks where the detector's own was not measured; px at 224",
+    )
+    model: str = setting(
+        STANDIN, "face model: the shipped stand-in, or a BFM file, as a path or a name in the assets folder"
+    )
+    method: Literal["landmark_map", "rnet"] = setting(
+        "landmark_map", "`landmark_map`: a fit to landmarks and colours; `rnet`: Deep3DFaceRecon's network"
+    )
+    contour: Literal["fixed", "sliding"] = setting(
+        "sliding", "jaw landmarks on the far side: `sliding` along the visible edge, or `fixed` vertices"
+    )
+    rnet: str = setting("epoch_20.pth", "R-Net's weights, a path or a name in the assets folder")
+    device: str = setting("auto", DEVICE.format("R-Net"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method not in ("landmark_map", "rnet"):
-            raise ConfigError(f"face.method is {self.method!r}, expected landmark_map or rnet")
-        if self.contour not in ("fixed", "sliding"):
-            raise ConfigError(f"face.contour is {self.contour!r}, expected fixed or sliding")
         if self.method == "rnet" and self.model == STANDIN:
             raise ConfigError(
                 "face.method=rnet predicts coefficients of the Basel face model and cannot drive the shipped face; add "
@@ -146,6 +151,11 @@ class Face(Stage):
             "fan": FaceFitter(model, config, None, contour, units),
         }
         return FaceTools(model, fitters, None)
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        error = f"landmark error {row['face_fit_rmse']:.1f} px of 512, {row['face_fit_iterations']} steps"
+        return [f"{error}, colour error {row['face_fit_colour_rmse']:.0f} of 255"]
 
     def process(self, items: Sequence[Item], tools: FaceTools) -> list[Result]:
         """Fit the batch at once, then colours and crop image by image."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from dataprep.errors import Rejected
 from dataprep.pictures.codecs import decode_photograph
-from dataprep.settings import number
+from dataprep.settings import number, setting
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.tables import sources
 from dataprep.tables.columns import STRING, UINT32, Column
@@ -32,8 +33,16 @@ class Ingest(Stage):
         ),
     )
 
-    min_side_px: int = number(128, 1, 100_000)
-    license: str = "unspecified"
+    min_side_px: int = number(
+        128, 1, 100_000, "a photograph whose shorter side is smaller is rejected (`too_small`); px"
+    )
+    license: str = setting("unspecified", "terms of the photographs, written into every row")
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        if row["source_width"] is None:
+            return []
+        return [f"{row['source_width']} × {row['source_height']} px, terms {row['license']}"]
 
     def process_item(self, item: Item, tools: None) -> Result:
         row: dict[str, Any] = {**item.row, "license": self.license, "person_index": 0}

@@ -20,9 +20,9 @@ from jaxtyping import Bool, Float, Int
 from dataprep import __version__
 from dataprep.duplicates import HASH_BYTES, clusters
 from dataprep.files.locations import Location
-from dataprep.settings import number
+from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.stages.base import Stage
+from dataprep.stages.base import EVERY_STAGE, Stage
 from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
@@ -53,45 +53,44 @@ _PARTS_AT_A_TIME = 64
 class Manifest(Aggregate):
     """Writes `manifest.parquet`.
 
-    near_duplicate_bits: hashes at most this far apart (of 256 bits) are one cluster; val_fraction: share of clusters in
-    the validation split; shard_rows: samples a shard. `flag_label_outlier` follows `dataprep.tables.outliers`:
-    training leaves the row out of a group of labels, measured among the rows of the training split.
+    `flag_label_outlier` follows `dataprep.tables.outliers`: training leaves the row out of a group of labels, measured
+    among the rows of the training split.
     """
 
     name: ClassVar[str] = "manifest"
     version: ClassVar[int] = 2
-    requires: ClassVar[tuple[str, ...]] = (
-        "ingest", "detect", "body", "crop", "superres", "matte", "face", "camera", "quality",
-    )  # fmt: skip
+    requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
 
-    near_duplicate_bits: int = number(10, 0, 256)
-    keep_near_duplicates: bool = False
-    val_fraction: float = number(0.05, 0, 1)
-    shard_rows: int = number(1024, 1, 65_535)
+    near_duplicate_bits: int = number(
+        10, 0, 256, "portraits whose hashes differ in at most so many of 256 bits are one cluster"
+    )
+    keep_near_duplicates: bool = setting(False, "keep all members of a cluster, not its representative alone")
+    val_fraction: float = number(0.05, 0, 1, "part of the clusters that is the validation split")
+    shard_rows: int = number(1024, 1, 65_535, "samples in a shard")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         ids = view.table("ingest", ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)
         order = np.argsort(ids)
         (hashes,) = _columns(view, "quality", ["portrait_dhash"], order)
-        verdict = _verdict(view, self.requires, order, ~hashes.is_null().to_numpy())
+        verdict = _verdict(view, tuple(view.stages), order, ~hashes.is_null().to_numpy())
         cluster, rank = self._clusters(hashes, verdict.judged, verdict.accepted, order)
         if not self.keep_near_duplicates:
             verdict.reject(
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
         splits = self._splits(ids[order].tolist(), verdict.accepted, cluster, order)
-        outlier = label_outliers(_drawn_labels(view, self.requires, order), splits)
+        outlier = label_outliers(_drawn_labels(view, tuple(view.stages), order), splits)
         rows = self._rows(ids[order].tolist(), verdict, splits, outlier, cluster, rank, _models(view))
         own = table_from_rows(self.columns, rows)
-        fingerprints = {name: view.refs[name].fingerprint for name in self.requires}
+        fingerprints = {name: view.refs[name].fingerprint for name in view.stages}
         metadata = {
             "schema_version": str(SCHEMA_VERSION),
             "code_version": __version__,
             "stages": json.dumps(fingerprints),
         }
-        write_tables(root / "manifest.parquet", _joined(own, view, self.requires, order), metadata)
+        write_tables(root / "manifest.parquet", _joined(own, view, tuple(view.stages), order), metadata)
         return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
 
     def _clusters(

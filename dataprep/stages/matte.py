@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -21,8 +21,8 @@ from dataprep.models.matting.matte_faults import faint_edge, see_through
 from dataprep.models.matting.person_points import person_area
 from dataprep.models.matting.soft_alpha import combine_masks, matte
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
-from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.settings import number, setting
+from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import FLOAT, Column
 from dataprep.tables.labels import CROP_FROM_SOURCE
 
@@ -69,17 +69,21 @@ class Matte(Stage):
         ),
     )
 
-    min_coverage: float = number(0.05, 0, 1)
-    model: str = _SHIPPED  # or an ONNX file: a path, or a name in the assets folder
-    model_input: Literal["imagenet", "unit_bgr"] = "imagenet"  # how the file wants its colours
-    device: str = "auto"  # the ONNX file only
+    min_coverage: float = number(
+        0.05, 0, 1, "a person who covers less of the portrait is rejected (`empty_mask`); fraction"
+    )
+    model: str = setting(
+        _SHIPPED, "what finds the person in the portrait: `selfie` (MediaPipe), or an ONNX file of your own"
+    )
+    model_input: Literal["imagenet", "unit_bgr"] = setting(
+        "imagenet", "colours that file wants: `imagenet` (BiRefNet) or `unit_bgr` (DAViD)"
+    )
+    device: str = setting("auto", DEVICE.format("that file"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.model != _SHIPPED and not self.model.endswith(".onnx"):
             raise ConfigError(f"matte.model is {self.model!r}, expected {_SHIPPED} or an .onnx file")
-        if self.model_input not in ("imagenet", "unit_bgr"):
-            raise ConfigError(f"matte.model_input is {self.model_input!r}, expected imagenet or unit_bgr")
 
     def weights(self) -> tuple[Weight, ...]:
         if self.model == _SHIPPED:
@@ -98,6 +102,10 @@ class Matte(Stage):
 
         path = find_file(self.model, "matte.model")
         return MatteTools(OnnxSegmenter(path, self.model_input, self.device), None)
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        return [f"person covers {row['alpha_coverage']:.0%}, soft edge {row['alpha_softness']:.1%}"]
 
     def process_item(self, item: Item, tools: MatteTools) -> Result:
         view = _View.of(item)

@@ -128,6 +128,13 @@ RULES = (
 )
 
 
+def _threshold(rule: str, default: float) -> Any:
+    """Declare the parameter of a rule: its least score."""
+    (one,) = (one for one in RULES if one.score == f"q_{rule}")
+    kind = "rejected" if one.rejects else "flagged"
+    return number(default, 0, 1, f"least `{one.score}` ({one.desc}); below: {kind}")
+
+
 @dataclass(frozen=True)
 class Quality(Stage):
     """Scores every portrait; the first rule it fails is the reason of its rejection.
@@ -144,28 +151,35 @@ class Quality(Stage):
         Column("portrait_dhash", pa.binary(HASH_BYTES), "difference hash of the portrait, for near-duplicates"),
     )
 
-    min_sharpness: float = number(0.25, 0, 1)
-    min_exposure: float = number(0.7, 0, 1)
-    min_contrast: float = number(0.2, 0, 1)
-    min_face_size: float = number(0.25, 0, 1)
-    min_cut_top: float = number(0.85, 0, 1)
-    min_cut_sides: float = number(0.7, 0, 1)
-    min_cut_bottom: float = number(0.9, 0, 1)
-    min_inside: float = number(0.7, 0, 1)
-    min_shoulders: float = number(0.3, 0, 1)
-    min_hand: float = number(0.35, 0, 1)
-    min_mouth: float = number(0.35, 0, 1)
-    min_matte: float = number(0.3, 0, 1)
-    min_uncovered: float = number(0.62, 0, 1)
-    min_body_fit: float = number(0.5, 0, 1)
-    min_head_size: float = number(0.5, 0, 1)
-    min_face_fit: float = number(0.4, 0, 1)
-    min_frontal: float = number(0.4, 0, 1)
-    min_landmarks: float = number(0.45, 0, 1)
-    min_head_agreement: float = number(0.3, 0, 1)
-    min_head_roll: float = number(0.5, 0, 1)
-    min_native_size: float = number(0.7, 0, 1)
-    min_upright: float = number(0.667, 0, 1)
+    min_sharpness: float = _threshold("sharpness", 0.25)
+    min_exposure: float = _threshold("exposure", 0.7)
+    min_contrast: float = _threshold("contrast", 0.2)
+    min_face_size: float = _threshold("face_size", 0.25)
+    min_cut_top: float = _threshold("cut_top", 0.85)
+    min_cut_sides: float = _threshold("cut_sides", 0.7)
+    min_cut_bottom: float = _threshold("cut_bottom", 0.9)
+    min_inside: float = _threshold("inside", 0.7)
+    min_shoulders: float = _threshold("shoulders", 0.3)
+    min_hand: float = _threshold("hand", 0.35)
+    min_mouth: float = _threshold("mouth", 0.35)
+    min_matte: float = _threshold("matte", 0.3)
+    min_uncovered: float = _threshold("uncovered", 0.62)
+    min_body_fit: float = _threshold("body_fit", 0.5)
+    min_head_size: float = _threshold("head_size", 0.5)
+    min_face_fit: float = _threshold("face_fit", 0.4)
+    min_frontal: float = _threshold("frontal", 0.4)
+    min_landmarks: float = _threshold("landmarks", 0.45)
+    min_head_agreement: float = _threshold("head_agreement", 0.3)
+    min_head_roll: float = _threshold("head_roll", 0.5)
+    min_native_size: float = _threshold("native_size", 0.7)
+    min_upright: float = _threshold("upright", 0.667)
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        scores = [
+            f"{rule.score.removeprefix('q_')} {row[rule.score]:.2f}{' !' if row[rule.flag] else ''}" for rule in RULES
+        ]
+        return [", ".join(scores[i : i + 4]) for i in range(0, len(scores), 4)]
 
     def process_item(self, item: Item, tools: None) -> Result:
         scores = quality_scores(decode_rgb(item.blob("crop.png")), decode_mask(item.blob("alpha.png")), item.row)

@@ -10,18 +10,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from dataprep.files.locations import Location
-from dataprep.settings import number
+from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 
 
 @dataclass(frozen=True)
 class Report(Aggregate):
-    """Writes `report/`: index.html, report.json, accepted.png, rejected.png; timing.json and timing.html besides.
-
-    max_accepted, max_rejected, max_per_reason, max_ranked: pictures on the page, which bound its size;
-    near_duplicate_bits: hashes at most this far apart are near-duplicates; earlier: folder of another version of the
-    data set to compare with.
-    """
+    """Writes `report/`: index.html, report.json, accepted.png, rejected.png; timing.json and timing.html besides."""
 
     name: ClassVar[str] = "report"
     version: ClassVar[int] = 4
@@ -30,12 +25,14 @@ class Report(Aggregate):
         "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png",
     )  # fmt: skip
 
-    max_accepted: int = number(360, 0, 100_000)
-    max_rejected: int = number(180, 0, 100_000)
-    max_per_reason: int = number(6, 0, 100_000)
-    max_ranked: int = number(12, 0, 100_000)
-    near_duplicate_bits: int = number(10, 0, 256)
-    earlier: str = ""
+    max_accepted: int = number(360, 0, 100_000, "accepted pictures on the page")
+    max_rejected: int = number(180, 0, 100_000, "lost pictures on the page")
+    max_per_reason: int = number(6, 0, 100_000, "examples of each reason")
+    max_ranked: int = number(12, 0, 100_000, "pictures in best and worst")
+    near_duplicate_bits: int = number(
+        10, 0, 256, "hashes at most so many bits apart count as near-duplicates in the report"
+    )
+    earlier: str = setting("", "folder of another version of the data set to compare with")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         from dataprep.report.write import write_report

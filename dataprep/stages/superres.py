@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 from dataprep.frames import geometry
 from dataprep.models.superres.superres_files import Engine, Precision, check_engine, model_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
-from dataprep.settings import number
-from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
+from dataprep.settings import number, setting
+from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import FLOAT, STRING, UINT16, Column
 from dataprep.tables.labels import CROP_FROM_SOURCE, label
 
@@ -46,15 +46,21 @@ class SuperRes(Stage):
         Column("superres_precision", STRING, "arithmetic of the network: float32, bfloat16 or float16"),
     )
 
-    model: str = "x4plus"
-    engine: Engine = "native"
-    precision: Precision = "auto"
-    device: str = "auto"
-    tile_px: int = number(384, 16, 4096)
-    tile_pad_px: int = number(32, 0, 1024)
+    model: str = setting(
+        "x4plus", "network: `x4plus`, `span` (small, fast), `animevideov3` and `anime6b` (for drawings), or a file"
+    )
+    engine: Engine = setting("native", "`native`: our networks; `realesrgan`: the package of that name")
+    precision: Precision = setting(
+        "auto",
+        "`float32`, `bfloat16`, `float16` (GPUs), or `auto`: bfloat16 on a CPU that has it, float16 on a GPU; "
+        "each gives other bytes",
+    )
+    device: str = setting("auto", DEVICE.format("the network"))
+    tile_px: int = number(384, 16, 4096, "side of the tiles that larger crops are cut into; px of the crop")
+    tile_pad_px: int = number(32, 0, 1024, "rim of a tile that is computed and thrown away; px of the crop")
     max_input_px: int = number(
-        384, 16, 4096
-    )  # larger crops are area-averaged to this first: the network gains nothing there
+        384, 16, 4096, "larger crops are area-averaged to this first: the network gains nothing there; px"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,6 +84,10 @@ class SuperRes(Stage):
             tile_px=self.tile_px,
             tile_pad_px=self.tile_pad_px,
         )
+
+    @classmethod
+    def found(cls, row: Mapping[str, Any]) -> list[str]:
+        return [f"{row['width']} × {row['height']} px, ×{row['upsampling']:.2f}, {row['superres_precision']}"]
 
     def batched(self, tools: Upscaler) -> bool:
         return tools.gains_from_batches

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dataprep.errors import ConfigError
-from dataprep.settings import number, require_bounds
+from dataprep.settings import number, require_bounds, setting
 
 SLOPE = 0.2
 CAMERA = 2  # pitch and yaw
@@ -27,10 +27,12 @@ CAMERA = 2  # pitch and yaw
 class CriticConfig:
     """Widths of an encoder; all assumed."""
 
-    max_width: int = number(400, 1, 8192)
-    width_at_128: int = number(64, 1, 8192)
-    min_side: int = number(2, 1, 64)  # of the feature map under the last convolution
-    regress_camera: bool = False  # GRAM's extra head; the paper does not mention it
+    max_width: int = number(400, 1, 8192, "widest layer of a critic")
+    width_at_128: int = number(64, 1, 8192, "width at 128 px; it doubles as the side halves")
+    min_side: int = number(2, 1, 64, "side of the feature map under the last convolution; px")
+    regress_camera: bool = setting(
+        False, "critics also regress the camera, GRAM's extra head; the paper does not mention it"
+    )
 
     def __post_init__(self) -> None:
         require_bounds(self, "critic.")

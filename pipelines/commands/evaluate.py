@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataprep.errors import ConfigError
 from dataprep.models.devices import resolve_device
 from dataprep.models.face.face_files import STANDIN as FACE
+from dataprep.tables.store import atomic_file
 from gan.evaluation.compare_runs import comparison
 from gan.evaluation.evaluation_files import NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE, as_json, summary_lines, write_report
 from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.resize import RESIZES
+from pipelines import config_file
 from pipelines.accuracy.known_truth import known_of
 from pipelines.commands.summary import table
 from pipelines.engine.progress import clock
@@ -52,6 +54,8 @@ def run(options: argparse.Namespace) -> int:
     with hint(command_line(options.arguments)):
         outcome = evaluate(chosen, _say, known_of(options.truth) if options.truth else None)
         write_report(chosen, outcome)
+        with atomic_file(chosen.out / config_file.NAME) as file:
+            file.write(config_file.as_toml(options.resolved))
     for line in summary_lines(as_json(chosen, outcome)):
         print(line)
     if all(one.protocol.metric != "FID" for one in outcome.measurements):

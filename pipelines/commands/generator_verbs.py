@@ -10,6 +10,7 @@ from typing import Any
 
 from dataprep.errors import ConfigError
 from dataprep.files.locations import location
+from pipelines.config_file import PRESET, add_config_argument
 
 _MOTION = """\
 what moves (no file: every seed draws its own from --labels):
@@ -100,6 +101,7 @@ def _add_animation_arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", default="float32", metavar="P", help="of the maps: float32 (default) or bfloat16")
     add("--device", default="auto", help="auto (default), cpu or cuda")
     add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
+    add_config_argument(parser)
 
 
 def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
@@ -123,6 +125,7 @@ def _add_training_arguments(parser: argparse.ArgumentParser) -> None:
     add("--face", metavar="FILE", help="face model of the labels (default: the shipped one)")
     add("--device", default="auto", help="auto (default), cpu or cuda")
     add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
+    add_config_argument(parser, PRESET)
 
 
 def _add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
@@ -159,6 +162,7 @@ def _add_evaluation_arguments(parser: argparse.ArgumentParser) -> None:
         help="processes; no number depends on it (default: one a core)",
     )
     add("--device", default="auto", help="auto (default), cpu or cuda")
+    add_config_argument(parser)
 
 
 def _animate(options: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
 from dataprep.errors import AssetError, ConfigError
@@ -19,8 +18,7 @@ from dataprep.models.face.bfm import FaceModel, load_face
 from dataprep.pictures.codecs import encode_png
 from dataprep.report.page_pictures import read_photograph, source_folder
 from dataprep.report.story import Material, draw_story
-from dataprep.stages.quality import RULES
-from dataprep.tables.labels import CAMERA_PITCH_YAW
+from dataprep.stages.base import Stage
 from dataprep.tables.sealed import open_table
 from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store, atomic_file
@@ -36,9 +34,13 @@ Row = Mapping[str, Any]
 class Chapter:
     """What one stage says of the image; `row` is None when the stage has not run on it."""
 
-    stage: str
+    stage: type[Stage]
     ref: StageRef | None
     row: Row | None
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
 
     @property
     def status(self) -> str:
@@ -89,15 +91,15 @@ def find_sample(index: Sequence[Source], sample: str) -> Source:
 def read_chapters(store: Store, source: Source) -> list[Chapter]:
     """The sample's row in every map stage, in order."""
     recorded = _manifest_fingerprints(store.root)
-    return [_chapter(store, stage.name, recorded.get(stage.name), source) for stage in MAP_STAGES]
+    return [_chapter(store, stage, recorded.get(stage.name), source) for stage in MAP_STAGES]
 
 
-def _chapter(store: Store, name: str, fingerprint: str | None, source: Source) -> Chapter:
-    ref = StageRef(name, fingerprint) if fingerprint else _newest(store, name)
+def _chapter(store: Store, stage: type[Stage], fingerprint: str | None, source: Source) -> Chapter:
+    ref = StageRef(stage.name, fingerprint) if fingerprint else _newest(store, stage.name)
     if ref is None or not store.part_path(ref, source.part).exists():
-        return Chapter(name, ref, None)
+        return Chapter(stage, ref, None)
     rows = [row for row in store.rows(ref, source.part) if row["sample_id"] == source.sample_id]
-    return Chapter(name, ref, rows[0] if rows else None)
+    return Chapter(stage, ref, rows[0] if rows else None)
 
 
 def _manifest_fingerprints(out: Location) -> dict[str, str]:
@@ -129,7 +131,7 @@ def _manifest_row(out: Path, sample_id: str) -> Row | None:
 def _verdict(chapters: Sequence[Chapter], release: Row | None) -> str:
     if release is not None and release["status"] == "ok":
         return f"accepted: {release['split']} shard {release['shard']}, row {release['shard_row']}"
-    for name, row in [*((c.stage, c.row) for c in chapters), ("manifest", release)]:
+    for name, row in [*((c.name, c.row) for c in chapters), ("manifest", release)]:
         if row is not None and row["status"] not in ("ok", "upstream"):
             return f"{row['status']} at {name}{_because(row)}"
     return "not finished: later stages have not run on it"
@@ -144,7 +146,7 @@ def _lines(chapters: Sequence[Chapter], release: Row | None) -> list[tuple[str, 
     lines = []
     for chapter in chapters:
         for i, text in enumerate(_story(chapter)):
-            lines.append((chapter.stage, chapter.status, text) if i == 0 else ("", "", text))
+            lines.append((chapter.name, chapter.status, text) if i == 0 else ("", "", text))
     if release is not None:
         lines.append(("manifest", str(release["status"]), _release_text(release)))
     return lines
@@ -156,14 +158,14 @@ def _story(chapter: Chapter) -> list[str]:
         return [""]
     if row["status"] == "upstream":
         return ["not reached"]
-    found = _FOUND[chapter.stage](row) if _has_columns(chapter.stage, row) else []
+    found = chapter.stage.found(row) if _has_columns(chapter.stage, row) else []
     because = [] if row["status"] == "ok" else [_because(row).removeprefix(", ")]
     return [*because, *found] or [""]
 
 
-def _has_columns(stage: str, row: Row) -> bool:
+def _has_columns(stage: type[Stage], row: Row) -> bool:
     """Whether the stage got far enough to fill its columns."""
-    return row.get(_FILLED[stage]) is not None
+    return all(row.get(column.name) is not None for column in stage.columns[:1])
 
 
 def _release_text(row: Row) -> str:
@@ -176,82 +178,6 @@ def _release_text(row: Row) -> str:
     return text + (", label outlier" if row["flag_label_outlier"] else "")
 
 
-def _degrees(*angles_rad: float) -> str:
-    return " ".join(f"{angle:+.1f}" for angle in np.degrees(angles_rad))
-
-
-def _detect(row: Row) -> list[str]:
-    width, height = row["face_bbox_px"][2:] - row["face_bbox_px"][:2]
-    visible = int((row["keypoints33"][:, 2] >= 0.5).sum())
-    mask = f"supplied, overlap {row['mask_iou']:.2f}" if row["mask_supplied"] else "found"
-    refused = [row["mask_refused"]] if row["mask_refused"] else []
-    agree = f"{row['mesh_agreement']:.0%} of meshes agree"
-    return [
-        f"face {width:.0f} × {height:.0f} px, score {row['face_score']:.2f}, {agree}",
-        f"{visible} of 33 body points visible, mask {mask}",
-        *refused,
-    ]
-
-
-def _body(row: Row) -> list[str]:
-    error = f"{row['body_fit_rmse']:.1f} px = {row['body_fit_rmse_relative']:.1%} of the square"
-    return [
-        f"{row['body_fit_method']}, {row['body_fit_points']} points, {row['body_fit_iterations']} steps, error {error}",
-        f"scale {row['body_camera'][0]:.0f} px/m" + (", regressor's output kept" if row["body_fit_fallback"] else ""),
-    ]
-
-
-def _crop(row: Row) -> list[str]:
-    x, y = row["crop_centre_px"]
-    roll = _degrees(row["crop_roll_rad"])
-    return [f"{row['crop_side_px']:.0f} px square at {x:.0f}, {y:.0f}, roll {roll}°, {row['crop_inside']:.0%} inside"]
-
-
-def _camera(row: Row) -> list[str]:
-    before, after = np.degrees([row["head_disagreement_before"], row["head_disagreement"]])
-    return [
-        f"head yaw, pitch, roll {_degrees(row['yaw'], row['pitch'], row['roll'])}°",
-        f"portrait camera pitch, yaw {_degrees(*row[CAMERA_PITCH_YAW])}°",
-        f"body and face heads {before:.1f}° apart, after the tie {after:.1f}°",
-    ]
-
-
-def _quality(row: Row) -> list[str]:
-    scores = [
-        f"{rule.score.removeprefix('q_')} {row[rule.score]:.2f}{' !' if row[rule.flag] else ''}" for rule in RULES
-    ]
-    return [", ".join(scores[i : i + 4]) for i in range(0, len(scores), 4)]
-
-
-_FOUND: Mapping[str, Callable[[Row], list[str]]] = {
-    "ingest": lambda row: [f"{row['source_width']} × {row['source_height']} px, terms {row['license']}"],
-    "detect": _detect,
-    "body": _body,
-    "crop": _crop,
-    "superres": lambda row: [
-        f"{row['width']} × {row['height']} px, ×{row['upsampling']:.2f}, {row['superres_precision']}"
-    ],
-    "matte": lambda row: [f"person covers {row['alpha_coverage']:.0%}, soft edge {row['alpha_softness']:.1%}"],
-    "face": lambda row: [
-        f"landmark error {row['face_fit_rmse']:.1f} px of 512, {row['face_fit_iterations']} steps, "
-        f"colour error {row['face_fit_colour_rmse']:.0f} of 255"
-    ],
-    "camera": _camera,
-    "quality": _quality,
-}
-_FILLED = {
-    "ingest": "source_width",
-    "detect": "face_bbox_px",
-    "body": "body_camera",
-    "crop": "crop_centre_px",
-    "superres": "upsampling",
-    "matte": "alpha_coverage",
-    "face": "face_fit_rmse",
-    "camera": "yaw",
-    "quality": RULES[0].score,
-}
-
-
 def _material(out: Path, source: Source, chapters: Sequence[Chapter]) -> Material:
     row: dict[str, Any] = {}
     for chapter in chapters:
@@ -261,7 +187,7 @@ def _material(out: Path, source: Source, chapters: Sequence[Chapter]) -> Materia
         row=row,
         read_blob=_blob_reader(Store(out), source, chapters),
         photograph=read_photograph(source_folder(out), indexed),
-        face_model=_face_model(out, next(c.ref for c in chapters if c.stage == "face")),
+        face_model=_face_model(out, next(c.ref for c in chapters if c.name == "face")),
     )
 
 

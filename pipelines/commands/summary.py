@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -50,8 +49,8 @@ def print_plan(plan: Plan) -> int:
 def print_parameters(dag: Dag) -> int:
     """Every parameter with its value, as `--set` takes it."""
     for step in dag.steps:
-        for parameter in dataclasses.fields(step):
-            print(f"{step.name}.{parameter.name}={getattr(step, parameter.name)}")
+        for parameter in step.settings():
+            print(f"{parameter.name}={parameter.value}")
     return 0
 
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dataprep.errors import ConfigError
+from dataprep.settings import Given, read
+from pipelines.config_file import add_config_argument
+
+if TYPE_CHECKING:
+    from dataprep.stages.body import Body
+    from dataprep.stages.camera import Camera
+    from dataprep.stages.face import Face
 
 _EXAMPLES = """\
 examples:
@@ -16,7 +23,6 @@ examples:
   shhq-hs animate --checkpoint FILE --out DIR --track talk.parquet
 To resume, run the same command again. Status 1: nobody is in the video.
 """
-_SETTINGS = ("body", "face", "camera")
 
 
 def add_command(verbs: Any, formatter: type[argparse.HelpFormatter]) -> None:
@@ -36,6 +42,7 @@ def add_command(verbs: Any, formatter: type[argparse.HelpFormatter]) -> None:
     add("--identity", default="clip", choices=("clip", "shot"), help="one person in the whole video (default), or one "
         "a shot")  # fmt: skip
     add("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="a parameter of body, face or camera")
+    add_config_argument(parser, "body", "face", "camera")
     parser.set_defaults(run=run)
 
 
@@ -73,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.video}: {nobody}; `track` needs one person whose face shows")
         return 1
     table = track_table(tracked, fitter.models)
-    how = {"identity": options.identity, "set": sorted(options.set)}
+    how = {"identity": options.identity, "set": sorted(map(str, options.set))}
     write_track(options.output, table, video, tracked, smoothing, how)
     if options.npy is not None:
         write_keyframes(options.npy, tracked)
@@ -85,20 +92,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stages(settings: list[str]) -> tuple[Any, Any, Any]:
+def _stages(given: list[Given | str]) -> tuple[Body, Face, Camera]:
     """The stages body, face and camera with settings applied; bodies are fitted in batches unless told otherwise."""
     from dataprep.stages.body import Body
     from dataprep.stages.camera import Camera
     from dataprep.stages.face import Face
-    from pipelines.paper_stages import parse_setting
+    from pipelines.paper_stages import configured, parameters
 
-    parameters: dict[str, dict[str, Any]] = {"body": {"method": "map"}, "face": {}, "camera": {}}
-    for setting in settings:
-        stage, key, value = parse_setting(setting)
-        if stage not in parameters:
-            raise ConfigError(f"--set {setting}: track uses the stages {', '.join(_SETTINGS)}")
-        parameters[stage][key] = value
-    return Body(**parameters["body"]), Face(**parameters["face"]), Camera(**parameters["camera"])
+    values = {"body.method": "map", **read(given, parameters((Body, Face, Camera)))}
+    return configured(Body, values), configured(Face, values), configured(Camera, values)
 
 
 def _summary(output: Path, table: Any, fps: float) -> str:

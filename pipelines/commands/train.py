@@ -17,8 +17,9 @@ from dataprep.models.body.body_files import open_body
 from dataprep.models.devices import resolve_device
 from dataprep.models.face.face_files import STANDIN as FACE
 from dataprep.models.face.face_files import open_face
+from dataprep.settings import apply, settings_of
+from dataprep.tables.store import atomic_file
 from gan.face.face_estimator import open_estimator
-from gan.preset_settings import with_settings
 from gan.presets import Preset, describe, preset
 from gan.shipped.demo_files import DEMO, DEMO_FILE
 from gan.training.checkpoints import GENERATOR_FILE
@@ -28,6 +29,7 @@ from gan.training.loop import RunOptions, Watcher, train
 from gan.training.ranks import open_ranks
 from gan.training.setup import Models, Run
 from gan.training.state import TrainState
+from pipelines import config_file
 from pipelines.engine.lock import run_lock
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line
@@ -40,7 +42,7 @@ _STOPPING = "stopping after this step, with a checkpoint; once more abandons wha
 
 def run(options: argparse.Namespace) -> int:
     """Print a preset, or train by it; returns the exit status."""
-    chosen = with_settings(preset(options.preset), options.set)
+    chosen = apply(preset(options.preset), options.set)
     if options.print:
         print(describe(chosen))
         return 0
@@ -50,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     device = str(resolve_device(options.device))
     command = command_line(options.arguments)
     with open_ranks(device) as (ranks, place), stop_request(_STOPPING, patient=ranks.world > 1) as stop:
-        watcher = _Watcher(chosen, stop, talks=ranks.is_first)
+        watcher = _Watcher(options, chosen, stop, talks=ranks.is_first)
         try:
             with run_lock(options.out) if ranks.is_first else nullcontext():
                 state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), watcher)
@@ -101,8 +103,8 @@ def _of_eq9(run: Run, weight: float) -> str:
 class _Watcher(Watcher):
     """One line now and then: how far, how fast, and the losses that say most."""
 
-    def __init__(self, chosen: Preset, stop: StopRequest, talks: bool) -> None:
-        self._preset, self._stop, self._talks = chosen, stop, talks
+    def __init__(self, options: argparse.Namespace, chosen: Preset, stop: StopRequest, talks: bool) -> None:
+        self._options, self._preset, self._stop, self._talks = options, chosen, stop, talks
         self.began = False
         self._since = self._said = time.monotonic()
         self._first = 0
@@ -120,6 +122,9 @@ class _Watcher(Watcher):
         self.began, self._since, self._first = True, time.monotonic(), run.state.images_seen
         if not self._talks:
             return
+        with atomic_file(self._options.out / config_file.NAME) as file:
+            entries = settings_of(self._preset, f"{config_file.PRESET}.")
+            file.write(config_file.as_toml(self._options.resolved, entries))
         trimmed = ", ".join(f"{count} by {kind}" for kind, count in run.sources.prior.trimmed.items() if count)
         print(f"{len(run.dataset):,} real images; outlying label rows left out of the prior: {trimmed or 'none'}")
         if self._preset.stage == 1:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dataprep.stages.aggregate import Aggregate
-from dataprep.stages.base import Stage, Step
+from dataprep.stages.base import EVERY_STAGE, Stage, Step
 from dataprep.tables.columns import unique_names
 from dataprep.tables.store import StageRef
 
@@ -31,8 +31,12 @@ class Dag:
     def steps(self) -> tuple[Step, ...]:
         return (*self.stages, *self.aggregates)
 
-    def upstream(self, stage: Step) -> tuple[StageRef, ...]:
-        return tuple(self.refs[name] for name in stage.requires)
+    def requires(self, step: Step) -> tuple[str, ...]:
+        """Names of the steps that a step reads."""
+        return _requires(step, self.stages)
+
+    def upstream(self, step: Step) -> tuple[StageRef, ...]:
+        return tuple(self.refs[name] for name in self.requires(step))
 
     def until(self, name: str) -> Dag:
         """The DAG up to and including stage `name`."""
@@ -48,9 +52,13 @@ def assemble(stages: tuple[Stage, ...], aggregates: tuple[Aggregate, ...]) -> Da
     unique_names(column for stage in stages for column in stage.columns)
     steps: tuple[Step, ...] = (*stages, *aggregates)
     for stage in steps:
-        upstream = [refs[name].fingerprint for name in stage.requires]
+        upstream = [refs[name].fingerprint for name in _requires(stage, stages)]
         refs[stage.name] = StageRef(stage.name, fingerprint(stage, upstream))
     return Dag(stages, aggregates, refs)
+
+
+def _requires(step: Step, stages: tuple[Stage, ...]) -> tuple[str, ...]:
+    return tuple(stage.name for stage in stages) if step.requires == EVERY_STAGE else step.requires
 
 
 def describe(stage: Step) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def describe(stage: Step) -> dict[str, Any]:
 
 def record_of(dag: Dag, stage: Step) -> dict[str, Any]:
     """What stands in a stage's stage.json: itself and the fingerprints upstream."""
-    return {"stage": describe(stage), "upstream": {name: dag.refs[name].fingerprint for name in stage.requires}}
+    return {"stage": describe(stage), "upstream": {name: dag.refs[name].fingerprint for name in dag.requires(stage)}}
 
 
 def fingerprint(stage: Step, upstream: list[str]) -> str:

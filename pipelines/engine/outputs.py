@@ -62,7 +62,7 @@ class Outputs:
     def made_from(self, aggregate: Aggregate) -> str:
         """The content it would be made from now: its parts, and the files of the aggregates that it reads."""
         identities: list[str] = []
-        for name in aggregate.requires:
+        for name in self.dag.requires(aggregate):
             if name in self.contents:
                 identities += self.contents[name]
             else:

@@ -138,7 +138,7 @@ def _part_key(
 def _aggregate_keys(dag: Dag, keys: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
     result: dict[str, str] = {}
     for aggregate in dag.aggregates:
-        upstream = [sorted(keys[n].items()) if n in keys else result[n] for n in aggregate.requires]
+        upstream = [sorted(keys[n].items()) if n in keys else result[n] for n in dag.requires(aggregate)]
         result[aggregate.name] = _hash(dag.refs[aggregate.name].fingerprint, upstream)
     return result
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from dataprep.errors import AssetError, ClusterLost, Unreachable, Unwritable
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json
-from dataprep.tables.store import write_json
+from dataprep.tables.store import atomic_file, write_json
 
 
 def command_line(arguments: Sequence[str]) -> str:
@@ -44,10 +44,13 @@ def print_stopped(out: Location, why: str, interrupted: bool, command: str) -> i
     return 130 if interrupted else 1
 
 
-def remember(out: Location, command: str) -> None:
-    """Keep the command of the latest run below `out`; "" leaves the earlier one."""
+def remember(out: Location, command: str, config: bytes) -> None:
+    """Keep the command of the latest run below `out`, and all that it goes by; nothing leaves the earlier."""
     if command:
         write_json(out / "runs" / "command.json", command)
+    if config:
+        with atomic_file(out / "runs" / "config.toml") as file:
+            file.write(config)
 
 
 def command_of(out: Location) -> str:

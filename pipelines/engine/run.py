@@ -66,12 +66,13 @@ def run(
     command: str = "",
     limit_s: float | None = None,
     follow_links: bool = False,
+    config: bytes = b"",
 ) -> RunSummary:
     """Bring the data set in `out` up to date. Raises ShhqError on what the user must fix.
 
-    `command` is what the user typed, kept for commands that tell how to go on. `limit_s`: processor seconds that one
-    image may take in one stage (default: the stage's own limit). `follow_links`: also those that lead out of the source
-    folder.
+    `command` is what the user typed, kept for commands that tell how to go on; `config` is all that the run goes by, as
+    `--config` takes it. `limit_s`: processor seconds that one image may take in one stage (default: the stage's own
+    limit). `follow_links`: also those that lead out of the source folder.
 
     Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
     `max_error_fraction` of a stage's images fail.
@@ -86,7 +87,7 @@ def run(
         log = EventLog(out)
         write_json(out / "runs" / "source.json", {"source": escape(str(source_root.resolve()))})
         last_run.remember(store, dag)
-        resume.remember(out, command)
+        resume.remember(out, command, config)
         log.write("start", inputs=len(index), python=platform.python_version(), workers=executor.workers)
         budget, repairs = ErrorBudget(max_error_fraction), Repairs(store, dag, log)
         context = Context(store, source_root, dag, log, stop, budget, repairs, limit_s)

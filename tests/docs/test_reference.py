@@ -1,15 +1,12 @@
 """docs/reference is what the code says."""
 
-import dataclasses
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.paper_stages import STEPS
 from tests.fake_dataset import make_dataset, make_photos
 from tools.docs import reference
-from tools.docs.meanings import PARAMETERS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -21,11 +18,6 @@ def test_the_checked_in_page_is_fresh(name):
 
 def test_there_are_no_other_pages():
     assert {path.name for path in FOLDER.iterdir()} == set(reference.pages())
-
-
-def test_every_parameter_has_a_meaning_and_every_meaning_a_parameter():
-    declared = {f"{step.name}.{field.name}" for step in STEPS for field in dataclasses.fields(step)}
-    assert declared == set(PARAMETERS)
 
 
 def test_every_column_of_a_built_manifest_is_described(tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
+from dataprep.settings import Setting, settings_of
+from dataprep.stages.base import EVERY_STAGE, Step
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.tables.columns import Column
 from dataprep.tables.labels import LABELS, Label
@@ -17,7 +18,6 @@ from dataprep.tables.store import ROW_COLUMNS
 from gan.presets import PRESETS, Preset, flat
 from pipelines.main import make_parser
 from pipelines.paper_stages import MAP_STAGES, STEPS
-from tools.docs.meanings import PARAMETERS
 
 HELP_WIDTH = 110  # columns of a --help text, whatever the terminal is
 _NOTE = "<!-- written by `make docs` from the code; changes here are lost -->\n"
@@ -102,8 +102,8 @@ def settings_page() -> str:
         "and those below it.",
     ]
     for step in STEPS:
-        rows = [_parameter(step, field) for field in dataclasses.fields(step)]
-        reads = ", ".join(step.requires) or "the photographs"
+        rows = [_parameter(one) for one in settings_of(step, f"{step.name}.")]
+        reads = ", ".join(_requires(step)) or "the photographs"
         parts.append(f"### {step.name}\n\n{_summary(step)}\n\nReads: {reads}.")
         parts.append(_table(("parameter", "type", "default", "meaning"), rows) if rows else "No parameters.")
     parts += ["## Presets of training", _SOURCES]
@@ -113,16 +113,21 @@ def settings_page() -> str:
     return _joined(parts)
 
 
+def _requires(step: type[Step]) -> tuple[str, ...]:
+    return tuple(stage.name for stage in MAP_STAGES) if step.requires == EVERY_STAGE else step.requires
+
+
 def _summary(step: type) -> str:
     return (step.__doc__ or "").strip().partition("\n\n")[0].replace("\n    ", " ")
 
 
-def _parameter(step: Any, field: dataclasses.Field[Any]) -> tuple[str, ...]:
-    kind = get_type_hints(step)[field.name]
-    choices = get_args(kind)
-    shown = " or ".join(f"`{choice}`" for choice in choices) if choices else kind.__name__
-    default = "empty" if field.default == "" else f"`{field.default}`"
-    return f"`{step.name}.{field.name}`", shown, default, PARAMETERS[f"{step.name}.{field.name}"]
+def _parameter(one: Setting) -> tuple[str, ...]:
+    default = "empty" if one.value == "" else f"`{one.value}`"
+    return f"`{one.name}`", _kind(one), default, one.meaning
+
+
+def _kind(one: Setting) -> str:
+    return " or ".join(f"`{choice}`" for choice in one.choices) or one.kind.__name__
 
 
 def _presets(stage: int) -> list[str]:
@@ -133,11 +138,11 @@ def _preset_table(names: list[str]) -> str:
     """Entries in rows, presets in columns; a preset's value stands only where it differs from the first one's."""
     columns = [list(flat(PRESETS[name])) for name in names]
     rows = []
-    for entries in zip(*columns, strict=True):
+    for one, *entries in zip(settings_of(PRESETS[names[0]]), *columns, strict=True):
         name, first, source = entries[0]
         others = (f"`{value}`" if value != first else "" for _, value, _ in entries[1:])
-        rows.append((f"`{name}`", type(first).__name__, source, f"`{first}`", *others))
-    return _table(("entry", "type", "source", *(f"`{name}`" for name in names)), rows)
+        rows.append((f"`{name}`", _kind(one), source, f"`{first}`", *others, one.meaning))
+    return _table(("entry", "type", "source", *(f"`{name}`" for name in names), "meaning"), rows)
 
 
 def _ablations() -> Iterator[tuple[str, ...]]:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pipelines.main  # noqa: F401 - the environment that `shhq-hs run` sets before pyarrow is imported
+from pipelines import paper_stages
 from pipelines.engine.dag import Dag
 from pipelines.engine.run import run
 from pipelines.executors.base import make_executor
-
-MAP_STAGES = 9
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +51,6 @@ def _dag(kind: str, donor: Path) -> Dag:
         from tools.scale.standin_stages import bare, replayed
 
         return bare() if kind == "bare" else replayed(donor)
-    from pipelines import paper_stages
-
     network = "x4plus" if kind == "x4plus" else "span"
     return paper_stages.build([f"superres.model={network}", "manifest.keep_near_duplicates=true"])  # 37 people, varied
 
@@ -69,7 +66,7 @@ def _numbers(out: Path, seconds: float, driver_cpu_seconds: float) -> dict[str, 
     map_seconds = (_time(parts[-1]) - _time(events[0])).total_seconds() if parts else 0.0
     files = [path for path in out.rglob("*") if path.is_file() and "runs" not in path.relative_to(out).parts]
     return {
-        "rows": pieces // MAP_STAGES,
+        "rows": pieces // len(paper_stages.MAP_STAGES),
         "accepted": _accepted(events),
         "seconds": seconds,
         "map_seconds": map_seconds,

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gan.preset_settings import with_settings
+from dataprep.settings import apply
 from gan.presets import PRESETS, Preset, flat, preset
 from gan.training.checkpoints import STATE_FILE
 from gan.training.log import LOG_FILE, read_log
 from gan.training.state import read_state
+from pipelines import config_file
 from pipelines.main import main
 from tests.gan.train.runs import ONE
 from tests.gan.train.test_training import assert_same_run
@@ -60,6 +61,12 @@ def test_sigkill_changes_nothing(whole: Path, data: Path, tmp_path: Path, capsys
     assert "trained on 8 images" in said
     for snapshot in tmp_path.glob("snapshot-000000004*"):  # the undisturbed run made one at its end only
         snapshot.unlink()
+    config = tmp_path / config_file.NAME  # the command's own: `whole` was made without one
+    before = config.read_bytes()
+    assert main(["train", "--config", str(config)]) == 0
+    assert "going on after 8 of 8 images" in capsys.readouterr().out
+    assert config.read_bytes() == before
+    config.unlink()
     assert_same_run(tmp_path, whole, snapshots=True)
 
 
@@ -96,8 +103,8 @@ def test_print_says_where_values_come_from(capsys: pytest.CaptureFixture) -> Non
     [
         ("landmark=1", "did you mean deformation.landmark"),
         ("batch", "expected name=value"),
-        ("batch=many", "type int"),
-        ("with_face=perhaps", "type bool"),
+        ("batch=many", "a whole number between 1 and 65536"),
+        ("with_face=perhaps", "true or false"),
         ("adam_betas=0.5", "2 numbers"),
         ("portrait_px=64", "ray_size"),
     ],
@@ -108,11 +115,11 @@ def test_wrong_settings_are_explained(wrong: str, said: str, capsys: pytest.Capt
 
 
 def test_settings_take_effect_together() -> None:
-    changed = with_settings(
+    changed = apply(
         preset("tiny"), ["generator.ray_size=64", "generator.image_size=64", "portrait_px=64", "face_px=64"]
     )
     assert changed.generator.ray_size == changed.portrait_px == 64
-    assert with_settings(preset("tiny"), ["adam_betas=0.5,0.9"]).adam_betas == (0.5, 0.9)
+    assert apply(preset("tiny"), ["adam_betas=0.5,0.9"]).adam_betas == (0.5, 0.9)
 
 
 def test_data_and_out_are_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
