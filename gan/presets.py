@@ -50,6 +50,7 @@ class PairedStart:
 
     images: int = number(0, 0, 1e12, "pictures of a paired start, the first ones of `images`; 0: none")
     rays: int = number(600, 1, 1_000_000, "rays of either camera's picture")
+    middle: float = number(0.0, 0, 1, "part of the face camera's rays that gathers about the picture's middle")
     lr: float = number(6e-4, 0, 10, "learning rate of a paired start")
     half_after: int = number(1500, 1, 1e12, "images after which that rate is half; after twice as many it is a third")
 

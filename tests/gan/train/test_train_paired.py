@@ -119,6 +119,15 @@ def test_most_rays_look_at_the_person() -> None:
     assert len(draw_rays(torch.ones(50, 3), 20, np.random.default_rng(0))) == 20, "a white picture has rays too"
 
 
+def test_rays_gather_where_the_face_is() -> None:
+    picture_R3 = torch.zeros(32 * 32, 3)
+    about = [draw_rays(picture_R3, 200, np.random.default_rng(0), middle) for middle in (0.0, 0.6)]
+    y, x = (torch.stack(about) // 32 - 15.5).abs(), (torch.stack(about) % 32 - 15.5).abs()
+    inside = ((x < 8) & (y < 8)).float().mean(1)
+    assert inside[0] < 0.35
+    assert inside[1] > 0.45
+
+
 def test_at_the_hits_and_through_fine_maps_pictures_look_alike(models: Models) -> None:
     """The difference falls as maps grow finer: it is theirs."""
     differences = []
