@@ -38,6 +38,8 @@ class Report(Aggregate):
     earlier: str = ""
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        from dataprep.report.write import write_report
+        from dataprep.report.numbers import Limits
+        from dataprep.report.write import Choices, write_report
 
-        return write_report(self, view, root)
+        limits = Limits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
+        return write_report(Choices(limits, self.near_duplicate_bits, self.earlier), view, root)

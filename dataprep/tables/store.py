@@ -39,8 +39,8 @@ from dataprep.files.locations import Location, ObjectPath, names_in, read_range
 from dataprep.files.machine_identity import this_machine
 from dataprep.files.own_files import open_new
 from dataprep.files.untrusted import require_word
-from dataprep.stages.base import Result, Stage
 from dataprep.tables.columns import STRING, Column, rows_from_table, table_from_rows
+from dataprep.tables.items import Declaration, Result
 from dataprep.tables.parts import PartRecord, Place, blob_position_columns, part_number
 from dataprep.tables.sealed import read_identified, read_table, seal
 
@@ -265,7 +265,7 @@ class Store:
         self,
         ref: StageRef,
         part: int,
-        stage: Stage,
+        stage: Declaration,
         ids: Sequence[str],
         results: Sequence[Result],
         part_key: str,
@@ -286,7 +286,7 @@ class Store:
         return PartRecord(part_key, made_from, identity, size, tar_bytes, tar.get("tar_sha256", ""))
 
     def _write_tar(
-        self, ref: StageRef, part: int, stage: Stage, rows: list[dict[str, Any]], results: Sequence[Result]
+        self, ref: StageRef, part: int, stage: Declaration, rows: list[dict[str, Any]], results: Sequence[Result]
     ) -> dict[str, str]:
         path = self.part_path(ref, part).with_suffix(".tar")
         buffer = io.BytesIO()

@@ -36,8 +36,9 @@ from gan.config import GeneratorConfig, preview
 from gan.generator_files import NEAREST_FILE, open_checkpoint, open_generator
 from gan.rendering.both_views import face_config, render_views
 from gan.rendering.generator import Frames, Generator, Identity, View
+from gan.rendering.mean_modulations import mean_modulations
 from gan.rendering.mesh import canonical_mesh, write_obj, write_ply
-from gan.rendering.truncation import Truncation, mean_modulations
+from gan.rendering.truncation import Truncation
 
 GRID_COLUMNS = 8
 

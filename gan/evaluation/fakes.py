@@ -14,7 +14,8 @@ from torch import Tensor
 from gan.checkpoint import Checkpoint
 from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.rendering.generator import Generator, Identity
-from gan.rendering.truncation import Truncation, mean_modulations
+from gan.rendering.mean_modulations import mean_modulations
+from gan.rendering.truncation import Truncation
 
 FLIPS = "none: real pictures as they are, codes from unmirrored label rows"
 
