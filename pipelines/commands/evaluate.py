@@ -18,7 +18,7 @@ from pipelines.accuracy.known_truth import known_of
 from pipelines.commands.summary import table
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line, hint
-from pipelines.executors.base import worker_count
+from pipelines.executors.chosen_executor import worker_count
 
 _SAY_EVERY_S = 10.0
 

@@ -24,7 +24,7 @@ from distributed import Nanny, Scheduler, SpecCluster
 
 from dataprep.errors import ClusterLost, ConfigError
 from dataprep.files.untrusted import parse_json
-from pipelines.executors.base import WORKER_ENVIRONMENT
+from pipelines.executors.worker_process import WORKER_ENVIRONMENT
 from pipelines.executors.dask_security import own_keys, private_folder, require_keys
 from pipelines.machine.resources import WORKER_BYTES, memory_bytes
 

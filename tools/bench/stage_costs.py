@@ -23,7 +23,7 @@ from pipelines import paper_stages
 from pipelines.commands.summary import table
 from pipelines.engine.run import run
 from pipelines.engine.task import PartReport
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 
 METHODS = ("eft", "map")
 _FITS = ("body", "face", "camera")

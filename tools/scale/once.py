@@ -18,7 +18,7 @@ from typing import Any
 import pipelines.main  # noqa: F401 - the environment that `shhq-hs run` sets before pyarrow is imported
 from pipelines.engine.dag import Dag
 from pipelines.engine.run import run
-from pipelines.executors.base import make_executor
+from pipelines.executors.chosen_executor import make_executor
 
 MAP_STAGES = 9
 

