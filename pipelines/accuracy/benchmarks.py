@@ -30,7 +30,7 @@ from dataprep.stages.face import Face, FaceTools
 from dataprep.stages.quality import Quality, frontal_score, landmark_score
 from dataprep.tables.store import write_json
 from pipelines.accuracy.annotations import SETS, Annotation, annotation_files, picture_beside, read_annotation
-from pipelines.commands.summary import table
+from pipelines.text_table import table
 
 _EYE_CORNERS = (36, 45)
 _JAW, _INNER = slice(0, 17), slice(17, 68)

@@ -24,9 +24,9 @@ from dataprep.models.body.smpl import CHEST, HEAD, NECK
 from dataprep.models.regressors.lifter import LifterInput, from_mediapipe, open_lifter
 from dataprep.tables.store import Store
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path
-from pipelines.commands.summary import table
 from pipelines.engine.last_run import current_stages
 from pipelines.engine.progress import Progress
+from pipelines.text_table import table
 
 SEED = 99
 _STAGES = ("ingest", "detect", "crop", "face")

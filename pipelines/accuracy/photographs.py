@@ -27,7 +27,7 @@ from dataprep.tables.store import write_json
 from pipelines.accuracy.bodies import body_fits
 from pipelines.accuracy.tracked_clip import clip_accuracy
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path
-from pipelines.commands.summary import table
+from pipelines.text_table import table
 
 _EYE_CORNERS = (36, 45)
 _METRICS = {

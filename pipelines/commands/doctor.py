@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -71,9 +72,7 @@ def _environment() -> Iterator[Finding]:
     if missing:
         yield Finding("problem", f"missing packages: {', '.join(missing)}", "run: make setup")
     try:
-        import cv2  # noqa: F401
-        import mediapipe  # noqa: F401
-        import torch
+        torch = [importlib.import_module(package) for package in ("cv2", "mediapipe", "torch")][-1]
     except ImportError as error:
         yield Finding("problem", f"a package does not load: {error}", "run: make setup")
         return

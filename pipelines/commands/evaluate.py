@@ -15,10 +15,10 @@ from gan.evaluation.evaluation_files import NUMBERS_FILE, PAGE_FILE, SUMMARY_FIL
 from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.resize import RESIZES
 from pipelines.accuracy.known_truth import known_of
-from pipelines.commands.summary import table
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line, hint
 from pipelines.executors.chosen_executor import worker_count
+from pipelines.text_table import table
 
 _SAY_EVERY_S = 10.0
 

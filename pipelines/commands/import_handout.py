@@ -22,8 +22,8 @@ from dataprep.stages.shards import write_shards
 from dataprep.tables.columns import STRING, Column, floats, table_from_rows
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 from pipelines.commands.new_folder import new_folder, require_new
-from pipelines.commands.summary import table
 from pipelines.engine.progress import Progress
+from pipelines.text_table import table
 
 PORTRAIT_PX = 512
 _MAX_PIXELS = 4 * PORTRAIT_PX**2  # a face crop of a portrait has fewer; more in a small file is a bomb

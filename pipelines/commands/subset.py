@@ -20,7 +20,7 @@ from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
 from dataprep.tables.sealed import read_table
 from dataprep.tables.store import write_table
 from pipelines.commands.new_folder import require_folder
-from pipelines.engine.dataset_view import open_view
+from pipelines.dataset_view import open_view
 
 
 def select(out: Path, expression: str, output: Path) -> int:
