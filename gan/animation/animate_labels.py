@@ -16,7 +16,7 @@ from dataprep.errors import ConfigError
 from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
-from gan.rendering.posed_body import BETAS
+from gan.rendering.body_arrays import BETAS
 
 DATA_SET, PRIOR = "data set", "normal prior"  # sources of rows
 PRIOR_ROWS = 1000

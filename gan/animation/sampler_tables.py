@@ -17,7 +17,7 @@ from gan.animation.animate_labels import Labels
 from gan.animation.tracks import SHAPES
 from gan.checkpoint import Checkpoint, require_published_names
 from gan.config import EXPRESSION_CODE, ID_CODE
-from gan.rendering.posed_body import BETAS
+from gan.rendering.body_arrays import BETAS
 
 FOLDER = "sampler_npy"
 PEOPLE, MOTIONS, EXPRESSIONS = "id_shape_sampler_body.npy", "camera_pose_joint_sample.npy", "expression_body.npy"

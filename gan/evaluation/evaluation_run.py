@@ -39,7 +39,8 @@ from gan.evaluation.reals import RealSet, choose_reals
 from gan.evaluation.resize import Resize
 from gan.evaluation.result_chunks import Arrays, Chunks, Job, compute
 from gan.face.face_space import FaceSpace, face_from_3dmm
-from gan.generator_files import body_arrays, open_body
+from gan.generator_files import open_body
+from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import GENERATOR_FILE
 
 FindTruth = Callable[[RealSet], tuple[np.ndarray, Control]]  # indices within the set, and what these pictures show

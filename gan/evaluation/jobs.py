@@ -25,7 +25,8 @@ from gan.evaluation.reals import RealSet
 from gan.evaluation.result_chunks import Arrays, Compute
 from gan.face.face_estimator import open_estimator
 from gan.face.face_space import face_from_3dmm
-from gan.generator_files import body_arrays, open_body, open_generator
+from gan.generator_files import open_body, open_generator
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.posed_body import BodyModel as PosedBodyModel
 
 VIEWS = ("portrait", "face")

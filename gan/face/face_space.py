@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from dataprep.models.face.bfm import FaceModel
 from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
+from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.nearest_vertices import nearest_vertex
-from gan.rendering.posed_body import BodyArrays, BodyModel
+from gan.rendering.posed_body import BodyModel
 
 DM_IN_FACE_UNIT = 10 * BODY_UNIT_M * FACE_UNIT_BODY  # 11.7747
 

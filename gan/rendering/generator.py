@@ -22,10 +22,11 @@ from gan.networks.manifold_predictor import ManifoldPredictor
 from gan.networks.manifold_superres import ManifoldSuperResolution
 from gan.networks.pose_deformation import PoseSmoothing
 from gan.networks.radiance_generator import LAYERS, RadianceGenerator
+from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.cameras import Camera, camera_origin, face_camera, portrait_camera, ray_samples
 from gan.rendering.compositing import Picture, render_hits
 from gan.rendering.deformed_rays import DeformedField, hit_manifolds
-from gan.rendering.posed_body import BodyArrays, BodyModel, PosedBody
+from gan.rendering.posed_body import BodyModel, PosedBody
 from gan.rendering.radiance_maps import RadianceMaps, shade_maps, super_resolve
 from gan.rendering.skinning import carry_with_head, neutral_from_target
 from gan.rendering.truncation import Truncation

@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from dataprep.models.body.smpl import HEAD, NECK, BodyModel
 from gan.config import COORDINATE_SCALE, MAP_CENTRE_Y, GeneratorConfig
-from gan.generator_files import body_arrays
 from gan.networks.manifold_predictor import ManifoldPredictor
+from gan.rendering.body_arrays import BETAS, body_arrays
 from gan.rendering.generator import Generator, Identity
-from gan.rendering.posed_body import BETAS
 from gan.rendering.posed_body import BodyModel as PosedBodyModel
 from gan.rendering.radiance_maps import RadianceMaps, map_hits
 

@@ -15,8 +15,9 @@ from scipy.spatial import cKDTree
 
 from gan.config import COORDINATE_SCALE
 from gan.networks.radiance_generator import RadianceGenerator
+from gan.rendering.body_arrays import BETAS, BodyArrays
 from gan.rendering.generator import Generator
-from gan.rendering.posed_body import BETAS, BodyArrays, BodyModel
+from gan.rendering.posed_body import BodyModel
 
 REACH_OUT, REACH_IN = 0.04, 0.02  # face units: 47 and 24 mm
 CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights beyond FAR are all the same

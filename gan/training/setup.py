@@ -17,9 +17,8 @@ from gan.data.shards import ShardDataset
 from gan.errors import BasisError
 from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace, face_from_3dmm
-from gan.generator_files import body_arrays
 from gan.presets import Preset
-from gan.rendering.posed_body import BodyArrays
+from gan.rendering.body_arrays import BodyArrays, body_arrays
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume

@@ -9,6 +9,7 @@ from conftest import TINY, body_arrays, codes
 
 from dataprep.errors import AssetError, ConfigError
 from gan.config import GeneratorConfig
+from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.cameras import (
     camera_origin,
     face_camera,
@@ -19,7 +20,6 @@ from gan.rendering.cameras import (
 )
 from gan.rendering.nearest_vertices import exhaustive_nearest, nearest_vertex
 from gan.rendering.posed_body import (
-    BodyArrays,
     BodyModel,
     apply_affine,
     canonical_rotations,

@@ -14,7 +14,7 @@ from dataprep.frames.geometry import LOOKAT_ABOVE_NECK_M
 from dataprep.models.body.smpl import load_body
 from dataprep.models.shipped import SHIPPED_FOLDER
 from gan.config import GeneratorConfig
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label
 from gan.rendering.cameras import face_camera, portrait_camera
 from gan.rendering.mannequin import mannequin

@@ -137,7 +137,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @rendering
 def test_rendered_people_stand_where_their_labels_say(rendered: Path) -> None:
     """The generator's body, posed and seen by labels alone, lies under the landmarks and inside the picture."""
-    from gan.generator_files import body_arrays
+    from gan.rendering.body_arrays import body_arrays
 
     data = ShardDataset([rendered], portrait_px=64, face_px=64)
     assert len(data) == 4

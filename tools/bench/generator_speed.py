@@ -28,8 +28,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from gan.checkpoint import published_state
 from gan.config import preview
+from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.generator import Generator, Identity
-from gan.rendering.posed_body import BodyArrays
 
 # The released code on two cores, float32 (spec 2, section 7); and what the paper says of an RTX A6000.
 RELEASED = {"maps": 28.0, "frame": 25.0, "peak_gb": 9.1}

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from dataprep.fits import generator_labels as labels
 from gan.config import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY, GeneratorConfig
+from gan.rendering.body_arrays import BETAS, BodyArrays
 from gan.rendering.cameras import camera_origin, face_camera, portrait_camera, world_from_camera
-from gan.rendering.posed_body import BETAS, BodyArrays, BodyModel
+from gan.rendering.posed_body import BodyModel
 from tools.render import exact_truth
 from tools.render.figure import Figure
 from tools.render.poses import CHEST, NECK

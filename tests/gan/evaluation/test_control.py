@@ -16,7 +16,7 @@ from gan.evaluation.fakes import Pictures
 from gan.evaluation.jobs import SHOULDER_POINTS
 from gan.evaluation.readers import Reader
 from gan.face.face_space import FaceSpace, shared_vertices_face_from_3dmm
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.cameras import camera_origin, portrait_camera
 from gan.rendering.posed_body import BodyModel as PosedBodyModel
 from tests.gan.evaluation.renders import renders

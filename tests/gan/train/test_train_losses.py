@@ -37,7 +37,8 @@ from gan.losses import (
 )
 from gan.networks.critics import Verdict, Verdicts
 from gan.networks.pose_deformation import PoseSmoothing
-from gan.rendering.posed_body import BodyArrays, BodyModel
+from gan.rendering.body_arrays import BodyArrays
+from gan.rendering.posed_body import BodyModel
 
 LOG2, LOG3 = math.log(2), math.log(3)
 

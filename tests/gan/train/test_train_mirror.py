@@ -13,7 +13,8 @@ from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import FaceModel, load_face
 from gan.data.labels import LABEL_SHAPES, Labels
 from gan.data.mirror import Mirror, coefficient_mirror, mirror_camera, mirror_joints, mirror_of_models
-from gan.rendering.posed_body import BodyArrays, BodyModel
+from gan.rendering.body_arrays import BodyArrays
+from gan.rendering.posed_body import BodyModel
 
 FLIP = np.array([-1, 1, 1])
 
