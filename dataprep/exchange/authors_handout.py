@@ -59,7 +59,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class Person:
+class HandedPerson:
     """One person of the hand-out: files of the images and the labels in the manifest's names and frames."""
 
     sample_id: str
@@ -80,7 +80,7 @@ def renames(settings: list[str]) -> dict[str, str]:
     return table
 
 
-def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[Person]:
+def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[HandedPerson]:
     """Every portrait with its labels, sorted by name; pairing is by name alone, and nothing is skipped.
 
     Raises ConfigError naming the file and the field when something is missing or has another shape.
@@ -102,7 +102,7 @@ def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[Person]:
         if name in alphas:
             images["alpha"] = alphas[name]
         sample_id = hashlib.sha256(os.fsencode(name) + b"\0" + read_handed(portrait)).hexdigest()[:32]
-        yield Person(sample_id, escape(name), images, _finite(manifest_labels(read_labels(labels[name], names)),
+        yield HandedPerson(sample_id, escape(name), images, _finite(manifest_labels(read_labels(labels[name], names)),
                                                               labels[name]))  # fmt: skip
 
 

@@ -19,7 +19,7 @@ _DIMENSIONS = 16
 
 
 @dataclass(frozen=True)
-class Draw:
+class PriorDraw:
     """One set of codes: which row each part of it came from."""
 
     pose: str
@@ -47,7 +47,7 @@ class Prior:
     rows: int
     cut: float
     trimmed: dict[str, int]  # rows left out, by kind
-    draws: tuple[Draw, ...]
+    draws: tuple[PriorDraw, ...]
     left_out: tuple[LeftOut, ...]  # the farthest first, up to a limit
 
 
@@ -75,7 +75,7 @@ def _distance(census: Census, name: str, rows: np.ndarray) -> np.ndarray:
     return np.sqrt(total / max(width, 1))
 
 
-def _draws(census: Census, rows: np.ndarray, kept: dict[str, np.ndarray], count: int) -> tuple[Draw, ...]:
+def _draws(census: Census, rows: np.ndarray, kept: dict[str, np.ndarray], count: int) -> tuple[PriorDraw, ...]:
     if not all(usual.any() for usual in kept.values()):
         return ()
     random = np.random.default_rng(SEED)
@@ -83,7 +83,7 @@ def _draws(census: Census, rows: np.ndarray, kept: dict[str, np.ndarray], count:
     cameras = 90 - np.degrees(census.matrix("camera_pitch_yaw")[chosen["pose"]].astype(np.float64))
     turns = np.degrees(census.matrix("joints_zyx")[chosen["pose"]].reshape(-1, 6, 3)[:, [0, 3], 1].sum(axis=1))
     return tuple(
-        Draw(*(census.ids[chosen[kind][i]] for kind in _KINDS), *(round(float(v), 2) for v in (yaw, pitch, turn)))
+        PriorDraw(*(census.ids[chosen[kind][i]] for kind in _KINDS), *(round(float(v), 2) for v in (yaw, pitch, turn)))
         for i, ((pitch, yaw), turn) in enumerate(zip(cameras, turns, strict=True))
     )
 

@@ -14,10 +14,10 @@ from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import encode_png
 from dataprep.report.census import MANIFEST, Census
-from dataprep.report.numbers import Limits, as_json, count
+from dataprep.report.numbers import PageLimits, as_json, count
 from dataprep.report.outlines import Outliner
 from dataprep.report.page import gallery_ids, make_sheets, render, render_timing, shown_ids
-from dataprep.report.page_pictures import Pictures
+from dataprep.report.page_pictures import PagePictures
 from dataprep.report.sheets import portrait_sheet, rejected_sheet
 from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
 from dataprep.report.timing import timings
@@ -29,29 +29,29 @@ _PHOTO_PX = 400
 
 
 @dataclasses.dataclass(frozen=True)
-class Choices:
+class ReportChoices:
     """What the user chooses of the report.
 
     near_duplicate_bits: hashes at most this far apart are near-duplicates; earlier: folder of another version of the
     data set to compare with, or "".
     """
 
-    limits: Limits
+    limits: PageLimits
     near_duplicate_bits: int
     earlier: str
 
 
-def write_report(choices: Choices, view: DatasetView, root: Location) -> dict[str, int]:
+def write_report(choices: ReportChoices, view: DatasetView, root: Location) -> dict[str, int]:
     """Write everything below `root`/report; returns counts for the log. Raises ConfigError."""
     with _small_arrow_pool():
         return _write_all(choices, view, root)
 
 
-def _write_all(choices: Choices, view: DatasetView, root: Location) -> dict[str, int]:
+def _write_all(choices: ReportChoices, view: DatasetView, root: Location) -> dict[str, int]:
     census = Census(root)
     numbers = count(census, view.stages, choices.limits, choices.near_duplicate_bits, _earlier(choices.earlier))
     times = timings(root, list(view.stages))
-    shelf = Shelf(Pictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
+    shelf = Shelf(PagePictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
     content = as_json(numbers)
     sheets = make_sheets(shelf, census, numbers)
 

@@ -138,10 +138,10 @@ class Body(Stage):
         return gpu_wish(self.device) if self.regressor == "hmr" else {}
 
     def load(self) -> BodyTools:
-        from dataprep.stages.body_tools import Choices, open_tools
+        from dataprep.stages.body_tools import BodyChoices, open_tools
 
         eft = EftConfig(learning_rate=self.learning_rate, max_steps=self.max_steps, stop_loss=self.stop_loss)
-        choices = Choices(self.model, self.regressor, self.hmr, self.method, eft, self.eft_compat, self.face_scale,
+        choices = BodyChoices(self.model, self.regressor, self.hmr, self.method, eft, self.eft_compat, self.face_scale,
                           self.openpose, self.device)  # fmt: skip
         return open_tools(choices)
 

@@ -42,7 +42,7 @@ _MIN_POINTS = 8
 
 
 @dataclass(frozen=True)
-class Choices:
+class BodyChoices:
     """How bodies are fitted: parameters of the body stage, which says what each means."""
 
     model: str
@@ -66,7 +66,7 @@ class BodyTools:
     lifter: Lifter | None
     tuner: ExemplarTuner
     faces: Mapping[str, FaceFitter]
-    choices: Choices
+    choices: BodyChoices
 
     def fit(self, item: Item) -> Result:
         """Fit one image; raises Rejected."""
@@ -148,7 +148,7 @@ class BodyTools:
         }
 
 
-def open_tools(choices: Choices) -> BodyTools:
+def open_tools(choices: BodyChoices) -> BodyTools:
     """Open the models; raises AssetError."""
     model = open_body(choices.model)
     faces = Face().load().fitters if choices.face_scale else {}

@@ -38,8 +38,8 @@ class Report(Aggregate):
     earlier: str = ""
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        from dataprep.report.numbers import Limits
-        from dataprep.report.write import Choices, write_report
+        from dataprep.report.numbers import PageLimits
+        from dataprep.report.write import ReportChoices, write_report
 
-        limits = Limits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
-        return write_report(Choices(limits, self.near_duplicate_bits, self.earlier), view, root)
+        limits = PageLimits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
+        return write_report(ReportChoices(limits, self.near_duplicate_bits, self.earlier), view, root)

@@ -24,7 +24,7 @@ PRIOR_ROWS = 1000
 PRIOR_CODE_STD, PRIOR_POSE_STD_RAD, PRIOR_CAMERA_STD_RAD = 0.5, 0.08, (0.06, 0.2)
 
 
-class Purpose(enum.IntEnum):
+class AnimatePurpose(enum.IntEnum):
     """What a random stream is for; the numbers are part of what makes a rerun the same."""
 
     PERSON = 1
@@ -35,7 +35,7 @@ class Purpose(enum.IntEnum):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Labels:
+class AnimateLabels:
     """What is drawn from: rows of people, of joints with their camera, and of expressions; `source` says whose.
 
     A data set has as many of each. `bases` None: the rows do not name their models.
@@ -59,11 +59,11 @@ class Person:
     betas_1K: Float[np.ndarray, "1 10"]
 
 
-def stream(seed: int, purpose: Purpose) -> np.random.Generator:
+def stream(seed: int, purpose: AnimatePurpose) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence((seed, int(purpose))))
 
 
-def open_labels(folder: Path) -> Labels:
+def open_labels(folder: Path) -> AnimateLabels:
     """Read the labels of a data set's selected samples, without those flagged as outliers.
 
     From `manifest.parquet`, else from the twins of the shards. Raises ConfigError where there are none, BasisError
@@ -86,28 +86,28 @@ def open_labels(folder: Path) -> Labels:
         raise ConfigError(f"--labels {folder}: no accepted sample; see why: shhq-hs errors {folder}")
     rows = {name: matrix(table, column, SHAPES[name], folder) for name, column in COLUMNS.items()}
     people = matrix(table, "bfm_id", (ID_CODE,), folder), matrix(table, "smpl_betas", (BETAS,), folder)
-    return Labels(DATA_SET, *people, rows["pose"], rows["camera"], rows["expression"], bases_of(table, folder))
+    return AnimateLabels(DATA_SET, *people, rows["pose"], rows["camera"], rows["expression"], bases_of(table, folder))
 
 
-def prior_labels() -> Labels:
+def prior_labels() -> AnimateLabels:
     """Return made-up rows for when no data set is at hand: independent normal numbers about the front."""
-    random = stream(0, Purpose.PRIOR)
+    random = stream(0, AnimatePurpose.PRIOR)
     draw = lambda *shape: random.standard_normal((PRIOR_ROWS, *shape)).astype(np.float32)  # noqa: E731
     expression = PRIOR_CODE_STD * draw(EXPRESSION_CODE)
     pose = PRIOR_POSE_STD_RAD * draw(*SHAPES["pose"])
     camera = np.float32(np.pi / 2) + draw(2) * np.asarray(PRIOR_CAMERA_STD_RAD, np.float32)
-    return Labels(PRIOR, PRIOR_CODE_STD * draw(ID_CODE), PRIOR_CODE_STD * draw(BETAS), pose, camera, expression)
+    return AnimateLabels(PRIOR, PRIOR_CODE_STD * draw(ID_CODE), PRIOR_CODE_STD * draw(BETAS), pose, camera, expression)
 
 
-def draw_person(labels: Labels, seed: int) -> Person:
+def draw_person(labels: AnimateLabels, seed: int) -> Person:
     """Return the person of a seed: identity and body shape of one row, and noise."""
-    row = [int(stream(seed, Purpose.PERSON).integers(len(labels.identity_N80)))]
-    noise_1K = stream(seed, Purpose.NOISE).standard_normal((1, NOISE_CODE)).astype(np.float32)
+    row = [int(stream(seed, AnimatePurpose.PERSON).integers(len(labels.identity_N80)))]
+    noise_1K = stream(seed, AnimatePurpose.NOISE).standard_normal((1, NOISE_CODE)).astype(np.float32)
     return Person(labels.identity_N80[row], noise_1K, labels.betas_N10[row])
 
 
-def draw_motion(labels: Labels, seed: int, frames: int) -> Track:
+def draw_motion(labels: AnimateLabels, seed: int, frames: int) -> Track:
     """Return independent frames of a seed: camera and joints of one row, expression of another; more extend fewer."""
     counts = [len(labels.pose_M63), len(labels.expression_E64)]
-    pose, expression = stream(seed, Purpose.MOTION).integers(counts, size=(frames, 2)).T
+    pose, expression = stream(seed, AnimatePurpose.MOTION).integers(counts, size=(frames, 2)).T
     return Track(labels.expression_E64[expression], labels.pose_M63[pose], labels.camera_M2[pose], labels.bases)

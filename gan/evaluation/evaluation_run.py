@@ -37,7 +37,7 @@ from gan.evaluation.jobs import (
 from gan.evaluation.protocol import Measurement
 from gan.evaluation.reals import RealSet, choose_reals
 from gan.evaluation.resize import Resize
-from gan.evaluation.result_chunks import Arrays, Chunks, Job, compute
+from gan.evaluation.result_chunks import Arrays, Job, ResultChunks, compute
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import open_body
 from gan.rendering.body_arrays import body_arrays
@@ -143,13 +143,13 @@ class _Jobs:
 
     def cached(self, what: str, job: Job, total: int) -> Arrays:
         """Compute what depends on real pictures alone, once for all evaluations of this machine."""
-        return self._compute(Chunks(self.options.cache, job), what, total)
+        return self._compute(ResultChunks(self.options.cache, job), what, total)
 
     def kept(self, what: str, job: Job, total: int) -> Arrays:
         """Compute what depends on the checkpoint, beside the report."""
-        return self._compute(Chunks(self.options.out / "features", job), what, total)
+        return self._compute(ResultChunks(self.options.out / "features", job), what, total)
 
-    def _compute(self, chunks: Chunks, what: str, total: int) -> Arrays:
+    def _compute(self, chunks: ResultChunks, what: str, total: int) -> Arrays:
         return compute(chunks, total, self.options.workers, self.say(what, total))
 
 

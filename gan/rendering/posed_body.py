@@ -31,7 +31,7 @@ class PosedBody(NamedTuple):
     posed_from_canonical_head_B34: Tensor
 
 
-class BodyModel(nn.Module):
+class PosableBody(nn.Module):
     """Poses the vertices used for nearest-neighbour search; its arrays never enter a state dict."""
 
     joints_J3: Tensor

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataprep.fits.body.compare_fits import METRICS, Comparison, Scene, compare
+from dataprep.fits.body.compare_fits import METRICS, Comparison, Scene, compare_fits
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.eft_config import EftConfig
 from dataprep.fits.body.made_up_crops import CROP_PX, CropCondition, crop_scene
@@ -46,7 +46,7 @@ def body_fits(out: Path, truth_folder: Path, people: int) -> dict[str, Numbers]:
     progress = Progress({name: 2 * len(scene.head) for name, scene in scenes.items()}, workers=1, unit="EFT fits")
     numbers = {}
     for name, scene in scenes.items():
-        numbers[name] = _numbers(compare(scene, lifter, EftConfig(), _advance(progress, name)))
+        numbers[name] = _numbers(compare_fits(scene, lifter, EftConfig(), _advance(progress, name)))
         numbers[name]["n"] = {"people": len(scene.head)}
     progress.close()
     for name, found in numbers.items():

@@ -48,12 +48,12 @@ def clip_accuracy(folder: Path) -> dict[str, Any]:
     truth = _truth(folder)
     with tempfile.TemporaryDirectory() as scratch:
         tracked, speed = _tracked(folder / CLIP, Path(scratch) / "track.parquet")
-    numbers = compare(tracked, truth) | {"speed": speed}
+    numbers = compare_tracks(tracked, truth) | {"speed": speed}
     _print(numbers)
     return numbers
 
 
-def compare(tracked: pa.Table, truth: pa.Table) -> dict[str, Any]:
+def compare_tracks(tracked: pa.Table, truth: pa.Table) -> dict[str, Any]:
     """Errors of raw and smoothed labels in the frames that were measured, matched by `frame`."""
     true = {row["frame"]: row for row in rows_from_table(truth)}
     rows = [row for row in rows_from_table(tracked) if row["joints_zyx_raw"] is not None and row["frame"] in true]

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def compare(options: argparse.Namespace) -> int:
+def compare_runs(options: argparse.Namespace) -> int:
     """Print runs side by side."""
     head, *rows = comparison(options.runs)
     print(table(head, rows))

@@ -13,7 +13,7 @@ import numpy as np
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, Rejected
-from dataprep.exchange.authors_handout import FIELDS, FOLDERS, Person, read_handed, read_handout, renames
+from dataprep.exchange.authors_handout import FIELDS, FOLDERS, HandedPerson, read_handed, read_handout, renames
 from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
@@ -95,7 +95,7 @@ def import_handout(
 
 
 def _placed(
-    people: Sequence[Person], bases: dict[str, str], val_fraction: float, shard_rows: int
+    people: Sequence[HandedPerson], bases: dict[str, str], val_fraction: float, shard_rows: int
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     placed = {"train": 0, "val": 0}
@@ -112,7 +112,7 @@ def _placed(
     return rows
 
 
-def _image(person: Person, image: str) -> bytes:
+def _image(person: HandedPerson, image: str) -> bytes:
     """PNG of an image, checked; opaque alpha where the hand-out has none."""
     path = person.images.get(image)
     if path is None:

@@ -85,7 +85,7 @@ def _times(files: Listing) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Look:
+class FolderLook:
     """A stage's parts: those that are whole, and what is wrong with others.
 
     `ledger`: what was recorded before; `files`: all that lie there; `described`: its stage.json is of the right size,
@@ -100,7 +100,7 @@ class Look:
     described: bool = False
 
 
-def look_at(store: Store, ref: StageRef, description: bytes, seen: Seen) -> Look:
+def look_at(store: Store, ref: StageRef, description: bytes, seen: Seen) -> FolderLook:
     """One listing and one ledger; only parts that the ledger does not know, or that were written to since, are read."""
     files = listing(store.folder(ref))
     ledger, ledger_defect = _ledger(store, ref)
@@ -113,7 +113,7 @@ def look_at(store: Store, ref: StageRef, description: bytes, seen: Seen) -> Look
     described = size == len(description)
     if described and seen.changed(f"stages/{ref.folder}", "stage.json", written):
         described = (store.folder(ref) / "stage.json").read_bytes() == description
-    return Look(whole, defects, ledger, files, ledger_defect, described)
+    return FolderLook(whole, defects, ledger, files, ledger_defect, described)
 
 
 def _ledger(store: Store, ref: StageRef) -> tuple[dict[int, PartRecord], Defect | None]:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from dataprep.fits.body.body_fit import BodyFit
-from dataprep.fits.body.compare_fits import METHODS, METRICS, Comparison, Scene, _errors, compare, without_world
+from dataprep.fits.body.compare_fits import METHODS, METRICS, Comparison, Scene, _errors, compare_fits, without_world
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.eft_config import EftConfig
 from dataprep.fits.body.made_up_crops import CROP_PX, CropCondition, crop_scene, standing_people
@@ -27,7 +27,7 @@ def scene(lifter: TrainedLifter) -> Scene:
 @pytest.fixture(scope="module")
 def lines(lifter: TrainedLifter, scene: Scene) -> dict[tuple[str, bool, bool], Comparison]:
     fitted = []
-    lines = compare(scene, lifter, EftConfig(max_steps=10), fitted.append)
+    lines = compare_fits(scene, lifter, EftConfig(max_steps=10), fitted.append)
     assert sum(fitted) == 2 * COUNT
     return {(line.method, line.world, line.tied): line for line in lines}
 

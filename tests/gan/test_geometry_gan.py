@@ -20,7 +20,7 @@ from gan.rendering.cameras import (
 )
 from gan.rendering.nearest_vertices import exhaustive_nearest, nearest_vertex
 from gan.rendering.posed_body import (
-    BodyModel,
+    PosableBody,
     apply_affine,
     canonical_rotations,
     forward_kinematics,
@@ -153,7 +153,7 @@ def test_posed_body_is_centred_on_its_neck():
     moved = BodyArrays(v_template=body.v_template + np.array([1.0, -2.0, 0.5]), **arrays)
     given = codes(2)
     betas = given["betas_1K"].expand(2, -1)
-    here, there = (BodyModel(b, np.arange(400))(betas, given["pose_BP3"]) for b in (body, moved))
+    here, there = (PosableBody(b, np.arange(400))(betas, given["pose_BP3"]) for b in (body, moved))
     for a, b in zip(here, there, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
 

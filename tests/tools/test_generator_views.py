@@ -18,14 +18,14 @@ from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label
 from gan.rendering.cameras import face_camera, portrait_camera
 from gan.rendering.mannequin import mannequin
-from gan.rendering.posed_body import BodyModel
+from gan.rendering.posed_body import PosableBody
 from gan.training.face_crop import project
 from tools.render import exact_truth
 from tools.render import generator_views as views
 from tools.render.figure import Figure
 from tools.render.makehuman_assets import BASE_VERTICES
 from tools.render.poses import CHEST, NECK
-from tools.render.scene import Camera
+from tools.render.scene import SceneCamera
 from tools.standins.anny_base import chain_joints
 
 MODELS = SHIPPED_FOLDER
@@ -40,7 +40,7 @@ CAMERAS = [(1.4, 1.2), (np.pi / 2, np.pi / 2), (1.7, 2.1)]
 def posed_by_the_generator() -> torch.Tensor:
     """Vertices (V, 3) in face units."""
     body = load_body()
-    model = BodyModel(body_arrays(body), np.arange(len(body.v_template)))
+    model = PosableBody(body_arrays(body), np.arange(len(body.v_template)))
     return model(tensor(BETAS), tensor(ZYX)).vertices_BV3[0]
 
 
@@ -63,7 +63,9 @@ def sitter() -> views.Sitter:
     neck_to_origin = np.array(views.FACE_ORIGIN_BODY) * views.BODY_UNIT_M
     posed = np.zeros((BASE_VERTICES, 3))
     posed[standin.body_vertex] = (body + neck_to_origin) @ rotations[CHEST].T + joints[NECK] + shift
-    figure = Figure(Camera(900, 900, 256, 512, 512, 1024), [], local, rotations, joints + shift, posed, tpose, tpose)
+    figure = Figure(
+        SceneCamera(900, 900, 256, 512, 512, 1024), [], local, rotations, joints + shift, posed, tpose, tpose
+    )
     return views.Sitter.of(figure, standin, views.NeckedBody.of(body_arrays(load_body())))
 
 

@@ -23,7 +23,7 @@ from gan.data.labels import LABEL_SHAPES
 from gan.data.priors import LabelPrior, Purpose
 from gan.data.shards import ShardDataset
 from gan.rendering.cameras import portrait_camera
-from gan.rendering.posed_body import BodyModel
+from gan.rendering.posed_body import PosableBody
 from gan.training.face_crop import project
 from tools.render import exact_truth, training_shards
 
@@ -144,7 +144,7 @@ def test_rendered_people_stand_where_their_labels_say(rendered: Path) -> None:
     standin, labels = exact_truth.StandIn.load(MODELS), data.labels
     rows = np.searchsorted(standin.body_vertex, standin.landmark_vertex)
     codes = (torch.from_numpy(values) for values in (labels.smpl_betas, labels.joints_zyx))
-    posed = BodyModel(body_arrays(load_body()), rows)(*codes).vertices_BV3
+    posed = PosableBody(body_arrays(load_body()), rows)(*codes).vertices_BV3
     at = project(posed, torch.from_numpy(labels.camera_pitch_yaw), portrait_camera(GeneratorConfig()))[0].numpy()
     inner = slice(17, 68)
     off_px = np.linalg.norm((at / 2 + 0.5) * 64 - labels.landmarks68 / 8, axis=2)[:, inner].mean(axis=1)

@@ -63,7 +63,7 @@ class Comparison:
     errors: Mapping[str, Float[np.ndarray, " b"]]
 
 
-def compare(
+def compare_fits(
     scene: Scene, lifter: TrainedLifter, config: EftConfig, advance: Callable[[int], None] = lambda fits: None
 ) -> list[Comparison]:
     """Twelve lines: every method, with and without world landmarks, with and without the head tie.

@@ -11,18 +11,18 @@ from dataprep.frames.face_frames import CAM_FROM_GL
 from dataprep.models.body.smpl import HEAD, LEFT_SHOULDER, RIGHT_SHOULDER
 from dataprep.pictures.codecs import decode_rgb
 from gan.evaluation.control import Control
-from gan.evaluation.fakes import Pictures
+from gan.evaluation.fakes import GeneratedPictures
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 NAMES = [f"p{number:03d}" for number in range(19, 31)]
 FACE_SIDE = 0.55  # of the portrait's side, about the nose
 
 
-def renders(px: int) -> tuple[Pictures, Control]:
+def renders(px: int) -> tuple[GeneratedPictures, Control]:
     """Portraits and faces of the samples, and what their truth files say."""
     rows = [_one(name, px) for name in NAMES]
     pictures, truths = zip(*rows, strict=True)
-    stacked = Pictures(*(np.stack(views) for views in zip(*pictures, strict=True)))
+    stacked = GeneratedPictures(*(np.stack(views) for views in zip(*pictures, strict=True)))
     return stacked, Control(*(np.stack(values) for values in zip(*truths, strict=True)))
 
 

@@ -38,7 +38,7 @@ from gan.losses import (
 from gan.networks.critics import Verdict, Verdicts
 from gan.networks.pose_deformation import PoseSmoothing
 from gan.rendering.body_arrays import BodyArrays
-from gan.rendering.posed_body import BodyModel
+from gan.rendering.posed_body import PosableBody
 
 LOG2, LOG3 = math.log(2), math.log(3)
 
@@ -163,7 +163,7 @@ def test_shared_vertices_lie_on_the_canonical_body(face: FaceModel, body: BodyAr
     """The canonical pose nods the head by 0.155 rad; the 3DMM must nod with it."""
     transform = shared_vertices_face_from_3dmm(face, body)
     space = FaceSpace(face, transform)
-    canonical = BodyModel(body, face.body_vertex)(torch.zeros(1, 10), torch.zeros(1, 6, 3)).vertices_BV3[0]
+    canonical = PosableBody(body, face.body_vertex)(torch.zeros(1, 10), torch.zeros(1, 6, 3)).vertices_BV3[0]
     gap_mm = (space.mean_V3 - canonical).norm(dim=1) * 1177.47
     assert gap_mm.mean() < 0.5
     nod = np.arctan2(transform[2, 1], transform[1, 1])
