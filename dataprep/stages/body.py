@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from dataprep.errors import ConfigError
 from dataprep.fits.body.detector_errors import DETECTOR_PATH, load_detector
 from dataprep.fits.body.eft_config import EftConfig
-from dataprep.models.body.body_files import STANDIN, open_body, open_lifter_file
+from dataprep.models.body.body_files import STANDIN, open_body
 from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
+from dataprep.models.regressors.lifter_file import open_lifter_file
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 from dataprep.stages.face import Face

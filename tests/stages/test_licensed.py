@@ -87,8 +87,8 @@ def test_a_body_without_its_own_lifter_is_refused_with_the_command(assets: Path)
 
 def test_a_lifter_of_another_body_is_refused(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped weights under the user's body's name do not pass."""
-    from dataprep.models.body.body_files import lifter_path, open_body
-    from dataprep.models.regressors.lifter_file import WEIGHTS_PATH
+    from dataprep.models.body.body_files import open_body
+    from dataprep.models.regressors.lifter_file import WEIGHTS_PATH, lifter_path
 
     body = open_body("SMPL_NEUTRAL.pkl")
     monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))

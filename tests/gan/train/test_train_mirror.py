@@ -8,7 +8,7 @@ import torch
 from scipy.spatial import cKDTree
 
 from dataprep.fits.generator_labels import camera_direction
-from dataprep.models.body.smpl import PosableBody as BodyFile
+from dataprep.models.body.smpl import BodyModel as BodyFile
 from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import FaceModel, load_face
 from gan.data.labels import LABEL_SHAPES, Labels
