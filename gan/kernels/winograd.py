@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gan.kernels.machine_code import grouped
 from gan.kernels.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES
-from gan.kernels.winograd_kernels import MARGIN, Convolution, Kernel, Place, at_once, convolve_tiles, shuffle_pixels
+from gan.kernels.winograd_kernels import MARGIN, Convolution, Kernel, TilePlace, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
 # The points of interpolation are 0, 1, -1, 2, -2 and infinity.
@@ -162,5 +162,7 @@ class Tiling:
         return tiled[1:-1, ..., MARGIN : MARGIN + self.columns]
 
 
-def _place(tiled: Tensor, row: int = 0, channel: int = 0) -> Place:
-    return Place(tiled[row + 1, channel, 0, MARGIN:].data_ptr(), *(NUMBER_BYTES * step for step in tiled.stride()[:3]))
+def _place(tiled: Tensor, row: int = 0, channel: int = 0) -> TilePlace:
+    return TilePlace(
+        tiled[row + 1, channel, 0, MARGIN:].data_ptr(), *(NUMBER_BYTES * step for step in tiled.stride()[:3])
+    )

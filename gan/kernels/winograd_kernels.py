@@ -119,7 +119,7 @@ _pixels = emitted(integers=5, numbers=2)(_emit_pixels)
 _pixels_onto = emitted(integers=7, numbers=2)(_emit_pixels)
 
 
-class Place(NamedTuple):
+class TilePlace(NamedTuple):
     """A channel of a tiled image (rows + 2, channels, 16, MARGIN + whole blocks): where its first tile lies.
 
     `row`, `channel` and `plane` are the bytes from one row of tiles, channel and pixel of a tile to the next.
@@ -168,14 +168,14 @@ class Convolution(NamedTuple):
 
     """
 
-    first: Place
-    second: Place
+    first: TilePlace
+    second: TilePlace
     first_channels: int
     kernel: Kernel
     blocks_across: int
     mask: int
-    base: Place
-    out: Place
+    base: TilePlace
+    out: TilePlace
     slope: Any
     gain: Any
     add: bool
@@ -322,7 +322,7 @@ def _shuffle_tiles(code: Code, source: Any, channel: Any, plane: Any, out: Any, 
 
 @compiled
 def shuffle_pixels(source: Any, out: Any, rows: int, channels: int, columns: int) -> None:
-    """Make every four channels of a tiled image one of twice the height and width; both are `Place`s."""
+    """Make every four channels of a tiled image one of twice the height and width; both are `TilePlace`s."""
     for row in range(rows):
         for c in range(channels):
             for tile in range(0, columns, LANES):

