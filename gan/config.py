@@ -12,7 +12,6 @@ FACE_ORIGIN_BODY = (0.0, 0.067489409707008, 0.050608165033568)
 FACE_UNIT_BODY = 0.52767998683149
 NECK, HEAD = 12, 15
 POSED_JOINTS = (12, 13, 14, 15, 16, 17)  # neck, left and right collar, head, left and right shoulder
-CANONICAL_EULER_ZYX_RAD = {15: (0.0, 0.0, 0.15536945), 16: (-1.05, 0.0, 0.13), 17: (1.05, 0.0, 0.13)}
 
 # Coordinates enter every network multiplied by this.
 COORDINATE_SCALE = 2 / 0.24

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from dataprep.fits.canonical_head import face_pitch_yaw
 from dataprep.fits.generator_labels import (
     cam2world,
     global_rotation,
@@ -56,7 +57,8 @@ def consistent_labels(square: PortraitSquare, face_px: np.ndarray, rng: np.rando
         "intrinsics": intrinsics(),
         "joints_zyx": joints_zyx(local),
         "bfm_angle": angle_from_head(head),
-        "face_pitch_yaw": pitch_yaw(CAM_FROM_GL @ head),
+        "head_offset": np.eye(3),
+        "face_pitch_yaw": face_pitch_yaw(head, np.eye(3)),
         "yaw": yaw,
         "pitch": pitch,
         "roll": roll_of(head),

@@ -25,8 +25,9 @@ from dataprep.errors import ConfigError, Unreadable
 from dataprep.files.filenames import escape
 from dataprep.files.foreign_files import read_bytes
 from dataprep.files.untrusted import lies_within, parse_json
-from dataprep.fits.generator_labels import cam2world, intrinsics, joints_zyx, pitch_yaw, rotations_from_rotvecs
-from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
+from dataprep.fits.canonical_head import face_pitch_yaw
+from dataprep.fits.generator_labels import cam2world, intrinsics, joints_zyx, rotations_from_rotvecs
+from dataprep.frames.face_frames import head_from_3dmm
 
 LABEL_SUFFIXES = (".npz", ".npy", ".mat", ".json")
 _MAX_BYTES = 16 << 20  # of one person's labels, packed or not: they are a few thousand numbers
@@ -52,7 +53,8 @@ FIELDS = (
     Field("id", ((80,),), "3DMM identity coefficients, standard deviations"),
     Field("exp", ((64,),), "3DMM expression coefficients, standard deviations"),
     Field("angle", ((3,),), "3DMM head rotation, Euler x, y, z in rad, in Deep3DFaceRecon's order"),
-    Field("face_camera", ((2,),), "face camera: pitch and yaw in rad; from `angle` when absent", required=False),
+    Field("face_camera", ((2,),), "face camera: pitch and yaw in rad, in the axes in which the generator turns the "
+          "head; from `angle` when absent", required=False),
     Field("landmarks68", ((68, 2),), "68 landmarks in px of the portrait; zeros when absent: training reads none",
           required=False),
 )  # fmt: skip
@@ -80,8 +82,12 @@ def renames(settings: list[str]) -> dict[str, str]:
     return table
 
 
-def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[HandedPerson]:
+def read_handout(
+    folder: Path, names: Mapping[str, str], head_offset: Float[np.ndarray, "3 3"]
+) -> Iterator[HandedPerson]:
     """Every portrait with its labels, sorted by name; pairing is by name alone, and nothing is skipped.
+
+    `head_offset` is that of the models which the coefficients belong to (`fits.head_tie`).
 
     Raises ConfigError naming the file and the field when something is missing or has another shape.
     """
@@ -102,8 +108,8 @@ def read_handout(folder: Path, names: Mapping[str, str]) -> Iterator[HandedPerso
         if name in alphas:
             images["alpha"] = alphas[name]
         sample_id = hashlib.sha256(os.fsencode(name) + b"\0" + read_handed(portrait)).hexdigest()[:32]
-        yield HandedPerson(sample_id, escape(name), images, _finite(manifest_labels(read_labels(labels[name], names)),
-                                                              labels[name]))  # fmt: skip
+        columns = manifest_labels(read_labels(labels[name], names), head_offset)
+        yield HandedPerson(sample_id, escape(name), images, _finite(columns, labels[name]))
 
 
 def read_handed(path: Path) -> bytes:
@@ -139,21 +145,21 @@ def read_labels(path: Path, names: Mapping[str, str]) -> dict[str, np.ndarray]:
     return found
 
 
-def manifest_labels(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def manifest_labels(fields: Mapping[str, np.ndarray], head_offset: Float[np.ndarray, "3 3"]) -> dict[str, np.ndarray]:
     """The manifest's columns from the hand-out's fields."""
     rotations = rotations_from_rotvecs(fields["smpl_pose"].reshape(24, 3)[0], fields["smpl_pose"].reshape(24, 3)[1:])
     camera = _pitch_yaw(fields["camera"])
-    head = CAM_FROM_GL @ head_from_3dmm(fields["angle"])
     pose = fields["smpl_pose"].reshape(24, 3)
     return {
         "camera_pitch_yaw": camera,
-        "face_pitch_yaw": fields.get("face_camera", pitch_yaw(head)),
+        "face_pitch_yaw": fields.get("face_camera", face_pitch_yaw(head_from_3dmm(fields["angle"]), head_offset)),
         "joints_zyx": joints_zyx(rotations),
         "cam2world": cam2world(camera),
         "intrinsics": intrinsics(),
         "bfm_id": fields["id"],
         "bfm_exp": fields["exp"],
         "bfm_angle": fields["angle"],
+        "head_offset": head_offset,
         "smpl_betas": fields["smpl_shape"],
         "smpl_global_orient_portrait": pose[0],
         "smpl_body_pose": pose[1:],

@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from dataprep.fits.generator_labels import global_rotation, turn_in_picture
 from dataprep.frames.face_frames import CAM_FROM_GL
 from dataprep.models.body.smpl import HEAD, NECK, BodyModel, load_body
+from dataprep.models.body.smpl_keypoints import with_keypoints
 from dataprep.models.face.bfm import FaceModel, load_face
 
 
@@ -36,7 +37,7 @@ _INNER = slice(17, 68)  # iBUG landmarks without the jaw, where models differ mo
 
 def rest_face_points(body: BodyModel) -> Float[np.ndarray, "7 3"]:
     """FACE_POINTS of the mean body in T pose, metres."""
-    rows = body.keypoint_rows(tuple(f"mediapipe/{name}" for name in FACE_POINTS))
+    rows = with_keypoints(body).keypoint_rows(tuple(f"mediapipe/{name}" for name in FACE_POINTS))
     return np.asarray(rows @ body.v_template.astype(np.float64))
 
 
@@ -51,6 +52,11 @@ def head_offset(face: FaceModel, body_sha256: str, body_points_m: Float[np.ndarr
     points_m, landmarks_dm, shipped = _shipped_pair()
     theirs_dm = face.mean[face.landmarks[_INNER]].astype(np.float64)
     return _laying(theirs_dm, landmarks_dm) @ shipped @ _laying(points_m, np.asarray(body_points_m, np.float64))
+
+
+def head_offset_between(face: FaceModel, body: BodyModel) -> Float[np.ndarray, "3 3"]:
+    """`head_offset` of two opened models."""
+    return head_offset(face, body.sha256, rest_face_points(body))
 
 
 @cache

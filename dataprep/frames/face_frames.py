@@ -100,9 +100,12 @@ def px_per_dm(trans_dm: Float[np.ndarray, "3"], alignment: Alignment) -> float:
 
 
 def face_crop_from_portrait(
-    head_from_face: Float[np.ndarray, "3 3"], trans_dm: Float[np.ndarray, "3"], alignment: Alignment, size_px: int
+    head: Float[np.ndarray, "3 3"], trans_dm: Float[np.ndarray, "3"], alignment: Alignment, size_px: int
 ) -> geometry.Affine:
-    """What the generator's face camera sees: 0.2475 m about the 3DMM origin, the head's roll taken out (spec 2)."""
+    """What the generator's face camera sees: 0.2475 m about the 3DMM origin, upright with `head`.
+
+    `head` is the generator's (`fits.canonical_head`) in GL axes: a head turned aside leans the less for its nod.
+    """
     centre = alignment.to_portrait(project_224(np.asarray(trans_dm)[None]))[0]
     side_px = geometry.FACE_SIDE_M * 10 * px_per_dm(trans_dm, alignment)
-    return geometry.crop_from_source(centre, side_px, roll_of(head_from_face), size_px)
+    return geometry.crop_from_source(centre, side_px, roll_of(head), size_px)

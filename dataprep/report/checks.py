@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
+from dataprep.fits.generator_labels import canonical_rotation
 from dataprep.frames import geometry
 from dataprep.pictures.overlays import SMPL_PARENTS
 from dataprep.report.census import Block, Census
@@ -128,12 +129,14 @@ def _angles_follow_face(census: Census) -> Errors:
 
 
 def _face_camera_follows_face(census: Census) -> Errors:
-    """Difference of the face camera from the 3DMM's rotation, degrees."""
+    """Difference of the face camera from where the 3DMM's rotation puts the generator's head, degrees."""
 
     def error(block: Block) -> Errors:  # the camera looks down -z of GL: its direction in the head's axes
-        return _camera_error(_rows(block, "face_pitch_yaw", 2), _head(block)[:, 2, :])
+        offsets = _rows(block, "head_offset", 9).reshape(-1, 3, 3)
+        head = _head(block) @ offsets @ canonical_rotation(HEAD).T
+        return _camera_error(_rows(block, "face_pitch_yaw", 2), head[:, 2, :])
 
-    return census.by_blocks(("face_pitch_yaw", "bfm_angle"), error)
+    return census.by_blocks(("face_pitch_yaw", "bfm_angle", "head_offset"), error)
 
 
 def _portrait_camera_follows_chest(census: Census) -> Errors:
@@ -211,7 +214,7 @@ CHECKS = (
     Check("side_of_face", "The face is turned to the side its landmarks show", "the head yaw has the other sign than "
           "the 68 landmarks", "°", 20.0, ("yaw", "landmarks68"), _side_of_face),
     Check("face_camera", "The face camera is the 3DMM's", "the camera of the face is not where the head's rotation "
-          "puts it", "°", 0.5, ("face_pitch_yaw", "bfm_angle"), _face_camera_follows_face),
+          "puts it", "°", 0.5, ("face_pitch_yaw", "bfm_angle", "head_offset"), _face_camera_follows_face),
     Check("portrait_camera", "The portrait camera is the chest's", "the camera of the portrait is not where SMPL's "
           "chest puts it", "°", 0.5, ("camera_pitch_yaw", "smpl_global_orient_portrait", "smpl_body_pose"),
           _portrait_camera_follows_chest),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.generator_labels import global_rotation, rotations_from_rotvecs
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
@@ -50,7 +51,7 @@ def portrait_marks(row: Row, outliner: Outliner) -> Marks:
         joints = geometry.transform(row["crop_from_source"].astype(np.float64), row["smpl_joints_px"])
         layers["skeleton"] = _skeleton(joints, PORTRAIT_PX)
         layers["body"] = [["", _closed(outliner.body_outline(row))]]
-        if row.get("smpl_body_pose") is not None and row.get("landmarks68") is not None:
+        if all(row.get(name) is not None for name in ("smpl_body_pose", "landmarks68", "head_offset")):
             layers["cameras"] = _cameras(row, joints[NECK])
     return Marks(PORTRAIT_PX, PORTRAIT_PX, {name: drawn for name, layer in layers.items() if (drawn := _kept(layer))})
 
@@ -71,7 +72,8 @@ def photograph_marks(row: Row) -> Marks:
 
 def _cameras(row: Row, neck_px: np.ndarray) -> Layer:
     """Axes of head (the face camera's) and chest (the portrait camera's): x red, y green, z blue towards the viewer."""
-    head = CAM_FROM_GL @ head_from_3dmm(row["bfm_angle"].astype(np.float64))
+    angle, offset = (row[name].astype(np.float64) for name in ("bfm_angle", "head_offset"))
+    head = CAM_FROM_GL @ canonical_head(head_from_3dmm(angle), offset)
     rotations = rotations_from_rotvecs(row["smpl_global_orient_portrait"], row["smpl_body_pose"])
     chest = global_rotation(rotations, CHEST)
     origins = (np.asarray(row["landmarks68"][_NOSE_BRIDGE], np.float64), neck_px)

@@ -22,7 +22,7 @@ SAMPLE_COLUMNS = (
     *("source_width", "source_height", "keypoints33", "smpl_joints_px", "landmarks68", "crop_from_source"),
     *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll", "camera_pitch_yaw", "intrinsics"),
     *("body_fit_rmse_relative", "face_fit_rmse", "upsampling", "dup_cluster", "dup_rank"),
-    *("bfm_id", "bfm_exp", "bfm_angle", "bfm_trans", "face_alignment"),
+    *("bfm_id", "bfm_exp", "bfm_angle", "bfm_trans", "face_alignment", "head_offset"),
     *("smpl_betas", "smpl_global_orient_portrait", "smpl_body_pose", "smpl_transl"),
     *(rule.score for rule in RULES),
 )

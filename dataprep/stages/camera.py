@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from dataprep.fits.canonical_head import face_pitch_yaw
 from dataprep.fits.generator_labels import (
     POSED_JOINTS,
     cam2world,
@@ -21,7 +22,7 @@ from dataprep.fits.generator_labels import (
 )
 from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
 from dataprep.frames import geometry
-from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm, pitch_yaw_of_head, roll_of
+from dataprep.frames.face_frames import head_from_3dmm, pitch_yaw_of_head, roll_of
 from dataprep.models.body.smpl import CHEST
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
@@ -36,7 +37,7 @@ class Camera(Stage):
     """Adds the tied pose, both cameras, the six joint angles and EG3D's 25 numbers."""
 
     name: ClassVar[str] = "camera"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("body", "crop", "face")
     columns: ClassVar[tuple[Column, ...]] = (
         floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad", frame="parent joint"),
@@ -45,7 +46,7 @@ class Camera(Stage):
         floats("smpl_transl", (3,), "with the orientation before it: where the posed body stands before the portrait's "
                "12 degree camera (`intrinsics`)", unit="m", frame="portrait camera"),
         floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", frame="chest", **_RAD),
-        floats("face_pitch_yaw", (2,), "face camera (3DMM), both pi/2 in front", frame="head", **_RAD),
+        floats("face_pitch_yaw", (2,), "face camera, both pi/2 in front", frame="generator's head", **_RAD),
         floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", frame="parent joint",
                **_RAD),
         floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit", frame="chest, about the look-at"),
@@ -101,7 +102,7 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
         "smpl_global_orient_portrait": Rotation.from_matrix(portrait_from_source @ tied.rotations[0]).as_rotvec(),
         "smpl_transl": np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
         "camera_pitch_yaw": portrait,
-        "face_pitch_yaw": pitch_yaw(CAM_FROM_GL @ head_from_face),
+        "face_pitch_yaw": face_pitch_yaw(head_from_face, row["head_offset"].astype(np.float64)),
         "joints_zyx": joints_zyx(tied.rotations),
         "cam2world": cam2world(portrait),
         "intrinsics": intrinsics(),

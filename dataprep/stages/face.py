@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from dataprep.errors import ConfigError, Rejected
+from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.face.contour import contour_of
 from dataprep.fits.face.expression_units import UNITS_PATH, units_of
 from dataprep.fits.face.face_appearance import Appearance, fit_appearance
@@ -49,7 +50,7 @@ class Face(Stage):
     """
 
     name: ClassVar[str] = "face"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "superres", "matte")
     blobs: ClassVar[tuple[str, ...]] = ("face.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -73,8 +74,7 @@ class Face(Stage):
         Column("face_fit_method", STRING, "landmark_map or rnet"),
         Column("face_model", STRING, "face model that the coefficients belong to"),
         Column("face_model_sha256", STRING, "its file"),
-        floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head",
-               released=False),
+        floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head"),
     )  # fmt: skip
 
     size_px: int = number(256, 16, 4096)
@@ -179,14 +179,16 @@ class Face(Stage):
     def _result(
         self, item: Item, tools: FaceTools, portrait: np.ndarray, landmarks: np.ndarray, fit: FaceFit, look: Appearance
     ) -> Result:
-        matrix = face_crop_from_portrait(fit.head_from_face, fit.trans_dm, fit.alignment, self.size_px)
-        crop = geometry.resample(portrait, matrix, self.size_px)
         model, row = tools.model, item.row
+        offset = head_offset(model, row["body_model_sha256"], row["face_points_rest_m"])
+        upright = canonical_head(fit.head_from_face, offset)
+        matrix = face_crop_from_portrait(upright, fit.trans_dm, fit.alignment, self.size_px)
+        crop = geometry.resample(portrait, matrix, self.size_px)
         columns = _columns(landmarks, fit, look, matrix) | {
             "face_fit_method": self.method,
             "face_model": model.name,
             "face_model_sha256": model.sha256,
-            "head_offset": head_offset(model, row["body_model_sha256"], row["face_points_rest_m"]),
+            "head_offset": offset,
         }
         return Result(columns=columns, blobs={"face.png": encode_png(crop)})
 

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.face.face_fit import FaceFit
 from dataprep.fits.generator_labels import rotations_from_rotvecs, turn_in_picture
-from dataprep.fits.head_tie import head_offset, neck_head_covariance, rest_face_points
+from dataprep.fits.head_tie import head_offset_between, neck_head_covariance
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL
 from dataprep.stages.base import Item
@@ -71,7 +71,7 @@ class Fitter:
             raise ConfigError("track fits key points and landmarks: body.regressor=lifter, face.method=landmark_map")
         body_tools, face_tools = body.load(), face.load()
         model = body_tools.model
-        offset = head_offset(face_tools.model, model.sha256, rest_face_points(model))
+        offset = head_offset_between(face_tools.model, model)
         sigma_rad = np.radians(camera.head_sigma_deg) if camera.tie_head else np.inf
         tie = Tie(offset, neck_head_covariance(body_tools.residual_chol.numpy()), float(sigma_rad))
         return cls(body, body_tools, face, face_tools, tie)

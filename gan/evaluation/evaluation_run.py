@@ -40,7 +40,6 @@ from gan.evaluation.resize import Resize
 from gan.evaluation.result_chunks import Arrays, Job, ResultChunks, compute
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import open_body
-from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import GENERATOR_FILE
 
 FindTruth = Callable[[RealSet], tuple[np.ndarray, Control]]  # indices within the set, and what these pictures show
@@ -226,4 +225,4 @@ def _face(options: Options, bases: Bases) -> FaceModel:
 
 
 def _space(face: FaceModel, body: BodyModel) -> FaceSpace:
-    return FaceSpace(face, face_from_3dmm(face, body_arrays(body)))
+    return FaceSpace(face, face_from_3dmm(face, body))

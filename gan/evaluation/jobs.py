@@ -13,6 +13,7 @@ import numpy as np
 
 from dataprep.errors import ConfigError
 from dataprep.models.body.smpl import BodyModel
+from dataprep.models.body.smpl_keypoints import with_keypoints
 from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import open_face
 from gan.checkpoint import read_checkpoint
@@ -128,8 +129,8 @@ class Commands:
 
     def __init__(self, fakes: Fakes, body: BodyModel, face_named: str) -> None:
         face, arrays = open_face(face_named), body_arrays(body)
-        rotation_33 = face_from_3dmm(face, arrays)[:, :3]
-        rows = body.keypoint_rows(SHOULDER_POINTS)
+        rotation_33 = face_from_3dmm(face, body)[:, :3]
+        rows = with_keypoints(body).keypoint_rows(SHOULDER_POINTS)
         vertices = np.unique(rows.indices)
         self.commanded = partial(
             commanded,

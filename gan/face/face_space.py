@@ -6,8 +6,9 @@ units from decimetres) therefore depends on the body and the face model:
     nominal_face_from_3dmm     spec 2's assumption: the same origin and axes, 1 face unit = 11.7747 dm
     fitted_face_from_3dmm      least squares over corresponding points; with shared vertices it is exact
 
-For SMPL and BFM use points of both (eyes, nose, mouth, ears); the stand-ins share vertices. There the two differ by the
-nod and its lever arm, so the fitted one is what training takes.
+The stand-ins share vertices, and the fitted one is what training takes: from the nominal one it differs by the nod, and
+by 5 mm of origin. SMPL and BFM keep the nominal origin; how their axes lie is measured by points of both heads, as the
+labels have it (`dataprep.fits.canonical_head`). That they lie alike is not known: it would take both files to see.
 
 Suffixes: B batch, N points, V vertices, L landmarks, K code values.
 """
@@ -17,9 +18,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from dataprep.fits.canonical_head import canonical_from_3dmm
+from dataprep.fits.head_tie import head_offset_between
+from dataprep.models.body import smpl
 from dataprep.models.face.bfm import FaceModel
 from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
-from gan.rendering.body_arrays import BodyArrays
+from gan.rendering.body_arrays import BodyArrays, body_arrays
 from gan.rendering.nearest_vertices import nearest_vertex
 from gan.rendering.posed_body import PosableBody
 
@@ -54,9 +58,12 @@ def shared_vertices_face_from_3dmm(face: FaceModel, body: BodyArrays) -> Float[n
     return fitted_face_from_3dmm(canonical.double().numpy(), face.mean)
 
 
-def face_from_3dmm(face: FaceModel, body: BodyArrays) -> Float[np.ndarray, "3 4"]:
-    """From shared vertices where the face model knows its place on the body, else the nominal frame."""
-    return nominal_face_from_3dmm() if face.body_vertex is None else shared_vertices_face_from_3dmm(face, body)
+def face_from_3dmm(face: FaceModel, body: smpl.BodyModel) -> Float[np.ndarray, "3 4"]:
+    """From shared vertices where the face was cut from this body, else the nominal place, turned as both heads say."""
+    if face.body_vertex is not None and face.meta.get("body_sha256") == body.sha256:
+        return shared_vertices_face_from_3dmm(face, body_arrays(body))
+    turn: Float[np.ndarray, "3 3"] = canonical_from_3dmm(head_offset_between(face, body))
+    return turn @ nominal_face_from_3dmm()
 
 
 class FaceSpace(nn.Module):

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from dataprep.fits.generator_labels import CANONICAL_ZYX
 from gan.config import (
     BODY_UNIT_M,
-    CANONICAL_EULER_ZYX_RAD,
     FACE_ORIGIN_BODY,
     FACE_UNIT_BODY,
     HEAD,
@@ -98,7 +98,7 @@ def rotation_from_euler_zyx(angles: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 
 def canonical_rotations(like: Tensor) -> Float[Tensor, "24 3 3"]:
     """Return the 24 local rotations of the canonical ("mean") pose."""
     angles_J3 = torch.zeros(JOINTS, 3, dtype=like.dtype, device=like.device)
-    for joint, angles in CANONICAL_EULER_ZYX_RAD.items():
+    for joint, angles in CANONICAL_ZYX.items():
         angles_J3[joint] = torch.tensor(angles)
     return rotation_from_euler_zyx(angles_J3)
 

@@ -18,7 +18,7 @@ from gan.errors import BasisError
 from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.presets import Preset
-from gan.rendering.body_arrays import BodyArrays, body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
@@ -74,17 +74,13 @@ def open_run(
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
     mirror = _mirror(models) if preset.mirror else None
     prior = LabelPrior(dataset.labels, seed, mirror)
-    space = _face_space(models.face, arrays).to(execution.where)
+    space = FaceSpace(models.face, face_from_3dmm(models.face, models.body)).to(execution.where)
     return Run(dataset, mirror, Sources(prior, space, estimator), state)
 
 
 def _mirror(models: Models) -> Mirror:
     face, body = models.face, models.body
     return mirror_of_models(face.mean, face.id_base, face.exp_base, body.v_template, body.shapedirs)
-
-
-def _face_space(face: FaceModel, arrays: BodyArrays) -> FaceSpace:
-    return FaceSpace(face, face_from_3dmm(face, arrays))
 
 
 def _digest(roots: Sequence[Location]) -> str:

@@ -16,7 +16,15 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError
 from dataprep.files.untrusted import as_cell, require_shard_name
-from dataprep.fits.generator_labels import global_rotation, rotations_from_rotvecs, turn_in_picture, view_from_cam
+from dataprep.fits.generator_labels import (
+    camera_direction,
+    canonical_rotation,
+    global_rotation,
+    pitch_yaw,
+    rotations_from_rotvecs,
+    turn_in_picture,
+    view_from_cam,
+)
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.models.body.smpl import CHEST, HEAD, NECK
@@ -35,6 +43,7 @@ _METRICS = {
     "head_3dmm_deg": "head rotation of the 3DMM, degrees",
     "head_smpl_deg": "head rotation of SMPL after the tie, degrees",
     "head_smpl_first_deg": "head rotation of SMPL before the tie, degrees",
+    "face_camera_deg": "direction of the face camera in the generator's head, degrees",
     "chest_smpl_deg": "chest rotation of SMPL, degrees",
     "joints_pct": "projected head and neck joints, % of the crop side",
     "crop_centre_pct": "crop centre, % of its side",
@@ -130,8 +139,16 @@ def _rotation_errors(row: Mapping[str, Any], truth: Truth) -> dict[str, float]:
         "head_3dmm_deg": _angle_deg(face, true_face),
         "head_smpl_deg": _angle_deg(global_rotation(tied, HEAD), head_view @ rotations[HEAD]),
         "head_smpl_first_deg": _angle_deg(global_rotation(first, HEAD), head_view @ rotations[HEAD]),
+        "face_camera_deg": _face_camera_deg(row, head_view @ rotations[HEAD]),
         "chest_smpl_deg": _angle_deg(global_rotation(tied, CHEST), chest_view @ rotations[CHEST]),
     }
+
+
+def _face_camera_deg(row: Mapping[str, Any], view_from_head: np.ndarray) -> float:
+    """Angle between where the label and where SMPL's true head joint has the camera, in the generator's head axes."""
+    true = pitch_yaw(view_from_head @ canonical_rotation(HEAD).T)
+    said, shown = (camera_direction(angles) for angles in (row["face_pitch_yaw"].astype(np.float64), true))
+    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(said, shown)), said @ shown)))
 
 
 def _angle_deg(a: np.ndarray, b: np.ndarray) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from dataprep import __version__
 from dataprep.errors import ConfigError, Rejected
 from dataprep.exchange.authors_handout import FIELDS, FOLDERS, HandedPerson, read_handed, read_handout, renames
+from dataprep.fits.head_tie import head_offset_between
 from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
@@ -36,13 +37,14 @@ _COLUMNS = (
         ("face_model_sha256", "its file"),
     )),
     floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", unit="rad", frame="chest"),
-    floats("face_pitch_yaw", (2,), "face camera (3DMM), both pi/2 in front", unit="rad", frame="head"),
+    floats("face_pitch_yaw", (2,), "face camera, both pi/2 in front", unit="rad", frame="generator's head"),
     floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", unit="rad"),
     floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit"),
     floats("intrinsics", (3, 3), "normalised by the image size", unit="image size"),
     floats("bfm_id", (80,), "identity coefficients", unit="standard deviation"),
     floats("bfm_exp", (64,), "expression coefficients", unit="standard deviation"),
     floats("bfm_angle", (3,), "Euler x, y, z of R = Rz Ry Rx", unit="rad"),
+    floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head"),
     floats("smpl_betas", (10,), "body shape coefficients", unit="standard deviation"),
     floats("smpl_global_orient_portrait", (3,), "rotation vector of the pelvis", unit="rad"),
     floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad"),
@@ -73,7 +75,7 @@ def import_handout(
         "body_model": models[0].name, "body_model_sha256": models[0].sha256,
         "face_model": models[1].name, "face_model_sha256": models[1].sha256,
     }  # fmt: skip
-    people = list(read_handout(source, renames(list(fields))))
+    people = list(read_handout(source, renames(list(fields)), head_offset_between(models[1], models[0])))
     rows = _placed(people, bases, val_fraction, shard_rows)
     by_id = {person.sample_id: person for person in people}
     metadata = {"schema_version": str(SCHEMA_VERSION), "code_version": __version__, "stages": "{}"}

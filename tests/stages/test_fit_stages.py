@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from dataprep.errors import ConfigError
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.random_people import CAM_FROM_UPRIGHT
+from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.face.contour import contour_of
 from dataprep.fits.face.landmark_errors import load_landmark_errors
 from dataprep.fits.generator_labels import (
@@ -22,7 +23,7 @@ from dataprep.fits.generator_labels import (
     turn_in_picture,
 )
 from dataprep.frames import geometry
-from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.frames.rotations import matrix_from_zyx
 from dataprep.models.body.body_points import PosedPoints, body_points
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
@@ -36,6 +37,7 @@ from dataprep.stages.camera import Camera
 from dataprep.stages.crop import portrait_square
 from dataprep.stages.face import Face
 from dataprep.tables.columns import rows_from_table, table_from_rows
+from tests.face_labels import generators_face_pitch_yaw
 
 SCALE_PX, OFFSET_PX = 480.0, np.array([300.0, 420.0])
 MEDIAPIPE_33 = tuple(name for name in load_body().keypoint_names if name.startswith("mediapipe/"))
@@ -183,6 +185,14 @@ def test_camera_labels_describe_the_tied_pose(story: dict[str, Any]) -> None:
     assert np.degrees(story["yaw"]) == pytest.approx(50, abs=6)  # the head faces image right
 
 
+def test_the_face_camera_is_where_the_generator_has_it(story: dict[str, Any]) -> None:
+    """Its own label, from joints and portrait camera, differs by what the tie leaves; the 3DMM's axes by 9 degrees."""
+    (expected,) = generators_face_pitch_yaw(story["joints_zyx"][None], story["camera_pitch_yaw"][None])
+    left_rad = story["head_disagreement"] + 1e-3
+    assert np.degrees(left_rad) < 3
+    assert np.abs(story["face_pitch_yaw"] - expected).max() < left_rad
+
+
 def test_the_body_stands_where_the_portrait_shows_it(story: dict[str, Any]) -> None:
     """Orientation, translation and intrinsics of the portrait camera against the fit's joints in the crop."""
     rotvecs = np.concatenate((story["smpl_global_orient_portrait"][None], story["smpl_body_pose_first"]))
@@ -236,6 +246,17 @@ def test_face_crop_holds_the_face_in_its_middle(story: dict[str, Any]) -> None:
     assert ((landmarks > 20) & (landmarks < 236)).all()
     eyes, mouth = landmarks[36:48].mean(0), landmarks[48:68].mean(0)
     assert abs(eyes[0] - mouth[0]) < 0.5 * abs(eyes[1] - mouth[1])  # upright, though turned
+
+
+def test_face_crop_stands_upright_with_the_head_that_the_generator_turns(story: dict[str, Any]) -> None:
+    """The face camera's up is that head's; the 3DMM's leans by degrees in the crop, as the head is turned aside."""
+    face = head_from_3dmm(story["bfm_angle"].astype(np.float64))
+    leans_deg = []
+    for head in (canonical_head(face, np.eye(3)), face):
+        up = story["face_from_portrait"][:, :2] @ (CAM_FROM_GL @ head)[:2, 1]
+        leans_deg.append(np.degrees(np.arctan2(up[0], -up[1])))
+    assert leans_deg[0] == pytest.approx(0, abs=0.01)
+    assert abs(leans_deg[1]) > 3
 
 
 def test_without_the_tie_the_first_fit_stands(story: dict[str, Any]) -> None:

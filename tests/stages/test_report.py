@@ -8,11 +8,15 @@ from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dataprep.fits.generator_labels import pitch_yaw
+from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.pictures.codecs import decode_rgb
-from dataprep.report.checks import CHECKS
+from dataprep.report.census import Census
+from dataprep.report.checks import CHECKS, run_checks
 from dataprep.report.snippets import SNIPPETS
 from dataprep.stages.quality import RULES
 from dataprep.stages.report import Report
@@ -147,6 +151,19 @@ def test_labels_of_a_sound_data_set_agree(numbers):
     assert {check["key"]: (check["checked"], check["failed"]) for check in numbers["checks"]} == {
         check.key: (6, 0) for check in CHECKS
     }
+
+
+def test_a_face_camera_in_the_face_models_axes_is_seen(dataset, tmp_path):
+    """They lie the canonical pose's nod, 8.9 degrees, from those in which the generator reads the label."""
+    table = pq.read_table(dataset[1] / "manifest.parquet", partitioning=None)
+    angles = table["bfm_angle"].to_pylist()
+    faces = [None if a is None else pitch_yaw(CAM_FROM_GL @ head_from_3dmm(np.array(a))).tolist() for a in angles]
+    place, field = table.schema.get_field_index("face_pitch_yaw"), table.schema.field("face_pitch_yaw")
+    pq.write_table(table.set_column(place, field, pa.array(faces, field.type)), tmp_path / "manifest.parquet")
+    (found, *others) = run_checks(Census(tmp_path), 1)
+    assert (found.key, found.checked, found.failed) == ("face_camera", 6, 6)
+    assert found.worst == pytest.approx(np.degrees(0.15536945), abs=0.01)
+    assert not any(check.failed for check in others)
 
 
 def test_pictures_beside_a_threshold_are_the_nearest(numbers, manifest):

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image, ImageDraw, ImageFont
 
+from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.generator_labels import turn_in_picture
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
@@ -29,7 +30,7 @@ _NOSE_BRIDGE, _PANEL_PX, _GAP_PX, _CAPTION_PX = 27, 420, 16, 92
 _INK = (30, 30, 36)
 _CAPTIONS = (
     ("source px", "photograph: origin top left, x right, y down", "at the neck: chest axes (SMPL), cam axes dashed"),
-    ("portrait px", "portrait: the square, upright, 512 px", "at the nose: head axes (3DMM), below: chest axes"),
+    ("portrait px", "portrait: the square, upright, 512 px", "at the nose: the generator's head, below: chest axes"),
     ("face px", "face crop: the head's roll taken out, 256 px", "at the nose: the same head"),
 )
 
@@ -119,8 +120,8 @@ def _face(rgb: np.ndarray, row: dict[str, Any]) -> Image.Image:
 
 
 def _head(row: dict[str, Any]) -> np.ndarray:
-    """The 3DMM head's axes in camera axes of the portrait."""
-    return CAM_FROM_GL @ head_from_3dmm(row["bfm_angle"])
+    """The generator's head's axes in camera axes of the portrait."""
+    return CAM_FROM_GL @ canonical_head(head_from_3dmm(row["bfm_angle"]), row["head_offset"])
 
 
 def _pixel_axes(draw: ImageDraw.ImageDraw, across: str, down: str) -> None:

@@ -1,5 +1,6 @@
 """Each loss against a case worked by hand."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from dataprep.models.face.bfm import FaceModel, load_face
 from gan.face.face_space import (
     DM_IN_FACE_UNIT,
     FaceSpace,
+    face_from_3dmm,
     fitted_face_from_3dmm,
     nominal_face_from_3dmm,
     shared_vertices_face_from_3dmm,
@@ -170,6 +172,18 @@ def test_shared_vertices_lie_on_the_canonical_body(face: FaceModel, body: BodyAr
     assert nod == pytest.approx(0.155, abs=0.01)
     nominal_gap_mm = (FaceSpace(face, nominal_face_from_3dmm()).mean_V3 - canonical).norm(dim=1) * 1177.47
     assert nominal_gap_mm.mean() > 5
+
+
+def test_a_face_of_another_body_is_turned_as_the_points_of_both_heads_say(face: FaceModel) -> None:
+    """The shipped face as a file that tells nothing of the body, its axes tilted: it looks the canonical way still."""
+    body, tilt = load_body(), np.array([[0.8, 0.6, 0], [-0.6, 0.8, 0], [0, 0, 1]])
+    foreign = dataclasses.replace(
+        face, mean=(face.mean @ tilt.T).astype(np.float32), face_from_body=None, body_vertex=None, meta={}
+    )
+    found, cut = (face_from_3dmm(one, body)[:, :3] * DM_IN_FACE_UNIT for one in (foreign, face))
+    np.testing.assert_allclose(found @ tilt, cut, atol=0.005)
+    kept = dataclasses.replace(face, meta=face.meta | {"body_sha256": "0" * 64})  # vertices of no body at hand
+    np.testing.assert_allclose(face_from_3dmm(kept, body)[:, 3], 0, atol=1e-12)
 
 
 def test_a_known_motion_is_found_again() -> None:

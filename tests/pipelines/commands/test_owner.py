@@ -20,6 +20,7 @@ from gan.data.shards import ShardDataset
 from pipelines import paper_stages
 from pipelines.engine.last_run import remember
 from pipelines.main import main
+from tests.face_labels import generators_face_pitch_yaw
 from tests.fake_dataset import End, make_dataset, make_photos
 from tests.label_rows import consistent_labels
 
@@ -220,6 +221,13 @@ def test_the_hand_out_becomes_shards_that_training_reads(handout, tmp_path):
         np.testing.assert_allclose(data.labels.bfm_exp[i], -0.01 * number, atol=1e-6)
         assert (data[i].portrait == 30 * number).all()
         assert (data[i].face == 30 * number).all()
+
+
+def test_the_face_camera_of_an_angle_is_the_generators_of_the_joints(handout, tmp_path):
+    assert imported(handout, tmp_path) == 0
+    labels = ShardDataset([tmp_path / "in"], portrait_px=64, face_px=64).labels
+    expected = generators_face_pitch_yaw(labels.joints_zyx, labels.camera_pitch_yaw)
+    np.testing.assert_allclose(labels.face_pitch_yaw, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("field", [field.name for field in FIELDS if field.required])
