@@ -24,11 +24,12 @@ from dataprep.fits.generator_labels import chest_rotation
 from dataprep.fits.head_tie import neck_head_covariance, rest_face_points
 from dataprep.frames.geometry import PORTRAIT_SIDE_M
 from dataprep.frames.rotations import axis_angle_from_matrix
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_files import STANDIN, open_body
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES
 from dataprep.models.body.openpose_points import beside_openpose
-from dataprep.models.body.smpl import NECK, BodyModel
+from dataprep.models.body.smpl import BodyModel
 from dataprep.models.body.smpl_keypoints import SMPL_VERTICES
 from dataprep.models.devices import resolve_device
 from dataprep.models.licensed import find_file

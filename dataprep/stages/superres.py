@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dataprep.frames import geometry
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.models.superres.superres_files import Engine, Precision, model_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
@@ -18,8 +19,6 @@ from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
 
 if TYPE_CHECKING:
     from dataprep.models.superres.enlarging import Upscaler
-
-PORTRAIT_PX = 512
 
 
 @dataclass(frozen=True)

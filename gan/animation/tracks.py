@@ -15,9 +15,10 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError, StoreError
+from dataprep.frames.smpl_joints import POSED_JOINTS
 from dataprep.tables.sealed import identity, open_table
 from gan.checkpoint import Bases
-from gan.config import EXPRESSION_CODE, POSED_JOINTS
+from gan.config import EXPRESSION_CODE
 from gan.errors import BasisError
 
 SHAPES = {"expression": (EXPRESSION_CODE,), "pose": (len(POSED_JOINTS), 3), "camera": (2,)}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_UNIT_BODY
 from gan.data.priors import Codes
 from gan.face.face_space import FaceSpace
 from gan.rendering.cameras import ViewCamera, camera_origin, world_from_camera

@@ -81,7 +81,7 @@ class Reader:
             return None
         readings = []
         for sides in SQUARES:
-            matrix = geometry.crop_from_source(boxes[0].centre_px, sides * boxes[0].side_px, 0.0, READ_PX)
+            matrix = geometry.square_from_source(boxes[0].centre_px, sides * boxes[0].side_px, 0.0, READ_PX)
             mesh = self._graphs.mesh(geometry.resample(shown, matrix, READ_PX))
             if mesh is not None:
                 readings.append(geometry.transform(geometry.invert(matrix), landmarks68_from_mesh(mesh)))

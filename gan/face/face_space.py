@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from dataprep.fits.canonical_head import canonical_from_3dmm
 from dataprep.fits.head_tie import head_offset_between
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_UNIT_BODY
 from dataprep.models.body import smpl
 from dataprep.models.face.bfm import FaceModel
-from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
 from gan.rendering.body_arrays import BodyArrays, body_arrays
 from gan.rendering.nearest_vertices import nearest_vertex
 from gan.rendering.posed_body import PosableBody

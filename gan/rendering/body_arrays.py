@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 
 from dataprep.errors import AssetError
-from dataprep.models.body.smpl import PARENTS, BodyModel
+from dataprep.frames.smpl_joints import PARENTS
+from dataprep.models.body.smpl import BodyModel
 
 JOINTS, BETAS = 24, 10
 UPPER_BODY = (9, 12, 13, 14, 15, 16, 17)

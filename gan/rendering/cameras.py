@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.config import FACE_ORIGIN_BODY, FACE_UNIT_BODY, GeneratorConfig
+from dataprep.frames.geometry import FACE_ORIGIN_BODY, FACE_UNIT_BODY
+from gan.config import GeneratorConfig
 
 LOOK_AT_BODY = (0.0, 0.052552, 0.0)
 LOOK_AT_RAISE = 0.01

@@ -14,7 +14,8 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
-from dataprep.models.body.smpl import HEAD, NECK, BodyModel
+from dataprep.frames.smpl_joints import HEAD, NECK
+from dataprep.models.body.smpl import BodyModel
 from gan.config import COORDINATE_SCALE, MAP_CENTRE_Y, GeneratorConfig
 from gan.networks.manifold_predictor import ManifoldPredictor
 from gan.rendering.body_arrays import BETAS, body_arrays

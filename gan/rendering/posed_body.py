@@ -11,15 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dataprep.fits.generator_labels import CANONICAL_ZYX
-from gan.config import (
-    BODY_UNIT_M,
-    FACE_ORIGIN_BODY,
-    FACE_UNIT_BODY,
-    HEAD,
-    NECK,
-    POSED_JOINTS,
-)
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY
+from dataprep.frames.rotations import matrix_from_zyx
+from dataprep.frames.smpl_joints import CANONICAL_ZYX, HEAD, NECK, POSED_JOINTS
 from gan.rendering.body_arrays import BETAS, JOINTS, BodyArrays
 
 
@@ -84,30 +78,19 @@ class PosableBody(nn.Module):
         )
 
 
-def rotation_from_euler_zyx(angles: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3 3"]:
-    """Return R_z R_y R_x of angles listed in the order z, y, x."""
-    (cz, cy, cx), (sz, sy, sx) = angles.cos().unbind(-1), angles.sin().unbind(-1)
-    rows = [
-        *(cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
-        *(sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
-        *(-sy, cy * sx, cy * cx),
-    ]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
-
-
 def canonical_rotations(like: Tensor) -> Float[Tensor, "24 3 3"]:
     """Return the 24 local rotations of the canonical ("mean") pose."""
     angles_J3 = torch.zeros(JOINTS, 3, dtype=like.dtype, device=like.device)
     for joint, angles in CANONICAL_ZYX.items():
         angles_J3[joint] = torch.tensor(angles)
-    return rotation_from_euler_zyx(angles_J3)
+    return matrix_from_zyx(angles_J3)
 
 
 def pose_rotations(pose_BP3: Float[Tensor, "b 6 3"]) -> Float[Tensor, "b 24 3 3"]:
     """Return local rotations relative to the canonical pose: the six given joints, identity elsewhere."""
     before = pose_BP3.new_zeros(len(pose_BP3), POSED_JOINTS[0], 3)
     after = pose_BP3.new_zeros(len(pose_BP3), JOINTS - POSED_JOINTS[-1] - 1, 3)
-    return rotation_from_euler_zyx(torch.cat([before, pose_BP3, after], 1))
+    return matrix_from_zyx(torch.cat([before, pose_BP3, after], 1))
 
 
 def forward_kinematics(

@@ -18,9 +18,9 @@ from dataprep.fits.body.reprojection import half_crop
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.fits.head_tie import head_in_source
 from dataprep.frames.face_frames import head_from_3dmm
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.body_files import STANDIN, open_body
 from dataprep.models.body.body_points import BodyPoints
-from dataprep.models.body.smpl import CHEST, HEAD, NECK
 from dataprep.models.regressors.lifter import LifterInput, from_mediapipe, open_lifter
 from dataprep.tables.store import Store
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path

@@ -12,7 +12,7 @@ from dataprep.errors import ConfigError
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.fits.generator_labels import turn_in_picture, view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.body.smpl import HEAD
+from dataprep.frames.smpl_joints import HEAD
 from dataprep.tables.sealed import read_table
 from gan.evaluation.control import Control
 from gan.evaluation.reals import RealSet

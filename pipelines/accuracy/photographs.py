@@ -27,7 +27,7 @@ from dataprep.fits.generator_labels import (
 )
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.models.body.smpl import CHEST, HEAD, NECK
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.pictures.codecs import decode_mask
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.sealed import read_table

@@ -20,8 +20,8 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError
-from dataprep.fits.generator_labels import POSED_JOINTS, rotations_from_joints_zyx, view_from_pitch_yaw
-from dataprep.models.body.smpl import HEAD, NECK
+from dataprep.fits.generator_labels import rotations_from_joints_zyx, view_from_pitch_yaw
+from dataprep.frames.smpl_joints import HEAD, NECK, POSED_JOINTS
 from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
 from dataprep.stages.face import Face

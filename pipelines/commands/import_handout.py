@@ -15,6 +15,7 @@ from dataprep import __version__
 from dataprep.errors import ConfigError, Rejected
 from dataprep.exchange.authors_handout import FIELDS, FOLDERS, HandedPerson, read_handed, read_handout, renames
 from dataprep.fits.head_tie import head_offset_between
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
@@ -26,7 +27,6 @@ from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
 from pipelines.text_table import table
 
-PORTRAIT_PX = 512
 _MAX_PIXELS = 4 * PORTRAIT_PX**2  # a face crop of a portrait has fewer; more in a small file is a bomb
 _COLUMNS = (
     *OWN_COLUMNS,

@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 from dataprep.fits.canonical_head import canonical_from_3dmm, canonical_head, face_pitch_yaw
 from dataprep.fits.generator_labels import canonical_rotation, global_rotation, joints_zyx, pitch_yaw
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, NECK, load_body
+from dataprep.frames.smpl_joints import CHEST, HEAD, LEFT_COLLAR, NECK
+from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from gan.face.face_space import face_from_3dmm
 from gan.rendering.body_arrays import body_arrays

@@ -7,8 +7,9 @@ from dataprep.fits.body.compare_fits import METHODS, METRICS, Comparison, Scene,
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.eft_config import EftConfig
 from dataprep.fits.body.made_up_crops import CROP_PX, CropCondition, crop_scene, standing_people
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.mediapipe_points import LEFT_SHOULDER, POINTS
-from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.regressors.lifter import TrainedLifter, load_lifter
 
 COUNT = 8

@@ -6,9 +6,10 @@ from scipy.spatial.transform import Rotation
 from dataprep.fits.body.detector_errors import DetectorModel, assumed, load_detector, save_detector
 from dataprep.fits.body.mediapipe_standin import Exemplars, ExtraNoise, observe
 from dataprep.fits.body.random_people import People, sample_people
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.body.smpl import NECK, load_body
+from dataprep.models.body.smpl import load_body
 from tools.calibration.measure_detector import _IBUG_MIRROR, _POINT_MIRROR, DetectorSighting, measure
 
 SHARP = ExtraNoise(severity=0.0, definition_m=0.0, world_turn_deg=0.0, world_depth=0.0, proportion=0.0, missing=0.0)

@@ -10,10 +10,11 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.fits.canonical_head import canonical_head, face_pitch_yaw
-from dataprep.fits.generator_labels import POSED_JOINTS, generator_pixels, rotations_from_joints_zyx, view_from_cam
+from dataprep.fits.generator_labels import generator_pixels, rotations_from_joints_zyx, view_from_cam
 from dataprep.fits.head_tie import head_offset_between
 from dataprep.frames.face_frames import CAM_FROM_GL, roll_of
 from dataprep.frames.geometry import LOOKAT_ABOVE_NECK_M
+from dataprep.frames.smpl_joints import POSED_JOINTS
 from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from dataprep.models.shipped import SHIPPED_FOLDER

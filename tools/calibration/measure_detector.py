@@ -22,9 +22,10 @@ from dataprep.errors import Rejected
 from dataprep.fits.body.detector_errors import DETECTOR_PATH, DetectorModel, save_detector
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL, pitch_yaw_of_head
+from dataprep.frames.smpl_joints import HEAD, NECK
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import LEFT_SHOULDER, MEDIAPIPE_INDEX, POINT_NAMES, POINTS, RIGHT_SHOULDER
-from dataprep.models.body.smpl import HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.detection.person_detector import Detection, PersonDetector
 from dataprep.models.face.bfm import load_face
 from dataprep.pictures.codecs import decode_rgb

@@ -13,10 +13,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial.transform import Rotation
 
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.smpl import BodyModel, load_body
 from dataprep.tables.store import atomic_file
 from gan.animation.frame_files import pixels
-from gan.config import NECK
 from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label, render_views
 from gan.rendering.cameras import camera_origin, ray_samples

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from dataprep.fits import generator_labels as labels
-from gan.config import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY, GeneratorConfig
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY
+from gan.config import GeneratorConfig
 from gan.rendering.body_arrays import BETAS, BodyArrays
 from gan.rendering.cameras import camera_origin, face_camera, portrait_camera, world_from_camera
 from gan.rendering.posed_body import PosableBody

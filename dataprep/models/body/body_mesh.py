@@ -12,7 +12,8 @@ from smplx.body_models import SMPLLayer
 from smplx.utils import Struct
 from torch import Tensor
 
-from dataprep.models.body.smpl import BETAS, JOINTS, PARENTS, BodyModel
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
+from dataprep.models.body.smpl import BETAS, BodyModel
 
 
 class BodyMesh:

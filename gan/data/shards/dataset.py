@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from dataprep.errors import ConfigError, Damaged, Rejected
 from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.pictures.codecs import decode_mask, decode_rgb
 from dataprep.tables.sealed import read_table
 from dataprep.tables.store import SCHEMA_VERSION, file_sha256
@@ -63,7 +64,7 @@ class ShardDataset:
         self,
         roots: Sequence[Location],
         split: Split = "train",
-        portrait_px: int = 512,
+        portrait_px: int = PORTRAIT_PX,
         face_px: int = 256,
         verify: bool = False,
     ) -> None:

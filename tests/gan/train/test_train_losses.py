@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from dataprep.models.body.smpl import PARENTS, load_body
+from dataprep.frames.smpl_joints import PARENTS
+from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import FaceModel, load_face
 from gan.face.face_space import (
     DM_IN_FACE_UNIT,
