@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Int
 
 from dataprep.errors import AssetError, ConfigError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.files.npy_files import load_array
 from dataprep.models.body.smpl import STANDIN_PATH, BodyModel, load_body
-from dataprep.models.licensed import assets_folder, file_sha256, find_file
+from dataprep.models.licensed import assets_folder, find_file
 from gan.checkpoint import Bases, Checkpoint, load_into, read_checkpoint, require_bases, require_smpl
 from gan.errors import BasisError, CheckpointError
 from gan.rendering.body_arrays import body_arrays
@@ -61,7 +62,7 @@ def open_body(checkpoint: Checkpoint, named: str | None) -> BodyModel:
     if wanted is None:
         return load_body(files[0])
     for path in files:
-        if file_sha256(path) == wanted.body_sha256:
+        if remembered_sha256(path) == wanted.body_sha256:
             return load_body(path)
     raise BasisError(
         f"{checkpoint.path} was trained with body model {wanted.body_name} (sha256 {wanted.body_sha256[:12]}); "

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataprep.files.file_hashes import file_sha256
 from dataprep.models.detection import fan
 from dataprep.models.detection.mediapipe_graphs import MODEL_SHA256, package_folder
 from dataprep.models.licensed import LICENSED, assets_folder
 from dataprep.models.shipped import SHIPPED_FOLDER
 from dataprep.models.superres.superres_files import INSTALL_COMMAND, MODEL_NAMES, model_file
-from dataprep.tables.store import file_sha256
 
 # fmt: off
 _SHIPPED = {  # file -> what it enables, licence, sha256

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from dataprep.errors import ConfigError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.fits.body.detector_errors import DETECTOR_PATH, load_detector
 from dataprep.fits.body.eft_config import EftConfig
 from dataprep.models.body.body_files import STANDIN, open_body
-from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
+from dataprep.models.licensed import RESEARCH_ONLY, find_file
 from dataprep.models.regressors.lifter_file import open_lifter_file
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
@@ -129,7 +130,7 @@ class Body(Stage):
             path, detector = find_file(self.hmr, "body.hmr"), load_detector()
             return (
                 body,
-                Weight(path.name, file_sha256(path), RESEARCH_ONLY),
+                Weight(path.name, remembered_sha256(path), RESEARCH_ONLY),
                 Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])),
                 *faces,
             )

@@ -34,6 +34,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataprep.errors import Damaged, StoreError, Unwritable
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.foreign_files import why
 from dataprep.files.locations import Location, ObjectPath, names_in, read_range
 from dataprep.files.machine_identity import this_machine
@@ -140,14 +141,6 @@ def _sync_directory(folder: Path) -> None:
         pass
     finally:
         os.close(descriptor)
-
-
-def file_sha256(path: Location) -> str:
-    """Hex digest of a file of ours, read in pieces."""
-    if isinstance(path, ObjectPath):
-        return path.sha256()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Location, value: Any) -> None:

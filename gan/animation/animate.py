@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.meter import Meter
 from dataprep.models.devices import resolve_device
-from dataprep.models.licensed import assets_folder, file_sha256
+from dataprep.models.licensed import assets_folder
 from dataprep.tables.store import write_json
 from gan.animation.animate_labels import PRIOR, AnimateLabels, AnimatePurpose, draw_person, stream
 from gan.animation.animate_motion import FPS, given_motion, open_rows, track_of, video_of
@@ -210,7 +211,7 @@ def _record(
     config = _quality(what, generator)
     choices = ("interpolate", "n_interval", "orbit", "psi", "preview", "kinds", "views", "fps", "precision")
     return {
-        "checkpoint_sha256": file_sha256(checkpoint.path),
+        "checkpoint_sha256": remembered_sha256(checkpoint.path),
         "published_weights": checkpoint.published,
         "bases": dataclasses.asdict(checkpoint.bases) if checkpoint.bases else None,
         "seeds": {str(seed): {"frames": len(track)} for seed, track in tracks.items()},

@@ -9,11 +9,11 @@ import numpy as np
 import platformdirs
 
 from dataprep.errors import ConfigError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import STANDIN as STANDIN_FACE
 from dataprep.models.face.face_files import open_face
-from dataprep.models.licensed import file_sha256
 from gan.checkpoint import Bases, Checkpoint, read_checkpoint
 from gan.data.shards import Split
 from gan.errors import BasisError
@@ -103,7 +103,7 @@ def evaluate(options: Options, say: Say, truth: FindTruth | None = None) -> Outc
     networks = tuple(find_networks(options.inception, options.resize))
     body = open_body(checkpoint, options.body)
     face = _face(options, bases)
-    source = FakeSource(path, file_sha256(path), reals, options.seed, options.psi, options.body, options.device)
+    source = FakeSource(path, remembered_sha256(path), reals, options.seed, options.psi, options.body, options.device)
     jobs = _Jobs(options, say)
     real = jobs.cached("real pictures", RealJob(reals, sizes, networks, options.device), len(reals))
     fake = jobs.kept("generated pictures", FakeJob(source, networks), options.count)
@@ -169,7 +169,7 @@ def _anchors(
     rows = []
     initial = save_initial(options.run, body, options.out / "features") if options.initial else None
     if initial is not None:
-        begun = replace(source, checkpoint=initial, checkpoint_sha256=file_sha256(initial))
+        begun = replace(source, checkpoint=initial, checkpoint_sha256=remembered_sha256(initial))
         rows += measured(measure.INITIAL, jobs.kept("the initial generator", FakeJob(begun, networks), options.count))
     noise = NoiseJob(reals, sizes, networks, options.seed, options.device)
     rows += measured(measure.NOISE, jobs.cached("mean portrait plus noise", noise, options.count))

@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from dataprep.models.licensed import assets_folder, file_sha256
+from dataprep.files.file_hashes import remembered_sha256
+from dataprep.models.licensed import assets_folder
 from gan.evaluation import offline
 from gan.evaluation.inception import FILES, INPUT_PX, load_inception
 from gan.evaluation.resize import Resize, resized
@@ -66,7 +67,9 @@ def offline_network() -> NetworkSpec:
 
 
 def inception_network(path: Path, how: Resize = "tf1") -> NetworkSpec:
-    return NetworkSpec("FID", "KID x100", path.name, file_sha256(path), f"{DESCRIBED[how]} to {INPUT_PX}", path, how)
+    return NetworkSpec(
+        "FID", "KID x100", path.name, remembered_sha256(path), f"{DESCRIBED[how]} to {INPUT_PX}", path, how
+    )
 
 
 def find_networks(inception: Path | None, how: Resize) -> list[NetworkSpec]:

@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.stages.shards import shard_files
 from dataprep.tables.sealed import read_table
 from dataprep.tables.sources import Source
-from dataprep.tables.store import StageRef, Store, file_sha256
+from dataprep.tables.store import StageRef, Store
 from pipelines.commands.errors import STATUSES
 from pipelines.engine.index import read_index
 from pipelines.engine.last_run import CurrentStage, current_stages

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, listing
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.tables.parts import PartRecord, part_number
 from dataprep.tables.sealed import identity
-from dataprep.tables.store import StageRef, Store, file_sha256, write_json
+from dataprep.tables.store import StageRef, Store, write_json
 from pipelines.engine.ledger import ledger_path, read_ledger
 
 Listing = Mapping[str, tuple[int, int]]  # name -> bytes, time of writing

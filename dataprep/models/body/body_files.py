@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.models.body.smpl import STANDIN_PATH, BodyModel, load_body
 from dataprep.models.body.smpl_keypoints import with_keypoints
-from dataprep.models.licensed import file_sha256, find_file
+from dataprep.models.licensed import find_file
 
 STANDIN = "body_anny"
 
@@ -17,7 +18,7 @@ def open_body(named: str = STANDIN) -> BodyModel:
     if named == STANDIN:
         return load_body(STANDIN_PATH)
     path = find_file(named, "body.model")
-    return _opened(path, file_sha256(path))
+    return _opened(path, remembered_sha256(path))
 
 
 @lru_cache(maxsize=1)
