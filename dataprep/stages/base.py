@@ -18,7 +18,7 @@ found) into results of the same length and order. The runner in `pipelines/` rea
 Declaration and work. Whoever plans, lists or reports imports every stage, so a stage's module imports no network and no
 package that takes long to load (torch above all): what does the work is imported by `load`, in the process that does
 it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CHECKING. The digests of
-`pipelines/engine/versions.py` follow both kinds of import; `tests/pipelines/test_lean.py` holds the rule.
+`tools/code_digests.py` follow both kinds of import; `tests/pipelines/test_lean.py` holds the rule.
 """
 
 from __future__ import annotations
