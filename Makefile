@@ -55,7 +55,7 @@ accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and M
 # Two processes: small pictures keep one thread busy, not two.
 train-tiny: TWO := $(BIN)/torchrun --standalone --nproc-per-node 2 --no-python
 train-tiny: $(SETUP) ## Train the tiny generator on the shipped samples, both stages (minutes on two cores)
-	$(SHHQ) run samples/people --out '$(TINY)/data' --workers $(WORKERS) --set superres.model=animevideov3
+	$(SHHQ) run samples/people --out '$(TINY)/data' --workers $(WORKERS) --set superres.model=span
 	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny --out '$(TINY)/stage1' --every 800
 	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny-stage2 --from '$(TINY)/stage1' --out '$(TINY)/stage2' --every 200
 

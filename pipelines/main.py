@@ -47,7 +47,7 @@ _OUT = "folder or s3:// URL of the data set"
 _SETTINGS = """\
 parameters (--set stage.param=value, repeatable) are the fields of each stage; `shhq-hs params` lists them.
 examples:
-  --set superres.model=animevideov3     a small network: fast previews
+  --set superres.model=span             a small network: fast previews
   --set superres.precision=bfloat16     two to three times faster where the CPU or GPU has it
   --set body.method=map                 the likeliest body, without EFT's polish
 """

@@ -15,7 +15,7 @@ from dataprep.models.detection import fan
 from dataprep.models.detection.mediapipe_graphs import MODEL_SHA256, package_folder
 from dataprep.models.licensed import LICENSED, assets_folder
 from dataprep.models.shipped import SHIPPED_FOLDER
-from dataprep.models.superres.superres_files import INSTALL_COMMAND, MODEL_NAMES, model_file
+from dataprep.models.superres.superres_files import MODEL_NAMES, model_file
 
 # fmt: off
 _SHIPPED = {  # file -> what it enables, licence, sha256
@@ -35,6 +35,7 @@ _SHIPPED = {  # file -> what it enables, licence, sha256
         "46146ea19c136404baea1b9ce4d839627b268e09ac6e2a875711601de93fe019"),
 }
 # fmt: on
+_LICENCES = {"mit": "MIT", "apache-2.0": "Apache-2.0"}  # class in the rows of a data set -> as it is spelt
 _PUBLISHED = {  # file of the authors -> what it enables
     "sshq512.pt": "the published generator",
     "valid_smpl_knn_index.npy": "the vertices its pictures are made with",
@@ -67,15 +68,9 @@ def known_assets() -> Iterator[Asset]:
         yield Asset(name, enables, licence, "shipped", "free", SHIPPED_FOLDER, sha256)
     for name in MODEL_NAMES:
         file = model_file(name)
-        yield Asset(
-            file.path.name,
-            f"super-resolution model {name}",
-            "MIT",
-            INSTALL_COMMAND,
-            "free",
-            file.path.parent,
-            file.sha256,
-        )
+        enables = f"super-resolution model {name}"
+        licence = _LICENCES[file.licence]
+        yield Asset(file.path.name, enables, licence, file.source, "free", file.path.parent, file.sha256)
     for name, sha256 in MODEL_SHA256.items():
         folder = package_folder() / "modules" / Path(name).parent
         yield Asset(Path(name).name, "detection", "Apache-2.0", "package mediapipe 0.10.21", "free", folder, sha256)

@@ -1,4 +1,4 @@
-"""superres: the native crop, enlarged four times by Real-ESRGAN to about 1024 px and area-averaged to 512 px."""
+"""superres: the native crop, enlarged four times by a network to about 1024 px and area-averaged to 512 px."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from dataprep.frames import geometry
 from dataprep.frames.geometry import PORTRAIT_PX
-from dataprep.models.superres.superres_files import Engine, Precision, model_file
+from dataprep.models.superres.superres_files import Engine, Precision, check_engine, model_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
@@ -58,6 +58,10 @@ class SuperRes(Stage):
     max_input_px: int = number(
         384, 16, 4096
     )  # larger crops are area-averaged to this first: the network gains nothing there
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_engine(self.model, self.engine)
 
     def weights(self) -> tuple[Weight, ...]:
         file = model_file(self.model)

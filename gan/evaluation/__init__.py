@@ -1,7 +1,7 @@
 """Judging a generator: how far its pictures are from real ones, and whether it does what its codes command.
 
     distances.py   Fréchet and kernel distance of two sets of features      inception.py   FID's network
-    offline.py     the network that needs no download                        networks.py    which network, with its hash
+    offline.py     the networks that need no download                       networks.py    which network, with its hash
     reals.py       features of real pictures, cached by content             fakes.py       pictures by (seed, index)
     chunks.py      what is computed, in files, by one or several processes
     readers.py     what a picture shows: expression, head, shoulders        control.py     against what was commanded

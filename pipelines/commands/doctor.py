@@ -80,9 +80,7 @@ def _environment() -> Iterator[Diagnosis]:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Diagnosis("ok", f"GPU: {', '.join(names)}")
     else:
-        yield Diagnosis(
-            "ok", "no GPU: super-resolution will take most of the time (superres.model=animevideov3 is quick)"
-        )
+        yield Diagnosis("ok", "no GPU: super-resolution will take most of the time (superres.model=span is quick)")
 
 
 def _models() -> Iterator[Diagnosis]:

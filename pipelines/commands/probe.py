@@ -16,7 +16,7 @@ from pipelines.commands.verify import defects_of
 from pipelines.engine.run import run
 from pipelines.executors.dask_executor import DaskExecutor
 
-_QUICK = ("superres.model=animevideov3", "superres.precision=float32")
+_QUICK = ("superres.model=span", "superres.precision=float32")
 
 
 def probe() -> str:

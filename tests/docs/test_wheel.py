@@ -67,7 +67,7 @@ def test_the_wheel_runs_outside_the_checkout(tmp_path):
     photos.mkdir()
     shutil.copy(ROOT / "samples" / "people" / "photos" / "p020.jpg", photos)
     command = [environment / "bin" / "shhq-hs", "run", photos, "--out", tmp_path / "out", "--workers", "1"]
-    command += ["--set", "superres.model=animevideov3"]
+    command += ["--set", "superres.model=span"]
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     where = [python, "-c", "import dataprep; print(dataprep.__file__)"]
     shown = subprocess.run(where, cwd=tmp_path, env=clean, check=True, capture_output=True, text=True).stdout

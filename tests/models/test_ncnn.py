@@ -89,3 +89,12 @@ def test_unknown_weight_flag_and_nan_are_refused(arrays):
 def test_an_empty_description_is_refused():
     with pytest.raises(AssetError, match="first line"):
         read_param("")
+
+
+def test_a_constant_of_the_network_is_read_in_its_place(arrays):
+    weight, bias, slopes = arrays
+    param = PARAM.replace("4 5\n", "5 6\n").replace("Split", "MemoryData mean 0 1 m 0=1 1=1 2=3\nSplit", 1)
+    numbers = np.array([0.25, 0.5, 0.75], np.float32)
+    constant, *_ = read_network(param, numbers.tobytes() + convolution(weight, bias, 0) + slopes.tobytes())
+    assert (constant.kind, constant.name) == ("MemoryData", "mean")
+    np.testing.assert_array_equal(constant.weight, numbers)

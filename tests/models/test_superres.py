@@ -14,7 +14,7 @@ from dataprep.errors import AssetError, ConfigError
 from dataprep.models.superres import basicsr_compat, superres_files
 from dataprep.models.superres.enlarging import Upscaler, load_network, resolve_precision
 from dataprep.models.superres.rrdbnet import rrdbnet_from_state
-from dataprep.models.superres.superres_files import MODEL_NAMES, model_file, packaged_bytes
+from dataprep.models.superres.superres_files import PACKAGED, model_file, packaged_bytes
 
 SMALL = "animevideov3"
 # not importorskip: importing is what needs the compat context
@@ -144,7 +144,7 @@ def test_hostile_truncated_and_foreign_checkpoints_are_refused(tmp_path):
     with pytest.raises(AssetError, match="not a plain torch checkpoint"):
         load_network(str(path))
     torch.save({"params": {"fc.weight": torch.zeros(2, 2)}}, path)
-    with pytest.raises(AssetError, match="neither RRDBNet nor SRVGGNetCompact"):
+    with pytest.raises(AssetError, match=r"expected RRDBNet, SRVGGNetCompact or SPAN .*'fc\.weight'"):
         load_network(str(path))
     torch.save([1, 2], path)
     with pytest.raises(AssetError, match="dict of tensors"):
@@ -158,7 +158,7 @@ def test_a_state_dict_with_a_missing_key_is_refused():
         rrdbnet_from_state(state)
 
 
-@pytest.mark.parametrize("model", MODEL_NAMES)
+@pytest.mark.parametrize("model", PACKAGED)
 def test_packaged_files_have_the_recorded_hash(model):
     assert hashlib.sha256(packaged_bytes(model)[1]).hexdigest() == model_file(model).sha256
 
@@ -179,7 +179,7 @@ def test_a_missing_package_names_itself_and_the_command(monkeypatch):
 
 
 def test_unknown_names_are_config_errors():
-    with pytest.raises(ConfigError, match="x4plus, anime6b, animevideov3"):
+    with pytest.raises(ConfigError, match="x4plus, anime6b, animevideov3, span"):
         model_file("x5plus")
     with pytest.raises(ConfigError, match="tile_px=8"):
         Upscaler(SMALL, tile_px=8)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def out(tmp_path_factory):
     folder = tmp_path_factory.mktemp("acceptance") / "out"
-    fast = ["--set", "superres.model=animevideov3"]
+    fast = ["--set", "superres.model=span"]
     assert main(["run", str(SAMPLES / "people"), "--out", str(folder), "--cluster", "serial", *fast]) == 0
     return folder
 

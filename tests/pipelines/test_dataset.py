@@ -21,7 +21,7 @@ from tests.pipelines.test_run import payload
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
-FAST = ("--set", "superres.model=animevideov3", "--set", "superres.precision=float32")
+FAST = ("--set", "superres.model=span", "--set", "superres.precision=float32")
 GOOD = ("no_segment/p001.jpg", "no_segment/p003.jpg", "photos/p020.jpg", "photos/exif_rotated.jpg")
 
 

@@ -92,7 +92,7 @@ def test_five_poisons_in_two_thousand_images_cost_five_rows(tmp_path):
 def test_a_workers_memory_stays_flat_over_a_thousand_distinct_images(tmp_path):
     """All stages, small network, one worker."""
     make_people(tmp_path / "photos", 1000)
-    dag = paper_stages.build(["superres.model=animevideov3", "superres.precision=float32"]).until("quality")
+    dag = paper_stages.build(["superres.model=span", "superres.precision=float32"]).until("quality")
     with DaskExecutor("local", 1) as executor:
         assert not run(tmp_path / "photos", tmp_path / "out", dag, executor).failed
     second, last = memory_by_hundred(tmp_path / "out")[1::8]

@@ -48,7 +48,7 @@ def test_twenty_kills_of_the_sample_build_end_in_the_same_bytes(tmp_path):
     shutil.copytree(ROOT / "samples" / "people", photos)
     command = [
         sys.executable, "-m", "pipelines.main", "run", str(photos), "--workers", "2",
-        "--set", "superres.model=animevideov3", "--set", "superres.precision=float32",
+        "--set", "superres.model=span", "--set", "superres.precision=float32",
     ]  # fmt: skip
     out, undisturbed = tmp_path / "out", tmp_path / "undisturbed"
     assert kill_until_done([*command, "--out", str(undisturbed)], parts_in(undisturbed), [], timeout_s=1800) == []

@@ -145,7 +145,7 @@ def test_sample_people_through_the_real_stages_are_the_same(server, tmp_path):
     out, source = make_bucket("real") / "out", ObjectPath("s3://real/photos")
     upload(photos, source)
     command = [
-        sys.executable, "-m", "pipelines.main", "run", "--workers", "2", "--set", "superres.model=animevideov3",
+        sys.executable, "-m", "pipelines.main", "run", "--workers", "2", "--set", "superres.model=span",
         "--set", "superres.precision=float32",
     ]  # fmt: skip
     subprocess.run([*command, str(photos), "--out", str(tmp_path / "out")], cwd=ROOT, check=True)

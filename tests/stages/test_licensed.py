@@ -27,7 +27,7 @@ from tests.licensed_files import write_bfm09, write_bfm_front, write_hmr, write_
 PHOTO = Path(__file__).parents[2] / "samples" / "people" / "no_segment" / "p001.jpg"
 SMPL = ("--set", "body.model=SMPL_NEUTRAL.pkl")
 BFM = ("--set", "face.model=BFM_model_front.mat")
-FAST = ("--set", "superres.model=animevideov3", "--cluster", "serial")
+FAST = ("--set", "superres.model=span", "--cluster", "serial")
 
 
 @pytest.fixture(scope="module")

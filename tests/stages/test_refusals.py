@@ -61,7 +61,7 @@ def rows(tmp_path_factory):
     (folder / "in").mkdir()
     for name, picture in pictures().items():
         (folder / "in" / name).write_bytes(encode_png(np.ascontiguousarray(picture)))
-    fast = ["--cluster", "serial", "--set", "superres.model=animevideov3", "--set", "body.method=map"]
+    fast = ["--cluster", "serial", "--set", "superres.model=span", "--set", "body.method=map"]
     assert main(["run", str(folder / "in"), "--out", str(folder / "out"), *fast]) == 0
     return {row["source_path"]: row for row in pq.read_table(folder / "out/manifest.parquet").to_pylist()}
 

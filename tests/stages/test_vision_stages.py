@@ -57,7 +57,7 @@ def detected(photo, tools, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def enlarged(photo):
-    stage = SuperRes(model="animevideov3", precision="float32", device="cpu")
+    stage = SuperRes(model="span", precision="float32", device="cpu")
     crop = encode_png(geometry.resample(photo, CROP, 150))
     row = {"crop_native_from_source": CROP.astype(np.float32)}
     return stage.process_item(Item("0" * 32, row, None, {"crop.png": crop}.__getitem__), stage.load())

@@ -33,7 +33,7 @@ PARAMETERS: dict[str, str] = {
     "crop.min_side_px": "a portrait square that is smaller is rejected (`crop_too_small`); px of the photograph",
     "crop.max_size_px": "native crops are cut at most this large; px",
     "crop.min_inside": "a portrait square with a smaller part inside the photograph is rejected (`crop_outside`)",
-    "superres.model": "network: `x4plus`, `animevideov3` (small and fast), or another of `shhq-hs assets`",
+    "superres.model": "network: `x4plus`, `span` (small, fast), `animevideov3` and `anime6b` (for drawings), or a file",
     "superres.engine": "`native`: our networks; `realesrgan`: the package of that name",
     "superres.precision": "`float32`, `bfloat16`, or `auto`: bfloat16 where the processor has it, with other bytes",
     "superres.device": f"where the network runs: {_DEVICE}",

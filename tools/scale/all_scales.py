@@ -26,7 +26,7 @@ from pipelines.text_table import table
 from tools.scale.many_people import make_people
 from tools.scale.small_photos import make_tiny_photos
 
-_SMALL = ("superres.model=animevideov3",)
+_SMALL = ("superres.model=span",)
 Measured = dict[str, Any]
 
 

@@ -55,7 +55,7 @@ def load(kind: str, donor: Path) -> Dag:
         return bare() if kind == "bare" else replayed(donor)
     from pipelines import paper_stages
 
-    network = "x4plus" if kind == "x4plus" else "animevideov3"
+    network = "x4plus" if kind == "x4plus" else "span"
     return paper_stages.build([f"superres.model={network}", "manifest.keep_near_duplicates=true"])  # 37 people, varied
 
 

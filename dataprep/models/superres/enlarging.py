@@ -1,7 +1,7 @@
-"""Enlarge images four times with Real-ESRGAN networks, tile by tile.
+"""Enlarge images four times with SPAN or a network of Real-ESRGAN, tile by tile.
 
-Engine `native` runs our networks, engine `realesrgan` the RealESRGANer of the named package. `superres_files` knows
-where weights lie.
+Engine `native` runs our networks, engine `realesrgan` the RealESRGANer of the named package, which has no SPAN.
+`superres_files` knows where weights lie.
 """
 
 from __future__ import annotations
@@ -25,21 +25,35 @@ from dataprep.models.devices import resolve_device
 from dataprep.models.superres.basicsr_compat import basicsr_network, real_esrganer
 from dataprep.models.superres.ncnn import read_network
 from dataprep.models.superres.rrdbnet import RRDBNet, rrdbnet_from_state, rrdbnet_state_from_ncnn
+from dataprep.models.superres.span import SPAN, span_from_state, span_state_from_arrays, without_ringing
 from dataprep.models.superres.srvgg import SRVGGNetCompact, srvgg_from_state, srvgg_state_from_ncnn
-from dataprep.models.superres.superres_files import PACKAGED, Engine, Precision, model_file, packaged_bytes
+from dataprep.models.superres.superres_files import (
+    PACKAGED,
+    SHIPPED,
+    Engine,
+    Precision,
+    check_engine,
+    model_file,
+    packaged_bytes,
+    shipped_arrays,
+)
 
 SCALE = 4
 
 
-def load_network(model: str) -> RRDBNet | SRVGGNetCompact:
+def load_network(model: str) -> RRDBNet | SPAN | SRVGGNetCompact:
     """Load a model by name or `.pth` path, in float32, on the CPU, in eval mode."""
+    if model in SHIPPED:
+        return span_from_state(span_state_from_arrays(shipped_arrays(model))).eval()
     state = _packaged_state(model) if model in PACKAGED else _checkpoint_state(model_file(model).path)
     if "conv_first.weight" in state:
         return rrdbnet_from_state(state).eval()
     if "body.0.weight" in state:
         return srvgg_from_state(state).eval()
-    first = next(iter(state))
-    raise AssetError(f"super-resolution model {model}: neither RRDBNet nor SRVGGNetCompact (first key {first!r})")
+    if "conv_cat.weight" in state:
+        return span_from_state(state).eval()
+    known = "RRDBNet, SRVGGNetCompact or SPAN (its training form multiplied out)"
+    raise AssetError(f"super-resolution model {model}: expected {known}; its first key is {next(iter(state))!r}")
 
 
 def _packaged_state(model: str) -> dict[str, Tensor]:
@@ -97,8 +111,7 @@ class Upscaler:
     ) -> None:
         if tile_px < 32 or tile_pad_px < 0:
             raise ConfigError(f"tile_px={tile_px}, tile_pad_px={tile_pad_px}: expected at least 32 and 0")
-        if engine not in ("native", "realesrgan"):
-            raise ConfigError(f"super-resolution engine {engine!r}: expected native or realesrgan")
+        check_engine(model, engine)
         self.model, self.engine = model, engine
         self.device = resolve_device(device)
         self.dtype = torch.float32 if engine == "realesrgan" else resolve_precision(precision, self.device)
@@ -117,12 +130,13 @@ class Upscaler:
     @cached_property
     def _network(self) -> nn.Module:
         network = load_network(self.model)
-        last = network.conv_last if isinstance(network, RRDBNet) else network.body[-1]
-        network.to(self.device, self.dtype)
-        last.to(torch.float32)
+        network.to(self.device)
+        network.lower(self.dtype)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _by_network(self, rgb: np.ndarray) -> np.ndarray:
+        if isinstance(self._network, SPAN):
+            rgb = without_ringing(rgb)
         height, width = rgb.shape[:2]
         out = np.empty((SCALE * height, SCALE * width, 3), np.uint8)
         pad = self.tile_pad_px
@@ -145,6 +159,8 @@ class Upscaler:
     def _real_esrganer(self) -> Any:
         """RealESRGANer around the package's own network; it reads weights from a file only, so they go through one."""
         network = load_network(self.model)
+        if isinstance(network, SPAN):
+            raise ConfigError(f"super-resolution engine realesrgan has no SPAN, which {self.model} is: take native")
         if isinstance(network, RRDBNet):
             sizes = (4, network.num_feat, network.num_block, network.num_grow_ch)
             theirs = basicsr_network("RRDBNet")(3, 3, *sizes)

@@ -3,13 +3,15 @@
 `.param`: the magic number, the layer and blob counts, then one layer a line: type, name, number of inputs and of
 outputs, their blob names, `key=value` fields; keys of -23300 and below are arrays (count first).
 `.bin`: little endian, in layer order. A convolution stores a 32-bit flag (float16 or float32), its weights (float16
-padded to four bytes) and its float32 bias; a PReLU its float32 slopes; the other layers nothing.
+padded to four bytes) and its float32 bias; a PReLU its float32 slopes; MemoryData its float32 numbers, a constant of
+the network; the other layers nothing.
 
 Everything unexpected is an `AssetError`: an unknown layer, a wrong count, bytes missing or left over.
 """
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -20,12 +22,14 @@ from dataprep.errors import AssetError
 _MAGIC = "7767517"
 _FLAG_FLOAT32 = 0
 _FLAG_FLOAT16 = 0x01306B47
-_WEIGHTLESS = {"Input", "Split", "Concat", "Eltwise", "BinaryOp", "Interp", "PixelShuffle"}
+_WEIGHTLESS = {"Input", "Split", "Concat", "Eltwise", "BinaryOp", "Interp", "PixelShuffle", "Sigmoid", "Swish"}
+_WEIGHTED = {"Convolution", "PReLU", "MemoryData"}
 _MAX_WEIGHTS = 1 << 28  # a count above this is a damaged file, not a network of ours
 
 # ncnn's numeric keys of a Convolution
 _OUT_CHANNELS, _KERNEL, _DILATION, _STRIDE, _PADDING, _HAS_BIAS, _WEIGHT_COUNT, _ACTIVATION = 0, 1, 2, 3, 4, 5, 6, 9
 _ACTIVATION_ARGS = -23310
+_SIDES = (0, 1, 2)  # width, height and channels of MemoryData
 _LEAKY_RELU = 2
 
 Value = float | tuple[float, ...]
@@ -50,7 +54,7 @@ class NcnnLayer:
 
 @dataclass(frozen=True)
 class WeightedLayer:
-    """A convolution (`weight` (out, in, k, k), `bias` (out,)) or a PReLU (`weight` (channels,)), all float32."""
+    """A convolution (`weight` (out, in, k, k), `bias` (out,)), a PReLU (channels,) or a constant (n,), all float32."""
 
     kind: str
     name: str
@@ -69,6 +73,10 @@ def read_network(param: str, weights: bytes) -> list[WeightedLayer]:
         elif layer.kind == "PReLU":
             slopes = cursor.floats(_checked_count(layer, layer.integer(0, 0)), np.float32)
             found.append(WeightedLayer("PReLU", layer.name, slopes))
+        elif layer.kind == "MemoryData":
+            count = math.prod(layer.integer(side, 1) for side in _SIDES)
+            numbers = cursor.floats(_checked_count(layer, count), np.float32)
+            found.append(WeightedLayer("MemoryData", layer.name, numbers))
     if cursor.left:
         raise AssetError(f"ncnn weights: {cursor.left} bytes left over after the last layer, expected none")
     return found
@@ -108,7 +116,7 @@ def _parse_layer(line: str) -> NcnnLayer:
         raise AssetError(f"ncnn param: cannot read the layer line {line[:80]!r}") from None
     if n_in < 0 or n_out < 0 or len(blobs) != n_in + n_out:
         raise AssetError(f"ncnn layer {name}: {len(blobs)} blob names, expected {n_in} + {n_out}")
-    if kind not in _WEIGHTLESS | {"Convolution", "PReLU"}:
+    if kind not in _WEIGHTLESS | _WEIGHTED:
         raise AssetError(f"ncnn layer {name}: type {kind!r} is not one that this reader knows")
     return NcnnLayer(kind, name, tuple(blobs[:n_in]), tuple(blobs[n_in:]), fields)
 

@@ -70,8 +70,12 @@ class RRDBNet(nn.Module):
         for conv in (self.conv_up1, self.conv_up2):
             deep = _lrelu(conv(F.interpolate(deep, scale_factor=2, mode="nearest")))
         detail = _lrelu(self.conv_hr(deep))
-        # the output layer may stay in float32 when the rest runs in bfloat16: eight bits of mantissa band a picture
         return self.conv_last(detail.to(self.conv_last.weight.dtype))
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Compute in `dtype`, the output layer in float32: eight bits of mantissa band a picture."""
+        self.to(dtype)
+        self.conv_last.to(torch.float32)
 
 
 def rrdbnet_from_state(state: Mapping[str, Tensor]) -> RRDBNet:

@@ -32,10 +32,14 @@ class SRVGGNetCompact(nn.Module):
         features = x.to(_dtype(self.body[0]))
         for layer in self.body[:-1]:
             features = layer(features)
-        # the output layer and the sum may stay in float32 when the rest runs in bfloat16
         last = self.body[-1]
         residual = F.pixel_shuffle(last(features.to(_dtype(last))), _SCALE)
         return residual + F.interpolate(x, scale_factor=_SCALE, mode="nearest")
+
+    def lower(self, dtype: torch.dtype) -> None:
+        """Compute in `dtype`, the output layer and the sum in float32: eight bits of mantissa band a picture."""
+        self.to(dtype)
+        self.body[-1].to(torch.float32)
 
 
 def _dtype(layer: nn.Module) -> torch.dtype:

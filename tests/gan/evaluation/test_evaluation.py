@@ -20,7 +20,7 @@ from gan.evaluation.control import UNITS, ControlError
 from gan.evaluation.evaluation_files import NUMBERS_FILE, read_numbers, summary_lines, write_report
 from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.fakes import Sizes
-from gan.evaluation.feature_networks import offline_network
+from gan.evaluation.feature_networks import offline_networks
 from gan.evaluation.jobs import FakeJob, FakeSource, NoiseJob, RealJob, jittered
 from gan.evaluation.reals import choose_reals
 from gan.evaluation.result_chunks import ResultChunks, compute
@@ -49,7 +49,9 @@ def test_every_number_carries_its_protocol(whole, data: Path):
     _, outcome = whole
     own = [one for one in outcome.measurements if one.of == measure.GENERATOR]
     assert {(one.protocol.metric, one.protocol.view) for one in own} == {
-        (metric, view) for metric in ("frechet_srvgg", "kernel_srvgg x100") for view in ("portrait", "face")
+        (metric, view)
+        for metric in ("frechet_span", "kernel_span x100", "frechet_srvgg", "kernel_srvgg x100")
+        for view in ("portrait", "face")
     }
     count = len(ShardDataset([data], "train", 16, 16))
     for one in own:
@@ -86,7 +88,7 @@ def test_a_thousand_pictures_by_one_process_or_two(checkpoint: Path, data: Path,
 
     heard: list[int] = []
     reals = choose_reals(ShardDataset([data], "train", 16, 16), [data], "train", None, 0)
-    job = FakeJob(FakeSource(checkpoint, "x", reals, 0, 1.0, None), (offline_network(),))
+    job = FakeJob(FakeSource(checkpoint, "x", reals, 0, 1.0, None), offline_networks())
     with pytest.raises(Stopped):
         compute(ResultChunks(tmp_path / "one", job), 1000, 1, stops)
     one, two = (
@@ -102,11 +104,18 @@ def test_files_for_people_and_programs(whole):
     assert rows == outcome.measurements
     assert content["checkpoint_sha256"] == outcome.checkpoint_sha256
     page = (chosen.out / "index.html").read_text()
-    for said in ("frechet_srvgg", outcome.reals.sha256[:12], "not comparable", "7.64", "mean portrait plus noise"):
+    for said in (
+        "frechet_span",
+        "frechet_srvgg",
+        outcome.reals.sha256[:12],
+        "not comparable",
+        "7.64",
+        "mean portrait plus noise",
+    ):
         assert said in page
     assert "FID<" not in page.split("for reference")[0]  # without its weights there is no FID of ours
     assert (chosen.out / "summary.png").stat().st_size > 1000
-    assert len(summary_lines(content)) == 5
+    assert len(summary_lines(content)) == 9  # a head, and two distances of two views by two networks
 
 
 def test_too_few_read_faces_are_said_instead_of_numbers(whole, tmp_path: Path):
@@ -147,7 +156,7 @@ def test_runs_share_a_line_only_with_one_protocol(whole, tmp_path: Path):
     (tmp_path / NUMBERS_FILE).write_text(json.dumps(content))
     table = comparison([chosen.out, tmp_path, chosen.out])
     assert table[0] == ["metric", *(f"{chosen.run.name} #{i}" for i in (1, 2, 3))]
-    first = next(row for row in table if row[0] == "frechet_srvgg, portrait 16 px")
+    first = next(row for row in table if row[0] == "frechet_span, portrait 16 px")
     assert first[1] == first[3]
     assert first[2] == "other n_fake"
     with pytest.raises(ConfigError, match="shhq-hs evaluate"):
@@ -158,10 +167,10 @@ def test_real_features_are_those_of_the_pictures_as_they_are(data: Path, tmp_pat
     """Not mirrored, in order, whatever the seed; another picture is another set."""
     dataset = ShardDataset([data], "train", 16, 16)
     reals = choose_reals(dataset, [data], "train", None, seed=5)
-    arrays = compute(ResultChunks(tmp_path, RealJob(reals, SIZES, (offline_network(),))), len(reals), 1)
-    network = offline_network().open()
+    arrays = compute(ResultChunks(tmp_path, RealJob(reals, SIZES, offline_networks())), len(reals), 1)
+    network = offline_networks()[0].open()
     plain = np.stack([dataset[i].portrait for i in range(len(dataset))])
-    np.testing.assert_allclose(arrays["frechet_srvgg/portrait"], network(plain), atol=1e-5)
+    np.testing.assert_allclose(arrays["frechet_span/portrait"], network(plain), atol=1e-5)
     flipped = network(np.stack([mirror_image(one) for one in plain]))
     assert not np.allclose(flipped, network(plain), atol=1e-3)
     some = choose_reals(dataset, [data], "train", 5, seed=5)

@@ -231,7 +231,7 @@ def test_a_build_of_samples_on_two_hosts_has_the_bytes_of_the_serial_one(tmp_pat
     photos.mkdir()
     for path in sorted((ROOT / "samples" / "people").rglob("*.jpg"))[:10]:
         shutil.copy(path, photos)
-    build = (sys.executable, "-m", "pipelines.main", "run", str(photos), "--set", "superres.model=animevideov3",
+    build = (sys.executable, "-m", "pipelines.main", "run", str(photos), "--set", "superres.model=span",
              "--set", "superres.precision=float32")  # fmt: skip
     with started(*build, "--out", str(tmp_path / "serial"), "--cluster", "serial") as process:
         assert ended(process, 900)[0] == 0, process.log.read_text()
