@@ -78,6 +78,7 @@ test-all: lint ## The same with the slow tests
 
 bench: $(SETUP) ## Measure speed (processor time, shares, fits by method): never a test
 	$(BIN)/python -m tools.bench.stage_costs --json build/bench.json
+	$(BIN)/python -m tools.bench.superres_speed --json build/bench-superres.json
 	$(BIN)/python -m tools.bench.generator_speed
 
 bench-scale: $(SETUP) ## Measure the machinery at 40,000 rows and 1,000 people through all stages (half an hour)

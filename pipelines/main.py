@@ -48,7 +48,7 @@ _SETTINGS = """\
 parameters (--set stage.param=value, repeatable) are the fields of each stage; `shhq-hs params` lists them.
 examples:
   --set superres.model=span             a small network: fast previews
-  --set superres.precision=bfloat16     two to three times faster where the CPU or GPU has it
+  --set superres.precision=float32      the same portraits from every CPU; bfloat16 takes less time
   --set body.method=map                 the likeliest body, without EFT's polish
 """
 

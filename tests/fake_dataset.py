@@ -18,11 +18,11 @@ from skimage.data import astronaut
 from dataprep.frames import geometry
 from dataprep.pictures.codecs import encode_png
 from dataprep.stages.aggregate import DatasetView
-from dataprep.stages.base import Result, Stage
+from dataprep.stages.base import Item, Result, Stage
 from dataprep.stages.crop import PortraitSquare
 from dataprep.tables.store import Store, write_json
 from pipelines import paper_stages
-from pipelines.engine.dag import describe
+from pipelines.engine.dag import Dag, describe
 from pipelines.engine.index import refresh
 from pipelines.engine.plan import make_plan
 from tests.label_rows import consistent_labels
@@ -52,12 +52,14 @@ def make_photos(folder: Path, count: int, broken: int = 0) -> None:
         (folder / f"text{i}.png").write_text(f"no image {i}")
 
 
-def make_dataset(photos: Path, out: Path, ends: dict[str, End], small: bool = False) -> DatasetView:
+def make_dataset(
+    photos: Path, out: Path, ends: dict[str, End], small: bool = False, dag: Dag | None = None
+) -> DatasetView:
     """Commit every part of every map stage as a run leaves them, and build all aggregates but `report`.
 
-    `small` pictures for many rows.
+    `small` pictures for many rows. A stage of `dag` that is none of the paper's works on the photographs themselves.
     """
-    dag = paper_stages.build()
+    dag = dag or paper_stages.build()
     index = refresh(photos, out)
     write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
     store, pictures = Store(out), _Pictures(small)
@@ -67,7 +69,10 @@ def make_dataset(photos: Path, out: Path, ends: dict[str, End], small: bool = Fa
             write_json(store.folder(dag.refs[stage.name]) / "stage.json", {"stage": describe(stage), "upstream": {}})
         for part, sources in plan.parts.items():
             ids = [source.sample_id for source in sources]
-            results = [_result(stage, source, part, ends.get(source.path), pictures) for source in sources]
+            if stage.name in paper_stages.STAGE_NAMES:
+                results = [_result(stage, source, part, ends.get(source.path), pictures) for source in sources]
+            else:
+                results = [stage.process_item(_item(source, photos), stage.load()) for source in sources]
             store.write_part(dag.refs[stage.name], part, stage, ids, results, plan.keys[stage.name][part])
     view = DatasetView(store, {stage.name: stage for stage in dag.stages}, dag.refs, tuple(plan.parts))
     for aggregate in dag.aggregates:
@@ -99,6 +104,14 @@ class _Pictures:
             tiny = encode_png(on_white[::32, ::32])
             self.blobs = dict.fromkeys(self.blobs, tiny) | {"portrait.png": encode_png(on_white[::2, ::2])}
         self.crop_from_source, self.portrait_from_source = crop_from_source, portrait_from_source
+
+
+def _item(source: Any, photos: Path) -> Item:
+    return Item(source.sample_id, {"source_path": source.path, "source_sha256": source.sha256}, photos, _no_blobs)
+
+
+def _no_blobs(name: str) -> bytes:
+    raise ValueError(f"nothing emitted {name}")
 
 
 def _result(stage: Stage, source: Any, part: int, end: End | None, pictures: _Pictures) -> Result:

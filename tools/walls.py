@@ -36,7 +36,7 @@ def crowded_folders(root: Path) -> Iterator[str]:
     counts: dict[Path, int] = defaultdict(int)
     for package in (*PACKAGES, "tests"):
         for path in (root / package).rglob("*"):
-            counts[path.parent] += path.is_file() and path.suffix != ".pyc"
+            counts[path.parent] += path.is_file() and path.parent.name != "__pycache__"
     for folder, count in sorted(counts.items()):
         if count > MOST_FILES:
             yield f"{folder.relative_to(root)}: {count} files, at most {MOST_FILES}; a folder for each part of them"

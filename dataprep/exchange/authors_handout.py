@@ -28,6 +28,20 @@ from dataprep.files.untrusted import lies_within, parse_json
 from dataprep.fits.canonical_head import face_pitch_yaw
 from dataprep.fits.generator_labels import cam2world, intrinsics, joints_zyx, rotations_from_rotvecs
 from dataprep.frames.face_frames import head_from_3dmm
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    BFM_EXP,
+    BFM_ID,
+    CAM2WORLD,
+    CAMERA_PITCH_YAW,
+    FACE_PITCH_YAW,
+    INTRINSICS,
+    JOINTS_ZYX,
+    LANDMARKS68,
+    SMPL_BETAS,
+    SMPL_BODY_POSE,
+    SMPL_GLOBAL_ORIENT_PORTRAIT,
+)
 
 LABEL_SUFFIXES = (".npz", ".npy", ".mat", ".json")
 _MAX_BYTES = 16 << 20  # of one person's labels, packed or not: they are a few thousand numbers
@@ -55,7 +69,7 @@ FIELDS = (
     Field("angle", ((3,),), "3DMM head rotation, Euler x, y, z in rad, in Deep3DFaceRecon's order"),
     Field("face_camera", ((2,),), "face camera: pitch and yaw in rad, in the axes in which the generator turns the "
           "head; from `angle` when absent", required=False),
-    Field("landmarks68", ((68, 2),), "68 landmarks in px of the portrait; zeros when absent: training reads none",
+    Field(LANDMARKS68, ((68, 2),), "68 landmarks in px of the portrait; zeros when absent: training reads none",
           required=False),
 )  # fmt: skip
 
@@ -151,19 +165,19 @@ def manifest_labels(fields: Mapping[str, np.ndarray], head_offset: Float[np.ndar
     camera = _pitch_yaw(fields["camera"])
     pose = fields["smpl_pose"].reshape(24, 3)
     return {
-        "camera_pitch_yaw": camera,
-        "face_pitch_yaw": fields.get("face_camera", face_pitch_yaw(head_from_3dmm(fields["angle"]), head_offset)),
-        "joints_zyx": joints_zyx(rotations),
-        "cam2world": cam2world(camera),
-        "intrinsics": intrinsics(),
-        "bfm_id": fields["id"],
-        "bfm_exp": fields["exp"],
-        "bfm_angle": fields["angle"],
+        CAMERA_PITCH_YAW: camera,
+        FACE_PITCH_YAW: fields.get("face_camera", face_pitch_yaw(head_from_3dmm(fields["angle"]), head_offset)),
+        JOINTS_ZYX: joints_zyx(rotations),
+        CAM2WORLD: cam2world(camera),
+        INTRINSICS: intrinsics(),
+        BFM_ID: fields["id"],
+        BFM_EXP: fields["exp"],
+        BFM_ANGLE: fields["angle"],
         "head_offset": head_offset,
-        "smpl_betas": fields["smpl_shape"],
-        "smpl_global_orient_portrait": pose[0],
-        "smpl_body_pose": pose[1:],
-        "landmarks68": fields.get("landmarks68", np.zeros((68, 2))),
+        SMPL_BETAS: fields["smpl_shape"],
+        SMPL_GLOBAL_ORIENT_PORTRAIT: pose[0],
+        SMPL_BODY_POSE: pose[1:],
+        LANDMARKS68: fields.get(LANDMARKS68, np.zeros((68, 2))),
     }
 
 

@@ -24,6 +24,7 @@ from dataprep.files.untrusted import require_sample_ids
 from dataprep.models.body.body_files import STANDIN
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.tables.columns import rows_from_table
+from dataprep.tables.labels import SMPL_BETAS
 from dataprep.tables.sealed import read_table
 from dataprep.tables.store import atomic_file
 
@@ -32,7 +33,7 @@ MAX_BETA = 3.0
 _MARGIN = 1.2
 _SEEN = 0.5
 _COLUMNS = (
-    "sample_id", "source_path", "status", "keypoints33", "source_width", "source_height", "smpl_betas",
+    "sample_id", "source_path", "status", "keypoints33", "source_width", "source_height", SMPL_BETAS,
     "smpl_global_orient", "smpl_body_pose_first", "body_camera", "body_fit_loss49", "body_model", "body_model_sha256",
 )  # fmt: skip
 # Places among EFT's 49 joints of the points that MediaPipe sees; the first 25 (BODY_25) stay empty, as in its files.
@@ -73,7 +74,7 @@ def export_eft(out: Path, path: Path, keep_all: bool = False) -> tuple[int, int]
 
 
 def _is_good(row: Mapping[str, Any]) -> bool:
-    return bool(row["body_fit_loss49"] <= MAX_LOSS_49 and np.abs(row["smpl_betas"]).max() <= MAX_BETA)
+    return bool(row["body_fit_loss49"] <= MAX_LOSS_49 and np.abs(row[SMPL_BETAS]).max() <= MAX_BETA)
 
 
 def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def _entry(row: Mapping[str, Any]) -> dict[str, Any]:
     found = {*seen, *(["neck"] if {"left_shoulder", "right_shoulder"} <= seen.keys() else [])}
     return {
         "parm_pose": Rotation.from_rotvec(vectors).as_matrix().tolist(),
-        "parm_shape": row["smpl_betas"].astype(np.float64).tolist(),
+        "parm_shape": row[SMPL_BETAS].astype(np.float64).tolist(),
         "parm_cam": [px_per_m / half, *((np.array(offset) - centre) / half).tolist()],
         "bbox_scale": scale,
         "bbox_center": centre.tolist(),

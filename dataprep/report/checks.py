@@ -21,6 +21,16 @@ from dataprep.frames import geometry
 from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.frames.smpl_joints import CHEST, HEAD, NECK, PARENTS
 from dataprep.report.census import Block, Census
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    CAM2WORLD,
+    CAMERA_PITCH_YAW,
+    CROP_FROM_SOURCE,
+    FACE_PITCH_YAW,
+    LANDMARKS68,
+    SMPL_BODY_POSE,
+    SMPL_GLOBAL_ORIENT_PORTRAIT,
+)
 
 MIN_YAW_DEG = 12.0  # below it the side a face is turned to cannot be told from 68 points
 _NOSE, _OUTER = 30, (0, 16)
@@ -89,7 +99,7 @@ def _crop_follows_neck(census: Census) -> Errors:
         below = PORTRAIT_PX * geometry.LOOKAT_ABOVE_NECK_M / geometry.PORTRAIT_SIDE_M * up
         return np.hypot(neck[:, 0] - PORTRAIT_PX / 2, neck[:, 1] - PORTRAIT_PX / 2 - below)
 
-    columns = ("crop_from_source", "smpl_joints_px", "smpl_global_orient", "smpl_body_pose_first")
+    columns = (CROP_FROM_SOURCE, "smpl_joints_px", "smpl_global_orient", "smpl_body_pose_first")
     return census.by_blocks(columns, error)
 
 
@@ -99,17 +109,17 @@ def _crop_matrix_follows_square(census: Census) -> Errors:
     def error(block: Block) -> Errors:
         return np.linalg.norm(_placed(block, _points(block, "crop_centre_px"))[:, 0] - PORTRAIT_PX / 2, axis=1)
 
-    return census.by_blocks(("crop_from_source", "crop_centre_px"), error)
+    return census.by_blocks((CROP_FROM_SOURCE, "crop_centre_px"), error)
 
 
 def _landmarks_follow_crop(census: Census) -> Errors:
     """Largest distance of the portrait's landmarks from the photograph's, px of 512."""
 
     def error(block: Block) -> Errors:
-        moved = _placed(block, _points(block, "landmarks68_px")) - _points(block, "landmarks68")
+        moved = _placed(block, _points(block, "landmarks68_px")) - _points(block, LANDMARKS68)
         return np.linalg.norm(moved, axis=2).max(axis=1)
 
-    return census.by_blocks(("crop_from_source", "landmarks68_px", "landmarks68"), error)
+    return census.by_blocks((CROP_FROM_SOURCE, "landmarks68_px", LANDMARKS68), error)
 
 
 def _angles_follow_face(census: Census) -> Errors:
@@ -124,7 +134,7 @@ def _angles_follow_face(census: Census) -> Errors:
         )  # fmt: skip
         return np.abs(np.degrees((said - found + np.pi) % (2 * np.pi) - np.pi)).max(axis=1)
 
-    return census.by_blocks(("yaw", "pitch", "roll", "bfm_angle"), error)
+    return census.by_blocks(("yaw", "pitch", "roll", BFM_ANGLE), error)
 
 
 def _face_camera_follows_face(census: Census) -> Errors:
@@ -133,29 +143,29 @@ def _face_camera_follows_face(census: Census) -> Errors:
     def error(block: Block) -> Errors:  # the camera looks down -z of GL: its direction in the head's axes
         offsets = _rows(block, "head_offset", 9).reshape(-1, 3, 3)
         head = _head(block) @ offsets @ canonical_rotation(HEAD).T
-        return _camera_error(_rows(block, "face_pitch_yaw", 2), head[:, 2, :])
+        return _camera_error(_rows(block, FACE_PITCH_YAW, 2), head[:, 2, :])
 
-    return census.by_blocks(("face_pitch_yaw", "bfm_angle", "head_offset"), error)
+    return census.by_blocks((FACE_PITCH_YAW, BFM_ANGLE, "head_offset"), error)
 
 
 def _portrait_camera_follows_chest(census: Census) -> Errors:
     """Difference of the portrait camera from SMPL's chest, degrees."""
 
     def error(block: Block) -> Errors:
-        chest = _turned(block, "smpl_global_orient_portrait", "smpl_body_pose", CHEST)
-        return _camera_error(_rows(block, "camera_pitch_yaw", 2), -chest[:, 2, :])
+        chest = _turned(block, SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE, CHEST)
+        return _camera_error(_rows(block, CAMERA_PITCH_YAW, 2), -chest[:, 2, :])
 
-    return census.by_blocks(("camera_pitch_yaw", "smpl_global_orient_portrait", "smpl_body_pose"), error)
+    return census.by_blocks((CAMERA_PITCH_YAW, SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE), error)
 
 
 def _matrix_follows_camera(census: Census) -> Errors:
     """Difference of EG3D's camera matrix from the portrait camera's angles, degrees."""
 
     def error(block: Block) -> Errors:
-        position = _rows(block, "cam2world", 16).reshape(-1, 4, 4)[:, :3, 3]
-        return _camera_error(_rows(block, "camera_pitch_yaw", 2), position)
+        position = _rows(block, CAM2WORLD, 16).reshape(-1, 4, 4)[:, :3, 3]
+        return _camera_error(_rows(block, CAMERA_PITCH_YAW, 2), position)
 
-    return census.by_blocks(("cam2world", "camera_pitch_yaw"), error)
+    return census.by_blocks((CAM2WORLD, CAMERA_PITCH_YAW), error)
 
 
 def _heads_agree(census: Census) -> Errors:
@@ -165,10 +175,10 @@ def _heads_agree(census: Census) -> Errors:
     """
 
     def head_from_head(block: Block) -> Rotations:
-        body = _turned(block, "smpl_global_orient_portrait", "smpl_body_pose", HEAD)
+        body = _turned(block, SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE, HEAD)
         return np.einsum("nji,njk->nik", body, np.diag([1.0, -1.0, -1.0]) @ _head(block))
 
-    between = census.by_blocks(("smpl_global_orient_portrait", "smpl_body_pose", "bfm_angle"), head_from_head)
+    between = census.by_blocks((SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE, BFM_ANGLE), head_from_head)
     known = census.ok & np.isfinite(between).all(axis=(1, 2))
     if not known.any():
         return np.full(len(census), np.nan)
@@ -185,13 +195,13 @@ def _side_of_face(census: Census) -> Errors:
     """
 
     def nose_aside(block: Block) -> Errors:
-        points = _points(block, "landmarks68", 68)
+        points = _points(block, LANDMARKS68, 68)
         across = points[:, _OUTER[1]] - points[:, _OUTER[0]]
         middle = (points[:, _OUTER[0]] + points[:, _OUTER[1]]) / 2
         squared = np.maximum(np.einsum("ni,ni->n", across, across), 1e-6)
         return np.einsum("ni,ni->n", points[:, _NOSE] - middle, across) / squared
 
-    aside, yaw_deg = census.by_blocks(("landmarks68",), nose_aside), np.degrees(census.floats("yaw"))
+    aside, yaw_deg = census.by_blocks((LANDMARKS68,), nose_aside), np.degrees(census.floats("yaw"))
     known = np.isfinite(aside) & np.isfinite(yaw_deg)
     turned = census.ok & known & (np.abs(yaw_deg) > MIN_YAW_DEG) & (np.abs(aside) > 0.02)
     scale = float(np.median(np.abs(yaw_deg[turned] / aside[turned]))) if turned.any() else 0.0
@@ -201,26 +211,26 @@ def _side_of_face(census: Census) -> Errors:
 
 CHECKS = (
     Check("crop_follows_neck", "The crop stands over the neck", "the portrait is not cut where the body fit says: "
-          "the crop is shifted", "px of 512", 2.0, ("crop_from_source", "smpl_joints_px", "smpl_global_orient",
+          "the crop is shifted", "px of 512", 2.0, (CROP_FROM_SOURCE, "smpl_joints_px", "smpl_global_orient",
           "smpl_body_pose_first"), _crop_follows_neck),
     Check("crop_matrix", "The crop's matrix is its square", "matrix and square of the crop are not of one crop",
-          "px of 512", 1.0, ("crop_from_source", "crop_centre_px"), _crop_matrix_follows_square),
+          "px of 512", 1.0, (CROP_FROM_SOURCE, "crop_centre_px"), _crop_matrix_follows_square),
     Check("landmarks_follow_crop", "Landmarks moved with the crop", "landmarks of the portrait are not those of the "
-          "photograph", "px of 512", 1.0, ("crop_from_source", "landmarks68", "landmarks68_px"),
+          "photograph", "px of 512", 1.0, (CROP_FROM_SOURCE, LANDMARKS68, "landmarks68_px"),
           _landmarks_follow_crop),
     Check("angles_follow_face", "Yaw, pitch and roll are the 3DMM's", "an angle, or its sign, is not that of the face "
-          "model", "°", 0.5, ("yaw", "pitch", "roll", "bfm_angle"), _angles_follow_face),
+          "model", "°", 0.5, ("yaw", "pitch", "roll", BFM_ANGLE), _angles_follow_face),
     Check("side_of_face", "The face is turned to the side its landmarks show", "the head yaw has the other sign than "
-          "the 68 landmarks", "°", 20.0, ("yaw", "landmarks68"), _side_of_face),
+          "the 68 landmarks", "°", 20.0, ("yaw", LANDMARKS68), _side_of_face),
     Check("face_camera", "The face camera is the 3DMM's", "the camera of the face is not where the head's rotation "
-          "puts it", "°", 0.5, ("face_pitch_yaw", "bfm_angle", "head_offset"), _face_camera_follows_face),
+          "puts it", "°", 0.5, (FACE_PITCH_YAW, BFM_ANGLE, "head_offset"), _face_camera_follows_face),
     Check("portrait_camera", "The portrait camera is the chest's", "the camera of the portrait is not where SMPL's "
-          "chest puts it", "°", 0.5, ("camera_pitch_yaw", "smpl_global_orient_portrait", "smpl_body_pose"),
+          "chest puts it", "°", 0.5, (CAMERA_PITCH_YAW, SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE),
           _portrait_camera_follows_chest),
     Check("camera_matrix", "EG3D's matrix is the portrait camera", "cam2world and camera_pitch_yaw are two cameras",
-          "°", 0.5, ("cam2world", "camera_pitch_yaw"), _matrix_follows_camera),
+          "°", 0.5, (CAM2WORLD, CAMERA_PITCH_YAW), _matrix_follows_camera),
     Check("heads_agree", "Body and face model see one head", "the two models' heads look different ways after the tie",
-          "°", 20.0, ("smpl_global_orient_portrait", "smpl_body_pose", "bfm_angle"), _heads_agree),
+          "°", 20.0, (SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE, BFM_ANGLE), _heads_agree),
 )  # fmt: skip
 
 
@@ -239,13 +249,13 @@ def _points(block: Block, name: str, count: int | None = None) -> Float[np.ndarr
 
 def _placed(block: Block, points: Float[np.ndarray, "n p 2"]) -> Float[np.ndarray, "n p 2"]:
     """Points of the photograph in the portrait."""
-    matrices = _rows(block, "crop_from_source", 6).reshape(-1, 2, 3)
+    matrices = _rows(block, CROP_FROM_SOURCE, 6).reshape(-1, 2, 3)
     return np.einsum("nij,npj->npi", matrices[:, :, :2], points) + matrices[:, None, :, 2]
 
 
 def _head(block: Block) -> Rotations:
     """R_z R_y R_x of the 3DMM's angles, GL axes; NaN where unknown."""
-    x, y, z = _rows(block, "bfm_angle", 3).T
+    x, y, z = _rows(block, BFM_ANGLE, 3).T
     return _turn(2, z) @ _turn(1, y) @ _turn(0, x)
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from dataprep.report.census import Census
+from dataprep.tables.labels import BFM_EXP, BFM_ID, CAMERA_PITCH_YAW, JOINTS_ZYX, SMPL_BETAS
 
 CELL_DEG = 10.0  # side of a cell of the maps
 YAW_EDGES_DEG, PITCH_EDGES_DEG = np.arange(-90, 91, CELL_DEG), np.arange(-50, 51, CELL_DEG)
 PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
 JOINTS = ("neck", "left collar", "right collar", "head", "left shoulder", "right shoulder")
 AXES = ("z", "y", "x")
-_COEFFICIENTS = (("bfm_exp", "expression", 10), ("bfm_id", "face shape", 10), ("smpl_betas", "body shape", 10))
+_COEFFICIENTS = ((BFM_EXP, "expression", 10), (BFM_ID, "face shape", 10), (SMPL_BETAS, "body shape", 10))
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Ranges:
 def heat_maps(census: Census) -> tuple[HeatMap, ...]:
     """Heads by the 3DMM, cameras by SMPL."""
     head = np.degrees(np.stack([census.floats("yaw"), census.floats("pitch")]))[:, census.ok]
-    cameras = census.matrix("camera_pitch_yaw")[census.ok].astype(np.float64)
+    cameras = census.matrix(CAMERA_PITCH_YAW)[census.ok].astype(np.float64)
     # pi/2 is straight in front; smaller angles are the subject's left and above (dataprep.fits.generator_labels)
     chest = 90 - np.degrees(cameras.T) if cameras.shape[1] else np.full((2, len(cameras)), np.nan)
     return (
         _heat_map("Head", "yaw towards the picture's right, pitch upwards (3DMM)", ("yaw", "pitch"), *head),
         _heat_map(
-            "Camera around the chest", "yaw to the person's left, pitch from above (SMPL)", ("camera_pitch_yaw",),
+            "Camera around the chest", "yaw to the person's left, pitch from above (SMPL)", (CAMERA_PITCH_YAW,),
             chest[1], chest[0],
         ),
     )  # fmt: skip
@@ -80,9 +81,9 @@ def _heat_map(
 
 def label_ranges(census: Census) -> tuple[Ranges, ...]:
     """The six joints' angles in degrees, then the first coefficients of each basis in standard deviations."""
-    joints = np.degrees(census.matrix("joints_zyx")[census.ok])
+    joints = np.degrees(census.matrix(JOINTS_ZYX)[census.ok])
     names = [f"{joint}, about {axis}" for joint in JOINTS for axis in AXES]
-    found = [Ranges("Joint angles", "°", _rows("joints_zyx", names, "°", joints))]
+    found = [Ranges("Joint angles", "°", _rows(JOINTS_ZYX, names, "°", joints))]
     for column, title, first in _COEFFICIENTS:
         values = census.matrix(column, slice(first))[census.ok]
         labels = [f"{title} {i + 1}" for i in range(values.shape[1])]

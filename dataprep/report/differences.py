@@ -10,8 +10,9 @@ import numpy as np
 from dataprep.files.locations import Location
 from dataprep.report.census import Census
 from dataprep.stages.quality import RULES
+from dataprep.tables.labels import trained
 
-_LABELS = ("yaw", "pitch", "roll", "camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_betas", "landmarks68")
+_LABELS = ("yaw", "pitch", "roll", *(label.name for label in trained()))
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataprep.report.census import Census
+from dataprep.tables.labels import LABELS
 
 # What a unit or a definition allows, far outside of which a value is a fault: column -> (low, high).
 RANGES = {
     "yaw": (-math.pi, math.pi), "pitch": (-math.pi / 2, math.pi / 2), "roll": (-math.pi, math.pi),
-    "camera_pitch_yaw": (-math.pi, math.pi), "face_pitch_yaw": (-math.pi, math.pi),
-    "joints_zyx": (-math.pi, math.pi), "smpl_betas": (-10, 10), "bfm_id": (-10, 10), "bfm_exp": (-10, 10),
-    "landmarks68": (-256, 768), "crop_roll_rad": (-math.pi, math.pi), "crop_inside": (0, 1), "upsampling": (0, 64),
+    "crop_roll_rad": (-math.pi, math.pi), "crop_inside": (0, 1), "upsampling": (0, 64),
     "alpha_coverage": (0, 1), "alpha_softness": (0, 1), "mesh_agreement": (0, 1), "face_score": (0, 1),
     "face_fit_rmse": (0, 512), "body_fit_rmse_relative": (0, 1), "crop_side_px": (1, 65_535),
     "head_disagreement": (0, math.pi), "head_disagreement_before": (0, math.pi), "width": (1, 8192),
-    "height": (1, 8192),
+    "height": (1, 8192), **{label.name: label.allowed for label in LABELS if label.allowed is not None},
 }  # fmt: skip
 # Null in accepted rows by definition, not by fault.
 OPTIONAL = frozenset({

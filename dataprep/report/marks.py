@@ -25,6 +25,7 @@ from dataprep.pictures.overlays import (
     square_corners,
 )
 from dataprep.report.outlines import Outliner
+from dataprep.tables.labels import BFM_ANGLE, CROP_FROM_SOURCE, LANDMARKS68, SMPL_BODY_POSE, SMPL_GLOBAL_ORIENT_PORTRAIT
 
 _SIDES = {LEFT: "left", RIGHT: "right"}
 _AXIS_PX, _NOSE_BRIDGE = 90, 27
@@ -44,14 +45,14 @@ class Marks:
 def portrait_marks(row: Row, outliner: Outliner) -> Marks:
     """landmarks, face and body outlines, skeleton, and the axes that both cameras are told by."""
     layers: dict[str, Layer] = {}
-    if row.get("landmarks68") is not None:
-        layers["landmarks"] = [["", "".join(_path(row["landmarks68"][path]) for path in landmark_paths())]]
+    if row.get(LANDMARKS68) is not None:
+        layers["landmarks"] = [["", "".join(_path(row[LANDMARKS68][path]) for path in landmark_paths())]]
         layers["face"] = [["", _closed(outliner.face_outline(row))]]
-    if row.get("smpl_joints_px") is not None and row.get("crop_from_source") is not None:
-        joints = geometry.transform(row["crop_from_source"].astype(np.float64), row["smpl_joints_px"])
+    if row.get("smpl_joints_px") is not None and row.get(CROP_FROM_SOURCE) is not None:
+        joints = geometry.transform(row[CROP_FROM_SOURCE].astype(np.float64), row["smpl_joints_px"])
         layers["skeleton"] = _skeleton(joints, PORTRAIT_PX)
         layers["body"] = [["", _closed(outliner.body_outline(row))]]
-        if all(row.get(name) is not None for name in ("smpl_body_pose", "landmarks68", "head_offset")):
+        if all(row.get(name) is not None for name in (SMPL_BODY_POSE, LANDMARKS68, "head_offset")):
             layers["cameras"] = _cameras(row, joints[NECK])
     return Marks(PORTRAIT_PX, PORTRAIT_PX, {name: drawn for name, layer in layers.items() if (drawn := _kept(layer))})
 
@@ -72,11 +73,11 @@ def photograph_marks(row: Row) -> Marks:
 
 def _cameras(row: Row, neck_px: np.ndarray) -> Layer:
     """Axes of head (the face camera's) and chest (the portrait camera's): x red, y green, z blue towards the viewer."""
-    angle, offset = (row[name].astype(np.float64) for name in ("bfm_angle", "head_offset"))
+    angle, offset = (row[name].astype(np.float64) for name in (BFM_ANGLE, "head_offset"))
     head = CAM_FROM_GL @ canonical_head(head_from_3dmm(angle), offset)
-    rotations = rotations_from_rotvecs(row["smpl_global_orient_portrait"], row["smpl_body_pose"])
+    rotations = rotations_from_rotvecs(row[SMPL_GLOBAL_ORIENT_PORTRAIT], row[SMPL_BODY_POSE])
     chest = global_rotation(rotations, CHEST)
-    origins = (np.asarray(row["landmarks68"][_NOSE_BRIDGE], np.float64), neck_px)
+    origins = (np.asarray(row[LANDMARKS68][_NOSE_BRIDGE], np.float64), neck_px)
     return [
         [f"axis-{'xyz'[axis]}", _path(np.stack([origin, origin + _AXIS_PX * turn[:2, axis]]))]
         for origin, turn in zip(origins, (head, chest), strict=True)

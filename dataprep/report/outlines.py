@@ -17,6 +17,17 @@ from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.frames.smpl_joints import PARENTS
 from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    BFM_EXP,
+    BFM_ID,
+    BFM_TRANS,
+    INTRINSICS,
+    SMPL_BETAS,
+    SMPL_BODY_POSE,
+    SMPL_GLOBAL_ORIENT_PORTRAIT,
+    SMPL_TRANSL,
+)
 
 _GRID_PX = 128  # outlines are found at a quarter of the portrait's resolution
 _MIN_AREA = 12.0  # of a contour, grid pixels
@@ -34,21 +45,21 @@ class Outliner:
 
     def face_outline(self, row: Row) -> Contours:
         """Of the 3DMM's mesh; [] without the model or the labels."""
-        if self.face is None or row.get("bfm_id") is None or row.get("face_alignment") is None:
+        if self.face is None or row.get(BFM_ID) is None or row.get("face_alignment") is None:
             return []
-        shape = self.face.shape(row["bfm_id"], row["bfm_exp"])
-        placed = shape @ head_from_3dmm(row["bfm_angle"].astype(np.float64)).T + row["bfm_trans"]
+        shape = self.face.shape(row[BFM_ID], row[BFM_EXP])
+        placed = shape @ head_from_3dmm(row[BFM_ANGLE].astype(np.float64)).T + row[BFM_TRANS]
         scale, *centre = row["face_alignment"].astype(np.float64)
         points = Alignment(float(scale), np.array(centre)).to_portrait(project_224(placed))
         return _outline(points, self.face.triangles)
 
     def body_outline(self, row: Row) -> Contours:
         """Of the SMPL mesh before the portrait's camera, with the released pose; [] without the model or the labels."""
-        if self._posing is None or row.get("smpl_transl") is None:
+        if self._posing is None or row.get(SMPL_TRANSL) is None:
             return []
-        vertices = self._posing(row["smpl_betas"], row["smpl_global_orient_portrait"], row["smpl_body_pose"])
-        placed = vertices + row["smpl_transl"]
-        points = placed @ row["intrinsics"].astype(np.float64).T
+        vertices = self._posing(row[SMPL_BETAS], row[SMPL_GLOBAL_ORIENT_PORTRAIT], row[SMPL_BODY_POSE])
+        placed = vertices + row[SMPL_TRANSL]
+        points = placed @ row[INTRINSICS].astype(np.float64).T
         return _outline(PORTRAIT_PX * points[:, :2] / points[:, 2:], self._posing.model.faces)
 
     @cached_property

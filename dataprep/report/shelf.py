@@ -15,15 +15,29 @@ from dataprep.report.marks import photograph_marks, portrait_marks
 from dataprep.report.outlines import Outliner
 from dataprep.report.page_pictures import PagePictures, Picture, Rgb
 from dataprep.stages.quality import RULES
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    BFM_EXP,
+    BFM_ID,
+    BFM_TRANS,
+    CAMERA_PITCH_YAW,
+    CROP_FROM_SOURCE,
+    INTRINSICS,
+    LANDMARKS68,
+    SMPL_BETAS,
+    SMPL_BODY_POSE,
+    SMPL_GLOBAL_ORIENT_PORTRAIT,
+    SMPL_TRANSL,
+)
 
 PORTRAIT_PX, PHOTO_PX = 224, 288  # longest sides of the thumbnails
 SAMPLE_COLUMNS = (
     *("sample_id", "status", "stage", "reason", "message", "source_path", "source_sha256", "part", "split"),
-    *("source_width", "source_height", "keypoints33", "smpl_joints_px", "landmarks68", "crop_from_source"),
-    *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll", "camera_pitch_yaw", "intrinsics"),
+    *("source_width", "source_height", "keypoints33", "smpl_joints_px", LANDMARKS68, CROP_FROM_SOURCE),
+    *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll", CAMERA_PITCH_YAW, INTRINSICS),
     *("body_fit_rmse_relative", "face_fit_rmse", "upsampling", "dup_cluster", "dup_rank"),
-    *("bfm_id", "bfm_exp", "bfm_angle", "bfm_trans", "face_alignment", "head_offset"),
-    *("smpl_betas", "smpl_global_orient_portrait", "smpl_body_pose", "smpl_transl"),
+    *(BFM_ID, BFM_EXP, BFM_ANGLE, BFM_TRANS, "face_alignment", "head_offset"),
+    *(SMPL_BETAS, SMPL_GLOBAL_ORIENT_PORTRAIT, SMPL_BODY_POSE, SMPL_TRANSL),
     *(rule.score for rule in RULES),
 )
 Row = Mapping[str, Any]
@@ -105,8 +119,8 @@ def _facts(row: Row) -> Iterable[tuple[str, str]]:
         yield "square", minus(f"{row['crop_side_px']:.0f} px, rolled {np.degrees(row['crop_roll_rad']):+.1f}°")
     if row.get("yaw") is not None:
         yield "head", f"yaw {degrees(row['yaw'])}, pitch {degrees(row['pitch'])}, roll {degrees(row['roll'])}"
-    if row.get("camera_pitch_yaw") is not None:
-        pitch, yaw = np.pi / 2 - row["camera_pitch_yaw"]
+    if row.get(CAMERA_PITCH_YAW) is not None:
+        pitch, yaw = np.pi / 2 - row[CAMERA_PITCH_YAW]
         yield "portrait camera", f"{degrees(yaw)} to the person's left, {degrees(pitch)} from above"
     if row.get("body_fit_rmse_relative") is not None:
         yield "body fit", f"{row['body_fit_rmse_relative']:.1%} of the square's side"

@@ -48,10 +48,10 @@ result["joints_deg"] = np.percentile(np.degrees(np.stack(m.joints_zyx)), [0, 5, 
 """,
     "prior": """\
 import numpy as np, pandas as pd
-from gan.data.priors import OUTLIER_CUT, robust_distance
+from dataprep.tables import labels, outliers
 m = pd.read_parquet("manifest.parquet").query("split == 'train'")
-far = {k: robust_distance(np.stack(m[k])) > OUTLIER_CUT for k in ("bfm_exp", "bfm_id", "smpl_betas")}
-result = {"expression": int(far["bfm_exp"].sum()), "identity": int((far["bfm_id"] | far["smpl_betas"]).sum())}
+kept = outliers.drawable_rows({label.name: np.stack(m[label.name]) for label in labels.drawn()})
+result = {group.value: int((~rows).sum()) for group, rows in kept.items()}
 """,
     "similar": """\
 import numpy as np, pandas as pd

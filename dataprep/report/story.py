@@ -25,6 +25,7 @@ from dataprep.pictures.overlays import (
 )
 from dataprep.report.page_pictures import Rgb, shrunk
 from dataprep.report.sheets import text_width, write_text
+from dataprep.tables.labels import BFM_ANGLE, BFM_EXP, BFM_ID, BFM_TRANS, CROP_FROM_SOURCE, LANDMARKS68
 
 PANEL_PX, GAP_PX, TITLE_PX = 400, 20, 46
 _TALL_PX = 2 * PANEL_PX + TITLE_PX + GAP_PX  # the photographs stand beside two rows of panels
@@ -78,8 +79,8 @@ def draw_story(material: Material, heading: str, verdict: str) -> Rgb:
 def reprojected_landmarks(model: FaceModel, row: Row) -> Float[np.ndarray, "68 2"]:
     """The 68 landmarks of the fitted 3DMM in portrait pixels."""
     mean, basis = model.landmark_bases()
-    shape = mean + basis @ np.concatenate([row["bfm_id"], row["bfm_exp"]]).astype(np.float64)
-    placed = shape @ head_from_3dmm(row["bfm_angle"].astype(np.float64)).T + row["bfm_trans"]
+    shape = mean + basis @ np.concatenate([row[BFM_ID], row[BFM_EXP]]).astype(np.float64)
+    placed = shape @ head_from_3dmm(row[BFM_ANGLE].astype(np.float64)).T + row[BFM_TRANS]
     scale, *centre = row["face_alignment"].astype(np.float64)
     return Alignment(float(scale), np.array(centre)).to_portrait(project_224(placed))
 
@@ -131,19 +132,19 @@ def _portrait_panels(material: Material) -> list[Panel]:
 
 def _label_panels(portrait: Rgb, row: Row, model: FaceModel | None) -> list[Panel]:
     """The portrait on white, and its labels drawn on it."""
-    if row.get("landmarks68") is None:
+    if row.get(LANDMARKS68) is None:
         return [Panel("portrait", "on white", portrait)]
-    marked = draw_landmarks(portrait, row["landmarks68"], width_px=1.6)
+    marked = draw_landmarks(portrait, row[LANDMARKS68], width_px=1.6)
     panels = [Panel("portrait and 68 landmarks", "on white", marked)]
     if model is not None:
-        both = draw_landmarks(portrait, row["landmarks68"], width_px=1.2)
+        both = draw_landmarks(portrait, row[LANDMARKS68], width_px=1.2)
         both = draw_landmarks(both, reprojected_landmarks(model, row), _FIT_COLOUR, width_px=1.2)
         panels.append(Panel("3DMM landmarks (pink) on them", f"error {row['face_fit_rmse']:.1f} px of 512", both))
-    portrait_from_source = row["crop_from_source"].astype(np.float64)
+    portrait_from_source = row[CROP_FROM_SOURCE].astype(np.float64)
     joints = geometry.transform(portrait_from_source, row["smpl_joints_px"])
     panels.append(Panel("SMPL skeleton", "first fit, before the head tie", draw_skeleton(portrait, joints)))
-    head = CAM_FROM_GL @ head_from_3dmm(row["bfm_angle"].astype(np.float64))
-    axes = draw_axes(portrait, row["landmarks68"][_NOSE_BRIDGE], head, 110)
+    head = CAM_FROM_GL @ head_from_3dmm(row[BFM_ANGLE].astype(np.float64))
+    axes = draw_axes(portrait, row[LANDMARKS68][_NOSE_BRIDGE], head, 110)
     axes = draw_axes(axes, joints[NECK], _turned(portrait_from_source, row["chest_rotation_cam"]), 110)
     caption = "x red, y green, z blue"
     if row.get("yaw") is not None:

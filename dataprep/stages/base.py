@@ -77,9 +77,11 @@ class Stage(Step):
     blobs: ClassVar[tuple[str, ...]] = ()
     timeout_s: ClassVar[float] = 300.0  # processor seconds that one image may take (`run --time-limit` changes it)
 
-    @property
-    def batched(self) -> bool:
-        """Whether `process` gains from many items at once; if not, it is called with one at a time."""
+    def batched(self, tools: Any) -> bool:
+        """Whether `process` gains from many items at once; if not, it is called with one at a time.
+
+        `tools` know the machine: many photographs are worth having at hand where a GPU takes them together.
+        """
         return False
 
     def resources(self) -> Mapping[str, float]:

@@ -16,6 +16,7 @@ from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 from dataprep.stages.face import Face
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, Column, floats
+from dataprep.tables.labels import SMPL_BETAS, label
 
 if TYPE_CHECKING:
     from dataprep.stages.body_tools import BodyTools
@@ -34,7 +35,7 @@ class Body(Stage):
     version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect")
     columns: ClassVar[tuple[Column, ...]] = (
-        floats("smpl_betas", (10,), "body shape coefficients of the named body model", unit="standard deviation"),
+        label(SMPL_BETAS),
         floats("smpl_global_orient", (3,), "rotation vector of the pelvis; 180 deg about x = upright, frontal", **_CAM),
         floats(
             "smpl_body_pose_first",

@@ -38,6 +38,7 @@ from dataprep.models.regressors.lifter import Lifter, LifterInput, from_mediapip
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.base import Item, Result
 from dataprep.stages.face import Face
+from dataprep.tables.labels import SMPL_BETAS
 
 _MIN_POINTS = 8
 
@@ -114,7 +115,7 @@ class BodyTools:
         joints = self.points(rotations, betas).joints[0].numpy()
         side_px = float(fit.camera_px[0]) * PORTRAIT_SIDE_M
         return self.constants | {
-            "smpl_betas": fit.betas,
+            SMPL_BETAS: fit.betas,
             "smpl_global_orient": rotvecs[0],
             "smpl_body_pose_first": rotvecs[1:],
             "body_camera": fit.camera_px,

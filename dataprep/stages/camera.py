@@ -26,8 +26,18 @@ from dataprep.frames.smpl_joints import CHEST, POSED_JOINTS
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.tables.columns import BOOL, FLOAT, Column, floats
-
-_RAD = {"unit": "rad"}
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    CAM2WORLD,
+    CAMERA_PITCH_YAW,
+    FACE_PITCH_YAW,
+    INTRINSICS,
+    JOINTS_ZYX,
+    SMPL_BODY_POSE,
+    SMPL_GLOBAL_ORIENT_PORTRAIT,
+    SMPL_TRANSL,
+    label,
+)
 
 
 @dataclass(frozen=True)
@@ -38,17 +48,14 @@ class Camera(Stage):
     version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("body", "crop", "face")
     columns: ClassVar[tuple[Column, ...]] = (
-        floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad", frame="parent joint"),
-        floats("smpl_global_orient_portrait", (3,), "rotation vector of the pelvis, the crop's roll taken out",
-               unit="rad", frame="portrait camera"),
-        floats("smpl_transl", (3,), "with the orientation before it: where the posed body stands before the portrait's "
-               "12 degree camera (`intrinsics`)", unit="m", frame="portrait camera"),
-        floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", frame="chest", **_RAD),
-        floats("face_pitch_yaw", (2,), "face camera, both pi/2 in front", frame="generator's head", **_RAD),
-        floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", frame="parent joint",
-               **_RAD),
-        floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit", frame="chest, about the look-at"),
-        floats("intrinsics", (3, 3), "normalised by the image size", unit="image size", frame="portrait"),
+        label(SMPL_BODY_POSE),
+        label(SMPL_GLOBAL_ORIENT_PORTRAIT),
+        label(SMPL_TRANSL),
+        label(CAMERA_PITCH_YAW),
+        label(FACE_PITCH_YAW),
+        label(JOINTS_ZYX),
+        label(CAM2WORLD),
+        label(INTRINSICS),
         Column("generator_camera_rms", FLOAT, "joints 12-17 as the generator's camera (12 degrees, 2.23 m) shows them "
                "by labels alone, against the fitted camera: root mean square distance", unit="px", frame="portrait"),
         floats("generator_camera_shift", (2,), "mean of those displacements, what a translation would take away; the "
@@ -68,7 +75,7 @@ class Camera(Stage):
         row = item.row
         first = rotations_from_rotvecs(row["smpl_global_orient"], row["smpl_body_pose_first"])
         roll = float(row["crop_roll_rad"])
-        head_from_face = head_from_3dmm(row["bfm_angle"].astype(np.float64))
+        head_from_face = head_from_3dmm(row[BFM_ANGLE].astype(np.float64))
         target = head_in_source(head_from_face, row["head_offset"].astype(np.float64), roll)
         sigma = np.radians(self.head_sigma_deg) if self.tie_head else np.inf
         tied = tie_head(first, target, row["neck_head_covariance"].astype(np.float64), sigma)
@@ -96,14 +103,14 @@ def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool)
     look_at = upright_from_source @ (look_at - pelvis) + pelvis  # SMPL's orientation turns the body about its pelvis
     head_pitch, head_yaw = pitch_yaw_of_head(head_from_face)
     return {
-        "smpl_body_pose": Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
-        "smpl_global_orient_portrait": Rotation.from_matrix(upright_from_source @ tied.rotations[0]).as_rotvec(),
-        "smpl_transl": np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
-        "camera_pitch_yaw": portrait,
-        "face_pitch_yaw": face_pitch_yaw(head_from_face, row["head_offset"].astype(np.float64)),
-        "joints_zyx": joints_zyx(tied.rotations),
-        "cam2world": cam2world(portrait),
-        "intrinsics": intrinsics(),
+        SMPL_BODY_POSE: Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
+        SMPL_GLOBAL_ORIENT_PORTRAIT: Rotation.from_matrix(upright_from_source @ tied.rotations[0]).as_rotvec(),
+        SMPL_TRANSL: np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
+        CAMERA_PITCH_YAW: portrait,
+        FACE_PITCH_YAW: face_pitch_yaw(head_from_face, row["head_offset"].astype(np.float64)),
+        JOINTS_ZYX: joints_zyx(tied.rotations),
+        CAM2WORLD: cam2world(portrait),
+        INTRINSICS: intrinsics(),
         "generator_camera_rms": np.sqrt(np.square(residual).sum(1).mean()),
         "generator_camera_shift": residual.mean(0),
         "yaw": head_yaw,

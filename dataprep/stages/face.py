@@ -26,6 +26,18 @@ from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
+from dataprep.tables.labels import (
+    BFM_ANGLE,
+    BFM_EXP,
+    BFM_GAMMA,
+    BFM_ID,
+    BFM_TEX,
+    BFM_TRANS,
+    CROP_FROM_SOURCE,
+    FACE_FROM_PORTRAIT,
+    LANDMARKS68,
+    label,
+)
 
 if TYPE_CHECKING:
     from dataprep.fits.face.face3dmm import FaceFitter
@@ -55,20 +67,17 @@ class Face(Stage):
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "superres", "matte")
     blobs: ClassVar[tuple[str, ...]] = ("face.png",)
     columns: ClassVar[tuple[Column, ...]] = (
-        floats("landmarks68", (68, 2), "iBUG landmarks", unit="px", frame="portrait"),
-        floats("bfm_id", (80,), "identity coefficients of the named face model", **_SD),
-        floats("bfm_exp", (64,), "expression coefficients of the named face model", **_SD),
-        floats("bfm_tex", (80,), "texture coefficients, low confidence", **_SD),
-        floats("bfm_angle", (3,), "Euler x, y, z of R = Rz Ry Rx", unit="rad", frame="portrait, y up, z to the camera"),
-        floats("bfm_gamma", (3, 9), "spherical-harmonics light: channel by basis, added to 0.8; low confidence"),
-        floats(
-            "bfm_trans", (3,), "translation; focal length 1015 px at 224, distance 10", unit="dm",
-            frame="face camera, y up",
-        ),
+        label(LANDMARKS68),
+        label(BFM_ID),
+        label(BFM_EXP),
+        label(BFM_TEX),
+        label(BFM_ANGLE),
+        label(BFM_GAMMA),
+        label(BFM_TRANS),
         floats("bfm_id_sigma", (80,), "posterior standard deviation of bfm_id", released=False, **_SD),
         floats("bfm_exp_sigma", (64,), "posterior standard deviation of bfm_exp", released=False, **_SD),
         floats("face_alignment", (3,), "224 px per portrait px, then the centre in portrait px", frame="portrait"),
-        floats("face_from_portrait", (2, 3), "portrait px to face crop px, row-major", unit="px", frame="face crop"),
+        label(FACE_FROM_PORTRAIT),
         Column("face_fit_rmse", FLOAT, "root mean square landmark distance", unit="px", frame="portrait"),
         Column("face_fit_colour_rmse", FLOAT, "root mean square colour error of visible skin", unit="grey levels"),
         Column("face_fit_iterations", UINT16, "Gauss-Newton steps", unit="count"),
@@ -100,8 +109,7 @@ class Face(Stage):
                 "--set face.model=BFM_model_front.mat"
             )
 
-    @property
-    def batched(self) -> bool:
+    def batched(self, tools: FaceTools) -> bool:
         return True
 
     def weights(self) -> tuple[Weight, ...]:
@@ -196,23 +204,23 @@ class Face(Stage):
 
 def _landmarks(item: Item) -> np.ndarray:
     """The 68 landmarks in portrait px."""
-    return geometry.transform(item.row["crop_from_source"].astype(np.float64), item.row["landmarks68_px"])
+    return geometry.transform(item.row[CROP_FROM_SOURCE].astype(np.float64), item.row["landmarks68_px"])
 
 
 def _columns(landmarks: np.ndarray, fit: FaceFit, look: Appearance, matrix: geometry.Affine) -> dict[str, Any]:
     known = bool(np.isfinite(fit.sigma).all())
     return {
-        "landmarks68": landmarks,
-        "bfm_id": fit.identity,
-        "bfm_exp": fit.expression,
-        "bfm_tex": look.tex,
-        "bfm_angle": fit.angle_rad,
-        "bfm_gamma": look.gamma.reshape(3, 9),
-        "bfm_trans": fit.trans_dm,
+        LANDMARKS68: landmarks,
+        BFM_ID: fit.identity,
+        BFM_EXP: fit.expression,
+        BFM_TEX: look.tex,
+        BFM_ANGLE: fit.angle_rad,
+        BFM_GAMMA: look.gamma.reshape(3, 9),
+        BFM_TRANS: fit.trans_dm,
         "bfm_id_sigma": fit.sigma[:80] if known else None,
         "bfm_exp_sigma": fit.sigma[80:] if known else None,
         "face_alignment": np.array([fit.alignment.scale, *fit.alignment.centre_px]),
-        "face_from_portrait": matrix,
+        FACE_FROM_PORTRAIT: matrix,
         "face_fit_rmse": fit.rmse_px,
         "face_fit_colour_rmse": look.residual,
         "face_fit_iterations": fit.iterations,

@@ -24,6 +24,8 @@ from dataprep.settings import number
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Stage
 from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.tables.labels import drawn
+from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
 from dataprep.tables.regroup import in_places
 from dataprep.tables.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
@@ -39,13 +41,12 @@ OWN_COLUMNS = (
     Column("split", DICT, "train or val, from a hash of the cluster's first input; null unless selected"),
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
     Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),
-    Column("flag_label_outlier", BOOL, "camera, joints, expression or shape lie outlier_mads robust deviations out"),
+    Column("flag_label_outlier", BOOL, "a label lies so far out that training does not draw it"),
     Column("shard", UINT16, "number of the shard of its split that holds the sample; null unless selected"),
     Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
     Column("models", DICT, "JSON: per stage that the row reached, its models: name, sha256, licence class"),
 )
 _PARTS_AT_A_TIME = 64
-OUTLIER_LABELS = ("camera_pitch_yaw", "joints_zyx", "bfm_exp", "bfm_id", "smpl_betas")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,12 @@ class Manifest(Aggregate):
     """Writes `manifest.parquet`.
 
     near_duplicate_bits: hashes at most this far apart (of 256 bits) are one cluster; val_fraction: share of clusters in
-    the validation split; outlier_mads: robust deviations that make a label an outlier; shard_rows: samples a shard.
+    the validation split; shard_rows: samples a shard. `flag_label_outlier` follows `dataprep.tables.outliers`:
+    training leaves the row out of a group of labels, measured among the rows of the training split.
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = (
         "ingest", "detect", "body", "crop", "superres", "matte", "face", "camera", "quality",
     )  # fmt: skip
@@ -67,7 +69,6 @@ class Manifest(Aggregate):
     near_duplicate_bits: int = number(10, 0, 256)
     keep_near_duplicates: bool = False
     val_fraction: float = number(0.05, 0, 1)
-    outlier_mads: float = number(8.0, 0, 1e6)
     shard_rows: int = number(1024, 1, 65_535)
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
@@ -75,13 +76,14 @@ class Manifest(Aggregate):
         order = np.argsort(ids)
         (hashes,) = _columns(view, "quality", ["portrait_dhash"], order)
         verdict = _verdict(view, self.requires, order, ~hashes.is_null().to_numpy())
-        outlier = self._label_outliers(view, order, verdict.accepted)
         cluster, rank = self._clusters(hashes, verdict.judged, verdict.accepted, order)
         if not self.keep_near_duplicates:
             verdict.reject(
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
-        rows = self._rows(ids[order].tolist(), verdict, outlier, cluster, rank, _models(view), order)
+        splits = self._splits(ids[order].tolist(), verdict.accepted, cluster, order)
+        outlier = label_outliers(_drawn_labels(view, self.requires, order), splits)
+        rows = self._rows(ids[order].tolist(), verdict, splits, outlier, cluster, rank, _models(view))
         own = table_from_rows(self.columns, rows)
         fingerprints = {name: view.refs[name].fingerprint for name in self.requires}
         metadata = {
@@ -91,16 +93,6 @@ class Manifest(Aggregate):
         }
         write_tables(root / "manifest.parquet", _joined(own, view, self.requires, order), metadata)
         return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
-
-    def _label_outliers(
-        self, view: DatasetView, order: Int[np.ndarray, "n"], accepted: Bool[np.ndarray, "n"]
-    ) -> Bool[np.ndarray, "n"]:
-        outlier = np.zeros(len(accepted), bool)
-        for stage in self.requires:
-            for label in {column.name for column in view.stages[stage].columns} & set(OUTLIER_LABELS):
-                (values,) = _columns(view, stage, [label], order)
-                outlier |= _robust_distance(_matrix(values), accepted) > self.outlier_mads
-        return outlier & accepted
 
     def _clusters(
         self,
@@ -126,17 +118,30 @@ class Manifest(Aggregate):
             rank[group] = np.arange(len(group))
         return cluster, rank
 
+    def _splits(
+        self,
+        ids: list[str],
+        accepted: Bool[np.ndarray, "n"],
+        cluster: Int[np.ndarray, "n"],
+        order: Int[np.ndarray, "n"],
+    ) -> list[str | None]:
+        """train or val of every accepted row, None elsewhere: a cluster goes where the hash of its first input says."""
+        first_of_cluster = {cluster[i]: ids[i] for i in np.argsort(-order) if cluster[i] >= 0}
+        splits: list[str | None] = [None] * len(ids)
+        for i in np.flatnonzero(accepted):
+            splits[i] = "val" if _unit_interval(first_of_cluster[cluster[i]]) < self.val_fraction else "train"
+        return splits
+
     def _rows(
         self,
         ids: list[str],
         verdict: _Verdict,
+        splits: Sequence[str | None],
         outlier: Bool[np.ndarray, "n"],
         cluster: Int[np.ndarray, "n"],
         rank: Int[np.ndarray, "n"],
         models: Mapping[str | None, str],
-        order: Int[np.ndarray, "n"],
     ) -> list[dict[str, Any]]:
-        first_of_cluster = {cluster[i]: ids[i] for i in np.argsort(-order) if cluster[i] >= 0}
         placed = {"train": 0, "val": 0}
         rows = []
         for i, sample_id in enumerate(ids):
@@ -152,8 +157,7 @@ class Manifest(Aggregate):
             }
             if cluster[i] >= 0:
                 row |= {"dup_cluster": int(cluster[i]), "dup_rank": int(rank[i])}
-            if verdict.accepted[i]:
-                split = "val" if _unit_interval(first_of_cluster[cluster[i]]) < self.val_fraction else "train"
+            if (split := splits[i]) is not None:
                 shard, shard_row = divmod(placed[split], self.shard_rows)
                 placed[split] += 1
                 row |= {"split": split, "shard": shard, "shard_row": shard_row}
@@ -191,6 +195,15 @@ def _verdict(
             verdict.reason[i], verdict.message[i] = (column[i].as_py() for column in words)
         verdict.accepted = verdict.accepted & ~lost
     return verdict
+
+
+def _drawn_labels(
+    view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]
+) -> dict[str, Float[np.ndarray, "n k"]]:
+    """Every label that the prior draws, NaN where a row has none."""
+    owner = {column.name: name for name in stages for column in view.stages[name].columns}
+    names = [one.name for one in drawn() if one.name in owner]
+    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names}
 
 
 def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:
@@ -261,16 +274,6 @@ def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
     matrix = np.full((len(column), width), np.nan)
     matrix[known] = values.reshape(int(known.sum()), width)
     return matrix
-
-
-def _robust_distance(values: Float[np.ndarray, "n k"], rows: Bool[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-    """Root mean square over the dimensions of (value - median) / (1.4826 MAD), statistics over `rows`."""
-    if not rows.any():
-        return np.zeros(len(values))
-    median = np.median(values[rows], axis=0)
-    spread = 1.4826 * np.median(np.abs(values[rows] - median), axis=0)
-    z = (values - median) / np.maximum(spread, 1e-6)
-    return np.sqrt(np.mean(z**2, axis=1))
 
 
 def _unit_interval(sample_id: str) -> float:

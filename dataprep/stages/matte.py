@@ -25,6 +25,7 @@ from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import FLOAT, Column
+from dataprep.tables.labels import CROP_FROM_SOURCE
 
 _NETWORKS = (  # the pose network tells this person's pieces from others'
     "pose_detection/pose_detection.tflite",
@@ -129,7 +130,7 @@ class _View:
     @classmethod
     def of(cls, item: Item) -> _View:
         portrait, source_mask = decode_rgb(item.blob("superres.png")), decode_mask(item.blob("mask.png"))
-        size_px, matrix = portrait.shape[0], np.asarray(item.row["crop_from_source"], np.float64)
+        size_px, matrix = portrait.shape[0], np.asarray(item.row[CROP_FROM_SOURCE], np.float64)
         cover = photograph_cover(source_mask.shape[1], source_mask.shape[0], matrix, size_px)
         mask = geometry.resample(source_mask, matrix, size_px, fill=0)
         return cls(item, continue_outside(portrait, cover == 1), continue_outside(mask, cover == 1), cover)
@@ -153,7 +154,7 @@ class _View:
 
     def _points(self, column: str) -> np.ndarray:
         """Points of the photograph in px of the portrait; further columns stay."""
-        matrix = np.asarray(self.item.row["crop_from_source"], np.float64)
+        matrix = np.asarray(self.item.row[CROP_FROM_SOURCE], np.float64)
         points = np.array(self.item.row[column], np.float64)
         points[:, :2] = geometry.transform(matrix, points[:, :2])
         return points

@@ -25,6 +25,7 @@ from dataprep.pictures.photo_edges import Cuts, cuts
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage
 from dataprep.tables.columns import BOOL, FLOAT, Column
+from dataprep.tables.labels import BFM_TRANS, CROP_FROM_SOURCE
 
 _HEAD_M = 0.155  # width of a head; edges that cut a person are measured by it
 _NATIVE_PX = 256.0  # crops of 220 px and more become natural portraits; of 130 to 160 px, waxy ones
@@ -238,11 +239,11 @@ def landmark_score(agreement: float, spread: float) -> float:
 def _head_dm(row: Mapping[str, Any], side_px: float) -> float:
     """Portrait sides that one dm of face takes: one over the side's dm where body and face agree (truth: 0.994)."""
     scale, *centre_px = row["face_alignment"].astype(np.float64)
-    return px_per_dm(row["bfm_trans"], Alignment(scale, np.array(centre_px))) / side_px
+    return px_per_dm(row[BFM_TRANS], Alignment(scale, np.array(centre_px))) / side_px
 
 
 def _cuts(alpha: UInt8[np.ndarray, "p p"], row: Mapping[str, Any]) -> Cuts:
-    matrix, box_px = row["crop_from_source"].astype(np.float64), row["photo_box_px"].astype(np.float64)
+    matrix, box_px = row[CROP_FROM_SOURCE].astype(np.float64), row["photo_box_px"].astype(np.float64)
     return cuts(alpha, matrix, box_px, row["landmarks68_px"].astype(np.float64))
 
 

@@ -24,7 +24,7 @@ class Report(Aggregate):
     """
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     requires: ClassVar[tuple[str, ...]] = ("manifest", "matte")
     outputs: ClassVar[tuple[str, ...]] = (
         "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png",

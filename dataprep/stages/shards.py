@@ -24,6 +24,7 @@ from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.tables.labels import LABELS
 from dataprep.tables.sealed import read_table
 from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
 
@@ -40,14 +41,7 @@ def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
 
 
 POSITION_COLUMNS = tuple(column for name, member in MEMBERS.items() for column in _position_columns(name, member))
-LABELS = (
-    *("camera_pitch_yaw", "face_pitch_yaw", "joints_zyx", "cam2world", "intrinsics"),
-    *("crop_from_source", "face_from_portrait", "landmarks68"),
-    *("bfm_id", "bfm_exp", "bfm_tex", "bfm_angle", "bfm_gamma", "bfm_trans"),
-    *("smpl_betas", "smpl_global_orient_portrait", "smpl_body_pose", "smpl_transl"),
-)
 BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")  # what the coefficients belong to
-STATISTICS = ("camera_pitch_yaw", "joints_zyx", "bfm_id", "bfm_exp", "smpl_betas")
 _SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
 
 
@@ -135,9 +129,9 @@ def _labels_json(sample: Mapping[str, Any]) -> bytes:
         "license": sample["license"],
         **{name: sample[name] for name in BASES},
         **{
-            name: np.asarray(sample[name], np.float64).round(7).ravel().tolist()
-            for name in LABELS
-            if sample.get(name) is not None  # data sets from elsewhere need not have every label
+            one.name: np.asarray(sample[one.name], np.float64).round(7).ravel().tolist()
+            for one in LABELS
+            if one.in_shards and sample.get(one.name) is not None  # data sets from elsewhere need not have every label
         },
     }
     return json.dumps(content, separators=(",", ":")).encode()
@@ -191,8 +185,14 @@ def _index(manifest: pa.Table, entries: list[dict[str, Any]]) -> dict[str, Any]:
         "samples": len(chosen),
         "members": list(MEMBERS.values()),
         "models": parse_json(chosen["models"][0].as_py()) if len(chosen) else {},
-        "label_statistics": {name: _statistics(chosen[name]) for name in STATISTICS} if len(chosen) else {},
+        "label_statistics": _all_statistics(chosen) if len(chosen) else {},
         "shards": entries,
+    }
+
+
+def _all_statistics(chosen: pa.Table) -> dict[str, dict[str, list[float]]]:
+    return {
+        one.name: _statistics(chosen[one.name]) for one in LABELS if one.statistics and one.name in chosen.column_names
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -15,7 +16,8 @@ from dataprep.models.superres.superres_files import Engine, Precision, check_eng
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number
 from dataprep.stages.base import Item, Result, Stage, Weight, gpu_wish
-from dataprep.tables.columns import FLOAT, STRING, UINT16, Column, floats
+from dataprep.tables.columns import FLOAT, STRING, UINT16, Column
+from dataprep.tables.labels import CROP_FROM_SOURCE, label
 
 if TYPE_CHECKING:
     from dataprep.models.superres.enlarging import Upscaler
@@ -25,28 +27,22 @@ if TYPE_CHECKING:
 class SuperRes(Stage):
     """Brings every crop to one size through one network, so that sharpness is alike in all portraits.
 
-    `precision=auto` takes bfloat16 where the processor has it (about half the time; 51-55 dB from float32); set
-    `float32` when machines of several kinds must give the same bytes.
+    `precision=auto` takes bfloat16 where the processor has it (52-55 dB from float32) and float16 on a GPU; set
+    `float32` and `device=cpu` when machines of several kinds must give the same bytes.
     """
 
     name: ClassVar[str] = "superres"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest", "crop")
     blobs: ClassVar[tuple[str, ...]] = ("superres.png",)
-    # x4plus in float32 takes 140 s for a crop of 512 px on an idle core, and twice that where cores share their units.
+    # Torch takes 140 s for x4plus in float32 and a crop of 512 px on an idle core, twice that where cores share units.
     timeout_s: ClassVar[float] = 1800.0
     columns: ClassVar[tuple[Column, ...]] = (
         Column("width", UINT16, "width of the portrait", unit="px", frame="portrait"),
         Column("height", UINT16, "height of the portrait", unit="px", frame="portrait"),
-        floats(
-            "crop_from_source",
-            (2, 3),
-            "source px to portrait px, row-major; pixel centres at +0.5, origin top left",
-            unit="px",
-            frame="portrait from source",
-        ),
+        label(CROP_FROM_SOURCE),
         Column("upsampling", FLOAT, "portrait px in one source px", unit="ratio"),
-        Column("superres_precision", STRING, "arithmetic of the network: float32 or bfloat16"),
+        Column("superres_precision", STRING, "arithmetic of the network: float32, bfloat16 or float16"),
     )
 
     model: str = "x4plus"
@@ -82,25 +78,33 @@ class SuperRes(Stage):
             tile_pad_px=self.tile_pad_px,
         )
 
-    def process_item(self, item: Item, tools: Upscaler) -> Result:
-        crop = decode_rgb(item.blob("crop.png"))
-        portrait = enlarge(crop, tools, self.max_input_px)
+    def batched(self, tools: Upscaler) -> bool:
+        return tools.gains_from_batches
+
+    def process(self, items: Sequence[Item], tools: Upscaler) -> list[Result]:
+        crops = [decode_rgb(item.blob("crop.png")) for item in items]
+        large = tools.all_of([reduced(crop, self.max_input_px) for crop in crops])
+        return [self._result(*one, tools.precision) for one in zip(items, crops, large, strict=True)]
+
+    def _result(self, item: Item, crop: np.ndarray, large: np.ndarray, precision: str) -> Result:
         portrait_from_crop = geometry.scaled(PORTRAIT_PX / crop.shape[0])
         matrix = geometry.compose(portrait_from_crop, np.asarray(item.row["crop_native_from_source"], np.float64))
         columns = {
             "width": PORTRAIT_PX,
             "height": PORTRAIT_PX,
-            "crop_from_source": matrix,
+            CROP_FROM_SOURCE: matrix,
             "upsampling": geometry.scale_of(matrix),
-            "superres_precision": tools.precision,
+            "superres_precision": precision,
         }
-        return Result(columns=columns, blobs={"superres.png": encode_png(portrait)})
+        return Result(columns=columns, blobs={"superres.png": encode_png(portrait_of(large))})
 
 
-def enlarge(crop: UInt8[np.ndarray, "s s 3"], upscaler: Upscaler, max_input_px: int) -> UInt8[np.ndarray, "p p 3"]:
-    """A square crop of any size -> the 512 px portrait."""
-    if crop.shape[0] > max_input_px:
-        crop = cv2.resize(crop, (max_input_px, max_input_px), interpolation=cv2.INTER_AREA)
-    big = upscaler(crop)
-    shrinks = big.shape[0] >= PORTRAIT_PX
-    return cv2.resize(big, (PORTRAIT_PX, PORTRAIT_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+def reduced(crop: UInt8[np.ndarray, "s s 3"], max_px: int) -> UInt8[np.ndarray, "r r 3"]:
+    """Return a square crop, area-averaged if it is larger than that."""
+    return cv2.resize(crop, (max_px, max_px), interpolation=cv2.INTER_AREA) if crop.shape[0] > max_px else crop
+
+
+def portrait_of(large: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "p p 3"]:
+    """Bring the enlarged crop to the portrait's 512 px."""
+    shrinks = large.shape[0] >= PORTRAIT_PX
+    return cv2.resize(large, (PORTRAIT_PX, PORTRAIT_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)

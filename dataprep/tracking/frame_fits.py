@@ -27,6 +27,7 @@ from dataprep.stages.body_tools import BodyTools
 from dataprep.stages.camera import Camera
 from dataprep.stages.crop import PortraitSquare, portrait_square
 from dataprep.stages.face import Face, FaceTools
+from dataprep.tables.labels import SMPL_BETAS
 from dataprep.tracking.follow import Sighting
 from dataprep.tracking.frame_labels import Tie
 from dataprep.tracking.identity import IDENTITY_FRAMES, fitter_of, identity_of
@@ -145,7 +146,7 @@ def _no_blobs(name: str) -> bytes:
 def _body_row(columns: Any) -> BodyFitRow:
     return BodyFitRow(
         rotations_from_rotvecs(columns["smpl_global_orient"], columns["smpl_body_pose_first"]),
-        np.asarray(columns["smpl_betas"], np.float64),
+        np.asarray(columns[SMPL_BETAS], np.float64),
         portrait_square(columns["neck_cam_m"], columns["chest_rotation_cam"], columns["body_camera"]),
         float(columns["body_fit_rmse_relative"]),
     )

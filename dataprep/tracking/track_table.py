@@ -16,29 +16,39 @@ from jaxtyping import Float
 from dataprep import __version__
 from dataprep.frames.face_frames import CAM_FROM_GL
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, floats, table_from_rows
+from dataprep.tables.labels import BFM_EXP, BFM_ID, CAMERA_PITCH_YAW, JOINTS_ZYX, SMPL_BETAS, label
 from dataprep.tables.store import atomic_file, write_table
 from dataprep.tracking.smoothed_labels import BRIDGED, HELD, Smoothing
 from dataprep.tracking.tracker import Tracked
 from dataprep.tracking.video_reader import Video
 
 _PX = {"unit": "px", "frame": "source"}
-_SD = {"unit": "standard deviation"}
-_ZYX = {"unit": "rad", "frame": "parent joint"}
 _GL = {"frame": "photograph, x right, y up, z to the camera"}
 _RAW = "; as measured in this frame alone, null where nothing was"
 
+
+def _smoothed(name: str) -> Column:
+    return dataclasses.replace(label(name), desc=f"{label(name).desc}, smoothed")
+
+
+def _measured(name: str, what: str) -> Column:
+    """The label as it was before smoothing, beside it."""
+    return dataclasses.replace(label(name), name=f"{name}_raw", desc=what + _RAW)
+
+
+def _of_person(name: str, desc: str) -> Column:
+    return dataclasses.replace(label(name), desc=desc)
+
+
+SMOOTHED = {BFM_EXP: "expression", JOINTS_ZYX: "joints", CAMERA_PITCH_YAW: "camera"}  # and what each is, in a word
 COLUMNS = (
     Column("frame", UINT32, "number in the video, from 0"),
     Column("time_s", pa.float64(), "presentation time", unit="s"),
     Column("shot", UINT16, "scene, from 0; smoothing never crosses a cut"),
-    floats("bfm_exp", (64,), "expression coefficients of the named face model, smoothed", **_SD),
-    floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose, smoothed", **_ZYX),
-    floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front, smoothed", unit="rad", frame="chest"),
-    floats("bfm_exp_raw", (64,), "expression" + _RAW, **_SD),
-    floats("joints_zyx_raw", (6, 3), "joints" + _RAW, **_ZYX),
-    floats("camera_pitch_yaw_raw", (2,), "camera" + _RAW, unit="rad", frame="chest"),
-    floats("bfm_id", (80,), "identity coefficients, one set for each person", **_SD),
-    floats("smpl_betas", (10,), "body shape, one set for each person: mean over frames", **_SD),
+    *(_smoothed(name) for name in SMOOTHED),
+    *(_measured(name, what) for name, what in SMOOTHED.items()),
+    _of_person(BFM_ID, "identity coefficients, one set for each person"),
+    _of_person(SMPL_BETAS, "body shape, one set for each person: mean over frames"),
     floats("head_from_3dmm", (3, 3), "rotation of the face model, smoothed", **_GL),
     floats("head_from_3dmm_raw", (3, 3), "rotation of the face model" + _RAW, **_GL),
     floats("landmarks68_px", (68, 2), "iBUG landmarks", **_PX),
@@ -70,10 +80,11 @@ COLUMNS = (
 
 def track_table(tracked: Tracked, models: Mapping[str, str]) -> pa.Table:
     """One row a frame; `models` as `Fitter.models` names them."""
-    for what in ("expression", "joints_zyx", "camera"):
-        finite32(getattr(tracked.lines, what), what)
+    lines = tracked.lines
+    for what, values in {"expression": lines.expression, JOINTS_ZYX: lines.joints_zyx, "camera": lines.camera}.items():
+        finite32(values, what)
     betas = _betas(tracked, tracked.person)
-    rows = [_row(tracked, i) | {"smpl_betas": betas[i]} | dict(models) for i in range(len(tracked.looks))]
+    rows = [_row(tracked, i) | {SMPL_BETAS: betas[i]} | dict(models) for i in range(len(tracked.looks))]
     return table_from_rows(COLUMNS, rows)
 
 
@@ -112,13 +123,13 @@ def _row(tracked: Tracked, i: int) -> dict[str, Any]:
         "frame": look.frame,
         "time_s": look.time_s,
         "shot": int(tracked.shot[i]),
-        "bfm_exp": lines.expression[i],
-        "joints_zyx": lines.joints_zyx[i],
-        "camera_pitch_yaw": lines.camera[i],
-        "bfm_exp_raw": _known(lines.raw_expression[i]),
-        "joints_zyx_raw": _known(lines.raw_joints_zyx[i]),
-        "camera_pitch_yaw_raw": _known(lines.raw_camera[i]),
-        "bfm_id": tracked.identity[i],
+        BFM_EXP: lines.expression[i],
+        JOINTS_ZYX: lines.joints_zyx[i],
+        CAMERA_PITCH_YAW: lines.camera[i],
+        f"{BFM_EXP}_raw": _known(lines.raw_expression[i]),
+        f"{JOINTS_ZYX}_raw": _known(lines.raw_joints_zyx[i]),
+        f"{CAMERA_PITCH_YAW}_raw": _known(lines.raw_camera[i]),
+        BFM_ID: tracked.identity[i],
         "head_from_3dmm": CAM_FROM_GL @ lines.face_in_cam[i],
         "head_from_3dmm_raw": _known(CAM_FROM_GL @ lines.raw_face_in_cam[i]),
         "landmarks68_px": seen and seen.landmarks68_px,

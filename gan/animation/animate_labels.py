@@ -13,6 +13,8 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from dataprep.errors import ConfigError
+from dataprep.tables.labels import BFM_EXP, BFM_ID, CAMERA_PITCH_YAW, JOINTS_ZYX, SMPL_BETAS, drawn
+from dataprep.tables.outliers import drawable_rows, require_rows
 from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
@@ -38,7 +40,7 @@ class AnimatePurpose(enum.IntEnum):
 class AnimateLabels:
     """What is drawn from: rows of people, of joints with their camera, and of expressions; `source` says whose.
 
-    A data set has as many of each. `bases` None: the rows do not name their models.
+    Each has as many as the rule for outliers leaves. `bases` None: the rows do not name their models.
     """
 
     source: str
@@ -64,29 +66,49 @@ def stream(seed: int, purpose: AnimatePurpose) -> np.random.Generator:
 
 
 def open_labels(folder: Path) -> AnimateLabels:
-    """Read the labels of a data set's selected samples, without those flagged as outliers.
+    """Read the label rows that training on this data set draws from (`dataprep.tables.outliers`): each group its own.
 
-    From `manifest.parquet`, else from the twins of the shards. Raises ConfigError where there are none, BasisError
-    where models mix.
+    From `manifest.parquet`, else from the twins of the shards, the training split alone. Raises ConfigError where there
+    are none, BasisError where models mix.
     """
+    table = _training_rows(folder)
+    labels = {
+        label.name: matrix(table, label.name, label.shape, folder)
+        for label in drawn()
+        if label.name in table.column_names
+    }
+    kept = drawable_rows(labels)
+    require_rows(kept, f"--labels {folder}")
+    rows = {
+        label.name: labels[label.name][kept[group]] for group in kept for label in drawn(group) if label.name in labels
+    }
+    return AnimateLabels(
+        DATA_SET, rows[BFM_ID], rows[SMPL_BETAS], rows[JOINTS_ZYX], rows[CAMERA_PITCH_YAW], rows[BFM_EXP],
+        bases_of(table, folder),
+    )  # fmt: skip
+
+
+def _training_rows(folder: Path) -> pa.Table:
+    """Return the selected rows of the training split, with every label that is drawn and that the data set has."""
     files = [folder / "manifest.parquet"]
     if not files[0].is_file():
-        files = sorted({*folder.glob("shards/*.parquet"), *folder.glob("*-[0-9]*.parquet")})
+        files = sorted({*folder.glob("shards/train-*.parquet"), *folder.glob("train-[0-9]*.parquet")})
     if not files:
         raise ConfigError(
             f"--labels {folder}: neither manifest.parquet nor shards there; expected a data set: "
             f"shhq-hs run SOURCE --out {folder}"
         )
-    columns = (*COLUMNS.values(), "bfm_id", "smpl_betas", *BASIS_COLUMNS)
-    tables = [read_labels(path, f"--labels {path}", columns) for path in files]
+    columns = (*COLUMNS.values(), BFM_ID, SMPL_BETAS, *BASIS_COLUMNS)
+    also = ("split", *(label.name for label in drawn()))
+    tables = [read_labels(path, f"--labels {path}", columns, also) for path in files]
     table = pa.concat_tables(tables, promote_options="permissive")
-    if "flag_label_outlier" in table.column_names:
-        table = table.filter(pa.compute.invert(table["flag_label_outlier"]))
+    if "split" in table.column_names:
+        table = table.filter(pa.compute.equal(table["split"], "train"))
     if not len(table):
-        raise ConfigError(f"--labels {folder}: no accepted sample; see why: shhq-hs errors {folder}")
-    rows = {name: matrix(table, column, SHAPES[name], folder) for name, column in COLUMNS.items()}
-    people = matrix(table, "bfm_id", (ID_CODE,), folder), matrix(table, "smpl_betas", (BETAS,), folder)
-    return AnimateLabels(DATA_SET, *people, rows["pose"], rows["camera"], rows["expression"], bases_of(table, folder))
+        raise ConfigError(
+            f"--labels {folder}: no accepted sample in the training split; see why: shhq-hs errors {folder}"
+        )
+    return table
 
 
 def prior_labels() -> AnimateLabels:

@@ -15,14 +15,13 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError, StoreError
-from dataprep.frames.smpl_joints import POSED_JOINTS
+from dataprep.tables.labels import BFM_EXP, CAMERA_PITCH_YAW, JOINTS_ZYX, label
 from dataprep.tables.sealed import identity, open_table
 from gan.checkpoint import Bases
-from gan.config import EXPRESSION_CODE
 from gan.errors import BasisError
 
-SHAPES = {"expression": (EXPRESSION_CODE,), "pose": (len(POSED_JOINTS), 3), "camera": (2,)}
-COLUMNS = {"expression": "bfm_exp", "pose": "joints_zyx", "camera": "camera_pitch_yaw"}
+COLUMNS = {"expression": BFM_EXP, "pose": JOINTS_ZYX, "camera": CAMERA_PITCH_YAW}
+SHAPES = {what: label(name).shape for what, name in COLUMNS.items()}
 BASIS_COLUMNS = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")
 ORBIT_YAW_RAD, ORBIT_PITCH_RAD = 0.4, 0.12
 
@@ -97,8 +96,11 @@ def orbit(track: Track) -> Track:
 # -- label tables, shared with gan.animation.animate_labels
 
 
-def read_labels(path: Path, what: str, columns: Iterable[str]) -> pa.Table:
-    """Read the rows of a label table that are in the data set; raises ConfigError naming columns it lacks."""
+def read_labels(path: Path, what: str, columns: Iterable[str], also: Iterable[str] = ()) -> pa.Table:
+    """Read the rows of a label table that are in the data set; raises ConfigError naming columns it lacks.
+
+    Columns of `also` come too where the table has them.
+    """
     wanted = list(columns)
     try:
         identity(path)  # every byte of a table that we wrote
@@ -107,7 +109,7 @@ def read_labels(path: Path, what: str, columns: Iterable[str]) -> pa.Table:
             if missing := ", ".join(name for name in wanted if name not in names):
                 raise ConfigError(f"{what}: no column {missing}; expected {', '.join(wanted)}, as `shhq-hs run` writes "
                                   "them")  # fmt: skip
-            optional = [n for n in ("frame", "selected", "flag_label_outlier", *BASIS_COLUMNS) if n in names]
+            optional = [n for n in ("frame", "selected", *also, *BASIS_COLUMNS) if n in names]
             table = file.read(list(dict.fromkeys([*wanted, *optional])))
     except StoreError as error:
         raise ConfigError(f"{what}: not a parquet file that can be read ({error})") from error

@@ -11,7 +11,8 @@ directions are symmetric or antisymmetric (nothing left over), expression leaves
 that fails keeps its coefficients as they are: the picture is mirrored, the code is that of the unmirrored person.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -19,7 +20,8 @@ from scipy.spatial import cKDTree
 
 from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.frames.landmarks68 import MIRROR68
-from gan.data.labels import Labels
+from dataprep.tables.labels import Mirrored, PriorGroup, drawn, trained
+from gan.data.label_rows import Labels
 
 RESIDUAL_MAX = 0.05
 MIRRORED_JOINTS = (0, 2, 1, 3, 5, 4)  # of 12 neck, 13 left collar, 14 right collar, 15 head, 16 and 17 shoulders
@@ -67,24 +69,34 @@ class Mirror:
     @property
     def has_identity(self) -> bool:
         """Whether identity and body shape, which come from one row, can both be mirrored."""
-        return self.bfm_id is not None and self.smpl_betas is not None
+        return self.has(PriorGroup.IDENTITY)
+
+    def has(self, group: PriorGroup) -> bool:
+        """Whether every label of a group can be mirrored; if not, its rows have no mirror image."""
+        return all(self.rule(label.mirrored) is not None for label in drawn(group))
+
+    def rule(self, kind: Mirrored | None) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Return what mirrors the labels of a kind; None: they have no mirror image and stay as they are."""
+        return {
+            Mirrored.UNCHANGED: np.array,
+            Mirrored.OPPOSITE: np.negative,
+            Mirrored.PITCH_YAW: mirror_camera,
+            Mirrored.JOINTS_ZYX: mirror_joints,
+            Mirrored.LANDMARKS68: mirror_landmarks,
+            Mirrored.FACE_IDENTITY: self.bfm_id,
+            Mirrored.FACE_EXPRESSION: self.bfm_exp,
+            Mirrored.BODY_SHAPE: self.smpl_betas,
+            None: None,
+        }[kind]
 
     def labels(self, labels: Labels) -> Labels:
         """Return the labels of the mirrored pictures; coefficients without a mirror stay as they are."""
-        landmarks = labels.landmarks68[:, MIRROR68] * np.array([-1, 1], np.float32)
         changed = {
-            name: mirror(getattr(labels, name))
-            for name in ("bfm_id", "bfm_exp", "smpl_betas")
-            if (mirror := getattr(self, name)) is not None
+            label.name: rule(getattr(labels, label.name))
+            for label in trained()
+            if (rule := self.rule(label.mirrored)) is not None
         }
-        return replace(
-            labels,
-            camera_pitch_yaw=mirror_camera(labels.camera_pitch_yaw),
-            face_pitch_yaw=mirror_camera(labels.face_pitch_yaw),
-            joints_zyx=mirror_joints(labels.joints_zyx),
-            landmarks68=landmarks + np.array([PORTRAIT_PX, 0], np.float32),
-            **changed,
-        )
+        return Labels(**{**labels.arrays(), **changed})
 
 
 def mirror_of_models(
@@ -113,6 +125,11 @@ def mirror_camera(pitch_yaw_rad: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, 
 def mirror_joints(joints_zyx_rad: Float[np.ndarray, "n 6 3"]) -> Float[np.ndarray, "n 6 3"]:
     """Trade left for right (13 and 14, 16 and 17), and turn M R M; the canonical pose is its own mirror image."""
     return joints_zyx_rad[:, MIRRORED_JOINTS] * _EULER_SIGNS
+
+
+def mirror_landmarks(landmarks_px: Float[np.ndarray, "n 68 2"]) -> Float[np.ndarray, "n 68 2"]:
+    """Each point trades places with its partner of the face's other side; portrait pixels."""
+    return landmarks_px[:, MIRROR68] * np.array([-1, 1], np.float32) + np.array([PORTRAIT_PX, 0], np.float32)
 
 
 def mirror_image(image: np.ndarray) -> np.ndarray:

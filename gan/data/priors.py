@@ -1,9 +1,8 @@
 """Latent codes resampled from label rows, as the authors do (spec 1, section 1).
 
 Portrait camera, face camera and the six joints come jointly from one row; identity and body shape jointly from another;
-expression from a third; noise is standard normal. Rows that lie far out are left out first: a label table is the
-generator's prior, and one bad row would be sampled for ever. That the face camera belongs to the row of the portrait
-camera is assumed: it is the same head seen by the other camera.
+expression from a third (`dataprep.tables.labels` says which label is of which group); noise is standard normal. Rows
+that lie far out are left out first (`dataprep.tables.outliers`).
 """
 
 from collections.abc import Sequence
@@ -12,18 +11,23 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from dataprep.errors import ConfigError
-from dataprep.tables.outliers import OUTLIER_CUT, robust_distance
+from dataprep.tables.labels import (
+    BFM_EXP,
+    BFM_ID,
+    CAMERA_PITCH_YAW,
+    FACE_PITCH_YAW,
+    JOINTS_ZYX,
+    SMPL_BETAS,
+    PriorGroup,
+    drawn,
+)
+from dataprep.tables.outliers import drawable_rows, require_rows
 from gan.config import NOISE_CODE
-from gan.data.labels import Labels, concatenate
+from gan.data.label_rows import Labels, concatenate
 from gan.data.mirror import Mirror
-
-_POSE = ("camera_pitch_yaw", "face_pitch_yaw", "joints_zyx")
-_IDENTITY = ("bfm_id", "smpl_betas")
-_EXPRESSION = ("bfm_exp",)
 
 
 class Purpose(IntEnum):
@@ -56,47 +60,50 @@ class LabelPrior:
     itself. A draw is a function of (seed, purpose, position).
     """
 
-    def __init__(self, labels: Labels, seed: int, mirror: Mirror | None = None, cut: float = OUTLIER_CUT) -> None:
+    def __init__(self, labels: Labels, seed: int, mirror: Mirror | None = None) -> None:
         self.seed = seed
-        kept = {kind: _usual(labels, kind, cut) for kind in (_POSE, _IDENTITY, _EXPRESSION)}
-        self.trimmed = {" + ".join(kind): int((~rows).sum()) for kind, rows in kept.items()}
-        for_identity = mirror if mirror and mirror.has_identity else None
-        for_expression = mirror if mirror and mirror.bfm_exp else None
-        self._pose = _with_mirror_image(labels.take(kept[_POSE]), mirror)
-        self._identity = _with_mirror_image(labels.take(kept[_IDENTITY]), for_identity)
-        self._expression = _with_mirror_image(labels.take(kept[_EXPRESSION]), for_expression)
-        for kind, rows in zip(kept, (self._pose, self._identity, self._expression), strict=True):
-            if not len(rows):
-                raise ConfigError(f"no row of {' + '.join(kind)} lies within {cut} robust deviations; raise the cut")
+        kept = drawable_rows({label.name: getattr(labels, label.name) for label in drawn()})
+        require_rows(kept, "label prior")
+        self.trimmed = {
+            " + ".join(label.name for label in drawn(group)): int((~rows).sum()) for group, rows in kept.items()
+        }
+        self._rows = {group: labels.take(rows) for group, rows in kept.items()}
+        for group in PriorGroup:
+            if mirror and mirror.has(group):
+                self._rows[group] = concatenate([self._rows[group], mirror.labels(self._rows[group])])
 
     def draw(self, positions: Sequence[int], purpose: Purpose) -> Codes:
         """Return the codes of some positions of the stream."""
-        rows, noise = zip(*(self._one(position, purpose) for position in positions), strict=True)
-        pose, identity, expression = np.array(rows).T
+        labels, noise = self.labels_and_noise(positions, purpose)
         arrays = (
-            self._identity.bfm_id[identity],
-            self._identity.smpl_betas[identity],
-            self._expression.bfm_exp[expression],
-            np.stack(noise),
-            self._pose.joints_zyx[pose],
-            self._pose.camera_pitch_yaw[pose],
-            self._pose.face_pitch_yaw[pose],
+            labels[BFM_ID],
+            labels[SMPL_BETAS],
+            labels[BFM_EXP],
+            noise,
+            labels[JOINTS_ZYX],
+            labels[CAMERA_PITCH_YAW],
+            labels[FACE_PITCH_YAW],
         )
         return Codes(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
 
+    def labels_and_noise(
+        self, positions: Sequence[int], purpose: Purpose
+    ) -> tuple[dict[str, np.ndarray], Float[np.ndarray, "b k"]]:
+        """Return every label that is drawn, by name, and the noise codes of some positions of the stream."""
+        rows, noise = zip(*(self._one(position, purpose) for position in positions), strict=True)
+        row_of = dict(zip(PriorGroup, np.array(rows).T, strict=True))
+        labels = {
+            label.name: getattr(self._rows[group], label.name)[row_of[group]]
+            for group in PriorGroup
+            for label in drawn(group)
+        }
+        return labels, np.stack(noise)
+
     def identities(self) -> Float[Tensor, "n 80"]:
         """Return every z_id that can be drawn (the truncation averages over them)."""
-        return torch.from_numpy(self._identity.bfm_id)
+        return torch.from_numpy(self._rows[PriorGroup.IDENTITY].bfm_id)
 
     def _one(self, position: int, purpose: Purpose) -> tuple[tuple[int, ...], np.ndarray]:
         random = np.random.default_rng(np.random.SeedSequence((self.seed, int(purpose), position)))
-        rows = tuple(int(random.integers(len(t))) for t in (self._pose, self._identity, self._expression))
+        rows = tuple(int(random.integers(len(self._rows[group]))) for group in PriorGroup)
         return rows, random.standard_normal(NOISE_CODE, dtype=np.float32)
-
-
-def _usual(labels: Labels, names: tuple[str, ...], cut: float) -> Bool[np.ndarray, " n"]:
-    return np.all([robust_distance(getattr(labels, name)) <= cut for name in names], axis=0)
-
-
-def _with_mirror_image(labels: Labels, mirror: Mirror | None) -> Labels:
-    return labels if mirror is None else concatenate([labels, mirror.labels(labels)])

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels.layer_kernels import Activation, LayerStack, PointLayer
-from gan.kernels.machine_code import suits
+from dataprep.kernels.layer_kernels import Activation, LayerStack, PointLayer
+from dataprep.kernels.machine_code import suits
 
 KERNEL_POINTS = 1 << 17  # for one packing of the weights
 

@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gan.kernels.machine_code import suits
-from gan.kernels.winograd import TILE, TiledKernel, Tiling
+from dataprep.kernels.dense_trunk import DenseTrunk
+from dataprep.kernels.machine_code import suits
+from dataprep.kernels.winograd import TILE, TiledKernel, Tiling
 from gan.networks.manifold_superres import ManifoldSuperResolution
-from gan.networks.superres_trunk import RESIDUAL, SLOPE, DenseBlock, ResidualBlock
+from gan.networks.superres_trunk import RESIDUAL, SLOPE, ResidualBlock
 
 STRIP = 1 << 14  # channels x tiles of a strip: what lies between a convolution and its shuffle stays in the caches
 
@@ -49,11 +50,12 @@ class TiledSuperResolution:
             conv: _strip(tiling, self.kernels[conv].outputs)
             for conv, tiling in zip(network.upconvs, self.tilings, strict=False)
         }
+        blocks = [cast(ResidualBlock, block).dense_convolutions() for block in network.RRDB_trunk]
+        kernels = [[[self.kernels[conv] for conv in dense] for dense in block] for block in blocks]
+        self.trunk = DenseTrunk(kernels, SLOPE, RESIDUAL)
         base, width_C = self.tilings[0], network.conv_first.out_channels
-        growth_C = cast(ResidualBlock, network.RRDB_trunk[0]).RDB1.conv1.out_channels
-        self.input = base.blank(network.conv_first.in_channels)
-        self.first, *self.buffers = (base.blank(width_C) for _ in range(4))
-        self.grown = base.blank(4 * growth_C)
+        self.input, self.first = base.blank(network.conv_first.in_channels), base.blank(width_C)
+        self.rooms = self.trunk.rooms(base)
         self.middle = self.tilings[1].blank(width_C)
         self.large, self.largest = (self.tilings[2].blank(network.HRconv.weight.shape[0]) for _ in range(2))
 
@@ -65,33 +67,15 @@ class TiledSuperResolution:
         network, kernels = self.network, self.kernels
         small.tile(map_CHW, self.input)
         small.convolve(self.input, kernels[network.conv_first], self.first)
-        x = self._trunk(self.first)
-        small.convolve(x, kernels[network.trunk_conv], self.buffers[0], onto=(self.first, 1.0))
-        x = self._upscale(small, self.buffers[0], network.upconvs[0], self.middle)
+        x = self.trunk(small, self.first, self.rooms)
+        small.convolve(x, kernels[network.trunk_conv], self.rooms[0], onto=(self.first, 1.0))
+        x = self._upscale(small, self.rooms[0], network.upconvs[0], self.middle)
         x = self._upscale(middle, x, network.upconvs[1], self.large)
         large.convolve(x, kernels[network.HRconv], self.largest, SLOPE)
         return (
             large.untile((self.last_4C @ self.largest.flatten(2)).unflatten(2, self.largest.shape[2:]))
             + network.conv_last.bias[:, None, None]
         )
-
-    def _trunk(self, x: Tensor) -> Tensor:
-        a, b, result = self.buffers
-        for block in self.network.RRDB_trunk:
-            assert isinstance(block, ResidualBlock)
-            self._dense(block.RDB1, x, a)
-            self._dense(block.RDB2, a, b)
-            self._dense(block.RDB3, b, a)
-            x = torch.add(x, a, alpha=RESIDUAL, out=result)
-        return x
-
-    def _dense(self, block: DenseBlock, x: Tensor, out: Tensor) -> None:
-        tiling, grown = self.tilings[0], 0
-        for conv in (block.conv1, block.conv2, block.conv3, block.conv4):
-            kernel = self.kernels[conv]
-            tiling.convolve(x, kernel, self.grown, SLOPE, more=self.grown, out_channel=grown)
-            grown += kernel.outputs
-        tiling.convolve(x, self.kernels[block.conv5], out, more=self.grown, onto=(x, RESIDUAL))
 
     def _upscale(self, tiling: Tiling, x: Tensor, conv: nn.Module, out: Tensor) -> Tensor:
         """Convolve, activate and shuffle, as many rows of tiles together as fit the caches."""

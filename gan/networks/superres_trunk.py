@@ -29,10 +29,14 @@ class DenseBlock(nn.Module):
         self.conv5 = nn.Conv2d(width + 4 * growth, width, 3, padding=1)
 
     def forward(self, x_MCHW: Tensor) -> Tensor:
+        *growing, last = self.convolutions()
         dense = [x_MCHW]
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+        for conv in growing:
             dense.append(activate(conv(torch.cat(dense, 1))))
-        return torch.add(x_MCHW, self.conv5(torch.cat(dense, 1)), alpha=RESIDUAL)
+        return torch.add(x_MCHW, last(torch.cat(dense, 1)), alpha=RESIDUAL)
+
+    def convolutions(self) -> tuple[nn.Conv2d, ...]:
+        return self.conv1, self.conv2, self.conv3, self.conv4, self.conv5
 
 
 class ResidualBlock(nn.Module):
@@ -44,3 +48,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x_MCHW: Tensor) -> Tensor:
         return torch.add(x_MCHW, self.RDB3(self.RDB2(self.RDB1(x_MCHW))), alpha=RESIDUAL)
+
+    def dense_convolutions(self) -> list[tuple[nn.Conv2d, ...]]:
+        """Return the five convolutions of each dense block."""
+        return [dense.convolutions() for dense in (self.RDB1, self.RDB2, self.RDB3)]

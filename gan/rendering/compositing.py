@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from dataprep.kernels.compositing_kernels import composited
+from dataprep.kernels.machine_code import suits
 from gan.config import MAP_CENTRE_Y, GeneratorConfig
-from gan.kernels.compositing_kernels import composited
-from gan.kernels.machine_code import suits
 
 MISS_DISTANCE = 10.0
 VALID_ABOVE = 0.99

@@ -22,6 +22,7 @@ from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.body_files import STANDIN, open_body
 from dataprep.models.body.body_points import BodyPoints
 from dataprep.models.regressors.lifter import LifterInput, from_mediapipe, open_lifter
+from dataprep.tables.labels import BFM_ANGLE
 from dataprep.tables.store import Store
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path
 from pipelines.engine.last_run import current_stages
@@ -128,7 +129,7 @@ def _scene_of(row: Mapping[str, Any], truth: Truth, body: BodyPoints) -> Scene:
     true_px = np.array([camera["fx"], camera["fy"]]) * in_cam[:, :2] / in_cam[:, 2:] + [camera["cx"], camera["cy"]]
     true_global = truth.array("rotations_cam")
     measured = head_in_source(
-        head_from_3dmm(row["bfm_angle"].astype(np.float64)),
+        head_from_3dmm(row[BFM_ANGLE].astype(np.float64)),
         row["head_offset"].astype(np.float64),
         float(row["crop_roll_rad"]),
     )

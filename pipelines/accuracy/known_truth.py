@@ -13,6 +13,7 @@ from dataprep.files.untrusted import require_sample_ids
 from dataprep.fits.generator_labels import turn_in_picture, view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL
 from dataprep.frames.smpl_joints import HEAD
+from dataprep.tables.labels import BFM_EXP, BFM_ID
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import shard_folder, twins
 from gan.evaluation.control import Control
@@ -50,5 +51,5 @@ def _control(truth: Truth, row: dict[str, Any]) -> tuple[np.ndarray, ...]:
     """Rotations as the crop shows them: along the slanted ray, the crop's roll taken out. Shoulders are not known."""
     seen = turn_in_picture(-row["crop_roll_rad"]) @ view_from_cam(truth.array("joints_cam_m")[HEAD])
     head = CAM_FROM_GL @ seen @ CAM_FROM_GL @ truth.array("head_from_3dmm")
-    z_id = truth.array("bfm_id") if "bfm_id" in truth.content else np.full(80, np.nan)
-    return z_id, truth.array("bfm_exp"), head, np.full((2, 2), np.nan)
+    z_id = truth.array(BFM_ID) if BFM_ID in truth.content else np.full(80, np.nan)
+    return z_id, truth.array(BFM_EXP), head, np.full((2, 2), np.nan)

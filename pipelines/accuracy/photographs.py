@@ -30,6 +30,7 @@ from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.pictures.codecs import decode_mask
 from dataprep.tables.columns import rows_from_table
+from dataprep.tables.labels import BFM_ANGLE, BFM_EXP, CROP_FROM_SOURCE, FACE_PITCH_YAW, LANDMARKS68, SMPL_BODY_POSE
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import SHARDS, twins
 from dataprep.tables.store import write_json
@@ -71,7 +72,7 @@ def report(
     expressions: list[tuple[np.ndarray, np.ndarray]] = []
     for row, truth in _pairs(out, truth_folder):
         errors.append({"source_path": row["source_path"], **sample_errors(row, truth, out)})
-        expressions.append((row["bfm_exp"], truth.array("bfm_exp")))
+        expressions.append((row[BFM_EXP], truth.array(BFM_EXP)))
     if not errors:
         print(f"no accepted sample of {out} has a truth file in {truth_folder}")
         return 1
@@ -108,8 +109,8 @@ def _spread(values: pd.Series) -> dict[str, float]:
 def sample_errors(row: Mapping[str, Any], truth: Truth, out: Path) -> dict[str, float]:
     """Every metric of one accepted sample."""
     crop = truth.content["crop"]
-    source_from_portrait = geometry.invert(row["crop_from_source"].astype(np.float64))
-    landmarks = geometry.transform(source_from_portrait, row["landmarks68"].astype(np.float64))
+    source_from_portrait = geometry.invert(row[CROP_FROM_SOURCE].astype(np.float64))
+    landmarks = geometry.transform(source_from_portrait, row[LANDMARKS68].astype(np.float64))
     true_landmarks = truth.array("landmarks68_px")
     eye_px = float(np.linalg.norm(np.subtract(*true_landmarks[list(_EYE_CORNERS)])))
     joints = np.linalg.norm(row["smpl_joints_px"] - truth.array("joints_px"), axis=1)
@@ -130,11 +131,11 @@ def _rotation_errors(row: Mapping[str, Any], truth: Truth) -> dict[str, float]:
     joints, rotations = truth.array("joints_cam_m"), truth.array("rotations_cam")
     head_view, chest_view = view_from_cam(joints[HEAD]), view_from_cam(joints[CHEST])
     upright = turn_in_picture(float(row["crop_roll_rad"]))
-    face = upright @ CAM_FROM_GL @ head_from_3dmm(row["bfm_angle"].astype(np.float64))
+    face = upright @ CAM_FROM_GL @ head_from_3dmm(row[BFM_ANGLE].astype(np.float64))
     true_face = head_view @ CAM_FROM_GL @ truth.array("head_from_3dmm")
     tied, first = (
         rotations_from_rotvecs(row["smpl_global_orient"], row[pose])
-        for pose in ("smpl_body_pose", "smpl_body_pose_first")
+        for pose in (SMPL_BODY_POSE, "smpl_body_pose_first")
     )
     return {
         "head_3dmm_deg": _angle_deg(face, true_face),
@@ -148,7 +149,7 @@ def _rotation_errors(row: Mapping[str, Any], truth: Truth) -> dict[str, float]:
 def _face_camera_deg(row: Mapping[str, Any], view_from_head: np.ndarray) -> float:
     """Angle between where the label and where SMPL's true head joint has the camera, in the generator's head axes."""
     true = pitch_yaw(view_from_head @ canonical_rotation(HEAD).T)
-    said, shown = (camera_direction(angles) for angles in (row["face_pitch_yaw"].astype(np.float64), true))
+    said, shown = (camera_direction(angles) for angles in (row[FACE_PITCH_YAW].astype(np.float64), true))
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(said, shown)), said @ shown)))
 
 
@@ -158,7 +159,7 @@ def _angle_deg(a: np.ndarray, b: np.ndarray) -> float:
 
 def _alpha_error(row: Mapping[str, Any], true_alpha: np.ndarray, out: Path) -> float:
     """Mean absolute difference in [0, 1] over the part of the portrait that the photograph covers."""
-    matrix = row["crop_from_source"].astype(np.float64)
+    matrix = row[CROP_FROM_SOURCE].astype(np.float64)
     name = f"{row['split']}-{row['shard']:05d}"
     require_shard_name(name, out / "shards")
     with (out / "shards" / f"{name}.tar").open("rb") as file:

@@ -26,6 +26,7 @@ from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
 from dataprep.stages.face import Face
 from dataprep.tables.columns import rows_from_table
+from dataprep.tables.labels import BFM_EXP, CAMERA_PITCH_YAW, JOINTS_ZYX
 from dataprep.tracking.frame_fits import Fitter
 from dataprep.tracking.smoothed_labels import Smoothing
 from dataprep.tracking.track_table import track_table
@@ -63,8 +64,8 @@ def compare_tracks(tracked: pa.Table, truth: pa.Table) -> dict[str, Any]:
     for kind, suffix in (("raw", "_raw"), ("smoothed", "")):
         ours, theirs = _rotations(rows, suffix), _rotations(matched, "")
         found[kind] = {name: _rotation_errors(ours[name], theirs[name], steps) for name in _ROTATIONS}
-        a = np.stack([row["bfm_exp" + suffix] for row in rows]).astype(np.float64)
-        b = np.stack([row["bfm_exp"] for row in matched]).astype(np.float64)
+        a = np.stack([row[BFM_EXP + suffix] for row in rows]).astype(np.float64)
+        b = np.stack([row[BFM_EXP] for row in matched]).astype(np.float64)
         found[kind]["expression"] = {
             "pearson": _pearson(a, b),
             "pearson_strongest10": _pearson(a[:, :10], b[:, :10]),
@@ -99,8 +100,8 @@ def _progress(total: Mapping[str, int]) -> Progress:
 
 
 def _rotations(rows: list[dict[str, Any]], suffix: str) -> dict[str, Matrices]:
-    camera = [view_from_pitch_yaw(row["camera_pitch_yaw" + suffix].astype(np.float64)) for row in rows]
-    joints = [rotations_from_joints_zyx(row["joints_zyx" + suffix].astype(np.float64)) for row in rows]
+    camera = [view_from_pitch_yaw(row[CAMERA_PITCH_YAW + suffix].astype(np.float64)) for row in rows]
+    joints = [rotations_from_joints_zyx(row[JOINTS_ZYX + suffix].astype(np.float64)) for row in rows]
     neck, head = POSED_JOINTS.index(NECK), POSED_JOINTS.index(HEAD)
     return {
         "head_3dmm": np.stack([row["head_from_3dmm" + suffix] for row in rows]).astype(np.float64),

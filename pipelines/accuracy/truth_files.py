@@ -14,8 +14,9 @@ from dataprep.errors import ConfigError, StoreError
 from dataprep.files.filenames import unescape
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.pictures.codecs import decode_mask
+from dataprep.tables.labels import BFM_EXP
 
-_REQUIRED = {"joints_cam_m", "joints_px", "rotations_cam", "landmarks68_px", "head_from_3dmm", "bfm_exp", "crop"}
+_REQUIRED = {"joints_cam_m", "joints_px", "rotations_cam", "landmarks68_px", "head_from_3dmm", BFM_EXP, "crop"}
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,13 @@ def _environment() -> Iterator[Diagnosis]:
         yield Diagnosis("problem", f"missing packages: {', '.join(missing)}", "run: make setup")
     try:
         torch = [importlib.import_module(package) for package in ("cv2", "mediapipe", "torch")][-1]
+        off = importlib.import_module("dataprep.kernels.guard").REASON_OFF
     except ImportError as error:
         yield Diagnosis("problem", f"a package does not load: {error}", "run: make setup")
         return
+    if off:
+        slower = "super-resolution and the generator take two to three times as long on a CPU; run: make setup"
+        yield Diagnosis("warning", f"no loops in machine code: {off}", slower)
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Diagnosis("ok", f"GPU: {', '.join(names)}")

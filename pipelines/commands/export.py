@@ -27,6 +27,7 @@ from dataprep.files.file_hashes import file_sha256
 from dataprep.files.untrusted import as_cell, require_sample_ids
 from dataprep.stages.shards import shard_files
 from dataprep.tables.columns import rows_from_table
+from dataprep.tables.labels import LABELS
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import shard_folder, twins
 from dataprep.tables.store import atomic_file, unwritable
@@ -40,7 +41,8 @@ _FOLDERS = {"portrait": "portraits", "face": "faces", "alpha": "alphas"}
 _IMAGES_A_FOLDER = 1000  # as EG3D's own data set tool
 _POSITION = ("offset", "size", "sha256")
 _POSITIONS = tuple(f"{name}_{what}" for name in (*_FOLDERS, "json") for what in _POSITION)
-_NEEDED = ("sample_id", "cam2world", "intrinsics", *(f"{name}_{what}" for name in _FOLDERS for what in _POSITION))
+_EG3D = tuple(label.name for label in LABELS if label.in_eg3d)
+_NEEDED = ("sample_id", *_EG3D, *(f"{name}_{what}" for name in _FOLDERS for what in _POSITION))
 Sample = tuple[dict[str, Any], dict[str, bytes]]  # row, PNG by name
 
 
@@ -147,7 +149,7 @@ def _write_eg3d(target: Path, samples: Iterator[Sample]) -> int:
     for i, (row, images) in enumerate(samples):
         name = f"{i // _IMAGES_A_FOLDER:05d}/img{i:08d}.png"
         _write(target / name, images["portrait"])
-        numbers = np.concatenate([row["cam2world"].ravel(), row["intrinsics"].ravel()]).astype(np.float64)
+        numbers = np.concatenate([row[label].ravel() for label in _EG3D]).astype(np.float64)
         labels.append([name, numbers.round(7).tolist()])
     with atomic_file(target / "dataset.json") as file:  # last: its presence says that all images are there
         file.write(json.dumps({"labels": labels}).encode())

@@ -22,6 +22,8 @@ from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.stages.shards import write_shards
 from dataprep.tables.columns import STRING, Column, floats, table_from_rows
+from dataprep.tables.labels import LABELS, drawn
+from dataprep.tables.outliers import label_outliers
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
@@ -36,19 +38,8 @@ _COLUMNS = (
         ("body_model_sha256", "its file"), ("face_model", "face model that the coefficients belong to"),
         ("face_model_sha256", "its file"),
     )),
-    floats("camera_pitch_yaw", (2,), "portrait camera, both pi/2 in front", unit="rad", frame="chest"),
-    floats("face_pitch_yaw", (2,), "face camera, both pi/2 in front", unit="rad", frame="generator's head"),
-    floats("joints_zyx", (6, 3), "Euler z, y, x of joints 12-17 against the canonical pose", unit="rad"),
-    floats("cam2world", (4, 4), "portrait camera, OpenCV axes", unit="face unit"),
-    floats("intrinsics", (3, 3), "normalised by the image size", unit="image size"),
-    floats("bfm_id", (80,), "identity coefficients", unit="standard deviation"),
-    floats("bfm_exp", (64,), "expression coefficients", unit="standard deviation"),
-    floats("bfm_angle", (3,), "Euler x, y, z of R = Rz Ry Rx", unit="rad"),
+    *(label for label in LABELS if label.in_handout),
     floats("head_offset", (3, 3), "3DMM axes from those of the SMPL head joint", frame="3DMM from head"),
-    floats("smpl_betas", (10,), "body shape coefficients", unit="standard deviation"),
-    floats("smpl_global_orient_portrait", (3,), "rotation vector of the pelvis", unit="rad"),
-    floats("smpl_body_pose", (23, 3), "rotation vectors of joints 1-23", unit="rad"),
-    floats("landmarks68", (68, 2), "iBUG landmarks; zeros when the hand-out has none", unit="px", frame="portrait"),
 )  # fmt: skip
 
 
@@ -101,17 +92,23 @@ def _placed(
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     placed = {"train": 0, "val": 0}
-    for person in sorted(people, key=lambda person: person.sample_id):
-        share = int(hashlib.sha256(f"split:{person.sample_id}".encode()).hexdigest()[:8], 16) / 2**32
-        split = "val" if share < val_fraction else "train"
+    in_order = sorted(people, key=lambda person: person.sample_id)
+    splits = [_split(person, val_fraction) for person in in_order]
+    labels = {label.name: np.array([person.labels[label.name] for person in in_order], np.float32) for label in drawn()}
+    for person, split, outlier in zip(in_order, splits, label_outliers(labels, splits), strict=True):
         shard, shard_row = divmod(placed[split], shard_rows)
         placed[split] += 1
         rows.append({
             "sample_id": person.sample_id, "status": "ok", "selected": True, "split": split, "shard": shard,
-            "shard_row": shard_row, "flag_label_outlier": False, "source_path": person.name, "license": "handout",
-            "source_dataset": "handout", "models": json.dumps({}), **bases, **person.labels,
+            "shard_row": shard_row, "flag_label_outlier": bool(outlier), "source_path": person.name,
+            "license": "handout", "source_dataset": "handout", "models": json.dumps({}), **bases, **person.labels,
         })  # fmt: skip
     return rows
+
+
+def _split(person: HandedPerson, val_fraction: float) -> str:
+    share = int(hashlib.sha256(f"split:{person.sample_id}".encode()).hexdigest()[:8], 16) / 2**32
+    return "val" if share < val_fraction else "train"
 
 
 def _image(person: HandedPerson, image: str) -> bytes:

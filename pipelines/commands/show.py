@@ -20,6 +20,7 @@ from dataprep.pictures.codecs import encode_png
 from dataprep.report.page_pictures import read_photograph, source_folder
 from dataprep.report.story import Material, draw_story
 from dataprep.stages.quality import RULES
+from dataprep.tables.labels import CAMERA_PITCH_YAW
 from dataprep.tables.sealed import open_table
 from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store, atomic_file
@@ -210,7 +211,7 @@ def _camera(row: Row) -> list[str]:
     before, after = np.degrees([row["head_disagreement_before"], row["head_disagreement"]])
     return [
         f"head yaw, pitch, roll {_degrees(row['yaw'], row['pitch'], row['roll'])}°",
-        f"portrait camera pitch, yaw {_degrees(*row['camera_pitch_yaw'])}°",
+        f"portrait camera pitch, yaw {_degrees(*row[CAMERA_PITCH_YAW])}°",
         f"body and face heads {before:.1f}° apart, after the tie {after:.1f}°",
     ]
 

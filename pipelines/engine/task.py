@@ -116,7 +116,7 @@ def _with_path(result: Result, item: Item) -> Result:
 
 def _process(task: PartTask, items: Sequence[Item], errors: dict[str, str]) -> list[Result]:
     tools = load_tools(task)
-    if task.stage.batched:
+    if task.stage.batched(tools):
         try:
             with watchdog.limit(task.limit_s * len(items), task.stage.name):
                 return task.stage.process(items, tools)

@@ -289,14 +289,23 @@ def test_draws_keep_rows_together_and_depend_on_their_seed_alone(dataset):
 
 
 def test_shards_without_their_manifest_hold_labels_too_and_outliers_stay_out(dataset):
+    """An identity that lies far out is not drawn, its expression and its pose are; validation rows are not read."""
+    pq.write_table(label_table(21), dataset / "manifest.parquet")
     whole = open_labels(dataset)
+    table = pq.read_table(dataset / "manifest.parquet").slice(0, 20)
+    far = [np.multiply(row, 50 if i == 3 else 1).tolist() for i, row in enumerate(table["bfm_id"].to_pylist())]
+    table = table.set_column(table.schema.get_field_index("bfm_id"), "bfm_id", pa.array(far))
+    table = table.append_column("split", pa.array(["train"] * 16 + ["val"] * 4))
     (dataset / "shards").mkdir()
-    table = pq.read_table(dataset / "manifest.parquet").slice(0, 4)
-    table = table.append_column("flag_label_outlier", pa.array([False, True, False, False]))
     for i in range(2):
-        pq.write_table(table.slice(2 * i, 2), dataset / f"shards/train-0000{i}.parquet")
+        pq.write_table(table.slice(8 * i, 8), dataset / f"shards/train-0000{i}.parquet")
+    pq.write_table(table.slice(16), dataset / "shards/val-00000.parquet")
     (dataset / "manifest.parquet").unlink()
-    assert np.array_equal(open_labels(dataset).identity_N80, whole.identity_N80[[0, 2, 3]])
+    labels = open_labels(dataset)
+    assert np.array_equal(labels.identity_N80, whole.identity_N80[[i for i in range(16) if i != 3]])
+    assert np.array_equal(labels.betas_N10, whole.betas_N10[[i for i in range(16) if i != 3]])
+    assert np.array_equal(labels.expression_E64, whole.expression_E64[:16])
+    assert np.array_equal(labels.pose_M63, whole.pose_M63[:16])
     assert prior_labels().bases is None
     pq.write_table(table.drop_columns("body_model"), dataset / "shards/train-00000.parquet")
     with pytest.raises(ConfigError, match="no column body_model"):  # an old data set: nobody knows what its labels mean

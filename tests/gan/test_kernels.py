@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from dataprep import kernels
+from dataprep.kernels.layer_kernels import LayerStack, PointLayer
+from dataprep.kernels.machine_code import share, suits
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS
+from dataprep.kernels.winograd import TiledKernel, Tiling
 from gan.config import GeneratorConfig
-from gan.kernels.layer_kernels import LayerStack, PointLayer
-from gan.kernels.machine_code import share, suits
-from gan.kernels.vectors import BFLOAT16_PRODUCTS
 from gan.networks.pointwise import Layer, sum_of_heads
 from gan.rendering.compositing import render_hits
 
@@ -48,8 +50,10 @@ def test_layers_that_do_not_fit_are_refused():
         ([layer, PointLayer(torch.ones(4, 4), torch.zeros(4), "sine")], {0: head, 1: wide}),
         ([layer], {0: PointLayer(head[0].double(), head[1].double())}),
         ([PointLayer(torch.ones(4, 0), torch.zeros(4), "sine")], {0: head}),
+        ([layer, PointLayer(torch.ones(4, 9), torch.zeros(4), "sine")], {1: head}),
+        ([wide], {0: head}),
     ):
-        with pytest.raises(AssertionError):
+        with pytest.raises(ValueError, match="expected"):
             LayerStack(layers, heads)
 
 
@@ -155,6 +159,11 @@ def test_other_processors_compute_the_same(features, tmp_path):
     assert lanes == (8 if "avx" in features else 4)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=2e-5, rtol=1e-5)
+    if "fma" in features:  # sums are taken in one order, however wide the vectors are
+        with torch.no_grad():
+            tiling, here = Tiling(8, 20), Tiling(8, 20).blank(18)
+            tiling.convolve(tiling.tile(image), TiledKernel(conv.weight, conv.bias), here)
+        assert torch.equal(found[0], tiling.untile(here))
 
 
 ELSEWHERE = """
@@ -163,8 +172,8 @@ import time
 from pathlib import Path
 import torch
 from gan.networks.pointwise import sum_of_heads
-from gan.kernels.vectors import BFLOAT16_PRODUCTS, LANES
-from gan.kernels.winograd import TiledKernel, Tiling
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS, LANES
+from dataprep.kernels.winograd import TiledKernel, Tiling
 folder = Path(sys.argv[1])
 weight, bias, image, layers, heads, x = torch.load(folder / "given.pt", weights_only=False)
 assert not BFLOAT16_PRODUCTS
@@ -203,21 +212,23 @@ def test_compositing_in_machine_code_is_that_of_torch(size, threads):
 
 def test_kept_machine_code_is_forgotten_when_any_of_its_files_changes(tmp_path):
     """numba itself looks at one file only."""
-    package = Path(gan.__file__).parent
-    shutil.copytree(package, tmp_path / "gan", ignore=shutil.ignore_patterns("__pycache__", "*.npz"))
+    package, copied = Path(kernels.__file__).parent, tmp_path / "dataprep" / "kernels"
+    shutil.copytree(package, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    (copied.parent / "__init__.py").touch()
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     printed = lambda: subprocess.run(  # noqa: E731
         [sys.executable, "-c", LINEAR], check=True, env=environment, capture_output=True, text=True, cwd=tmp_path
     ).stdout.strip()
     assert printed() == "2.0"
-    vectors = tmp_path / "gan" / "kernels" / "vectors.py"
+    vectors = copied / "vectors.py"
     vectors.write_text(vectors.read_text().replace("b.fmul(factor, x,", "b.fadd(factor, x,"))
     assert printed() == "4.0"
 
 
 LINEAR = """
 import torch
-from gan.kernels.layer_kernels import LayerStack, PointLayer
+from dataprep import kernels
+from dataprep.kernels.layer_kernels import LayerStack, PointLayer
 one, zero = torch.ones(1, 1), torch.zeros(1)
 with torch.no_grad():
     print(float(LayerStack([PointLayer(one, zero, "relu")], {0: PointLayer(one, zero)})(torch.tensor([[2.0]]))))

@@ -11,9 +11,10 @@ import skimage.data
 import torch
 
 from dataprep.errors import AssetError, ConfigError
-from dataprep.models.superres import basicsr_compat, superres_files
-from dataprep.models.superres.enlarging import Upscaler, load_network, resolve_precision
+from dataprep.models.superres import basicsr_compat, running, superres_files
+from dataprep.models.superres.enlarging import Upscaler, load_network
 from dataprep.models.superres.rrdbnet import rrdbnet_from_state
+from dataprep.models.superres.running import enlarged, resolve_precision, runner, windows_at_once
 from dataprep.models.superres.superres_files import PACKAGED, model_file, packaged_bytes
 
 SMALL = "animevideov3"
@@ -118,6 +119,55 @@ def test_auto_precision_asks_the_processor(monkeypatch):
     assert resolve_precision("auto", cpu) is torch.float32
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True, raising=False)
     assert resolve_precision("auto", cpu) is torch.bfloat16
+
+
+def test_half_precision_of_a_gpu_is_refused_on_a_cpu():
+    with pytest.raises(ConfigError, match="needs a GPU"):
+        resolve_precision("float16", torch.device("cpu"))
+
+
+def test_half_precision_of_a_gpu_stays_within_a_grey_level(face):
+    """In torch, as a GPU runs it: 71 dB of float32."""
+    image = torch.from_numpy(face[30:42, 24:36].transpose(2, 0, 1).copy())[None].float() / 255
+    half, exact = (
+        runner(load_network("anime6b"), torch.device("cpu"), dtype)(image) for dtype in (torch.float16, torch.float32)
+    )
+    assert half.dtype == torch.float32
+    assert 0 < (half - exact).abs().max() < 1 / 255
+
+
+def test_several_images_become_what_each_becomes(face, small):
+    images = [face[:40, :40], face[40:70], face[40:80, 40:80]]
+    for together, rgb in zip(small.all_of(images), images, strict=True):
+        np.testing.assert_array_equal(together, small(rgb))
+
+
+def test_windows_of_one_size_go_together_until_memory_is_short(face, small, monkeypatch):
+    """As on a GPU, whose free memory is asked for first; what it says can change before it is used."""
+    windows = [torch.from_numpy(face[i : i + 24, :24].transpose(2, 0, 1).copy()) for i in range(7)]
+    monkeypatch.setattr(running, "_free_bytes", lambda device: 1 << 34)
+    sizes = []
+
+    def limited(images):
+        sizes.append(len(images))
+        if len(images) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return small._run(images)
+
+    found = list(enlarged(limited, windows, small.device, small.dtype))
+    assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    for one, window in zip(found, windows, strict=True):
+        np.testing.assert_allclose(one.permute(1, 2, 0), small(window.permute(1, 2, 0).numpy()), atol=1)
+    with pytest.raises(torch.OutOfMemoryError):
+        list(enlarged(lambda images: limited(images.repeat(3, 1, 1, 1)), windows, small.device, small.dtype))
+
+
+def test_as_many_windows_go_together_as_memory_holds():
+    at_once = lambda side, dtype, gib: windows_at_once(side * side, dtype, gib << 30)  # noqa: E731
+    assert windows_at_once(384 * 384, torch.float32, None) == 1  # a CPU
+    assert at_once(384, torch.float16, 1) == 1
+    assert at_once(384, torch.float16, 24) == 2 * at_once(384, torch.float32, 24) + at_once(384, torch.float16, 24) % 2
+    assert at_once(192, torch.float16, 24) >= 4 * at_once(384, torch.float16, 24)
 
 
 def test_an_official_checkpoint_gives_the_same_picture(tmp_path, face, small):

@@ -50,7 +50,7 @@ def test_digests_would_see_the_generators_code():
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     assert "gan.data.priors" not in closure("dataprep.stages.report", graph)
     graph.add_import(importer="dataprep.report.prior", imported="gan.data.priors")
-    assert {"gan.data.priors", "gan.data.labels"} <= closure("dataprep.stages.report", graph)
+    assert {"gan.data.priors", "gan.data.label_rows"} <= closure("dataprep.stages.report", graph)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.duplicates import clusters
-from dataprep.stages.manifest import Manifest, _robust_distance
+from dataprep.stages.manifest import Manifest
 from dataprep.stages.shards import Shards
 from dataprep.tables.columns import rows_from_table
 from tests.fake_dataset import End, make_dataset, make_photos
@@ -78,16 +78,6 @@ def test_smaller_builds_remove_the_shards_of_larger_ones(view_and_root):
         "notes-of-mine.txt",
     }
     assert len(before) > len(after - {"notes-of-mine.txt"})
-
-
-def test_robust_distance_finds_the_outlier_and_ignores_scale():
-    values = np.random.default_rng(0).normal(size=(200, 6)) * [1, 10, 100, 1, 1, 1]
-    values[7] *= 12
-    rows = np.ones(200, bool)
-    distance = _robust_distance(values, rows)
-    assert distance.argmax() == 7
-    assert distance[7] > 8 > np.delete(distance, 7).max()
-    np.testing.assert_allclose(_robust_distance(values * 5 + 3, rows), distance)
 
 
 def test_cluster_numbers_do_not_depend_on_numpys_labels():

@@ -219,7 +219,7 @@ TOLD = {
         "upsampling": next([s["p5"], s["median"], s["p95"]] for s in n["spreads"] if s["column"] == "upsampling"),
         "joints_deg": [row["percentiles"] for row in n["ranges"][0]["rows"]],
     },
-    "prior": lambda n: {kind: n["prior"]["trimmed"][kind] for kind in ("expression", "identity")},
+    "prior": lambda n: n["prior"]["trimmed"],
     "similar": lambda n: {"leaks": n["similar"]["leaks"]},
     "health": lambda n: {c["column"]: {key: c[key] for key in ("null_fraction", "null_accepted")} for c in n["health"]},
 }

@@ -15,7 +15,7 @@ from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.stages.base import Item
 from dataprep.stages.detect import Detect, _require_shoulders, parse_openpose
 from dataprep.stages.matte import Matte
-from dataprep.stages.superres import SuperRes, enlarge
+from dataprep.stages.superres import SuperRes, portrait_of, reduced
 from dataprep.tables.columns import table_from_rows
 from tests.onnx_files import write_network
 
@@ -60,7 +60,9 @@ def enlarged(photo):
     stage = SuperRes(model="span", precision="float32", device="cpu")
     crop = encode_png(geometry.resample(photo, CROP, 150))
     row = {"crop_native_from_source": CROP.astype(np.float32)}
-    return stage.process_item(Item("0" * 32, row, None, {"crop.png": crop}.__getitem__), stage.load())
+    item = Item("0" * 32, row, None, {"crop.png": crop}.__getitem__)
+    (result,) = stage.process([item], stage.load())
+    return result
 
 
 def test_detect_fills_every_declared_column(detected):
@@ -163,7 +165,7 @@ def test_superres_gives_the_portrait_and_where_it_lies(enlarged, photo):
 @pytest.mark.parametrize("side", [100, 128, 200])
 def test_crops_of_any_size_become_portraits(side):
     crop = cv2.resize(skimage.data.astronaut()[:200, 100:300], (side, side), interpolation=cv2.INTER_AREA)
-    portrait = enlarge(crop, lambda image: cv2.resize(image, None, fx=4, fy=4), max_input_px=150)
+    portrait = portrait_of(cv2.resize(reduced(crop, max_px=150), None, fx=4, fy=4))
     assert portrait.shape == (PORTRAIT_PX, PORTRAIT_PX, 3)
     small = cv2.resize(portrait, (50, 50), interpolation=cv2.INTER_AREA).astype(int)
     assert np.abs(small - cv2.resize(crop, (50, 50), interpolation=cv2.INTER_AREA)).mean() < 3

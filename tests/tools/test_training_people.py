@@ -19,7 +19,7 @@ from dataprep.models.shipped import SHIPPED_FOLDER
 from dataprep.pictures.codecs import encode_png
 from dataprep.stages.shards import BASES
 from gan.config import GeneratorConfig
-from gan.data.labels import LABEL_SHAPES
+from gan.data.label_rows import LABEL_SHAPES
 from gan.data.priors import LabelPrior, Purpose
 from gan.data.shards import ShardDataset
 from gan.rendering.cameras import portrait_camera

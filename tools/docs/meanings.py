@@ -35,7 +35,8 @@ PARAMETERS: dict[str, str] = {
     "crop.min_inside": "a portrait square with a smaller part inside the photograph is rejected (`crop_outside`)",
     "superres.model": "network: `x4plus`, `span` (small, fast), `animevideov3` and `anime6b` (for drawings), or a file",
     "superres.engine": "`native`: our networks; `realesrgan`: the package of that name",
-    "superres.precision": "`float32`, `bfloat16`, or `auto`: bfloat16 where the processor has it, with other bytes",
+    "superres.precision": "`float32`, `bfloat16`, `float16` (GPUs), or `auto`: bfloat16 on a CPU that has it, "
+    "float16 on a GPU; each gives other bytes",
     "superres.device": f"where the network runs: {_DEVICE}",
     "superres.tile_px": "side of the tiles that larger crops are cut into; px of the crop",
     "superres.tile_pad_px": "rim of a tile that is computed and thrown away; px of the crop",
@@ -56,7 +57,6 @@ PARAMETERS: dict[str, str] = {
     "manifest.near_duplicate_bits": "portraits whose hashes differ in at most so many of 256 bits are one cluster",
     "manifest.keep_near_duplicates": "keep all members of a cluster, not its representative alone",
     "manifest.val_fraction": "part of the clusters that is the validation split",
-    "manifest.outlier_mads": "robust deviations from the median that make a label an outlier (flagged, not rejected)",
     "manifest.shard_rows": "samples in a shard",
     "report.max_accepted": "accepted pictures on the page",
     "report.max_rejected": "lost pictures on the page",

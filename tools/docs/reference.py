@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 
 from dataprep.stages.manifest import OWN_COLUMNS
 from dataprep.tables.columns import Column
+from dataprep.tables.labels import LABELS, Label
 from dataprep.tables.store import ROW_COLUMNS
 from gan.presets import PRESETS, Preset, flat
 from pipelines.main import make_parser
@@ -63,7 +64,24 @@ def columns_page() -> str:
     if kept:
         parts.append(_table(("stage", *_COLUMN_HEAD), ((stage, *_column(column)) for stage, column in kept)))
     parts.append(_table(("stage", "image"), ((stage, f"`{blob}`") for stage, blob in images)))
+    parts += ["## Labels", _LABELS_NOTE, _table(_LABEL_HEAD, map(_label, LABELS))]
     return _joined(parts)
+
+
+_LABELS_NOTE = """\
+What is done with the columns that are labels (`dataprep/tables/labels.py`). Mirrored: what training makes of it in a
+mirrored picture; empty: training does not read it. Drawn: labels of one group are drawn together, from one row. Cut:
+robust deviations beyond which a row is not drawn. Range: beyond it the report speaks of a fault."""
+_LABEL_HEAD = ("label", "mirrored", "drawn", "cut", "range", "also in")
+
+
+def _label(label: Label) -> tuple[str, ...]:
+    drawn = (label.group.value, f"{label.outlier_cut:g}") if label.group else ("", "")
+    allowed = "{:.4g} to {:.4g}".format(*label.allowed) if label.allowed else ""
+    places = {"shards' JSON": label.in_shards, "hand-out": label.in_handout, "track": label.in_track,
+              "EG3D": label.in_eg3d, "index's statistics": label.statistics}  # fmt: skip
+    carried = ", ".join(place for place, there in places.items() if there)
+    return f"`{label.name}`", label.mirrored.value if label.mirrored else "", *drawn, allowed, carried
 
 
 _COLUMN_HEAD = ("column", "type", "shape", "unit", "frame", "meaning")

@@ -26,15 +26,14 @@ from dataprep.stages.manifest import OWN_COLUMNS, Manifest
 from dataprep.stages.shards import BASES, IMAGES, write_shards
 from dataprep.tables import sources
 from dataprep.tables.columns import STRING, UINT32, Column, rows_from_table, table_from_rows
+from dataprep.tables.labels import LABELS, drawn
+from dataprep.tables.outliers import label_outliers
 from dataprep.tables.sealed import identity, read_table
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 
 _SPLIT_STREAM = 6  # of `Recipe.rng`
 LICENCE = "CC0-1.0"  # of the assets that the renderer puts together (samples/README.md)
-LABEL_NAMES = (
-    *("camera_pitch_yaw", "face_pitch_yaw", "joints_zyx", "cam2world", "intrinsics", "landmarks68"),
-    *("bfm_id", "bfm_exp", "smpl_betas"),
-)
+LABEL_NAMES = tuple(label.name for label in LABELS if label.mirrored or label.in_eg3d)  # what training and EG3D read
 _DECLARED = {
     column.name: column for source in (sources.COLUMNS, Body.columns, Face.columns, Camera.columns) for column in source
 }
@@ -105,13 +104,14 @@ def pack(out: Path, seed: int, people: Sequence[int]) -> dict[str, int]:
 def _manifest(views: pa.Table, seed: int) -> pa.Table:
     """Place every view in a split and a shard."""
     shard_rows, placed = Manifest().shard_rows, {"train": 0, "val": 0}
-    rows = []
-    for row in rows_from_table(views):
-        split = split_of(seed, row["person"])
+    rows, content = [], rows_from_table(views)
+    splits = [split_of(seed, row["person"]) for row in content]
+    outliers = label_outliers({one.name: np.stack([row[one.name] for row in content]) for one in drawn()}, splits)
+    for row, split, outlier in zip(content, splits, outliers, strict=True):
         shard, shard_row = divmod(placed[split], shard_rows)
         placed[split] += 1
         place = {"split": split, "shard": shard, "shard_row": shard_row, "selected": True}
-        rows.append({**row, **place, "status": "ok", "flag_label_outlier": False, "models": "{}"})
+        rows.append({**row, **place, "status": "ok", "flag_label_outlier": bool(outlier), "models": "{}"})
     columns = {column.name: column for column in (*OWN_COLUMNS, *_VIEW_COLUMNS)}
     metadata = {"schema_version": str(SCHEMA_VERSION), "code_version": __version__, "stages": "{}"}
     return table_from_rows(tuple(columns.values()), rows).replace_schema_metadata(metadata)

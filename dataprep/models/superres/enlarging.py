@@ -1,6 +1,7 @@
 """Enlarge images four times with SPAN or a network of Real-ESRGAN, tile by tile.
 
-Engine `native` runs our networks, engine `realesrgan` the RealESRGANer of the named package, which has no SPAN.
+Engine `native` runs our networks (`running`), engine `realesrgan` the RealESRGANer of the named package, which has no
+SPAN.
 `superres_files` knows where weights lie.
 """
 
@@ -11,20 +12,21 @@ import io
 import itertools
 import pickle
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dataprep.errors import AssetError, ConfigError
 from dataprep.models.devices import resolve_device
 from dataprep.models.superres.basicsr_compat import basicsr_network, real_esrganer
 from dataprep.models.superres.ncnn import read_network
 from dataprep.models.superres.rrdbnet import RRDBNet, rrdbnet_from_state, rrdbnet_state_from_ncnn
+from dataprep.models.superres.running import Network, Run, enlarged, resolve_precision, runner
 from dataprep.models.superres.span import SPAN, span_from_state, span_state_from_arrays, without_ringing
 from dataprep.models.superres.srvgg import SRVGGNetCompact, srvgg_from_state, srvgg_state_from_ncnn
 from dataprep.models.superres.superres_files import (
@@ -75,21 +77,16 @@ def _checkpoint_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """`auto` is bfloat16 only where the hardware multiplies it (2-3x faster; 51-55 dB from float32)."""
-    if precision == "auto":
-        return torch.bfloat16 if _has_bfloat16(device) else torch.float32
-    try:
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-    except KeyError:
-        raise ConfigError(f"precision {precision!r}: expected auto, float32 or bfloat16") from None
+class Window(NamedTuple):
+    """A tile of an image, [top, bottom) x [left, right), and where what the network sees of it begins."""
 
-
-def _has_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    flags = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, flag, lambda: False)()) for flag in flags)
+    image: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+    seen_top: int
+    seen_left: int
 
 
 class Upscaler:
@@ -119,41 +116,60 @@ class Upscaler:
 
     @property
     def precision(self) -> str:
-        """What `auto` became: `float32` or `bfloat16`."""
+        """What `auto` became: `float32`, `bfloat16` or `float16`."""
         return str(self.dtype).removeprefix("torch.")
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
-        if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or min(rgb.shape[:2]) < 1:
-            raise ValueError(f"image of {rgb.dtype} {rgb.shape}, expected uint8 (H, W, 3)")
-        return self._by_realesrgan(rgb) if self.engine == "realesrgan" else self._by_network(rgb)
+        return self.all_of([rgb])[0]
+
+    def all_of(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Enlarge several images; on a GPU tiles of equal size go through the network together."""
+        for rgb in images:
+            if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or min(rgb.shape[:2]) < 1:
+                raise ValueError(f"image of {rgb.dtype} {rgb.shape}, expected uint8 (H, W, 3)")
+        if self.engine == "realesrgan":
+            return [self._by_realesrgan(rgb) for rgb in images]
+        return self._by_network(images)
+
+    @property
+    def gains_from_batches(self) -> bool:
+        """Whether it is worth to have many images at hand: on a GPU."""
+        return self.engine == "native" and self.device.type == "cuda"
 
     @cached_property
-    def _network(self) -> nn.Module:
-        network = load_network(self.model)
-        network.to(self.device)
-        network.lower(self.dtype)
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def _network(self) -> Network:
+        return load_network(self.model)
 
-    def _by_network(self, rgb: np.ndarray) -> np.ndarray:
+    @cached_property
+    def _run(self) -> Run:
+        return runner(self._network, self.device, self.dtype)
+
+    def _by_network(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         if isinstance(self._network, SPAN):
-            rgb = without_ringing(rgb)
-        height, width = rgb.shape[:2]
-        out = np.empty((SCALE * height, SCALE * width, 3), np.uint8)
-        pad = self.tile_pad_px
-        for y0, y1 in _tiles(height, self.tile_px):
-            for x0, x1 in _tiles(width, self.tile_px):
-                top, left = max(y0 - pad, 0), max(x0 - pad, 0)
-                big = self._run(rgb[top : y1 + pad, left : x1 + pad])
-                inside = big[SCALE * (y0 - top) : SCALE * (y1 - top), SCALE * (x0 - left) : SCALE * (x1 - left)]
-                out[SCALE * y0 : SCALE * y1, SCALE * x0 : SCALE * x1] = inside
+            images = [without_ringing(rgb) for rgb in images]
+        out = [np.empty((SCALE * len(rgb), SCALE * rgb.shape[1], 3), np.uint8) for rgb in images]
+        alike: dict[tuple[int, ...], list[tuple[Window, Tensor]]] = {}
+        for window in self._windows(images):
+            seen = self._seen(images[window.image], window)
+            alike.setdefault(tuple(seen.shape), []).append((window, seen))
+        for group in alike.values():
+            windows, seen_of_each = zip(*group, strict=True)
+            results = enlarged(self._run, seen_of_each, self.device, self.dtype)
+            for window, big in zip(windows, results, strict=True):
+                _paste(out[window.image], window, big.permute(1, 2, 0).numpy())
         return out
 
-    @torch.inference_mode()
-    def _run(self, rgb: np.ndarray) -> np.ndarray:
-        image = torch.from_numpy(np.array(rgb, order="C")).to(self.device).permute(2, 0, 1)[None]
-        image = (image.float() / 255).contiguous(memory_format=torch.channels_last)
-        big = self._network(image).clamp_(0, 1).mul_(255).round_()
-        return big[0].permute(1, 2, 0).to(torch.uint8).cpu().numpy()
+    def _windows(self, images: Sequence[np.ndarray]) -> Iterator[Window]:
+        pad = self.tile_pad_px
+        for i, rgb in enumerate(images):
+            for y0, y1 in _tiles(rgb.shape[0], self.tile_px):
+                for x0, x1 in _tiles(rgb.shape[1], self.tile_px):
+                    yield Window(i, y0, y1, x0, x1, max(y0 - pad, 0), max(x0 - pad, 0))
+
+    def _seen(self, rgb: np.ndarray, window: Window) -> Tensor:
+        pad = self.tile_pad_px
+        part = rgb[window.seen_top : window.bottom + pad, window.seen_left : window.right + pad]
+        return torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))
 
     @cached_property
     def _real_esrganer(self) -> Any:
@@ -179,6 +195,19 @@ class Upscaler:
         with contextlib.redirect_stdout(io.StringIO()):  # it prints a line for every tile
             bgr, _ = runner.enhance(np.ascontiguousarray(rgb[..., ::-1]))
         return np.ascontiguousarray(bgr[..., ::-1])
+
+
+def _paste(image: np.ndarray, window: Window, big: np.ndarray) -> None:
+    """Write the enlarged window without its padding."""
+    rows, columns = (
+        slice(SCALE * (first - seen), SCALE * (last - seen))
+        for first, last, seen in (
+            (window.top, window.bottom, window.seen_top),
+            (window.left, window.right, window.seen_left),
+        )
+    )
+    inside = big[rows, columns]
+    image[SCALE * window.top : SCALE * window.bottom, SCALE * window.left : SCALE * window.right] = inside
 
 
 def _tiles(side_px: int, tile_px: int) -> Iterator[tuple[int, int]]:

@@ -15,8 +15,8 @@ from dataprep.models.superres.ncnn import WeightedLayer
 _CONVS_PER_BLOCK = 15  # three residual dense blocks of five convolutions
 _CONVS_OUTSIDE = 6  # conv_first, conv_body, conv_up1, conv_up2, conv_hr, conv_last
 _TAIL = ("conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last")
-_NEGATIVE_SLOPE = 0.2
-_RESIDUAL_SCALE = 0.2
+NEGATIVE_SLOPE = 0.2
+RESIDUAL_SCALE = 0.2
 
 
 class ResidualDenseBlock(nn.Module):
@@ -31,10 +31,14 @@ class ResidualDenseBlock(nn.Module):
         self.conv5 = _conv(features + 4 * growth, features)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        *growing, last = self.convolutions()
         known = x
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+        for conv in growing:
             known = torch.cat((known, _lrelu(conv(known))), 1)
-        return self.conv5(known) * _RESIDUAL_SCALE + x
+        return last(known) * RESIDUAL_SCALE + x
+
+    def convolutions(self) -> tuple[nn.Conv2d, ...]:
+        return self.conv1, self.conv2, self.conv3, self.conv4, self.conv5
 
 
 class RRDB(nn.Module):
@@ -47,7 +51,10 @@ class RRDB(nn.Module):
         self.rdb3 = ResidualDenseBlock(features, growth)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return self.rdb3(self.rdb2(self.rdb1(x))) * _RESIDUAL_SCALE + x
+        return self.rdb3(self.rdb2(self.rdb1(x))) * RESIDUAL_SCALE + x
+
+    def dense_blocks(self) -> tuple[ResidualDenseBlock, ...]:
+        return self.rdb1, self.rdb2, self.rdb3
 
 
 class RRDBNet(nn.Module):
@@ -114,9 +121,9 @@ def rrdbnet_state_from_ncnn(layers: Sequence[WeightedLayer]) -> dict[str, Tensor
 
 def _check_activation(name: str, layer: WeightedLayer) -> None:
     linear = name in ("conv_first", "conv_body", "conv_last") or name.endswith("conv5")
-    expected = None if linear else _NEGATIVE_SLOPE
+    expected = None if linear else NEGATIVE_SLOPE
     slope = layer.negative_slope
-    if (slope is None) != (expected is None) or (slope is not None and abs(slope - _NEGATIVE_SLOPE) > 1e-6):
+    if (slope is None) != (expected is None) or (slope is not None and abs(slope - NEGATIVE_SLOPE) > 1e-6):
         raise AssetError(f"ncnn layer {layer.name} ({name}): LeakyReLU slope {slope}, expected {expected}")
 
 
@@ -125,4 +132,4 @@ def _conv(n_in: int, n_out: int) -> nn.Conv2d:
 
 
 def _lrelu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, _NEGATIVE_SLOPE, inplace=True)
+    return F.leaky_relu(x, NEGATIVE_SLOPE, inplace=True)

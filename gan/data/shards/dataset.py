@@ -27,7 +27,7 @@ from dataprep.tables.shard_folders import SHARDS_INDEX, shard_folder
 from dataprep.tables.store import SCHEMA_VERSION
 from gan.checkpoint import Bases
 from gan.data.errors import MixedBases, ShardCorrupt, ShardsMissing
-from gan.data.labels import LABEL_SHAPES, concatenate, labels_from_table
+from gan.data.label_rows import LABEL_SHAPES, concatenate, labels_from_table
 
 Split = Literal["train", "val"]
 ImageName = Literal["portrait", "face", "alpha"]

@@ -11,7 +11,7 @@ from dataprep.fits.generator_labels import camera_direction
 from dataprep.models.body.smpl import BodyModel as BodyFile
 from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import FaceModel, load_face
-from gan.data.labels import LABEL_SHAPES, Labels
+from gan.data.label_rows import LABEL_SHAPES, Labels
 from gan.data.mirror import Mirror, coefficient_mirror, mirror_camera, mirror_joints, mirror_of_models
 from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.posed_body import PosableBody

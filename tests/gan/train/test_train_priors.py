@@ -8,7 +8,7 @@ import torch
 
 from dataprep.errors import ConfigError
 from dataprep.tables.outliers import robust_distance
-from gan.data.labels import Labels
+from gan.data.label_rows import Labels
 from gan.data.mirror import Mirror, mirror_camera, mirror_joints
 from gan.data.priors import LabelPrior, Purpose
 
@@ -76,8 +76,14 @@ def test_outliers_never_reach_the_generator(labels: Labels) -> None:
     assert codes.betas_BK.abs().max() < 2
     assert (codes.pose_BP3.numpy() != labels.joints_zyx[4]).any((1, 2)).all()  # the whole row is out
     assert len(prior.identities()) == len(labels) - 1
-    with pytest.raises(ConfigError, match="raise the cut"):
-        LabelPrior(labels, seed=1, cut=1e-6)
+
+
+def test_a_table_without_usual_rows_is_refused(labels: Labels) -> None:
+    """Half of the rows agree in each dimension, and no row agrees with the others in all of them."""
+    far = (np.arange(40)[:, None] + np.arange(64)) % 5 < 2  # two rows of five in each dimension
+    expressions = labels.bfm_exp * np.float32(1e-3) + 100 * far.astype(np.float32)
+    with pytest.raises(ConfigError, match="none of 40 rows has a usual bfm_exp"):
+        LabelPrior(replace(labels, bfm_exp=expressions), seed=1)
 
 
 def test_robust_distance_by_hand() -> None:

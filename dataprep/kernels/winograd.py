@@ -6,7 +6,7 @@ differs from the direct sum by about 1e-5 of the largest value.
 
 Between convolutions an image lies *tiled*, so that no step gathers single pixels: pixel (4 ty + i, 4 tx + j) of channel
 c is element [ty + 1, c, 4 i + j, MARGIN + tx]. There is a row of zero tiles above and one below, a zero before the
-tiles of every row, and zeros behind them up to a whole block. So the neighbours of a tile lie at fixed distances
+tiles of every row, and zeros behind them up to a whole vector. So the neighbours of a tile lie at fixed distances
 (behind the last tile of a row comes the margin of the next pixel), and the zero padding of the convolution is there.
 
 Suffixes: C O channels, H W pixels, G groups of R outputs, D inputs or pairs of them. In shapes: r rows of tiles and the
@@ -17,18 +17,19 @@ import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels.machine_code import grouped
-from gan.kernels.vectors import BFLOAT16_PRODUCTS, BLOCK, LANES, NUMBER_BYTES
-from gan.kernels.winograd_kernels import MARGIN, Convolution, Kernel, TilePlace, at_once, convolve_tiles, shuffle_pixels
+from dataprep.kernels.machine_code import grouped, require
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS, LANES, NUMBER_BYTES
+from dataprep.kernels.winograd_code import FAR, MARGIN, NEAR
+from dataprep.kernels.winograd_kernels import Convolution, Kernel, TilePlace, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
-# The points of interpolation are 0, 1, -1, 2, -2 and infinity.
 KERNEL_MATRIX = (
-    *((1 / 4, 0, 0), (-1 / 6, -1 / 6, -1 / 6), (-1 / 6, 1 / 6, -1 / 6)),
-    *((1 / 24, 1 / 12, 1 / 6), (1 / 24, -1 / 12, 1 / 6), (0, 0, 1)),
+    *((1, 0, 0), (-2 / 3, -2 * NEAR / 3, -1 / 3), (-2 / 3, 2 * NEAR / 3, -1 / 3)),
+    *((1 / 6, FAR / 6, 1 / 3), (1 / 6, -FAR / 6, 1 / 3), (0, 0, 1)),
 )
 
 
@@ -40,15 +41,17 @@ def transform_kernel(weight_OC33: Float[Tensor, "o c 3 3"]) -> Float[Tensor, "36
 
 
 class TiledKernel:
-    """A 3 x 3 kernel and its bias, as the loops of gan.kernels.winograd_kernels read them.
+    """A 3 x 3 kernel and its bias, as the loops of dataprep.kernels.winograd_kernels read them.
 
     `dtype` bfloat16 rounds coefficients of kernel and image to that type, where the CPU multiplies it
-    (`gan.kernels.vectors.BFLOAT16_PRODUCTS`); sums stay in float32.
+    (`dataprep.kernels.vectors.BFLOAT16_PRODUCTS`); sums stay in float32.
     """
 
     def __init__(self, weight_OC33: Tensor, bias_O: Tensor, dtype: torch.dtype = torch.float32) -> None:
         outputs, inputs = weight_OC33.shape[:2]
-        assert weight_OC33.dtype == bias_O.dtype == torch.float32
+        kinds = weight_OC33.dtype, bias_O.dtype
+        require(kinds == (torch.float32, torch.float32), "kernel and bias", kinds, "float32")
+        require(len(bias_O) == outputs, "numbers of the bias", len(bias_O), str(outputs))
         pairs = dtype == torch.bfloat16 and BFLOAT16_PRODUCTS
         grouped_36GDRP = grouped(transform_kernel(weight_OC33.detach()), pairs)
         groups, depth = grouped_36GDRP.shape[1:3]
@@ -61,45 +64,55 @@ class TiledKernel:
 
 
 class Tiling:
-    """Tiled images of one size, whose sides are multiples of four, in float32."""
+    """Tiled images of one size, in float32; pixels of the last tiles that lie past its end are zero."""
 
     def __init__(self, height: int, width: int) -> None:
-        assert height % TILE == 0 == width % TILE
-        self.rows, self.columns = height // TILE, width // TILE
-        self._mask = torch.zeros(BLOCK * math.ceil(self.columns / BLOCK))
-        self._mask[: self.columns] = 1
+        self.height, self.width = height, width
+        self.rows, self.columns = math.ceil(height / TILE), math.ceil(width / TILE)
+        self.pitch = MARGIN + LANES * math.ceil(self.columns / LANES)
+        self._mask = torch.stack([self._inside(TILE), self._inside(height - TILE * (self.rows - 1))])
+
+    def _inside(self, height: int) -> Float[Tensor, "16 _"]:
+        """Return one for every pixel of a row of tiles that is in the picture, `height` of it."""
+        mask = torch.zeros(TILE, TILE, self.pitch - MARGIN)
+        is_inside = (torch.arange(TILE * self.columns) < self.width).unflatten(0, (self.columns, TILE)).T
+        mask[:height, :, : self.columns] = is_inside.float()
+        return mask.flatten(0, 1)
 
     def blank(self, channels: int) -> Float[Tensor, "r c 16 p"]:
         """Return a tiled image of zeros."""
-        return torch.zeros(self.rows + 2, channels, TILE * TILE, MARGIN + len(self._mask))
+        return torch.zeros(self.rows + 2, channels, TILE * TILE, self.pitch)
 
     def tile(self, image_CHW: Float[Tensor, "c h w"], out: Float[Tensor, "r c 16 p"] | None = None) -> Tensor:
         """Return a picture as a tiled image, `out` or a new one."""
         out = self.blank(len(image_CHW)) if out is None else out
-        split = image_CHW.unflatten(2, (self.columns, TILE)).unflatten(1, (self.rows, TILE))
+        whole = F.pad(image_CHW, (0, TILE * self.columns - self.width, 0, TILE * self.rows - self.height))
+        split = whole.unflatten(2, (self.columns, TILE)).unflatten(1, (self.rows, TILE))
         self._pixels(out).unflatten(2, (TILE, TILE)).copy_(split.permute(1, 0, 2, 4, 3))
         return out
 
     def untile(self, tiled: Float[Tensor, "r c 16 p"]) -> Float[Tensor, "c h w"]:
         pixels = self._pixels(tiled).unflatten(2, (TILE, TILE))
-        return pixels.permute(1, 0, 2, 4, 3).flatten(3, 4).flatten(1, 2)
+        return pixels.permute(1, 0, 2, 4, 3).flatten(3, 4).flatten(1, 2)[:, : self.height, : self.width]
 
-    def strip(self, rows: int) -> "Tiling":
-        """Return the tiling of so many rows of tiles."""
-        return Tiling(TILE * rows, TILE * self.columns)
+    def strip(self, rows: int, ends: bool = False) -> "Tiling":
+        """Return the tiling of so many rows of tiles, the last ones of the picture if it `ends` there."""
+        return Tiling(TILE * rows - (-self.height % TILE if ends else 0), self.width)
 
-    def shuffle(self, tiled: Float[Tensor, "r c 16 p"], out: Float[Tensor, "r2 c_4 16 p2"], row: int) -> None:
-        """Write the image, four channels made one of twice the size, into `out` from that row of tiles on."""
-        assert tiled.shape[1] == 4 * out.shape[1]
-        assert row >= 0
-        assert tiled.dtype == out.dtype == torch.float32
-        assert len(tiled) == self.rows + 2
-        assert tiled.shape[2:] == (TILE * TILE, MARGIN + len(self._mask))
-        assert tiled.is_contiguous()
-        assert out.is_contiguous()
-        assert len(out) >= row + 2 * self.rows + 2
-        assert out.shape[3] >= MARGIN + 2 * LANES * math.ceil(self.columns / LANES)
-        shuffle_pixels(_place(tiled), _place(out, row), self.rows, out.shape[1], self.columns)
+    def shuffle(self, tiled: Float[Tensor, "r c 16 p"], out: Float[Tensor, "r2 c_4 16 p2"], row: int = 0) -> None:
+        """Write the image, four channels made one of twice the size, into `out` from that row of tiles on.
+
+        Raises:
+            ValueError: Machine code would write elsewhere.
+
+        """
+        twice = Tiling(2 * self.height, 2 * self.width)
+        require(row >= 0, "row", row, "at least 0")
+        self._require_image(tiled, self.rows, 4)
+        twice._require_image(out, row + twice.rows, tiled.shape[1] // 4)
+        require(tiled.shape[1] % 4 == 0, "channels", tiled.shape[1], "a multiple of four")
+        widths = self.pitch - MARGIN, twice.pitch - MARGIN
+        shuffle_pixels(_place(tiled), _place(out, row), self.rows, tiled.shape[1] // 4, *widths)
 
     def convolve(
         self,
@@ -125,6 +138,9 @@ class Tiling:
             out_channel: See `out`.
             row: See `x`.
 
+        Raises:
+            ValueError: Machine code would read or write elsewhere.
+
         """
         base, gain = onto or (out, 0.0)
         self._check(x, kernel.numbers, out, more, base, out_channel, row)
@@ -133,7 +149,8 @@ class Tiling:
             second=_place(x if more is None else more, row),
             first_channels=x.shape[1],
             kernel=kernel.numbers,
-            blocks_across=len(self._mask) // BLOCK,
+            rows=self.rows,
+            columns=self.pitch - MARGIN,
             mask=self._mask.data_ptr(),
             base=_place(base),
             out=_place(out, 0, out_channel),
@@ -141,22 +158,33 @@ class Tiling:
             gain=np.float32(gain),
             add=onto is not None,
         )
-        convolve_tiles(job, self.rows)
+        convolve_tiles(job)
 
     def _check(
         self, x: Tensor, kernel: Kernel, out: Tensor, more: Tensor | None, base: Tensor, out_channel: int, row: int
     ) -> None:
-        """Machine code writes where it is told."""
-        inputs, pitch = [x] if more is None else [x, more], MARGIN + len(self._mask)
-        assert row >= 0 <= out_channel
-        assert all(image.dtype == torch.float32 and image.shape[2:] == (16, pitch) for image in (*inputs, base, out))
-        assert all(image.stride()[2:] == (pitch, 1) for image in (*inputs, base, out))
-        assert all(len(image) >= self.rows + row + 2 for image in inputs)
-        assert len(out) >= self.rows + 2 <= len(base)
-        assert kernel.inputs <= sum(image.shape[1] for image in inputs)
-        assert not (kernel.pairs and more is not None and x.shape[1] % 2), "a pair lies in one image"
-        assert out_channel + kernel.outputs <= out.shape[1]
-        assert kernel.outputs <= base.shape[1]
+        inputs = [x] if more is None else [x, more]
+        for image in inputs:
+            self._require_image(image, row + self.rows, image.shape[1])
+        self._require_image(base, self.rows, kernel.outputs)
+        self._require_image(out, self.rows, out_channel + kernel.outputs)
+        require(row >= 0 <= out_channel, "row and out_channel", (row, out_channel), "at least 0")
+        given = sum(image.shape[1] for image in inputs)
+        require(kernel.inputs <= given, "channels of the image", given, f"at least {kernel.inputs}")
+        split = kernel.pairs and more is not None and x.shape[1] % 2
+        require(not split, "channels of the first image", x.shape[1], "an even number, as pairs lie in one image")
+
+    def _require_image(self, image: Tensor, rows: int, channels: int) -> None:
+        fits = (
+            image.dtype == torch.float32
+            and image.device.type == "cpu"
+            and image.ndim == 4
+            and image.shape[2:] == (TILE * TILE, self.pitch)
+            and image.stride()[2:] == (self.pitch, 1)
+        )
+        require(fits, "tiled image", (image.dtype, *image.shape), f"float32 (rows, channels, 16, {self.pitch})")
+        least = rows + 2, channels
+        require(image.shape[0] >= least[0] and image.shape[1] >= least[1], "tiled image", image.shape, f"{least}")
 
     def _pixels(self, tiled: Tensor) -> Tensor:
         return tiled[1:-1, ..., MARGIN : MARGIN + self.columns]

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels.machine_code import compiled, grouped, share
-from gan.kernels.vectors import (
+from dataprep.kernels.machine_code import compiled, grouped, require, share
+from dataprep.kernels.vectors import (
     BFLOAT16_PRODUCTS,
     BLOCK,
     BLOCK_BYTES,
@@ -63,7 +63,7 @@ class LayerStack:
     """Layers one after the other, and heads that read some layers' outputs; the result is the sum of the heads.
 
     With `dtype` bfloat16 all but the first layer multiply numbers of that type, where the CPU has such products
-    (`gan.kernels.vectors.BFLOAT16_PRODUCTS`); sums and what follows them stay in float32.
+    (`dataprep.kernels.vectors.BFLOAT16_PRODUCTS`); sums and what follows them stay in float32.
     """
 
     def __init__(
@@ -72,9 +72,14 @@ class LayerStack:
         self.pairs = dtype == torch.bfloat16 and BFLOAT16_PRODUCTS
         self.inputs, self.outputs = layers[0].weight_OI.shape[1], len(next(iter(heads.values())).weight_OI)
         parts = [*layers, *heads.values()]
-        assert all(x.dtype == torch.float32 for part in parts for x in part[:2]), "machine code reads float32"
-        assert self.inputs > 0
-        assert {len(head.weight_OI) for head in heads.values()} == {self.outputs}
+        kinds = {x.dtype for part in parts for x in part[:2]}
+        require(kinds == {torch.float32}, "layers", kinds, "float32")
+        require(self.inputs > 0, "inputs of the first layer", self.inputs, "at least 1")
+        widths = {len(head.weight_OI) for head in heads.values()}
+        require(widths == {self.outputs}, "outputs of the heads", widths, "one number")
+        readers = [*enumerate(layers[1:]), *heads.items()]
+        depths = [(len(layers[i].weight_OI), reader.weight_OI.shape[1]) for i, reader in readers]
+        require(all(a == b for a, b in depths), "outputs of layers and inputs after them", depths, "equal ones")
         self._weights: list[Tensor] = []
         self._biases: list[Tensor] = []
         steps: list[LayerStep] = []

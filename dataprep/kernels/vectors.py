@@ -11,15 +11,20 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numba
-from llvmlite import ir
-from numba import types
-from numba.core.codegen import get_host_cpu_features
-from numba.extending import intrinsic
+from dataprep.kernels import guard
+
+if guard.ON:
+    import numba
+    from llvmlite import ir
+    from numba import types
+    from numba.core.codegen import get_host_cpu_features
+    from numba.extending import intrinsic
 
 
 def _features() -> set[str]:
-    """Return what instructions numba may use: the machine's, or those its settings name."""
+    """Return what instructions numba may use: the machine's, or those its settings name; none where loops are off."""
+    if not guard.ON:
+        return set()
     chosen = getattr(numba.config, "CPU_FEATURES", None)
     words = get_host_cpu_features() if chosen is None else chosen
     return {word[1:] for word in words.split(",") if word.startswith("+")}
@@ -36,12 +41,18 @@ BFLOAT16_PRODUCTS = {"avx512f", "avx512bf16"} <= _FEATURES
 NUMBER_BYTES = 4
 BLOCK_BYTES = BLOCK * NUMBER_BYTES
 _FUSED = ("contract",)  # a multiplication and an addition may be one instruction
-_I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
-_WORDS, _NUMBERS = ir.VectorType(_I32, LANES), ir.VectorType(_F32, LANES)
+if guard.ON:
+    _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
+    _WORDS, _NUMBERS = ir.VectorType(_I32, LANES), ir.VectorType(_F32, LANES)
 
 
 def emitted(integers: int, numbers: int = 0) -> Callable[[Callable[..., None]], Any]:
-    """Make emit(code, *integers, *numbers) a function that compiled loops can call: addresses first, then float32."""
+    """Make emit(code, *integers, *numbers) a function that compiled loops can call: addresses first, then float32.
+
+    Where loops are off it stays what it is.
+    """
+    if not guard.ON:
+        return lambda emit: emit
     signature = types.void(*[types.intp] * integers, *[types.float32] * numbers)
     names = ["typing_context", *(f"argument_{i}" for i in range(integers + numbers))]
     parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
@@ -147,23 +158,24 @@ class Code:
     def sum_of_products(
         self, start: list[Vector], a: Any, x: Any, depth: Any, x_step: int, pairs: bool
     ) -> list[Vector]:
-        """Return start[r] + sum over k of a[k, r] x[k], r < ROWS, each of WIDE vectors, row by row; `depth` is k's end.
+        """Return start[r] + sum over k of a[k, r] x[k], r < ROWS, row by row; `depth` is k's end.
 
+        Each is of as many vectors as there are starts for every row: WIDE, or fewer where a block is not full.
         `x_step` bytes lie between one x and the next.
         With `pairs` a and x hold pairs of bfloat16 numbers that are multiplied and added as pairs, in float32.
         """
-        b = self.builder
+        b, wide = self.builder, len(start) // ROWS
         before, loop, after = b.block, b.append_basic_block("products"), b.append_basic_block("summed")
         b.branch(loop)
         b.position_at_end(loop)
         step, a_here, x_here = b.phi(_I64), b.phi(_I64), b.phi(_I64)
         sums = [b.phi(_NUMBERS) for _ in start]
         kind = _WORDS if pairs else _NUMBERS
-        inputs = [self._read(self.shifted(x_here, NUMBER_BYTES * LANES * w), kind) for w in range(WIDE)]
+        inputs = [self._read(self.shifted(x_here, NUMBER_BYTES * LANES * w), kind) for w in range(wide)]
         results = []
         for r in range(ROWS):
             factor = self._spread(self._read(self.shifted(a_here, NUMBER_BYTES * r), kind.element), kind)
-            results += [self._added(s, factor, y, pairs) for s, y in zip(sums[WIDE * r :], inputs, strict=False)]
+            results += [self._added(s, factor, y, pairs) for s, y in zip(sums[wide * r :], inputs, strict=False)]
         following = b.add(step, _I64(1))
         advance = (
             *((step, _I64(0), following), (a_here, a, self.shifted(a_here, NUMBER_BYTES * ROWS))),

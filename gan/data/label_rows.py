@@ -1,44 +1,44 @@
 """Label arrays of a data set, in the units and frames of the manifest's columns of the same names."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from dataprep.tables.labels import trained
 from gan.data.errors import ShardCorrupt
 
-LABEL_SHAPES: dict[str, tuple[int, ...]] = {
-    "camera_pitch_yaw": (2,),
-    "face_pitch_yaw": (2,),
-    "joints_zyx": (6, 3),
-    "bfm_id": (80,),
-    "bfm_exp": (64,),
-    "smpl_betas": (10,),
-    "landmarks68": (68, 2),
-}
+LABEL_SHAPES: dict[str, tuple[int, ...]] = {label.name: label.shape for label in trained()}
 
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """One row a sample, float32. Angles in radians, landmarks in portrait pixels, coefficients in deviations."""
+    """One row a sample, float32; a field for every label of the list that training reads.
 
-    camera_pitch_yaw: Float[np.ndarray, "n 2"]
-    face_pitch_yaw: Float[np.ndarray, "n 2"]
-    joints_zyx: Float[np.ndarray, "n 6 3"]
-    bfm_id: Float[np.ndarray, "n 80"]
-    bfm_exp: Float[np.ndarray, "n 64"]
-    smpl_betas: Float[np.ndarray, "n 10"]
-    landmarks68: Float[np.ndarray, "n 68 2"]
+    Angles in radians, landmarks in portrait pixels, coefficients in deviations (`dataprep.tables.labels`).
+    """
+
+    __annotations__ = {name: Float[np.ndarray, " ".join(map(str, ("n", *s)))] for name, s in LABEL_SHAPES.items()}
+
+    if TYPE_CHECKING:  # the list alone knows the fields
+
+        def __init__(self, **arrays: np.ndarray) -> None: ...
+
+        def __getattr__(self, name: str) -> np.ndarray: ...
 
     def __len__(self) -> int:
-        return len(self.camera_pitch_yaw)
+        return len(next(iter(self.arrays().values())))
 
     def take(self, rows: Any) -> "Labels":
         """Return the rows of an index array, a slice or a boolean mask."""
-        return Labels(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+        return Labels(**{name: values[rows] for name, values in self.arrays().items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return every label's array by its name."""
+        return {name: getattr(self, name) for name in LABEL_SHAPES}
 
 
 def concatenate(parts: Iterable[Labels]) -> Labels:

@@ -14,18 +14,28 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-import numba
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels.vectors import ROWS
+from dataprep.kernels import guard
+from dataprep.kernels.vectors import ROWS
+
+if guard.ON:
+    import numba
 
 
 def suits(*tensors: Tensor) -> bool:
     """Say whether loops in machine code may stand for what torch would do with these."""
-    return not torch.is_grad_enabled() and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
+    in_float32 = all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
+    return guard.ON and not torch.is_grad_enabled() and in_float32
+
+
+def require(fits: Any, what: str, found: object, expected: str) -> None:
+    """Raise ValueError unless it fits: machine code reads and writes where it is told, and asserts can be off."""
+    if not fits:
+        raise ValueError(f"{what}: {found}, expected {expected}")
 
 
 def share(work: Callable[[int, int], None], count: int) -> None:
@@ -62,7 +72,9 @@ def grouped(weight_XOI: Float[Tensor, "*x o i"], pairs: bool) -> Tensor:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile with fused multiply-adds; without a writable cache, every time."""
+    """Compile with fused multiply-adds; without a writable cache, every time. Where loops are off nothing is done."""
+    if not guard.ON:
+        return function
     plain = inspect.unwrap(function)  # without the type checks that tests wrap around every function
     compile_with = functools.partial(numba.njit, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
     try:
@@ -70,7 +82,9 @@ def compiled(function: Callable[..., Any]) -> Any:
     except RuntimeError:  # nowhere to keep the result
         return compile_with()(plain)
     # numba keeps code until its own file changes; ours is made of several.
-    kept = dispatcher._cache._cache_file  # type: ignore[attr-defined,unused-ignore]
+    kept: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if not hasattr(kept, "_source_stamp"):  # its own affair: a version without it keeps nothing
+        return compile_with()(plain)
     kept._source_stamp = (kept._source_stamp, _sources())
     return dispatcher
 

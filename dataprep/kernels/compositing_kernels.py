@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.kernels.machine_code import compiled, share
+from dataprep.kernels.machine_code import compiled, share
 
 ZERO, HALF, ONE, TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-10)
 
