@@ -59,10 +59,12 @@ train-tiny: $(SETUP) ## Train the tiny generator on the shipped samples, both st
 	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny --out '$(TINY)/stage1' --every 800
 	$(TWO) $(SHHQ) train --data '$(TINY)/data' --preset tiny-stage2 --from '$(TINY)/stage1' --out '$(TINY)/stage2' --every 200
 
-lint: $(SETUP) ## Ruff and mypy
+lint: $(SETUP) ## Ruff, mypy, and the walls of the house: layers, circles, names, folder sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python -m tools.walls
 
 format: $(SETUP) ## Let ruff format and fix
 	$(BIN)/ruff format .
