@@ -69,10 +69,12 @@ train-demo: $(SETUP) ## Make the shipped people again: render 3,000, train both 
 	$(SHHQ) train --data '$(DEMO)/people' --preset demo-stage2 --from '$(DEMO)/stage1' --out '$(DEMO)/stage2' --threads 1
 	$(BIN)/python -m tools.standins.pack_demo '$(DEMO)/stage2' --stage1 '$(DEMO)/stage1' --data '$(DEMO)/people' --to '$(DEMO)/demo.pt'
 
-lint: $(SETUP) ## Ruff and mypy
+lint: $(SETUP) ## Ruff, mypy, and the walls of the house: layers, circles, names, folder sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python -m tools.walls
 
 format: $(SETUP) ## Let ruff format and fix
 	$(BIN)/ruff format .

@@ -4,14 +4,8 @@ import dataclasses
 import math
 
 from dataprep.errors import ConfigError
+from dataprep.frames.geometry import FACE_UNIT_BODY
 from dataprep.settings import number, require_bounds
-
-# SMPL metres -> body frame -> face frame (spec 2, section 1).
-BODY_UNIT_M = 2.2314079
-FACE_ORIGIN_BODY = (0.0, 0.067489409707008, 0.050608165033568)
-FACE_UNIT_BODY = 0.52767998683149
-NECK, HEAD = 12, 15
-POSED_JOINTS = (12, 13, 14, 15, 16, 17)  # neck, left and right collar, head, left and right shoulder
 
 # Coordinates enter every network multiplied by this.
 COORDINATE_SCALE = 2 / 0.24

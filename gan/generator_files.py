@@ -11,14 +11,15 @@ import numpy as np
 from jaxtyping import Int
 
 from dataprep.errors import AssetError, ConfigError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.files.npy_files import load_array
-from dataprep.models.body.smpl import PARENTS, STANDIN_PATH, BodyModel, load_body
-from dataprep.models.licensed import assets_folder, file_sha256, find_file
+from dataprep.models.body.smpl import STANDIN_PATH, BodyModel, load_body
+from dataprep.models.licensed import assets_folder, find_file
 from gan.checkpoint import Bases, Checkpoint, load_into, read_checkpoint, require_bases, require_smpl
 from gan.errors import BasisError, CheckpointError
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.generator import Generator
-from gan.rendering.posed_body import BodyArrays
-from gan.shipped.demo_files import DEMO_FILE
+from gan.shipped import DEMO_FILE
 
 SMPL_FILES = ("SMPL_NEUTRAL.npz", "SMPL_NEUTRAL.pkl")
 NEAREST_FILE = "valid_smpl_knn_index.npy"
@@ -61,7 +62,7 @@ def open_body(checkpoint: Checkpoint, named: str | None) -> BodyModel:
     if wanted is None:
         return load_body(files[0])
     for path in files:
-        if file_sha256(path) == wanted.body_sha256:
+        if remembered_sha256(path) == wanted.body_sha256:
             return load_body(path)
     raise BasisError(
         f"{checkpoint.path} was trained with body model {wanted.body_name} (sha256 {wanted.body_sha256[:12]}); "
@@ -73,20 +74,6 @@ def open_body(checkpoint: Checkpoint, named: str | None) -> BodyModel:
 def _known_bodies(published: bool) -> Iterator[Path]:
     kept = [path for name in SMPL_FILES if (path := assets_folder() / name).is_file()]
     return iter([*kept, STANDIN_PATH] if published else [STANDIN_PATH, *kept])
-
-
-def body_arrays(body: BodyModel) -> BodyArrays:
-    """Return what the generator needs of a body model."""
-    return BodyArrays(
-        v_template=body.v_template,
-        shapedirs=body.shapedirs,
-        J_regressor=body.joint_regressor.toarray(),
-        weights=body.weights,
-        parents=np.array(PARENTS),
-        posedirs=body.posedirs,
-        name=body.name,
-        sha256=body.sha256,
-    )
 
 
 def _nearest(checkpoint: Checkpoint, body: BodyModel, given: Path | None) -> Int[np.ndarray, " n"] | None:

@@ -97,19 +97,25 @@ def _named(arguments: Sequence[str]) -> Path | None:
     return early.parse_known_args(list(arguments))[0].config
 
 
-def _take(path: Path, name: str, verbs: Mapping[str, argparse.ArgumentParser]) -> list[Given]:
-    """Make the file's options defaults of the command `name`; return the settings that are for it."""
+def _load() -> tuple[Sequence[str], Sequence[Setting]]:
+    """Return names and parameters of all stages, which only a file asks for: they take long to import."""
     from pipelines.paper_stages import STAGE_NAMES, parameters
 
+    return STAGE_NAMES, parameters()
+
+
+def _take(path: Path, name: str, verbs: Mapping[str, argparse.ArgumentParser]) -> list[Given]:
+    """Make the file's options defaults of the command `name`; return the settings that are for it."""
+    stage_names, parameters = _load()
     place = f"--config {path}:"
-    tables = _read(path, place, [*(verb for verb in verbs if verb not in _ELSEWHERE), *STAGE_NAMES, PRESET])
+    tables = _read(path, place, [*(verb for verb in verbs if verb not in _ELSEWHERE), *stage_names, PRESET])
     for verb in (table for table in tables if table in verbs):
         values = dict(_values(_options(verbs[verb]), tables[verb], f"{place} [{verb}]"))
         if verb == _ELSEWHERE.get(name, name):
             _set_defaults(_options(verbs[name]), values)
-    given = {table: list(_given(tables[table], place, f"{table}.")) for table in STAGE_NAMES if table in tables}
+    given = {table: list(_given(tables[table], place, f"{table}.")) for table in stage_names if table in tables}
     given[STAGES] = [one for some in given.values() for one in some]
-    read(given[STAGES], parameters())  # whoever takes them
+    read(given[STAGES], parameters)  # whoever takes them
     given[PRESET] = list(_given(tables.get(PRESET, {}), place))
     return [one for table in verbs[name].get_default("settings_tables") for one in given.get(table, ())]
 

@@ -264,7 +264,7 @@ def _run(options: argparse.Namespace) -> int:
     from pipelines.commands import summary
     from pipelines.engine import resume
     from pipelines.engine.run import run
-    from pipelines.executors.base import make_executor
+    from pipelines.executors.chosen_executor import make_executor
 
     if not 0 <= options.max_error_fraction <= 1:
         raise ConfigError(f"--max-error-fraction {options.max_error_fraction}: expected a number from 0 to 1")
@@ -317,7 +317,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from pipelines.executors.base import worker_count
+    from pipelines.executors.chosen_executor import worker_count
     from pipelines.executors.dask_workers import join
 
     return join(options.cluster, worker_count(options.workers), options.gpus)

@@ -5,6 +5,6 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from pipelines.executors.base import prepare_process
+from pipelines.executors.worker_process import prepare_process
 
 prepare_process()

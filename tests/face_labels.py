@@ -9,7 +9,7 @@ import torch
 
 from dataprep.models.body.smpl import load_body
 from gan.config import GeneratorConfig
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label
 from gan.rendering.generator import Generator
 

@@ -85,8 +85,8 @@ class _Pictures:
     """PNGs that all rows share: encoding them once keeps big fake data sets quick."""
 
     def __init__(self, small: bool) -> None:
-        crop_from_source = geometry.crop_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 250)
-        portrait_from_source = geometry.crop_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 512)
+        crop_from_source = geometry.square_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 250)
+        portrait_from_source = geometry.square_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 512)
         photo = astronaut()
         portrait = geometry.resample(photo, portrait_from_source, 512)
         alpha = np.full((512, 512), 255, np.uint8)

@@ -18,7 +18,7 @@ from dataprep.fits.generator_labels import (
 )
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, angle_from_head, pitch_yaw_of_head, roll_of
-from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
+from dataprep.frames.smpl_joints import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 from dataprep.stages.crop import PortraitSquare
 
 _MOVED = (NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)

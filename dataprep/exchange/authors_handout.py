@@ -75,7 +75,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class Person:
+class HandedPerson:
     """One person of the hand-out: files of the images and the labels in the manifest's names and frames."""
 
     sample_id: str
@@ -96,7 +96,9 @@ def renames(settings: list[str]) -> dict[str, str]:
     return table
 
 
-def read_handout(folder: Path, names: Mapping[str, str], head_offset: Float[np.ndarray, "3 3"]) -> Iterator[Person]:
+def read_handout(
+    folder: Path, names: Mapping[str, str], head_offset: Float[np.ndarray, "3 3"]
+) -> Iterator[HandedPerson]:
     """Every portrait with its labels, sorted by name; pairing is by name alone, and nothing is skipped.
 
     `head_offset` is that of the models which the coefficients belong to (`fits.head_tie`).
@@ -121,7 +123,7 @@ def read_handout(folder: Path, names: Mapping[str, str], head_offset: Float[np.n
             images["alpha"] = alphas[name]
         sample_id = hashlib.sha256(os.fsencode(name) + b"\0" + read_handed(portrait)).hexdigest()[:32]
         columns = manifest_labels(read_labels(labels[name], names), head_offset)
-        yield Person(sample_id, escape(name), images, _finite(columns, labels[name]))
+        yield HandedPerson(sample_id, escape(name), images, _finite(columns, labels[name]))
 
 
 def read_handed(path: Path) -> bytes:

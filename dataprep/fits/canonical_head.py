@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from dataprep.fits.generator_labels import canonical_rotation, pitch_yaw
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.body.smpl import HEAD
+from dataprep.frames.smpl_joints import HEAD
 
 Rotation3 = Float[np.ndarray, "3 3"]
 

@@ -14,22 +14,15 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.frames import geometry
 from dataprep.frames.euler import matrix_from_zyx, zyx_from_matrix
-from dataprep.models.body.smpl import (
+from dataprep.frames.smpl_joints import (
+    CANONICAL_ZYX,
     CHEST,
-    HEAD,
-    LEFT_COLLAR,
-    LEFT_SHOULDER,
-    NECK,
     PARENTS,
-    RIGHT_COLLAR,
-    RIGHT_SHOULDER,
+    POSED_JOINTS,
 )
 
-POSED_JOINTS = (NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER)  # 12 13 14 15 16 17
-# Canonical "mean pose", radians, order z, y, x (spec 2, section 1).
-CANONICAL_ZYX = {HEAD: (0.0, 0.0, 0.15536945), LEFT_SHOULDER: (-1.05, 0.0, 0.13), RIGHT_SHOULDER: (1.05, 0.0, 0.13)}
 SPIN_FOCAL_PX, SPIN_SIZE_PX = 5000.0, 224  # SPIN's distant perspective camera
-PORTRAIT_RADIUS = 1 / geometry.FACE_RADIUS  # face units from the look-at point to the portrait camera
+PORTRAIT_RADIUS = 1 / geometry.FACE_UNIT_BODY  # face units from the look-at point to the portrait camera
 FOCAL_NORMALISED = 0.5 / float(np.tan(geometry.FOV_RAD / 2))
 
 Rotation3 = Float[np.ndarray, "3 3"]
@@ -80,7 +73,7 @@ def generator_pixels(
     `offsets_m`: from the look-at point, in the view axes of the chest's rotation `chest`; the third argument is
     `cam2world`'s matrix.
     """
-    points = offsets_m @ chest / (geometry.BODY_UNIT_M * geometry.FACE_RADIUS)  # chest axes, face units
+    points = offsets_m @ chest / (geometry.BODY_UNIT_M * geometry.FACE_UNIT_BODY)  # chest axes, face units
     seen = (points - camera_from_chest_pose[:3, 3]) @ camera_from_chest_pose[:3, :3]
     return size_px * (seen @ intrinsics().T)[:, :2] / seen[:, 2:]
 

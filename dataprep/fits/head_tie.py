@@ -17,7 +17,8 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.fits.generator_labels import global_rotation, turn_in_picture
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.body.smpl import HEAD, NECK, BodyModel, load_body
+from dataprep.frames.smpl_joints import HEAD, NECK
+from dataprep.models.body.smpl import BodyModel, load_body
 from dataprep.models.body.smpl_keypoints import with_keypoints
 from dataprep.models.face.bfm import FaceModel, load_face
 

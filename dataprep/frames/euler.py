@@ -1,4 +1,8 @@
-"""Euler angles of one rotation in numpy: R_z R_y R_x, column vectors. `models.rotations` has them for tensors."""
+"""Euler angles of one rotation in numpy: R_z R_y R_x, column vectors.
+
+`frames.rotations` has them for batches of tensors; stages that declare labels import this one, since torch alone would
+be half of a driver's memory. A test holds the two together.
+"""
 
 from __future__ import annotations
 

@@ -108,4 +108,4 @@ def face_crop_from_portrait(
     """
     centre = alignment.to_portrait(project_224(np.asarray(trans_dm)[None]))[0]
     side_px = geometry.FACE_SIDE_M * 10 * px_per_dm(trans_dm, alignment)
-    return geometry.crop_from_source(centre, side_px, roll_of(head), size_px)
+    return geometry.square_from_source(centre, side_px, roll_of(head), size_px)

@@ -12,18 +12,19 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+PORTRAIT_PX = 512  # side of the pictures people take away, and that the paper generates
 BODY_UNIT_M = 2.2314079  # metres in one body unit: the portrait camera's distance from the subject
 FOV_RAD = math.radians(12.0)
-FACE_RADIUS = 0.52767998683149  # body units in one face unit (r_f)
-FACE_ORIGIN = np.array([0.0, 0.067489409707008, 0.050608165033568])  # face-frame origin o in body units, from the neck
+FACE_UNIT_BODY = 0.52767998683149  # body units in one face unit (r_f)
+FACE_ORIGIN_BODY = (0.0, 0.067489409707008, 0.050608165033568)  # the face frame's origin o, from the neck
 PORTRAIT_SIDE_M = 2 * BODY_UNIT_M * math.tan(FOV_RAD / 2)  # what the portrait camera sees at the neck's depth: 0.469 m
-LOOKAT_ABOVE_NECK_M = (0.052552 + 0.01 * FACE_RADIUS) * BODY_UNIT_M  # 0.129 m along the chest's up axis
-FACE_SIDE_M = 2 * FACE_RADIUS * BODY_UNIT_M * math.tan(FOV_RAD / 2)  # what the face camera sees: 0.2475 m
+LOOKAT_ABOVE_NECK_M = (0.052552 + 0.01 * FACE_UNIT_BODY) * BODY_UNIT_M  # 0.129 m along the chest's up axis
+FACE_SIDE_M = 2 * FACE_UNIT_BODY * BODY_UNIT_M * math.tan(FOV_RAD / 2)  # what the face camera sees: 0.2475 m
 
 Affine = Float[np.ndarray, "2 3"]
 
 
-def crop_from_source(centre_px: Float[np.ndarray, "2"], side_px: float, roll_rad: float, size_px: int) -> Affine:
+def square_from_source(centre_px: Float[np.ndarray, "2"], side_px: float, roll_rad: float, size_px: int) -> Affine:
     """The similarity that cuts a square of `side_px` around `centre_px` and scales it to `size_px`.
 
     `roll_rad` is the clockwise lean (towards image right) of the axis that must point straight up in the crop.

@@ -82,9 +82,14 @@ def axis_rotation(axis: str, angle_rad: Float[Tensor, "..."]) -> Float[Tensor, "
 
 
 def matrix_from_zyx(angles_rad: Float[Tensor, "... 3"]) -> Float[Tensor, "... 3 3"]:
-    """R_z R_y R_x of angles listed in the order z, y, x (the generator's convention, spec 2 section 1)."""
-    z, y, x = angles_rad.unbind(-1)
-    return axis_rotation("z", z) @ axis_rotation("y", y) @ axis_rotation("x", x)
+    """R_z R_y R_x of angles listed in the order z, y, x: the generator's convention."""
+    (cz, cy, cx), (sz, sy, sx) = angles_rad.cos().unbind(-1), angles_rad.sin().unbind(-1)
+    rows = [
+        *(cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
+        *(sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
+        *(-sy, cy * sx, cy * cx),
+    ]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
 
 
 def zyx_from_matrix(rotation: Float[Tensor, "... 3 3"]) -> Float[Tensor, "... 3"]:

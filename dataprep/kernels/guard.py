@@ -26,7 +26,8 @@ def why_off(version: str, setting: str) -> str:
     return "" if known or setting == "on" else f"numba {version} is not one of those known, {least} to below {below}"
 
 
-def _version() -> str:
+def _load() -> str:
+    """Import numba; its version, "" when it cannot be imported."""
     try:
         import numba
     except Exception as error:  # it refuses a numpy or llvmlite that it does not know, in several ways
@@ -35,7 +36,7 @@ def _version() -> str:
     return str(numba.__version__)
 
 
-REASON_OFF = why_off(_version(), os.environ.get(SETTING, ""))
+REASON_OFF = why_off(_load(), os.environ.get(SETTING, ""))
 ON = not REASON_OFF
 if REASON_OFF:
     logging.getLogger(__name__).info("no loops in machine code: %s; torch computes the same, more slowly", REASON_OFF)

@@ -48,7 +48,7 @@ class PointLayer(NamedTuple):
     activation: Activation = "none"
 
 
-class Step(NamedTuple):
+class LayerStep(NamedTuple):
     """A layer as the loop sees it: rows of the workspace that it reads and writes, and which code does it."""
 
     input_row: int
@@ -82,7 +82,7 @@ class LayerStack:
         require(all(a == b for a, b in depths), "outputs of layers and inputs after them", depths, "equal ones")
         self._weights: list[Tensor] = []
         self._biases: list[Tensor] = []
-        steps: list[Step] = []
+        steps: list[LayerStep] = []
         widest = max(_up(len(layer.weight_OI), ROWS) for layer in layers)
         rows = 0, _up(self.inputs, ROWS), _up(self.inputs, ROWS) + widest  # points, and two places for activations
         self.total_row = rows[2] + widest
@@ -108,14 +108,16 @@ class LayerStack:
         share(functools.partial(_run, *arrays, *addresses, self.rows, self.total_row), blocks)
         return out.transpose(1, 2).reshape(-1, self.outputs)[:count]
 
-    def _step(self, layer: PointLayer, source: int, target: int, from_pairs: bool, to_pairs: bool, add: bool) -> Step:
+    def _step(
+        self, layer: PointLayer, source: int, target: int, from_pairs: bool, to_pairs: bool, add: bool
+    ) -> LayerStep:
         """Pack a layer's weights and say how it is run."""
         grouped_GDRP = grouped(layer.weight_OI, from_pairs)
         groups, depth = grouped_GDRP.shape[:2]
         self._weights.append(grouped_GDRP.flatten().view(torch.float32))
         self._biases.append(F.pad(layer.bias_O, (0, ROWS * groups - len(layer.bias_O))))
         code = CODES.index((layer.activation, from_pairs, to_pairs, add))
-        return Step(source, depth, target, groups, ROWS // 2 if to_pairs else ROWS, code)
+        return LayerStep(source, depth, target, groups, ROWS // 2 if to_pairs else ROWS, code)
 
 
 def _up(count: int, multiple: int) -> int:

@@ -24,7 +24,7 @@ from torch import Tensor
 from dataprep.kernels.machine_code import grouped, require
 from dataprep.kernels.vectors import BFLOAT16_PRODUCTS, LANES, NUMBER_BYTES
 from dataprep.kernels.winograd_code import FAR, MARGIN, NEAR
-from dataprep.kernels.winograd_kernels import Convolution, Kernel, Place, at_once, convolve_tiles, shuffle_pixels
+from dataprep.kernels.winograd_kernels import Convolution, Kernel, TilePlace, at_once, convolve_tiles, shuffle_pixels
 
 TILE = 4
 KERNEL_MATRIX = (
@@ -190,5 +190,7 @@ class Tiling:
         return tiled[1:-1, ..., MARGIN : MARGIN + self.columns]
 
 
-def _place(tiled: Tensor, row: int = 0, channel: int = 0) -> Place:
-    return Place(tiled[row + 1, channel, 0, MARGIN:].data_ptr(), *(NUMBER_BYTES * step for step in tiled.stride()[:3]))
+def _place(tiled: Tensor, row: int = 0, channel: int = 0) -> TilePlace:
+    return TilePlace(
+        tiled[row + 1, channel, 0, MARGIN:].data_ptr(), *(NUMBER_BYTES * step for step in tiled.stride()[:3])
+    )

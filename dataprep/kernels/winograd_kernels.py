@@ -36,7 +36,7 @@ from dataprep.kernels.winograd_code import (
 GROUPS_AT_ONCE, DEPTH_AT_ONCE = 64 // ROWS, 32  # output channels by ROWS, and input channels: what the cache holds
 
 
-class Place(NamedTuple):
+class TilePlace(NamedTuple):
     """A channel of a tiled image (rows + 2, channels, 16, MARGIN + whole vectors): where its first tile lies.
 
     `row`, `channel` and `plane` are the bytes from one row of tiles, channel and pixel of a tile to the next.
@@ -85,15 +85,15 @@ class Convolution(NamedTuple):
 
     """
 
-    first: Place
-    second: Place
+    first: TilePlace
+    second: TilePlace
     first_channels: int
     kernel: Kernel
     rows: int
     columns: int
     mask: int
-    base: Place
-    out: Place
+    base: TilePlace
+    out: TilePlace
     slope: Any
     gain: Any
     add: bool
@@ -256,7 +256,7 @@ def _write_channel(job: Any, block: int, products: int, channel: int) -> None:
 def shuffle_pixels(source: Any, out: Any, rows: int, channels: int, columns: int, out_columns: int) -> None:
     """Make every four channels of a tiled image one of twice the height and width.
 
-    Both are `Place`s, with so many tiles in a row, whole vectors of them.
+    Both are `TilePlace`s, with so many tiles in a row, whole vectors of them.
     """
     for row in range(rows):
         for c in range(channels):

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dataprep.files.file_hashes import file_sha256
+from dataprep.models.detection import fan
+from dataprep.models.detection.mediapipe_graphs import MODEL_SHA256, package_folder
 from dataprep.models.licensed import LICENSED, assets_folder
 from dataprep.models.shipped import SHIPPED_FOLDER
-from dataprep.tables.store import file_sha256
+from dataprep.models.superres.superres_files import MODEL_NAMES, model_file
 
 # fmt: off
 _SHIPPED = {  # file -> what it enables, licence, sha256
@@ -61,10 +64,6 @@ class Asset:
 
 def known_assets() -> Iterator[Asset]:
     """Every file, free tier first."""
-    from dataprep.models.detection import fan
-    from dataprep.models.detection.mediapipe_graphs import MODEL_SHA256, package_folder
-    from dataprep.models.superres.superres_files import MODEL_NAMES, model_file
-
     for name, (enables, licence, sha256) in _SHIPPED.items():
         yield Asset(name, enables, licence, "shipped", "free", SHIPPED_FOLDER, sha256)
     for name in MODEL_NAMES:

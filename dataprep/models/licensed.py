@@ -6,10 +6,8 @@ default the platform's user-data folder); a file that is not there is an error, 
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
@@ -74,15 +72,3 @@ def find_file(named: str, setting: str) -> Path:
         f"{setting}={named}: no such file, neither as a path nor in {kept.parent}.{origin} Put it there (or set "
         f"SHHQ_HS_ASSETS, or give its path), check with `shhq-hs assets`, and run the command again"
     )
-
-
-def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file's bytes; a file that has not changed is read once a process."""
-    stat = path.stat()
-    return _sha256(str(path.resolve()), stat.st_size, stat.st_mtime_ns)
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: str, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from dataprep.frames.smpl_joints import BONES
+
 Rgb = UInt8[np.ndarray, "h w 3"]
 Points = Float[np.ndarray, "n 2"]
 Colour = tuple[int, int, int]
@@ -33,8 +35,6 @@ LANDMARK_LINES = (
     *((0, 16, False), (17, 21, False), (22, 26, False), (27, 30, False), (31, 35, False)),
     *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
 )
-SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-SMPL_BONES = tuple((parent, joint) for joint, parent in enumerate(SMPL_PARENTS) if parent >= 0)
 _SMPL_LEFT = {1, 4, 7, 10, 13, 16, 18, 20, 22}
 _SMPL_MIDDLE = {0, 3, 6, 9, 12, 15}
 
@@ -88,8 +88,8 @@ def draw_landmarks(
 def draw_skeleton(rgb: Rgb, joints_px: Float[np.ndarray, "24 2"], width_px: float | None = None) -> Rgb:
     """The projected SMPL joints and their bones."""
     width = width_px or stroke_px(rgb)
-    bones = [joints_px[[a, b]] for a, b in SMPL_BONES]
-    out = _lines(rgb, bones, [joint_colour(b) for _, b in SMPL_BONES], width)
+    bones = [joints_px[[a, b]] for a, b in BONES]
+    out = _lines(rgb, bones, [joint_colour(b) for _, b in BONES], width)
     return _dots(out, joints_px, [(255, 255, 255)] * len(joints_px), 1.1 * width)
 
 

@@ -18,7 +18,8 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.fits.generator_labels import canonical_rotation
 from dataprep.frames import geometry
-from dataprep.pictures.overlays import SMPL_PARENTS
+from dataprep.frames.geometry import PORTRAIT_PX
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK, PARENTS
 from dataprep.report.census import Block, Census
 from dataprep.tables.labels import (
     BFM_ANGLE,
@@ -31,8 +32,6 @@ from dataprep.tables.labels import (
     SMPL_GLOBAL_ORIENT_PORTRAIT,
 )
 
-PORTRAIT_PX = 512.0
-CHEST, NECK, HEAD = 9, 12, 15  # SMPL's joints
 MIN_YAW_DEG = 12.0  # below it the side a face is turned to cannot be told from 68 points
 _NOSE, _OUTER = 30, (0, 16)
 Errors = Float[np.ndarray, " n"]
@@ -282,8 +281,8 @@ def _turned(block: Block, orient: str, pose: str, joint: int) -> Rotations:
 
 def _path(joint: int) -> list[int]:
     path = [joint]
-    while SMPL_PARENTS[path[-1]] >= 0:
-        path.append(SMPL_PARENTS[path[-1]])
+    while PARENTS[path[-1]] >= 0:
+        path.append(PARENTS[path[-1]])
     return path[::-1]
 
 

@@ -12,19 +12,19 @@ from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.generator_labels import global_rotation, rotations_from_rotvecs
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.models.body.smpl import CHEST, NECK
+from dataprep.frames.geometry import PORTRAIT_PX
+from dataprep.frames.smpl_joints import BONES, CHEST, NECK
 from dataprep.pictures.overlays import (
     KEYPOINT_BONES,
     LEFT,
     RIGHT,
-    SMPL_BONES,
     VISIBLE,
     joint_colour,
     keypoint_colour,
     landmark_paths,
     square_corners,
 )
-from dataprep.report.outlines import PORTRAIT_PX, Outliner
+from dataprep.report.outlines import Outliner
 from dataprep.tables.labels import BFM_ANGLE, CROP_FROM_SOURCE, LANDMARKS68, SMPL_BODY_POSE, SMPL_GLOBAL_ORIENT_PORTRAIT
 
 _SIDES = {LEFT: "left", RIGHT: "right"}
@@ -104,7 +104,7 @@ def _dot(point: np.ndarray) -> str:
 def _skeleton(joints: np.ndarray, side_px: float | None = None) -> Layer:
     """Bones; those that lie outside a square of `side_px` are left out."""
     inside = np.ones(len(joints), bool) if side_px is None else (np.abs(joints - side_px / 2) < side_px).all(axis=1)
-    bones = [(a, b) for a, b in SMPL_BONES if inside[a] and inside[b]]
+    bones = [(a, b) for a, b in BONES if inside[a] and inside[b]]
     return _by_side([(_SIDES.get(joint_colour(b), "middle"), _path(joints[[a, b]])) for a, b in bones])
 
 

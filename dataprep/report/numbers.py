@@ -165,7 +165,7 @@ class Numbers:
 
 
 @dataclass(frozen=True)
-class Limits:
+class PageLimits:
     """Pictures on the page, so that its size does not grow with the data set."""
 
     accepted: int = 360
@@ -183,7 +183,7 @@ class Limits:
 def count(
     census: Census,
     stages: Mapping[str, Stage],
-    limits: Limits,
+    limits: PageLimits,
     near_duplicate_bits: int = 10,
     earlier: Location | None = None,
 ) -> Numbers:

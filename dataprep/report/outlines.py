@@ -13,7 +13,9 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from dataprep.frames.face_frames import Alignment, head_from_3dmm, project_224
-from dataprep.models.body.smpl import PARENTS, BodyModel
+from dataprep.frames.geometry import PORTRAIT_PX
+from dataprep.frames.smpl_joints import PARENTS
+from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
 from dataprep.tables.labels import (
     BFM_ANGLE,
@@ -27,7 +29,6 @@ from dataprep.tables.labels import (
     SMPL_TRANSL,
 )
 
-PORTRAIT_PX = 512
 _GRID_PX = 128  # outlines are found at a quarter of the portrait's resolution
 _MIN_AREA = 12.0  # of a contour, grid pixels
 _BARYCENTRIC = np.array([[1, 1, 1], [4, 1, 1], [1, 4, 1], [1, 1, 4]], np.float32)

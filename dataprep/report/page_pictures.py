@@ -74,7 +74,7 @@ def read_photograph(folder: Location | None, row: Mapping[str, Any]) -> Rgb | No
         return None
 
 
-class Pictures:
+class PagePictures:
     """Reads the pictures of a few samples of a data set, whichever parts they lie in."""
 
     def __init__(self, view: DatasetView, out: Location) -> None:

@@ -14,7 +14,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Draw:
+class PriorDraw:
     """One set of codes: which row each part of it came from."""
 
     pose: str
@@ -42,7 +42,7 @@ class Prior:
     rows: int
     cut: float  # of the labels, unless the list gives one its own
     trimmed: dict[str, int]  # rows left out, by kind
-    draws: tuple[Draw, ...]
+    draws: tuple[PriorDraw, ...]
     left_out: tuple[LeftOut, ...]  # the farthest first, up to a limit
 
 
@@ -67,7 +67,7 @@ def _distance(census: Census, name: str, rows: np.ndarray) -> np.ndarray:
     return distance_by_parts(lambda dimensions: census.matrix(name, dimensions)[rows], census.width(name))
 
 
-def _draws(census: Census, rows: np.ndarray, kept: dict[PriorGroup, np.ndarray], count: int) -> tuple[Draw, ...]:
+def _draws(census: Census, rows: np.ndarray, kept: dict[PriorGroup, np.ndarray], count: int) -> tuple[PriorDraw, ...]:
     if not all(usual.any() for usual in kept.values()):
         return ()
     random = np.random.default_rng(SEED)
@@ -76,7 +76,9 @@ def _draws(census: Census, rows: np.ndarray, kept: dict[PriorGroup, np.ndarray],
     cameras = 90 - np.degrees(census.matrix(CAMERA_PITCH_YAW)[pose].astype(np.float64))
     turns = np.degrees(census.matrix(JOINTS_ZYX)[pose].reshape(-1, 6, 3)[:, [0, 3], 1].sum(axis=1))
     return tuple(
-        Draw(*(census.ids[chosen[group][i]] for group in PriorGroup), *(round(float(v), 2) for v in (yaw, pitch, turn)))
+        PriorDraw(
+            *(census.ids[chosen[group][i]] for group in PriorGroup), *(round(float(v), 2) for v in (yaw, pitch, turn))
+        )
         for i, ((pitch, yaw), turn) in enumerate(zip(cameras, turns, strict=True))
     )
 

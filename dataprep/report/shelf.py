@@ -13,7 +13,7 @@ from PIL import Image
 
 from dataprep.report.marks import photograph_marks, portrait_marks
 from dataprep.report.outlines import Outliner
-from dataprep.report.page_pictures import Picture, Pictures, Rgb
+from dataprep.report.page_pictures import PagePictures, Picture, Rgb
 from dataprep.stages.quality import RULES
 from dataprep.tables.labels import (
     BFM_ANGLE,
@@ -47,7 +47,7 @@ Row = Mapping[str, Any]
 class Shelf:
     """Makes entries of samples on demand; a picture is read and encoded when the first section asks for it."""
 
-    pictures: Pictures
+    pictures: PagePictures
     rows: Mapping[str, Row]
     outliner: Outliner
     thumbs: list[str] = field(default_factory=list)  # base64 of WebP

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, Alignment, head_from_3dmm, project_224
-from dataprep.models.body.smpl import NECK
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.face.bfm import FaceModel
 from dataprep.pictures.codecs import decode_mask, decode_rgb
 from dataprep.pictures.overlays import (

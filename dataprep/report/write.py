@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -15,35 +14,44 @@ from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import encode_png
 from dataprep.report.census import MANIFEST, Census
-from dataprep.report.numbers import Limits, as_json, count
+from dataprep.report.numbers import PageLimits, as_json, count
 from dataprep.report.outlines import Outliner
 from dataprep.report.page import gallery_ids, make_sheets, render, render_timing, shown_ids
-from dataprep.report.page_pictures import Pictures
+from dataprep.report.page_pictures import PagePictures
 from dataprep.report.sheets import portrait_sheet, rejected_sheet
 from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
 from dataprep.report.timing import timings
 from dataprep.stages.aggregate import DatasetView
 from dataprep.tables.store import atomic_file, write_json
 
-if TYPE_CHECKING:
-    from dataprep.stages.report import Report
-
 _CELL_PX, _SHEET = 160, 96  # of the contact sheets
 _PHOTO_PX = 400
 
 
-def write_report(report: Report, view: DatasetView, root: Location) -> dict[str, int]:
-    """Write the files of `report`; returns counts for the log. Raises ConfigError."""
+@dataclasses.dataclass(frozen=True)
+class ReportChoices:
+    """What the user chooses of the report.
+
+    near_duplicate_bits: hashes at most this far apart are near-duplicates; earlier: folder of another version of the
+    data set to compare with, or "".
+    """
+
+    limits: PageLimits
+    near_duplicate_bits: int
+    earlier: str
+
+
+def write_report(choices: ReportChoices, view: DatasetView, root: Location) -> dict[str, int]:
+    """Write everything below `root`/report; returns counts for the log. Raises ConfigError."""
     with _small_arrow_pool():
-        return _write_all(report, view, root)
+        return _write_all(choices, view, root)
 
 
-def _write_all(report: Report, view: DatasetView, root: Location) -> dict[str, int]:
-    limits = Limits(report.max_accepted, report.max_rejected, report.max_per_reason, report.max_ranked)
+def _write_all(choices: ReportChoices, view: DatasetView, root: Location) -> dict[str, int]:
     census = Census(root)
-    numbers = count(census, view.stages, limits, report.near_duplicate_bits, _earlier(report.earlier))
+    numbers = count(census, view.stages, choices.limits, choices.near_duplicate_bits, _earlier(choices.earlier))
     times = timings(root, list(view.stages))
-    shelf = Shelf(Pictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
+    shelf = Shelf(PagePictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
     content = as_json(numbers)
     sheets = make_sheets(shelf, census, numbers)
 

@@ -21,26 +21,24 @@ found) into results of the same length and order. The runner in `pipelines/` rea
 Declaration and work. Whoever plans, lists or reports imports every stage, so a stage's module imports no network and no
 package that takes long to load (torch above all): what does the work is imported by `load`, in the process that does
 it, and comes to `process` as `tools`. Types of tools are imported under TYPE_CHECKING. The digests of
-`pipelines/engine/versions.py` follow both kinds of import; `tests/pipelines/test_lean.py` holds the rule.
+`tools/code_digests.py` follow both kinds of import; `tests/pipelines/test_lean.py` holds the rule.
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from dataprep.errors import Rejected, SourceChanged, Unreadable
-from dataprep.files.filenames import unescape
-from dataprep.files.foreign_files import read_bytes, require_there
-from dataprep.files.locations import Location
+from dataprep.errors import Rejected
 from dataprep.settings import Setting, require_bounds, settings_of
 from dataprep.tables.columns import Column
+from dataprep.tables.items import Item, Result
+
+__all__ = ["DEVICE", "EVERY_STAGE", "Item", "Result", "Stage", "Step", "Weight", "degrees", "gpu_wish"]
 
 EVERY_STAGE = ("every map stage",)
-Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
 DEVICE = "where {} runs: `auto` (a GPU where there is one), `cpu` or `cuda`"  # meaning of a stage's `device`
 
 
@@ -51,61 +49,6 @@ class Weight:
     name: str
     sha256: str
     licence: str  # licence class: "apache-2.0", "cc0", "bsd-3-clause", "research-only", ...
-
-
-@dataclass(frozen=True)
-class Item:
-    """One image on its way through the pipeline.
-
-    `row` holds the ingest columns and those of every stage in `requires`, arrays already in their declared shape.
-    """
-
-    sample_id: str
-    row: Mapping[str, Any]
-    source_root: Location
-    read_blob: Callable[[str], bytes] = field(repr=False)
-
-    def blob(self, name: str) -> bytes:
-        """The bytes an upstream stage emitted under `name`, for example "crop.png"."""
-        return self.read_blob(name)
-
-    def source(self) -> bytes:
-        """The source file's bytes; raises SourceChanged when they are not the ones that were indexed, Unreadable when
-        they cannot be read now, Unreachable when the whole folder has gone, and Rejected when they could not be read
-        for the index.
-        """
-        if refused := self.row.get("refused"):
-            raise Rejected(*refused.split(": ", 1))
-        return self._read("source_path", "source_sha256")
-
-    def mask(self) -> bytes | None:
-        """The person mask the data set supplies for this image, or None."""
-        return self._read("mask_path", "mask_sha256") if self.row.get("mask_path") else None
-
-    def _read(self, path_key: str, sha_key: str) -> bytes:
-        try:
-            data = read_bytes(self.source_root, unescape(self.row[path_key]))
-        except Unreadable:
-            require_there(self.source_root)
-            raise
-        if hashlib.sha256(data).digest() != self.row[sha_key]:
-            raise SourceChanged(f"{self.row[path_key]}: the file changed since it was indexed; run the command again")
-        return data
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a stage says of one item. Columns and blobs are written only when `status` is ok or rejected."""
-
-    status: Status = "ok"
-    columns: Mapping[str, Any] = field(default_factory=dict)
-    blobs: Mapping[str, bytes] = field(default_factory=dict)
-    reason: str = ""
-    message: str = ""
-
-    @classmethod
-    def rejected(cls, reason: str, message: str, columns: Mapping[str, Any] | None = None) -> Result:
-        return cls("rejected", columns or {}, {}, reason, message)
 
 
 def gpu_wish(device: str) -> dict[str, float]:

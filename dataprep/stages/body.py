@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dataprep.errors import ConfigError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.fits.body.detector_errors import DETECTOR_PATH, load_detector
 from dataprep.fits.body.eft_config import EftConfig
-from dataprep.models.body.body_files import STANDIN, open_body, open_lifter_file
-from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
+from dataprep.models.body.body_files import STANDIN, open_body
+from dataprep.models.licensed import RESEARCH_ONLY, find_file
+from dataprep.models.regressors.lifter_file import open_lifter_file
 from dataprep.settings import number, setting
 from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.stages.face import Face
@@ -136,7 +138,7 @@ class Body(Stage):
             path, detector = find_file(self.hmr, "body.hmr"), load_detector()
             return (
                 body,
-                Weight(path.name, file_sha256(path), RESEARCH_ONLY),
+                Weight(path.name, remembered_sha256(path), RESEARCH_ONLY),
                 Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])),
                 *faces,
             )
@@ -146,9 +148,12 @@ class Body(Stage):
         return gpu_wish(self.device) if self.regressor == "hmr" else {}
 
     def load(self) -> BodyTools:
-        from dataprep.stages.body_tools import load_tools
+        from dataprep.stages.body_tools import BodyChoices, open_tools
 
-        return load_tools(self)
+        eft = EftConfig(learning_rate=self.learning_rate, max_steps=self.max_steps, stop_loss=self.stop_loss)
+        choices = BodyChoices(self.model, self.regressor, self.hmr, self.method, eft, self.eft_compat, self.face_scale,
+                          self.openpose, self.device)  # fmt: skip
+        return open_tools(choices)
 
     @classmethod
     def found(cls, row: Mapping[str, Any]) -> list[str]:
@@ -161,4 +166,4 @@ class Body(Stage):
         ]
 
     def process_item(self, item: Item, tools: BodyTools) -> Result:
-        return tools.fit(item, self)
+        return tools.fit(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,11 +24,12 @@ from dataprep.fits.generator_labels import chest_rotation
 from dataprep.fits.head_tie import neck_head_covariance, rest_face_points
 from dataprep.frames.geometry import PORTRAIT_SIDE_M
 from dataprep.frames.rotations import axis_angle_from_matrix
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_files import STANDIN, open_body
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES
 from dataprep.models.body.openpose_points import beside_openpose
-from dataprep.models.body.smpl import NECK, BodyModel
+from dataprep.models.body.smpl import BodyModel
 from dataprep.models.body.smpl_keypoints import SMPL_VERTICES
 from dataprep.models.devices import resolve_device
 from dataprep.models.licensed import find_file
@@ -39,10 +40,22 @@ from dataprep.stages.base import Item, Result
 from dataprep.stages.face import Face
 from dataprep.tables.labels import SMPL_BETAS
 
-if TYPE_CHECKING:
-    from dataprep.stages.body import Body
-
 _MIN_POINTS = 8
+
+
+@dataclass(frozen=True)
+class BodyChoices:
+    """How bodies are fitted: parameters of the body stage, which says what each means."""
+
+    model: str
+    regressor: Literal["lifter", "hmr"]
+    hmr: str
+    method: Literal["eft", "map"]
+    eft: EftConfig
+    eft_compat: bool
+    face_scale: bool
+    openpose: bool
+    device: str
 
 
 @dataclass(frozen=True)
@@ -55,22 +68,23 @@ class BodyTools:
     lifter: Lifter | None
     tuner: ExemplarTuner
     faces: Mapping[str, FaceFitter]
+    choices: BodyChoices
 
-    def fit(self, item: Item, stage: Body) -> Result:
+    def fit(self, item: Item) -> Result:
         """Fit one image; raises Rejected."""
         inputs = _inputs(item)
-        evidence = self._evidence(item.row, inputs, stage)
+        evidence = self._evidence(item.row, inputs)
         points = self.points if evidence.openpose_px is None else self._with_openpose
-        return Result(columns=self._columns(self._fit(item, stage, inputs, evidence, points), inputs, evidence))
+        return Result(columns=self._columns(self._fit(item, inputs, evidence, points), inputs, evidence))
 
-    def _fit(self, item: Item, stage: Body, inputs: LifterInput, evidence: Evidence, points: BodyPoints) -> BodyFit:
-        if stage.eft_compat:
+    def _fit(self, item: Item, inputs: LifterInput, evidence: Evidence, points: BodyPoints) -> BodyFit:
+        if self.choices.eft_compat:
             return self.tuner.fit(self._exemplar(item, inputs))
         if self.lifter is None:
             return self.tuner.fit(self._exemplar(item, inputs), evidence, points)
         with torch.no_grad():
             start = self.lifter(inputs)
-        if stage.method == "map":
+        if self.choices.method == "map":
             return fit_map(start, inputs, points, self.residual_chol, MapConfig(), evidence)[0]
         found = solve_map(start, target_of(inputs, evidence), points, self.residual_chol, MapConfig())
         return self.tuner.fit(inputs, evidence, points, found.residual)
@@ -78,15 +92,15 @@ class BodyTools:
     def _exemplar(self, item: Item, inputs: LifterInput) -> LifterInput:
         return inputs if self.lifter is not None else image_exemplar(inputs, decode_rgb(item.source()))
 
-    def _evidence(self, row: Mapping[str, Any], inputs: LifterInput, stage: Body) -> Evidence:
+    def _evidence(self, row: Mapping[str, Any], inputs: LifterInput) -> Evidence:
         """What the row knows besides MediaPipe's points; frames of a video may know nothing."""
         evidence = scale_evidence(None)
-        if stage.eft_compat:  # the reference knows MediaPipe's kind of points alone
+        if self.choices.eft_compat:  # the reference knows MediaPipe's kind of points alone
             return evidence
-        if stage.face_scale:
+        if self.choices.face_scale:
             found_by = row.get("landmarks68_method")
             evidence = scale_evidence(face_px_per_m(self.faces, row.get("landmarks68_px"), found_by))
-        if stage.openpose and (openpose := row.get("openpose25")) is not None:
+        if self.choices.openpose and (openpose := row.get("openpose25")) is not None:
             evidence = with_openpose(evidence, openpose, inputs)
         return evidence
 
@@ -136,23 +150,22 @@ class BodyTools:
         }
 
 
-def load_tools(stage: Body) -> BodyTools:
-    """Open the stage's models; raises AssetError."""
-    model = open_body(stage.model)
-    faces = Face().load().fitters if stage.face_scale else {}
-    config = EftConfig(learning_rate=stage.learning_rate, max_steps=stage.max_steps, stop_loss=stage.stop_loss)
-    config = EFT_COMPAT if stage.eft_compat else config
-    if stage.regressor == "lifter":
-        lifter = open_lifter(model, stage.model)
+def open_tools(choices: BodyChoices) -> BodyTools:
+    """Open the models; raises AssetError."""
+    model = open_body(choices.model)
+    faces = Face().load().fitters if choices.face_scale else {}
+    config = EFT_COMPAT if choices.eft_compat else choices.eft
+    if choices.regressor == "lifter":
+        lifter = open_lifter(model, choices.model)
         points, tuner = lifter.network.body, ExemplarTuner(lifter.network, lifter.network.body, config)
-        return BodyTools(model, points, lifter.residual_chol, lifter.network, tuner, faces)
+        return BodyTools(model, points, lifter.residual_chol, lifter.network, tuner, faces, choices)
     if len(model.v_template) != SMPL_VERTICES:
-        raise AssetError(f"body.regressor=hmr needs SMPL's {SMPL_VERTICES} vertices; {stage.model} is another body")
-    hmr = load_hmr(find_file(stage.hmr, "body.hmr")).to(resolve_device(stage.device))
+        raise AssetError(f"body.regressor=hmr needs SMPL's {SMPL_VERTICES} vertices; {choices.model} is another body")
+    hmr = load_hmr(find_file(choices.hmr, "body.hmr")).to(resolve_device(choices.device))
     points = body_points(model, POINT_NAMES).with_offsets(load_detector().image_offset_m)
     # What HMR leaves open of neck and head was never measured; the shipped lifter's residuals stand in for it.
     residual_chol = open_lifter(open_body(), STANDIN).residual_chol
-    return BodyTools(model, points, residual_chol, None, ExemplarTuner(hmr, points, config), faces)
+    return BodyTools(model, points, residual_chol, None, ExemplarTuner(hmr, points, config), faces, choices)
 
 
 def _inputs(item: Item) -> LifterInput:

@@ -12,7 +12,6 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.fits.canonical_head import face_pitch_yaw
 from dataprep.fits.generator_labels import (
-    POSED_JOINTS,
     cam2world,
     generator_pixels,
     global_rotation,
@@ -25,7 +24,7 @@ from dataprep.fits.generator_labels import (
 from dataprep.fits.head_tie import HeadTie, head_in_source, tie_head
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import head_from_3dmm, pitch_yaw_of_head, roll_of
-from dataprep.models.body.smpl import CHEST
+from dataprep.frames.smpl_joints import CHEST, POSED_JOINTS
 from dataprep.settings import number, setting
 from dataprep.stages.base import Item, Result, Stage, degrees
 from dataprep.tables.columns import BOOL, FLOAT, Column, floats
@@ -41,8 +40,6 @@ from dataprep.tables.labels import (
     SMPL_TRANSL,
     label,
 )
-
-_SIZE_PX = 512  # of the portrait
 
 
 @dataclass(frozen=True)
@@ -101,26 +98,26 @@ class Camera(Stage):
 def _generator_residual(row: Any, chest: np.ndarray, look_at: np.ndarray, portrait: np.ndarray) -> np.ndarray:
     """Displacements (6, 2) of joints 12-17 from the fitted camera's place to the generator's, px of 512."""
     joints = row["smpl_joints_cam_m"][list(POSED_JOINTS)].astype(np.float64)
-    shown = generator_pixels(joints - look_at, chest, cam2world(portrait), _SIZE_PX)
+    shown = generator_pixels(joints - look_at, chest, cam2world(portrait), geometry.PORTRAIT_PX)
     scale, *offset = row["body_camera"].astype(np.float64)
-    portrait_from_source = geometry.crop_from_source(
-        row["crop_centre_px"].astype(np.float64), float(row["crop_side_px"]), float(row["crop_roll_rad"]), _SIZE_PX
-    )
+    centre_px, side_px = row["crop_centre_px"].astype(np.float64), float(row["crop_side_px"])
+    roll_rad = float(row["crop_roll_rad"])
+    portrait_from_source = geometry.square_from_source(centre_px, side_px, roll_rad, geometry.PORTRAIT_PX)
     return shown - geometry.transform(portrait_from_source, scale * joints[:, :2] + offset)
 
 
 def _columns(tied: HeadTie, head_from_face: np.ndarray, row: Any, applied: bool) -> dict[str, Any]:
     chest = global_rotation(tied.rotations, CHEST)
     portrait = pitch_yaw(chest)
-    portrait_from_source = turn_in_picture(-float(row["crop_roll_rad"]))
+    upright_from_source = turn_in_picture(-float(row["crop_roll_rad"]))
     look_at = row["neck_cam_m"] + geometry.LOOKAT_ABOVE_NECK_M * chest[:, 1]
     residual = _generator_residual(row, chest, look_at, portrait)
     pelvis = np.append((row["smpl_joints_px"][0] - row["body_camera"][1:]) / row["body_camera"][0], 0.0)
-    look_at = portrait_from_source @ (look_at - pelvis) + pelvis  # SMPL's orientation turns the body about its pelvis
+    look_at = upright_from_source @ (look_at - pelvis) + pelvis  # SMPL's orientation turns the body about its pelvis
     head_pitch, head_yaw = pitch_yaw_of_head(head_from_face)
     return {
         SMPL_BODY_POSE: Rotation.from_matrix(tied.rotations[1:]).as_rotvec(),
-        SMPL_GLOBAL_ORIENT_PORTRAIT: Rotation.from_matrix(portrait_from_source @ tied.rotations[0]).as_rotvec(),
+        SMPL_GLOBAL_ORIENT_PORTRAIT: Rotation.from_matrix(upright_from_source @ tied.rotations[0]).as_rotvec(),
         SMPL_TRANSL: np.array([0, 0, geometry.BODY_UNIT_M]) - look_at,
         CAMERA_PITCH_YAW: portrait,
         FACE_PITCH_YAW: face_pitch_yaw(head_from_face, row["head_offset"].astype(np.float64)),

@@ -101,7 +101,7 @@ class Crop(Stage):
             )
         image = decode_rgb(item.source())
         size_px = min(self.max_size_px, 2 * round(square.side_px / 2))
-        matrix = geometry.crop_from_source(square.centre_px, square.side_px, square.roll_rad, size_px)
+        matrix = geometry.square_from_source(square.centre_px, square.side_px, square.roll_rad, size_px)
         inside = geometry.inside_fraction(image.shape[1], image.shape[0], matrix, size_px)
         columns = self._columns(square, size_px, matrix, inside)
         if inside < self.min_inside:

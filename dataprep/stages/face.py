@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from dataprep.errors import ConfigError, Rejected
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.face.contour import contour_of
 from dataprep.fits.face.expression_units import UNITS_PATH, units_of
@@ -20,7 +21,7 @@ from dataprep.frames import geometry
 from dataprep.frames.face_frames import face_crop_from_portrait
 from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import STANDIN, open_face
-from dataprep.models.licensed import RESEARCH_ONLY, file_sha256, find_file
+from dataprep.models.licensed import RESEARCH_ONLY, find_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number, setting
 from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
@@ -121,7 +122,7 @@ class Face(Stage):
         used = [Weight(model.name, model.sha256, model.licence)]
         if self.method == "rnet":
             path = find_file(self.rnet, "face.rnet")
-            return (*used, Weight(path.name, file_sha256(path), RESEARCH_ONLY))
+            return (*used, Weight(path.name, remembered_sha256(path), RESEARCH_ONLY))
         errors, units = load_landmark_errors(), units_of(model)
         used.append(Weight(LANDMARK_ERRORS_PATH.stem, errors.sha256, str(errors.meta["licence"])))
         if units is not None:

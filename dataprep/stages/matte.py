@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import ConfigError, Rejected
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.frames import geometry
 from dataprep.models.detection.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.detection.person_detector import PersonDetector
-from dataprep.models.licensed import file_sha256, find_file
+from dataprep.models.licensed import find_file
 from dataprep.models.matting.bystanders import other_people
 from dataprep.models.matting.edge_continuation import continue_outside, photograph_cover
 from dataprep.models.matting.mask_evidence import Questioned, question_mask
@@ -89,7 +90,7 @@ class Matte(Stage):
         if self.model == _SHIPPED:
             return tuple(Weight(f"mediapipe/{name}", MODEL_SHA256[name], LICENCE) for name in _NETWORKS)
         path = find_file(self.model, "matte.model")
-        return (Weight(path.name, file_sha256(path), "unknown"),)
+        return (Weight(path.name, remembered_sha256(path), "unknown"),)
 
     def resources(self) -> dict[str, float]:
         return gpu_wish(self.device) if self.model != _SHIPPED else {}

@@ -35,6 +35,8 @@ class Report(Aggregate):
     earlier: str = setting("", "folder of another version of the data set to compare with")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        from dataprep.report.write import write_report
+        from dataprep.report.numbers import PageLimits
+        from dataprep.report.write import ReportChoices, write_report
 
-        return write_report(self, view, root)
+        limits = PageLimits(self.max_accepted, self.max_rejected, self.max_per_reason, self.max_ranked)
+        return write_report(ReportChoices(limits, self.near_duplicate_bits, self.earlier), view, root)

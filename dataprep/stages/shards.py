@@ -19,13 +19,14 @@ import numpy as np
 import pyarrow as pa
 
 from dataprep.errors import Damaged
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sealed import read_table
-from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, file_sha256, write_json, write_table
+from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
 
 IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
 MEMBERS = {"portrait": "portrait.png", "face": "face.png", "alpha": "alpha.png", "json": "json"}

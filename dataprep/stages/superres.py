@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dataprep.frames import geometry
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.models.superres.superres_files import Engine, Precision, check_engine, model_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number, setting
@@ -20,8 +21,6 @@ from dataprep.tables.labels import CROP_FROM_SOURCE, label
 
 if TYPE_CHECKING:
     from dataprep.models.superres.enlarging import Upscaler
-
-PORTRAIT_PX = 512
 
 
 @dataclass(frozen=True)

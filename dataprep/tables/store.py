@@ -34,13 +34,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataprep.errors import Damaged, StoreError, Unwritable
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.foreign_files import why
 from dataprep.files.locations import Location, ObjectPath, names_in, read_range
 from dataprep.files.machine_identity import this_machine
 from dataprep.files.own_files import open_new
 from dataprep.files.untrusted import require_word
-from dataprep.stages.base import Result, Stage
 from dataprep.tables.columns import STRING, Column, rows_from_table, table_from_rows
+from dataprep.tables.items import Declaration, Result
 from dataprep.tables.parts import PartRecord, Place, blob_position_columns, part_number
 from dataprep.tables.sealed import read_identified, read_table, seal
 
@@ -140,14 +141,6 @@ def _sync_directory(folder: Path) -> None:
         pass
     finally:
         os.close(descriptor)
-
-
-def file_sha256(path: Location) -> str:
-    """Hex digest of a file of ours, read in pieces."""
-    if isinstance(path, ObjectPath):
-        return path.sha256()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Location, value: Any) -> None:
@@ -265,7 +258,7 @@ class Store:
         self,
         ref: StageRef,
         part: int,
-        stage: Stage,
+        stage: Declaration,
         ids: Sequence[str],
         results: Sequence[Result],
         part_key: str,
@@ -286,7 +279,7 @@ class Store:
         return PartRecord(part_key, made_from, identity, size, tar_bytes, tar.get("tar_sha256", ""))
 
     def _write_tar(
-        self, ref: StageRef, part: int, stage: Stage, rows: list[dict[str, Any]], results: Sequence[Result]
+        self, ref: StageRef, part: int, stage: Declaration, rows: list[dict[str, Any]], results: Sequence[Result]
     ) -> dict[str, str]:
         path = self.part_path(ref, part).with_suffix(".tar")
         buffer = io.BytesIO()

@@ -59,13 +59,13 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Chunks:
+class DetectionChunks:
     """The folder of one run; chunks of another video or other settings are dropped."""
 
     folder: Path
 
     @classmethod
-    def open(cls, output: Path, key: dict[str, Any]) -> Chunks:
+    def open(cls, output: Path, key: dict[str, Any]) -> DetectionChunks:
         folder = cls.of(output).folder
         kept: object = None
         with suppress(OSError, ValueError):
@@ -76,7 +76,7 @@ class Chunks:
         return cls(folder)
 
     @classmethod
-    def of(cls, output: Path) -> Chunks:
+    def of(cls, output: Path) -> DetectionChunks:
         """The folder as it is."""
         return cls(output.with_name(output.name + ".parts"))
 

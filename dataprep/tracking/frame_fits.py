@@ -20,6 +20,7 @@ from dataprep.fits.generator_labels import rotations_from_rotvecs, turn_in_pictu
 from dataprep.fits.head_tie import head_offset_between, neck_head_covariance
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.stages.base import Item
 from dataprep.stages.body import Body
 from dataprep.stages.body_tools import BodyTools
@@ -31,7 +32,6 @@ from dataprep.tracking.follow import Sighting
 from dataprep.tracking.frame_labels import Tie
 from dataprep.tracking.identity import IDENTITY_FRAMES, fitter_of, identity_of
 
-PORTRAIT_PX = 512  # of the square whose landmarks are fitted; the fit's result does not depend on it
 _FACE_SQUARE = 2.4  # portrait sides, in face sides, where no body was found
 _FITTER = {"mesh": "mesh", "pts": "fan"}  # annotated points follow the visible contour, as FAN's do
 
@@ -175,7 +175,7 @@ def _in_portraits(
         sighting = seen[i]
         assert sighting is not None
         square = squares[i] or _square_of_face(sighting)
-        matrix = geometry.crop_from_source(square.centre_px, square.side_px, square.roll_rad, PORTRAIT_PX)
+        matrix = geometry.square_from_source(square.centre_px, square.side_px, square.roll_rad, PORTRAIT_PX)
         placed.append(square)
         landmarks.append(geometry.transform(matrix, sighting.landmarks68_px))
     return placed, np.stack(landmarks)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from dataprep.fits.generator_labels import canonical_rotation, global_rotation, joints_zyx, pitch_yaw
 from dataprep.fits.head_tie import tie_head
-from dataprep.models.body.smpl import CHEST, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER
+from dataprep.frames.smpl_joints import CHEST, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER
 
 _FACING = np.diag([1.0, -1.0, -1.0])  # cam axes of somebody who stands upright and faces the camera
 

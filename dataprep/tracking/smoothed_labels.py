@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from dataprep.errors import ConfigError
-from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
+from dataprep.frames.smpl_joints import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 from dataprep.models.face.bfm import EXP
 from dataprep.tracking.frame_fits import BodyFitRow, FaceFitRow
 from dataprep.tracking.frame_labels import Tie, labels, unseen_body

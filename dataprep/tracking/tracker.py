@@ -13,18 +13,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool
 
 from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.face.occlusion import view_mouth
+from dataprep.meter import Meter
 from dataprep.models.detection.facing import head_lean
 from dataprep.models.detection.mediapipe_graphs import MODEL_SHA256
 from dataprep.models.face.bfm import ID
 from dataprep.stages.quality import MOUTH_CONTRAST, Quality
-from dataprep.tracking.detection_chunks import CHUNK_FRAMES, Chunks, Look, look_of, row_of
+from dataprep.tracking.detection_chunks import CHUNK_FRAMES, DetectionChunks, Look, look_of, row_of
 from dataprep.tracking.follow import COVERED, Follower, Sighting, same_place
 from dataprep.tracking.frame_fits import BodyFitRow, FaceFitRow, Fitter
 from dataprep.tracking.scene_cuts import (
@@ -52,14 +52,6 @@ _FIT_BLOCK = 256  # frames fitted between two signs of progress
 
 class NobodyFound(Exception):
     """The video shows no person whose face can be read."""
-
-
-class Meter(Protocol):
-    """Hears of every piece of work done."""
-
-    def advance(self, stage: str, rows: int, seconds: float) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +85,7 @@ def track(
     most_frames: int | None = None,
     identity_by: str = "clip",
 ) -> Tracked:
-    """Track the person of a video; the chunks lie beside `output` until `Chunks.remove`.
+    """Track the person of a video; the chunks lie beside `output` until `DetectionChunks.remove`.
 
     `identity_by`: "clip", one person throughout, or "shot", another one after each cut. Raises NobodyFound, and
     ConfigError for a video without frames.
@@ -102,7 +94,7 @@ def track(
     total = min(video.frames or 0, most_frames or video.frames or 0)
     meter = start_meter({"look": total, "body": total, "face": total})
     try:
-        looks = _look_at(video, Chunks.open(output, key), most_frames, meter)
+        looks = _look_at(video, DetectionChunks.open(output, key), most_frames, meter)
         if not looks:
             raise ConfigError(f"VIDEO {video.path}: no frame could be decoded")
         if not any(look.sighting for look in looks):
@@ -135,7 +127,7 @@ def frame_rate(looks: list[Look], declared: float) -> float:
 # -- looking
 
 
-def _look_at(video: Video, chunks: Chunks, most_frames: int | None, meter: Meter) -> list[Look]:
+def _look_at(video: Video, chunks: DetectionChunks, most_frames: int | None, meter: Meter) -> list[Look]:
     looks = chunks.read()
     meter.advance("look", len(looks), 0.0)
     follower, pending, began = Follower(), [], time.monotonic()

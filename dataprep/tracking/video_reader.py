@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import ConfigError
-from dataprep.models.licensed import file_sha256
+from dataprep.files.file_hashes import remembered_sha256
 
 _SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v")
 _FPS_IF_UNKNOWN = 25.0
@@ -58,11 +58,13 @@ class Video:
 
     def sha256(self) -> str:
         """Of the file and the annotations beside it."""
-        digest = file_sha256(self.path)
+        digest = remembered_sha256(self.path)
         if self.annotations is None:
             return digest
         names = sorted(self.annotations.glob("*.pts"))
-        return hashlib.sha256("".join([digest, *(f"{n.name}{file_sha256(n)}" for n in names)]).encode()).hexdigest()
+        return hashlib.sha256(
+            "".join([digest, *(f"{n.name}{remembered_sha256(n)}" for n in names)]).encode()
+        ).hexdigest()
 
     def read(self, first: int = 0) -> Iterator[Frame]:
         """Frames from number `first` on; those before are decoded and dropped, since seeking is not exact."""

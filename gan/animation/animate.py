@@ -14,41 +14,35 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
 
+from dataprep.files.file_hashes import remembered_sha256
+from dataprep.meter import Meter
 from dataprep.models.devices import resolve_device
-from dataprep.models.licensed import assets_folder, file_sha256
+from dataprep.models.licensed import assets_folder
 from dataprep.tables.store import write_json
-from gan.animation.animate_labels import PRIOR, Labels, Purpose, draw_person, stream
+from gan.animation.animate_labels import PRIOR, AnimateLabels, AnimatePurpose, draw_person, stream
 from gan.animation.animate_motion import FPS, given_motion, open_rows, track_of, video_of
 from gan.animation.animation_request import PRECISIONS, VIEWS, Animation
 from gan.animation.frame_files import Gif, Pixels, depth_pixels, pixels, whole_file, write_grid
 from gan.animation.playable_films import Film
 from gan.animation.sampler_tables import FOLDER
 from gan.animation.side_by_side import NAME as SIDE_BY_SIDE
-from gan.animation.side_by_side import SideBySide, Source
+from gan.animation.side_by_side import FilmSource, SideBySide
 from gan.animation.tracks import Track
 from gan.checkpoint import Checkpoint
 from gan.config import GeneratorConfig, preview
 from gan.generator_files import NEAREST_FILE, open_checkpoint, open_generator
 from gan.rendering.both_views import face_config, render_views
 from gan.rendering.generator import Frames, Generator, Identity, View
+from gan.rendering.mean_modulations import mean_modulations
 from gan.rendering.mesh import canonical_mesh, write_obj, write_ply
-from gan.rendering.truncation import Truncation, mean_modulations
+from gan.rendering.truncation import Truncation
 
 GRID_COLUMNS = 8
-
-
-@runtime_checkable
-class Meter(Protocol):
-    """Hears of every piece of work done; `pipelines.engine.progress.Progress` is one."""
-
-    def advance(self, stage: str, rows: int, seconds: float) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) -> list[str]:
@@ -57,7 +51,7 @@ def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) 
     labels = open_rows(what, checkpoint)
     given, remark = given_motion(what) or (None, "")
     source = video_of(what)
-    what = dataclasses.replace(what, fps=what.fps or (source.fps if isinstance(source, Source) else FPS))
+    what = dataclasses.replace(what, fps=what.fps or (source.fps if isinstance(source, FilmSource) else FPS))
     speaking = [bases for bases in (labels.bases, given.bases if given else None) if bases is not None]
     generator = open_generator(checkpoint, speaking, what.body, what.nearest).to(resolve_device(what.device))
     tracks = {seed: track_of(what, seed, labels, given) for seed in what.seeds}
@@ -84,15 +78,15 @@ def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) 
 # -- rendering
 
 
-def _truncation(what: Animation, generator: Generator, labels: Labels) -> Truncation | None:
+def _truncation(what: Animation, generator: Generator, labels: AnimateLabels) -> Truncation | None:
     if what.psi == 1:
         return None
-    seed = int(stream(0, Purpose.MEAN).integers(2**31))
+    seed = int(stream(0, AnimatePurpose.MEAN).integers(2**31))
     return mean_modulations(generator, torch.from_numpy(labels.identity_N80), seed, psi=what.psi)
 
 
 def _identity(
-    what: Animation, generator: Generator, labels: Labels, seed: int, truncation: Truncation | None, meter: Meter
+    what: Animation, generator: Generator, labels: AnimateLabels, seed: int, truncation: Truncation | None, meter: Meter
 ) -> Identity:
     start, person = time.monotonic(), draw_person(labels, seed)
     z_id, noise, betas = _tensors(generator, person.identity_1K, person.noise_1K, person.betas_1K)
@@ -106,7 +100,7 @@ def _render(
     generator: Generator,
     identity: Identity,
     track: Track,
-    source: Source | str,
+    source: FilmSource | str,
     meter: Meter,
     seed: int,
 ) -> dict[View, list[Pixels]]:
@@ -136,7 +130,7 @@ def _render(
 class _Files:
     """The videos of one seed, all growing together."""
 
-    def __init__(self, what: Animation, folder: Path, config: GeneratorConfig, source: Source | str) -> None:
+    def __init__(self, what: Animation, folder: Path, config: GeneratorConfig, source: FilmSource | str) -> None:
         self._config, fps = config, what.fps or FPS
         sizes = {"portrait": config.image_size, "face": face_config(config).image_size}
         self._pictures: dict[View, list[Film | Gif]] = {}
@@ -148,7 +142,7 @@ class _Files:
             depth = [Film(folder / f"{view}-depth.mp4", fps, side, side)] if "depth" in what.kinds else []
             self._pictures[view], self._depths[view] = [*mp4, *gif], [*depth]
         self._beside: SideBySide | None = None
-        if isinstance(source, Source):
+        if isinstance(source, FilmSource):
             self._beside = SideBySide(folder / SIDE_BY_SIDE, source, config.image_size)
 
     def add(self, view: View, frames: Frames) -> None:
@@ -211,13 +205,13 @@ def _tensors(generator: Generator, *values: np.ndarray) -> list[torch.Tensor]:
 
 
 def _record(
-    what: Animation, checkpoint: Checkpoint, generator: Generator, labels: Labels, tracks: Mapping[int, Track]
+    what: Animation, checkpoint: Checkpoint, generator: Generator, labels: AnimateLabels, tracks: Mapping[int, Track]
 ) -> dict[str, Any]:
     """Return what made these files; no paths, hosts or times."""
     config = _quality(what, generator)
     choices = ("interpolate", "n_interval", "orbit", "psi", "preview", "kinds", "views", "fps", "precision")
     return {
-        "checkpoint_sha256": file_sha256(checkpoint.path),
+        "checkpoint_sha256": remembered_sha256(checkpoint.path),
         "published_weights": checkpoint.published,
         "bases": dataclasses.asdict(checkpoint.bases) if checkpoint.bases else None,
         "seeds": {str(seed): {"frames": len(track)} for seed, track in tracks.items()},
@@ -227,7 +221,7 @@ def _record(
     }
 
 
-def _remarks(what: Animation, checkpoint: Checkpoint, labels: Labels) -> list[str]:
+def _remarks(what: Animation, checkpoint: Checkpoint, labels: AnimateLabels) -> list[str]:
     remarks = []
     if labels.source == PRIOR:
         theirs = f"the authors' tables: --priors {FOLDER}" if checkpoint.published else "--labels OUT"

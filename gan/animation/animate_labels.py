@@ -18,8 +18,8 @@ from dataprep.tables.outliers import drawable_rows, require_rows
 from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
-from gan.data.labels import Labels as LabelRows
-from gan.rendering.posed_body import BETAS
+from gan.data.label_rows import Labels as LabelRows
+from gan.rendering.body_arrays import BETAS
 
 DATA_SET, PRIOR, WITH_WEIGHTS = "data set", "normal prior", "rows that came with the weights"  # sources of rows
 PRIOR_ROWS = 1000
@@ -27,7 +27,7 @@ PRIOR_ROWS = 1000
 PRIOR_CODE_STD, PRIOR_POSE_STD_RAD, PRIOR_CAMERA_STD_RAD = 0.5, 0.08, (0.06, 0.2)
 
 
-class Purpose(enum.IntEnum):
+class AnimatePurpose(enum.IntEnum):
     """What a random stream is for; the numbers are part of what makes a rerun the same."""
 
     PERSON = 1
@@ -38,7 +38,7 @@ class Purpose(enum.IntEnum):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Labels:
+class AnimateLabels:
     """What is drawn from: rows of people, of joints with their camera, and of expressions; `source` says whose.
 
     Each has as many as the rule for outliers leaves. `bases` None: the rows do not name their models.
@@ -62,11 +62,11 @@ class Person:
     betas_1K: Float[np.ndarray, "1 10"]
 
 
-def stream(seed: int, purpose: Purpose) -> np.random.Generator:
+def stream(seed: int, purpose: AnimatePurpose) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence((seed, int(purpose))))
 
 
-def open_labels(folder: Path) -> Labels:
+def open_labels(folder: Path) -> AnimateLabels:
     """Read the label rows that training on this data set draws from (`dataprep.tables.outliers`): each group its own.
 
     From `manifest.parquet`, else from the twins of the shards, the training split alone. Raises ConfigError where there
@@ -83,7 +83,7 @@ def open_labels(folder: Path) -> Labels:
     rows = {
         label.name: labels[label.name][kept[group]] for group in kept for label in drawn(group) if label.name in labels
     }
-    return Labels(
+    return AnimateLabels(
         DATA_SET, rows[BFM_ID], rows[SMPL_BETAS], rows[JOINTS_ZYX], rows[CAMERA_PITCH_YAW], rows[BFM_EXP],
         bases_of(table, folder),
     )  # fmt: skip
@@ -112,31 +112,31 @@ def _training_rows(folder: Path) -> pa.Table:
     return table
 
 
-def labels_with(rows: LabelRows, bases: Bases | None) -> Labels:
+def labels_with(rows: LabelRows, bases: Bases | None) -> AnimateLabels:
     """Return the rows that weights were trained on and brought along, in the terms of their bases."""
     pose = rows.joints_zyx, rows.camera_pitch_yaw
-    return Labels(WITH_WEIGHTS, rows.bfm_id, rows.smpl_betas, *pose, rows.bfm_exp, bases)
+    return AnimateLabels(WITH_WEIGHTS, rows.bfm_id, rows.smpl_betas, *pose, rows.bfm_exp, bases)
 
 
-def prior_labels() -> Labels:
+def prior_labels() -> AnimateLabels:
     """Return made-up rows for when no data set is at hand: independent normal numbers about the front."""
-    random = stream(0, Purpose.PRIOR)
+    random = stream(0, AnimatePurpose.PRIOR)
     draw = lambda *shape: random.standard_normal((PRIOR_ROWS, *shape)).astype(np.float32)  # noqa: E731
     expression = PRIOR_CODE_STD * draw(EXPRESSION_CODE)
     pose = PRIOR_POSE_STD_RAD * draw(*SHAPES["pose"])
     camera = np.float32(np.pi / 2) + draw(2) * np.asarray(PRIOR_CAMERA_STD_RAD, np.float32)
-    return Labels(PRIOR, PRIOR_CODE_STD * draw(ID_CODE), PRIOR_CODE_STD * draw(BETAS), pose, camera, expression)
+    return AnimateLabels(PRIOR, PRIOR_CODE_STD * draw(ID_CODE), PRIOR_CODE_STD * draw(BETAS), pose, camera, expression)
 
 
-def draw_person(labels: Labels, seed: int) -> Person:
+def draw_person(labels: AnimateLabels, seed: int) -> Person:
     """Return the person of a seed: identity and body shape of one row, and noise."""
-    row = [int(stream(seed, Purpose.PERSON).integers(len(labels.identity_N80)))]
-    noise_1K = stream(seed, Purpose.NOISE).standard_normal((1, NOISE_CODE)).astype(np.float32)
+    row = [int(stream(seed, AnimatePurpose.PERSON).integers(len(labels.identity_N80)))]
+    noise_1K = stream(seed, AnimatePurpose.NOISE).standard_normal((1, NOISE_CODE)).astype(np.float32)
     return Person(labels.identity_N80[row], noise_1K, labels.betas_N10[row])
 
 
-def draw_motion(labels: Labels, seed: int, frames: int) -> Track:
+def draw_motion(labels: AnimateLabels, seed: int, frames: int) -> Track:
     """Return independent frames of a seed: camera and joints of one row, expression of another; more extend fewer."""
     counts = [len(labels.pose_M63), len(labels.expression_E64)]
-    pose, expression = stream(seed, Purpose.MOTION).integers(counts, size=(frames, 2)).T
+    pose, expression = stream(seed, AnimatePurpose.MOTION).integers(counts, size=(frames, 2)).T
     return Track(labels.expression_E64[expression], labels.pose_M63[pose], labels.camera_M2[pose], labels.bases)

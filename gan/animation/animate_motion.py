@@ -1,21 +1,21 @@
 """What moves in an animation: a track, key frames, or draws of a seed's own; and whose rows people are drawn from."""
 
 from dataprep.errors import ConfigError
-from gan.animation.animate_labels import Labels, draw_motion, labels_with, open_labels, prior_labels
+from gan.animation.animate_labels import AnimateLabels, draw_motion, labels_with, open_labels, prior_labels
 from gan.animation.animation_request import Animation
 from gan.animation.keyframes import KeyFrames, at_intervals, read_keyframes, read_single_files
 from gan.animation.sampler_tables import find_tables, read_tables
-from gan.animation.side_by_side import Source, open_source
+from gan.animation.side_by_side import FilmSource, open_source
 from gan.animation.tracks import Track, interpolate, neutral_track, orbit, read_track
 from gan.checkpoint import Checkpoint
-from gan.shipped.demo_files import labels_of
+from gan.data.company import labels_of
 
 STILLS, MOVING = 8, 48  # frames when --frames is left out
 FPS = 25.0  # of videos whose frames have no times
 KEY_EVERY = 24  # frames between drawn key frames
 
 
-def open_rows(what: Animation, checkpoint: Checkpoint) -> Labels:
+def open_rows(what: Animation, checkpoint: Checkpoint) -> AnimateLabels:
     """Return the rows to draw people and motions from.
 
     A data set's, the authors' tables, those that came with the weights, or a plain normal prior.
@@ -29,7 +29,7 @@ def open_rows(what: Animation, checkpoint: Checkpoint) -> Labels:
     return prior_labels() if own is None else labels_with(own, checkpoint.bases)
 
 
-def video_of(what: Animation) -> Source | str:
+def video_of(what: Animation) -> FilmSource | str:
     """The video to show beside, or why there is none (nothing to say where none was to be expected)."""
     wanted = what.track is not None and "mp4" in what.kinds and "portrait" in what.views
     if what.track is None or not wanted or what.fills_in or what.orbit or not what.track.is_file():
@@ -46,7 +46,7 @@ def given_motion(what: Animation) -> KeyFrames | None:
     return read_single_files(what.single_files) if what.single_files else None
 
 
-def track_of(what: Animation, seed: int, labels: Labels, given: Track | None) -> Track:
+def track_of(what: Animation, seed: int, labels: AnimateLabels, given: Track | None) -> Track:
     """Return the frames of a seed: given or drawn key frames, interpolated or as they are, perhaps with an orbit."""
     if given is None:
         frames = what.frames or (MOVING if what.interpolate or what.orbit else STILLS)
@@ -66,7 +66,7 @@ def _first(what: Animation, track: Track) -> Track:
     return track.rows(slice(what.frames))
 
 
-def _drawn(what: Animation, seed: int, labels: Labels, frames: int) -> Track:
+def _drawn(what: Animation, seed: int, labels: AnimateLabels, frames: int) -> Track:
     """Return independent frames, or with --interpolate a way through drawn key frames that ends where it began."""
     if not what.interpolate:
         return draw_motion(labels, seed, frames)

@@ -13,11 +13,11 @@ from pathlib import Path
 from dataprep.errors import ConfigError
 from dataprep.files.npy_files import read_rows
 from dataprep.models.licensed import assets_folder
-from gan.animation.animate_labels import Labels
+from gan.animation.animate_labels import AnimateLabels
 from gan.animation.tracks import SHAPES
 from gan.checkpoint import Checkpoint, require_published_names
 from gan.config import EXPRESSION_CODE, ID_CODE
-from gan.rendering.posed_body import BETAS
+from gan.rendering.body_arrays import BETAS
 
 FOLDER = "sampler_npy"
 PEOPLE, MOTIONS, EXPRESSIONS = "id_shape_sampler_body.npy", "camera_pose_joint_sample.npy", "expression_body.npy"
@@ -41,7 +41,7 @@ def find_tables(named: Path | None, checkpoint: Checkpoint) -> Path | None:
     )
 
 
-def read_tables(folder: Path, checkpoint: Checkpoint) -> Labels:
+def read_tables(folder: Path, checkpoint: Checkpoint) -> AnimateLabels:
     """Read the tables of a folder for a checkpoint.
 
     Raises BasisError where its weights speak of other models than SMPL and BFM, ConfigError on a file that is missing
@@ -53,4 +53,4 @@ def read_tables(folder: Path, checkpoint: Checkpoint) -> Labels:
         for name, width in ((PEOPLE, ID_CODE + BETAS), (MOTIONS, CAMERA + 18), (EXPRESSIONS, EXPRESSION_CODE))
     )
     pose_M63 = motions[:, CAMERA:].reshape(-1, *SHAPES["pose"])
-    return Labels(FOLDER, people[:, :ID_CODE], people[:, ID_CODE:], pose_M63, motions[:, :CAMERA], expressions)
+    return AnimateLabels(FOLDER, people[:, :ID_CODE], people[:, ID_CODE:], pose_M63, motions[:, :CAMERA], expressions)

@@ -34,7 +34,7 @@ _FLAGS = ("lost", "occluded", "turned_away", "tilted", "cut", "interpolated", "h
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class FilmSource:
     """A tracked video and the rows of its track, in the order of frames."""
 
     video: Video
@@ -53,7 +53,7 @@ class Source:
                 row = next(rows, None)
 
 
-def open_source(track: Path, named: Path | None) -> Source | str:
+def open_source(track: Path, named: Path | None) -> FilmSource | str:
     """The video behind a track: the one named, else where the track says. A sentence when there is none.
 
     Raises ConfigError for a file named that cannot be read, or is another video.
@@ -71,13 +71,13 @@ def open_source(track: Path, named: Path | None) -> Source | str:
         raise ConfigError(f"{path} is not the video that {track} was made from (another sha256): track it anew")
     columns = [*_COLUMNS, *(f"flag_{flag}" for flag in _FLAGS)]
     rows = rows_from_table(read_table(track, columns).sort_by("frame"))
-    return Source(video, rows, float(metadata[b"fps"]))
+    return FilmSource(video, rows, float(metadata[b"fps"]))
 
 
 class SideBySide:
     """The film of one person: `add` takes the generated frames in order."""
 
-    def __init__(self, path: Path, source: Source, portrait_px: int) -> None:
+    def __init__(self, path: Path, source: FilmSource, portrait_px: int) -> None:
         self._height = int(np.clip(portrait_px, *HEIGHT_PX))
         self._width = _source_width(source.video, self._height)
         self._frames = source.frames()

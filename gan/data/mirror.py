@@ -18,12 +18,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import cKDTree
 
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.frames.landmarks68 import MIRROR68
 from dataprep.tables.labels import Mirrored, PriorGroup, drawn, trained
-from gan.data.labels import Labels
+from gan.data.label_rows import Labels
 
 RESIDUAL_MAX = 0.05
-PORTRAIT_PX = 512
 MIRRORED_JOINTS = (0, 2, 1, 3, 5, 4)  # of 12 neck, 13 left collar, 14 right collar, 15 head, 16 and 17 shoulders
 _EULER_SIGNS = np.array([-1, -1, 1], np.float32)  # z, y, x
 

@@ -26,7 +26,7 @@ from dataprep.tables.labels import (
 )
 from dataprep.tables.outliers import drawable_rows, require_rows
 from gan.config import NOISE_CODE
-from gan.data.labels import Labels, concatenate
+from gan.data.label_rows import Labels, concatenate
 from gan.data.mirror import Mirror
 
 

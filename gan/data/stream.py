@@ -14,7 +14,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from gan.data.labels import Labels
+from gan.data.label_rows import Labels
 from gan.data.mirror import Mirror, mirror_image
 from gan.data.priors import Purpose
 from gan.data.sampler import Draw, PositionSampler

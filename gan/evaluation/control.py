@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
-from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_UNIT_BODY
 from gan.data.priors import Codes
 from gan.face.face_space import FaceSpace
-from gan.rendering.cameras import Camera, camera_origin, world_from_camera
-from gan.rendering.posed_body import BodyModel
+from gan.rendering.cameras import ViewCamera, camera_origin, world_from_camera
+from gan.rendering.posed_body import PosableBody
 from gan.training.face_crop import project
 
 MIN_READ = 10  # faces: means of fewer say more about the few than about the generator
@@ -51,8 +51,8 @@ class Control(NamedTuple):
 @torch.no_grad()
 def commanded(
     codes: Codes,
-    body: BodyModel,
-    camera: Camera,
+    body: PosableBody,
+    camera: ViewCamera,
     face_from_3dmm_33: Float[np.ndarray, "3 3"],
     shoulders_2V: Float[np.ndarray, "2 v"],
 ) -> Control:
@@ -73,7 +73,7 @@ def commanded(
     return Control(*(values.double().cpu().numpy() for values in every))
 
 
-def _as_cropped(head_B33: torch.Tensor, centre_B2: torch.Tensor, camera: Camera) -> torch.Tensor:
+def _as_cropped(head_B33: torch.Tensor, centre_B2: torch.Tensor, camera: ViewCamera) -> torch.Tensor:
     """Turn the camera's axis to the head by the smallest rotation: a fit sees the head as if it stood in the middle."""
     reach = float(np.tan(camera.fov_rad / 2))
     ray_B3 = torch.cat([centre_B2 * centre_B2.new_tensor([reach, -reach]), -torch.ones_like(centre_B2[:, :1])], 1)

@@ -16,7 +16,7 @@ from gan.evaluation import measure
 from gan.evaluation.control import MIN_READ, UNITS
 from gan.evaluation.curves import chart, curves
 from gan.evaluation.evaluation_run import Options, Outcome
-from gan.evaluation.figures import Figure, make_figures, summary_sheet
+from gan.evaluation.figures import NumberFigure, make_figures, summary_sheet
 from gan.evaluation.paper_numbers import TABLES
 from gan.evaluation.protocol import FORMAT, Measurement, measurement_from_json
 from gan.training.checkpoints import state_to_go_on_from
@@ -115,7 +115,7 @@ def _control_line(name: str, error: dict[str, Any]) -> str:
 
 
 def _page(
-    options: Options, numbers: dict[str, Any], outcome: Outcome, figures: list[Figure], log: list[dict[str, Any]]
+    options: Options, numbers: dict[str, Any], outcome: Outcome, figures: list[NumberFigure], log: list[dict[str, Any]]
 ) -> str:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), undefined=StrictUndefined, autoescape=True, trim_blocks=True,

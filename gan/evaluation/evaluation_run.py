@@ -9,11 +9,11 @@ import numpy as np
 import platformdirs
 
 from dataprep.errors import ConfigError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import STANDIN as STANDIN_FACE
 from dataprep.models.face.face_files import open_face
-from dataprep.models.licensed import file_sha256
 from gan.checkpoint import Bases, Checkpoint, read_checkpoint
 from gan.data.shards import Split
 from gan.errors import BasisError
@@ -37,7 +37,7 @@ from gan.evaluation.jobs import (
 from gan.evaluation.protocol import Measurement
 from gan.evaluation.reals import RealSet, choose_reals
 from gan.evaluation.resize import Resize
-from gan.evaluation.result_chunks import Arrays, Chunks, Job, compute
+from gan.evaluation.result_chunks import Arrays, Job, ResultChunks, compute
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import open_body
 from gan.training.checkpoints import GENERATOR_FILE
@@ -103,7 +103,7 @@ def evaluate(options: Options, say: Say, truth: FindTruth | None = None) -> Outc
     networks = tuple(find_networks(options.inception, options.resize))
     body = open_body(checkpoint, options.body)
     face = _face(options, bases)
-    source = FakeSource(path, file_sha256(path), reals, options.seed, options.psi, options.body, options.device)
+    source = FakeSource(path, remembered_sha256(path), reals, options.seed, options.psi, options.body, options.device)
     jobs = _Jobs(options, say)
     real = jobs.cached("real pictures", RealJob(reals, sizes, networks, options.device), len(reals))
     fake = jobs.kept("generated pictures", FakeJob(source, networks), options.count)
@@ -142,13 +142,13 @@ class _Jobs:
 
     def cached(self, what: str, job: Job, total: int) -> Arrays:
         """Compute what depends on real pictures alone, once for all evaluations of this machine."""
-        return self._compute(Chunks(self.options.cache, job), what, total)
+        return self._compute(ResultChunks(self.options.cache, job), what, total)
 
     def kept(self, what: str, job: Job, total: int) -> Arrays:
         """Compute what depends on the checkpoint, beside the report."""
-        return self._compute(Chunks(self.options.out / "features", job), what, total)
+        return self._compute(ResultChunks(self.options.out / "features", job), what, total)
 
-    def _compute(self, chunks: Chunks, what: str, total: int) -> Arrays:
+    def _compute(self, chunks: ResultChunks, what: str, total: int) -> Arrays:
         return compute(chunks, total, self.options.workers, self.say(what, total))
 
 
@@ -169,7 +169,7 @@ def _anchors(
     rows = []
     initial = save_initial(options.run, body, options.out / "features") if options.initial else None
     if initial is not None:
-        begun = replace(source, checkpoint=initial, checkpoint_sha256=file_sha256(initial))
+        begun = replace(source, checkpoint=initial, checkpoint_sha256=remembered_sha256(initial))
         rows += measured(measure.INITIAL, jobs.kept("the initial generator", FakeJob(begun, networks), options.count))
     noise = NoiseJob(reals, sizes, networks, options.seed, options.device)
     rows += measured(measure.NOISE, jobs.cached("mean portrait plus noise", noise, options.count))

@@ -14,12 +14,13 @@ from torch import Tensor
 from gan.checkpoint import Checkpoint
 from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.rendering.generator import Generator, Identity
-from gan.rendering.truncation import Truncation, mean_modulations
+from gan.rendering.mean_modulations import mean_modulations
+from gan.rendering.truncation import Truncation
 
 FLIPS = "none: real pictures as they are, codes from unmirrored label rows"
 
 
-class Pictures(NamedTuple):
+class GeneratedPictures(NamedTuple):
     """8-bit portraits and face renders of the same people, as PNG files would hold them."""
 
     portrait_NHW3: np.ndarray
@@ -54,11 +55,11 @@ class Fakes:
         like = next(self.generator.parameters())
         return Codes(*(values.to(like) for values in self.prior.draw(indices, Purpose.EVALUATION)))
 
-    def render(self, codes: Codes) -> Pictures:
+    def render(self, codes: Codes) -> GeneratedPictures:
         """Render every row by itself, with both cameras."""
         people = [(self.identity(one), one) for one in split(codes)]
         portraits, faces = ([view(*person) for person in people] for view in (self.portraits, self.faces))
-        return Pictures(np.concatenate(portraits), np.concatenate(faces))
+        return GeneratedPictures(np.concatenate(portraits), np.concatenate(faces))
 
     @torch.inference_mode()
     def identity(self, one: Codes) -> Identity:

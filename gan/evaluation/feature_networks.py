@@ -12,7 +12,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from dataprep.models.licensed import assets_folder, file_sha256
+from dataprep.files.file_hashes import remembered_sha256
+from dataprep.models.licensed import assets_folder
 from dataprep.models.superres.superres_files import model_file
 from gan.evaluation import offline
 from gan.evaluation.inception import FILES, INPUT_PX, load_inception
@@ -77,8 +78,8 @@ def _offline(name: str, model: str, network: Callable[[], nn.Module], resize: st
 
 
 def inception_network(path: Path, how: Resize = "tf1") -> NetworkSpec:
-    resize = f"{DESCRIBED[how]} to {INPUT_PX}"
-    return NetworkSpec("FID", "KID x100", path.name, file_sha256(path), resize, inception=path, inception_resize=how)
+    resize, sha256 = f"{DESCRIBED[how]} to {INPUT_PX}", remembered_sha256(path)
+    return NetworkSpec("FID", "KID x100", path.name, sha256, resize, inception=path, inception_resize=how)
 
 
 def find_networks(inception: Path | None, how: Resize) -> list[NetworkSpec]:

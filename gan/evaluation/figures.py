@@ -26,7 +26,7 @@ Rgb = UInt8[np.ndarray, "h w 3"]
 
 
 @dataclass(frozen=True)
-class Figure:
+class NumberFigure:
     """A picture with what it shows."""
 
     name: str
@@ -34,26 +34,28 @@ class Figure:
     rgb: Rgb
 
 
-def make_figures(outcome: Outcome, people: int) -> list[Figure]:
+def make_figures(outcome: Outcome, people: int) -> list[NumberFigure]:
     """Render the pictures of the page from the same draws that were measured."""
     with one_thread():
         fakes, _ = outcome.source.open()
         return _figures(outcome, fakes, people)
 
 
-def _figures(outcome: Outcome, fakes: Fakes, people: int) -> list[Figure]:
+def _figures(outcome: Outcome, fakes: Fakes, people: int) -> list[NumberFigure]:
     count = len(outcome.nearest_real)
     drawn = fakes.render(fakes.codes(range(min(DRAWN, count))))
     real = outcome.reals.pictures(outcome.reals.open(outcome.sizes), range(min(DRAWN, len(outcome.reals))))
     order = np.argsort(outcome.nearest_real, kind="stable")
     best, worst = order[:RANKED], order[::-1][:RANKED]
     figures = [
-        Figure("generated", f"Generated: the first {len(drawn.portrait_NHW3)} draws", _cells(drawn.portrait_NHW3)),
-        Figure("generated-faces", "The same by the face camera", _cells(drawn.face_NHW3)),
-        Figure("real", f"Real: the first {len(real.portrait_NHW3)}", _cells(real.portrait_NHW3)),
-        Figure("real-faces", "The same by the face camera", _cells(real.face_NHW3)),
-        Figure("nearest", f"Most like a real one, of {count:,}", _ranked(fakes, best)),
-        Figure("farthest", f"Least like any real one, of {count:,}", _ranked(fakes, worst)),
+        NumberFigure(
+            "generated", f"Generated: the first {len(drawn.portrait_NHW3)} draws", _cells(drawn.portrait_NHW3)
+        ),
+        NumberFigure("generated-faces", "The same by the face camera", _cells(drawn.face_NHW3)),
+        NumberFigure("real", f"Real: the first {len(real.portrait_NHW3)}", _cells(real.portrait_NHW3)),
+        NumberFigure("real-faces", "The same by the face camera", _cells(real.face_NHW3)),
+        NumberFigure("nearest", f"Most like a real one, of {count:,}", _ranked(fakes, best)),
+        NumberFigure("farthest", f"Least like any real one, of {count:,}", _ranked(fakes, worst)),
     ]
     return figures + (_strips(fakes, min(PEOPLE, people)) if people else [])
 
@@ -63,7 +65,7 @@ def _ranked(fakes: Fakes, indices: np.ndarray) -> Rgb:
     return _cells(np.stack(portraits))
 
 
-def _strips(fakes: Fakes, people: int) -> list[Figure]:
+def _strips(fakes: Fakes, people: int) -> list[NumberFigure]:
     """One row a person, one strip a kind of command, everything else as it is."""
     said = {
         "expression": "Expressions commanded, everything else the same (face camera)",
@@ -78,7 +80,7 @@ def _strips(fakes: Fakes, people: int) -> list[Figure]:
             with torch.no_grad():
                 rows[kind].append(view(identity, Codes(*(values[frames] for values in codes))))
     return [
-        Figure(f"sweep-{kind}", said[kind], _cells(np.concatenate(images), len(images[0])))
+        NumberFigure(f"sweep-{kind}", said[kind], _cells(np.concatenate(images), len(images[0])))
         for kind, images in rows.items()
     ]
 
@@ -93,7 +95,7 @@ def _filter(image: np.ndarray) -> Image.Resampling:
     return Image.Resampling.BOX if image.shape[0] > CELL_PX else Image.Resampling.NEAREST
 
 
-def summary_sheet(lines: Sequence[str], figures: Sequence[Figure]) -> Rgb:
+def summary_sheet(lines: Sequence[str], figures: Sequence[NumberFigure]) -> Rgb:
     """Return one picture with the numbers on top and the figures below."""
     texts = [(line, TITLE_PX) for line in lines]
     width = max(figure.rgb.shape[1] for figure in figures)

@@ -6,8 +6,8 @@ from typing import Any
 
 from dataprep.models.body.smpl import BodyModel
 from gan.checkpoint import Bases, save_checkpoint
-from gan.generator_files import body_arrays
 from gan.presets import Preset
+from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import state_to_go_on_from
 from gan.training.execution import Execution
 from gan.training.state import RunKey, new_state, read_state

@@ -19,15 +19,16 @@ from dataprep.models.face.face_files import open_face
 from gan.checkpoint import read_checkpoint
 from gan.data.priors import Codes, LabelPrior
 from gan.evaluation.control import Control, commanded
-from gan.evaluation.fakes import Fakes, Pictures, Sizes, sizes_of
+from gan.evaluation.fakes import Fakes, GeneratedPictures, Sizes, sizes_of
 from gan.evaluation.feature_networks import FeatureNetwork, NetworkSpec
 from gan.evaluation.readers import Reader
 from gan.evaluation.reals import RealSet
 from gan.evaluation.result_chunks import Arrays, Compute
 from gan.face.face_estimator import open_estimator
 from gan.face.face_space import face_from_3dmm
-from gan.generator_files import body_arrays, open_body, open_generator
-from gan.rendering.posed_body import BodyModel as PosedBodyModel
+from gan.generator_files import open_body, open_generator
+from gan.rendering.body_arrays import body_arrays
+from gan.rendering.posed_body import PosableBody
 
 VIEWS = ("portrait", "face")
 READER_VERSION = 2
@@ -133,7 +134,7 @@ class Commands:
         vertices = np.unique(rows.indices)
         self.commanded = partial(
             commanded,
-            body=PosedBodyModel(arrays, vertices),
+            body=PosableBody(arrays, vertices),
             camera=fakes.generator.cameras["portrait"],
             face_from_3dmm_33=rotation_33 / np.linalg.norm(rotation_33[:, 0]),
             shoulders_2V=rows[:, vertices].toarray().astype(np.float32),
@@ -185,12 +186,12 @@ class NoiseJob:
         means = [view.mean(0) for view in seen]
         spreads = [view.std(0) for view in seen]
 
-        def draw(span: range) -> Pictures:
+        def draw(span: range) -> GeneratedPictures:
             views = []
             for which, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
                 noise = [_random(self.seed, which, i).standard_normal(mean.shape) for i in span]
                 views.append(np.stack([np.clip(mean + spread * one, 0, 255).round().astype(np.uint8) for one in noise]))
-            return Pictures(*views)
+            return GeneratedPictures(*views)
 
         return draw
 
@@ -215,7 +216,7 @@ class FloorJob:
             arrays = _named("shown", reader(pictures))
             for number in range(JITTERS):
                 moved = [jittered(view, span, number) for view in pictures]
-                shown = reader(Pictures(*(view for view, _ in moved)))
+                shown = reader(GeneratedPictures(*(view for view, _ in moved)))
                 back = _unmoved(shown.shoulders_N22, moved[0][1])
                 arrays |= _named(f"jitter{number}", shown._replace(shoulders_N22=back))
             return arrays
@@ -243,7 +244,7 @@ def _unmoved(points_N22: np.ndarray, moves_N3: np.ndarray) -> np.ndarray:
     return (points_N22 - 0.5 - shift) / scale + 0.5
 
 
-def features_of(pictures: Pictures, networks: list[FeatureNetwork]) -> Arrays:
+def features_of(pictures: GeneratedPictures, networks: list[FeatureNetwork]) -> Arrays:
     """Return the features of both views by every network, under 'name/view'."""
     return {
         f"{network.spec.frechet_name}/{view}": network(images)

@@ -23,7 +23,7 @@ from dataprep.frames.landmarks68 import landmarks68_from_mesh
 from dataprep.models.detection.mediapipe_graphs import Graphs
 from dataprep.models.face.bfm import FaceModel
 from gan.evaluation.control import Control
-from gan.evaluation.fakes import Pictures
+from gan.evaluation.fakes import GeneratedPictures
 from gan.face.face_coefficients import FaceEstimator
 
 READ_PX, MARGIN = 512, 0.15  # what graphs see; white around a face that fills its picture, as a part of its side
@@ -48,7 +48,7 @@ class Reader:
         errors = errors if errors.meta["face_sha256"] == self.face.sha256 else errors.for_another_face()
         self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, contour_of(self.face), units_of(self.face))
 
-    def __call__(self, pictures: Pictures) -> Control:
+    def __call__(self, pictures: GeneratedPictures) -> Control:
         fits = [self._fit(portrait) for portrait in pictures.portrait_NHW3]
         heads = [fit.head_from_face if fit else np.full((3, 3), np.nan) for fit in fits]
         shoulders = [self._shoulders(portrait) for portrait in pictures.portrait_NHW3]
@@ -81,7 +81,7 @@ class Reader:
             return None
         readings = []
         for sides in SQUARES:
-            matrix = geometry.crop_from_source(boxes[0].centre_px, sides * boxes[0].side_px, 0.0, READ_PX)
+            matrix = geometry.square_from_source(boxes[0].centre_px, sides * boxes[0].side_px, 0.0, READ_PX)
             mesh = self._graphs.mesh(geometry.resample(shown, matrix, READ_PX))
             if mesh is not None:
                 readings.append(geometry.transform(geometry.invert(matrix), landmarks68_from_mesh(mesh)))

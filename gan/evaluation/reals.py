@@ -13,7 +13,7 @@ import numpy as np
 from dataprep.errors import ConfigError
 from gan.data.sampler import epoch_order
 from gan.data.shards import ShardDataset, Split
-from gan.evaluation.fakes import Pictures, Sizes
+from gan.evaluation.fakes import GeneratedPictures, Sizes
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class RealSet:
         every = ShardDataset(self.roots, self.split).sample_ids
         return [every[row] for row in self.rows]
 
-    def pictures(self, dataset: ShardDataset, indices: Sequence[int] | range) -> Pictures:
+    def pictures(self, dataset: ShardDataset, indices: Sequence[int] | range) -> GeneratedPictures:
         samples = [dataset[self.rows[index]] for index in indices]
-        return Pictures(np.stack([one.portrait for one in samples]), np.stack([one.face for one in samples]))
+        return GeneratedPictures(np.stack([one.portrait for one in samples]), np.stack([one.face for one in samples]))
 
 
 def choose_reals(dataset: ShardDataset, roots: Sequence[Path], split: Split, wanted: int | None, seed: int) -> RealSet:

@@ -39,7 +39,7 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class Chunks:
+class ResultChunks:
     """The files of one job below `root`."""
 
     root: Path
@@ -70,7 +70,9 @@ def spans(total: int) -> list[range]:
     return [range(first, min(first + CHUNK, total)) for first in range(0, total, CHUNK)]
 
 
-def compute(chunks: Chunks, total: int, workers: int, done: Callable[[int], None] = lambda images: None) -> Arrays:
+def compute(
+    chunks: ResultChunks, total: int, workers: int, done: Callable[[int], None] = lambda images: None
+) -> Arrays:
     """Compute what is missing and return all rows; `done` hears of every file with its number of indices."""
     missing = chunks.missing(total)
     done(total - sum(map(len, missing)))
@@ -85,7 +87,7 @@ def compute(chunks: Chunks, total: int, workers: int, done: Callable[[int], None
     return chunks.read(total)
 
 
-def _here(chunks: Chunks, missing: list[range], done: Callable[[int], None]) -> None:
+def _here(chunks: ResultChunks, missing: list[range], done: Callable[[int], None]) -> None:
     with one_thread():
         run = chunks.job.open()
         for span in missing:
@@ -93,7 +95,7 @@ def _here(chunks: Chunks, missing: list[range], done: Callable[[int], None]) -> 
             done(len(span))
 
 
-def _in_processes(chunks: Chunks, missing: list[range], workers: int, done: Callable[[int], None]) -> None:
+def _in_processes(chunks: ResultChunks, missing: list[range], workers: int, done: Callable[[int], None]) -> None:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers, len(missing)), context, _begin, (chunks,)) as pool:
         futures = {pool.submit(_work, span): span for span in missing}
@@ -109,7 +111,7 @@ def _in_processes(chunks: Chunks, missing: list[range], workers: int, done: Call
 _STATE: dict[str, Any] = {}
 
 
-def _begin(chunks: Chunks) -> None:
+def _begin(chunks: ResultChunks) -> None:
     torch.set_num_threads(1)
     _STATE.update(chunks=chunks, run=chunks.job.open())
 

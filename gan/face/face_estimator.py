@@ -19,12 +19,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.errors import AssetError
+from dataprep.files.file_hashes import file_sha256
 from dataprep.frames.geometry import FACE_SIDE_M
 from dataprep.models.face.bfm import EXP, ID, FaceModel
 from dataprep.models.licensed import assets_folder
 from dataprep.models.regressors.rnet import BFM_VERTICES, INPUT_PX, RNet, load_rnet
 from dataprep.models.shipped import NOT_SUCH_A_FILE, SHIPPED_FOLDER, read_shipped
-from dataprep.tables.store import file_sha256
 from gan.face.face_coefficients import Coefficients, FaceEstimator
 from gan.face.standin_network import STANDIN_PX, StandinFaceNet, resized
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from dataprep.files.locations import Location
 from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
-from gan.data.labels import Labels
+from gan.data.label_rows import Labels
 from gan.data.mirror import mirror_of_models
 from gan.data.shards import ShardDataset, Split
 from gan.data.stream import to_unit_range

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from dataprep.fits.canonical_head import canonical_from_3dmm
 from dataprep.fits.head_tie import head_offset_between
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_UNIT_BODY
 from dataprep.models.body import smpl
 from dataprep.models.face.bfm import FaceModel
-from gan.config import BODY_UNIT_M, FACE_UNIT_BODY
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import BodyArrays, body_arrays
 from gan.rendering.nearest_vertices import nearest_vertex
-from gan.rendering.posed_body import BodyArrays, BodyModel
+from gan.rendering.posed_body import PosableBody
 
 DM_IN_FACE_UNIT = 10 * BODY_UNIT_M * FACE_UNIT_BODY  # 11.7747
 
@@ -54,7 +54,7 @@ def shared_vertices_face_from_3dmm(face: FaceModel, body: BodyArrays) -> Float[n
     if face.body_vertex is None:
         raise ValueError(f"face model {face.name} shares no vertices with a body; fit corresponding points instead")
     with torch.no_grad():
-        canonical = BodyModel(body, face.body_vertex)(torch.zeros(1, 10), torch.zeros(1, 6, 3)).vertices_BV3[0]
+        canonical = PosableBody(body, face.body_vertex)(torch.zeros(1, 10), torch.zeros(1, 6, 3)).vertices_BV3[0]
     return fitted_face_from_3dmm(canonical.double().numpy(), face.mean)
 
 

@@ -11,14 +11,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.config import FACE_ORIGIN_BODY, FACE_UNIT_BODY, GeneratorConfig
+from dataprep.frames.geometry import FACE_ORIGIN_BODY, FACE_UNIT_BODY
+from gan.config import GeneratorConfig
 
 LOOK_AT_BODY = (0.0, 0.052552, 0.0)
 LOOK_AT_RAISE = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
-class Camera:
+class ViewCamera:
     """A camera on a sphere, in face units; `offset` is added to every sample (the look-at point of the portrait)."""
 
     radius: float
@@ -29,9 +30,9 @@ class Camera:
     follows_head: bool
 
 
-def portrait_camera(config: GeneratorConfig) -> Camera:
+def portrait_camera(config: GeneratorConfig) -> ViewCamera:
     x, y, z = ((a - o) / FACE_UNIT_BODY for a, o in zip(LOOK_AT_BODY, FACE_ORIGIN_BODY, strict=True))
-    return Camera(
+    return ViewCamera(
         config.portrait_radius,
         config.portrait_near,
         config.portrait_far,
@@ -41,9 +42,9 @@ def portrait_camera(config: GeneratorConfig) -> Camera:
     )
 
 
-def face_camera(config: GeneratorConfig) -> Camera:
+def face_camera(config: GeneratorConfig) -> ViewCamera:
     """Looks at the head centre; the caller carries its rays along with the posed head joint."""
-    return Camera(
+    return ViewCamera(
         config.face_radius, config.face_near, config.face_far, config.fov_rad, (0.0, 0.0, 0.0), follows_head=True
     )
 
@@ -69,7 +70,9 @@ def ray_directions(size: int, fov_rad: float, like: Tensor) -> Float[Tensor, "h 
     return F.normalize(torch.stack([x, y, torch.full_like(x, -1 / math.tan(fov_rad / 2))], -1), dim=-1)
 
 
-def ray_samples(camera: Camera, camera_B2: Float[Tensor, "b 2"], size: int, samples: int) -> Float[Tensor, "b h w s 3"]:
+def ray_samples(
+    camera: ViewCamera, camera_B2: Float[Tensor, "b 2"], size: int, samples: int
+) -> Float[Tensor, "b h w s 3"]:
     """Return samples at equal steps of distance from near to far, in the face frame (the head's, before it moves)."""
     origin_B3 = camera_origin(camera_B2, camera.radius)
     directions_HW3 = ray_directions(size, camera.fov_rad, camera_B2)

@@ -19,7 +19,7 @@ VALID_ABOVE = 0.99
 BAND_PIXELS = 1 << 13  # composited at a time on a CPU: 24 layers of RGBA stay in the cache
 
 
-class Picture(NamedTuple):
+class ComposedPicture(NamedTuple):
     """RGB in [-1, 1] over white, expected distance (face units, NaN where nothing is hit), opacity in [0, 1]."""
 
     image_3HW: Tensor
@@ -34,12 +34,12 @@ def render_hits(
     origin_3: Float[Tensor, "3"],
     config: GeneratorConfig,
     size: int,
-) -> Picture:
+) -> ComposedPicture:
     """Interpolate hits to `size` pixels, look their colours up in the maps and composite."""
     layers_L4HW = torch.cat([hits_L3HW, valid_L1HW], 1)
     if suits(maps_L4HW) and min(*layers_L4HW.shape[2:], *maps_L4HW.shape[2:], size) > 1:
         window = config.map_half_side, MAP_CENTRE_Y
-        return Picture(*composited(maps_L4HW, layers_L4HW, origin_3, window, VALID_ABOVE, size))
+        return ComposedPicture(*composited(maps_L4HW, layers_L4HW, origin_3, window, VALID_ABOVE, size))
     rows = max(1, BAND_PIXELS // size) if maps_L4HW.device.type == "cpu" else size
     bands = [
         composite(
@@ -49,7 +49,7 @@ def render_hits(
         )
         for band in (_enlarged(layers_L4HW, size, slice(row, min(row + rows, size))) for row in range(0, size, rows))
     ]
-    return Picture(*(torch.cat(parts, -2) for parts in zip(*bands, strict=True)))
+    return ComposedPicture(*(torch.cat(parts, -2) for parts in zip(*bands, strict=True)))
 
 
 def _enlarged(layers_LCHW: Tensor, size: int, rows: slice) -> Float[Tensor, "l c h2 w2"]:
@@ -81,7 +81,7 @@ def sample_maps(
 
 def composite(
     rgba_L4HW: Float[Tensor, "l 4 h w"], distance_LHW: Float[Tensor, "l h w"], valid_LHW: Bool[Tensor, "l h w"]
-) -> Picture:
+) -> ComposedPicture:
     """C = sum_i T_i alpha_i c_i with T_i = prod_{k<i} (1 - alpha_k), front to back by distance, over white."""
     distance_LHW = torch.where(valid_LHW, distance_LHW, distance_LHW.new_tensor(MISS_DISTANCE))
     rgba_L4HW = torch.cat([rgba_L4HW[:, :3], rgba_L4HW[:, 3:] * valid_LHW[:, None]], 1)
@@ -91,7 +91,7 @@ def composite(
     weights_LHW = compositing_weights(rgba_L4HW[:, 3])
     opacity_HW = weights_LHW.sum(0)
     colour_3HW = (weights_LHW[:, None] * rgba_L4HW[:, :3]).sum(0) + (1 - opacity_HW)
-    return Picture(2 * colour_3HW - 1, (weights_LHW * distance_LHW).sum(0) / opacity_HW, opacity_HW)
+    return ComposedPicture(2 * colour_3HW - 1, (weights_LHW * distance_LHW).sum(0) / opacity_HW, opacity_HW)
 
 
 def compositing_weights(alpha_LHW: Float[Tensor, "l *hw"]) -> Float[Tensor, "l *hw"]:

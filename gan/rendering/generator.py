@@ -22,10 +22,11 @@ from gan.networks.manifold_predictor import ManifoldPredictor
 from gan.networks.manifold_superres import ManifoldSuperResolution
 from gan.networks.pose_deformation import PoseSmoothing
 from gan.networks.radiance_generator import LAYERS, RadianceGenerator
-from gan.rendering.cameras import Camera, camera_origin, face_camera, portrait_camera, ray_samples
-from gan.rendering.compositing import Picture, render_hits
+from gan.rendering.body_arrays import BodyArrays
+from gan.rendering.cameras import ViewCamera, camera_origin, face_camera, portrait_camera, ray_samples
+from gan.rendering.compositing import ComposedPicture, render_hits
 from gan.rendering.deformed_rays import DeformedField, hit_manifolds
-from gan.rendering.posed_body import BodyArrays, BodyModel, PosedBody
+from gan.rendering.posed_body import PosableBody, PosedBody
 from gan.rendering.radiance_maps import RadianceMaps, shade_maps, super_resolve
 from gan.rendering.skinning import carry_with_head, neutral_from_target
 from gan.rendering.truncation import Truncation
@@ -73,8 +74,8 @@ class Generator(nn.Module):
         )
         self.smoother = PoseSmoothing()
         subset = body.upper_body(config.outside_weight_max) if nearest_subset is None else nearest_subset
-        self.body = BodyModel(body, subset)
-        self.cameras: dict[View, Camera] = {"portrait": portrait_camera(config), "face": face_camera(config)}
+        self.body = PosableBody(body, subset)
+        self.cameras: dict[View, ViewCamera] = {"portrait": portrait_camera(config), "face": face_camera(config)}
         self._cache: OrderedDict[tuple, Identity] = OrderedDict()
         self._cached_identities = cached_identities
 
@@ -210,7 +211,7 @@ class Generator(nn.Module):
         origin_3 = camera_origin(camera_12, self.cameras[view].radius)[0]
         with record_function("compositing"):
             low = render_hits(maps.low_L4HW, hits_L3HW, valid_L1HW, origin_3, config, config.ray_size)
-            high: Picture = low
+            high: ComposedPicture = low
             if maps.high_L4HW is not None:
                 high = render_hits(maps.high_L4HW, hits_L3HW, valid_L1HW, origin_3, config, config.image_size)
         return Frames(high.image_3HW[None], high.depth_HW[None], high.opacity_HW[None], low.image_3HW[None])

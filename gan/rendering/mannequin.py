@@ -14,13 +14,13 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
-from dataprep.models.body.smpl import HEAD, NECK, BodyModel
+from dataprep.frames.smpl_joints import HEAD, NECK
+from dataprep.models.body.smpl import BodyModel
 from gan.config import COORDINATE_SCALE, MAP_CENTRE_Y, GeneratorConfig
-from gan.generator_files import body_arrays
 from gan.networks.manifold_predictor import ManifoldPredictor
+from gan.rendering.body_arrays import BETAS, body_arrays
 from gan.rendering.generator import Generator, Identity
-from gan.rendering.posed_body import BETAS
-from gan.rendering.posed_body import BodyModel as PosedBodyModel
+from gan.rendering.posed_body import PosableBody
 from gan.rendering.radiance_maps import RadianceMaps, map_hits
 
 SKIN_DEPTH = 0.012  # face units from the first level set, which is the skin, to the last
@@ -125,7 +125,7 @@ def _in_box(points_N3: np.ndarray) -> np.ndarray:
 
 def face_frame_vertices(body: BodyModel, pose_1P3: Float[Tensor, "1 6 3"]) -> Float[np.ndarray, "v 3"]:
     """Return all vertices of the mean body in a pose, in the face frame."""
-    model = PosedBodyModel(body_arrays(body), np.arange(len(body.v_template)))
+    model = PosableBody(body_arrays(body), np.arange(len(body.v_template)))
     return model(torch.zeros(1, BETAS), pose_1P3).vertices_BV3[0].numpy().astype(np.float64)
 
 

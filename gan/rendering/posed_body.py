@@ -4,7 +4,6 @@ Needs arrays only (full SMPL or a stand-in of its format); file formats are read
 Suffixes: B batch, J joints (24), V vertices, P posed joints (6), digits literal sizes.
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -12,63 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from dataprep.errors import AssetError
-from dataprep.fits.generator_labels import CANONICAL_ZYX
-from gan.config import (
-    BODY_UNIT_M,
-    FACE_ORIGIN_BODY,
-    FACE_UNIT_BODY,
-    HEAD,
-    NECK,
-    POSED_JOINTS,
-)
-
-JOINTS, BETAS = 24, 10
-UPPER_BODY = (9, 12, 13, 14, 15, 16, 17)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class BodyArrays:
-    """An SMPL-format body: metres, y up, x to the subject's left; joint 0 is the root and has parent -1."""
-
-    v_template: np.ndarray  # (V, 3)
-    shapedirs: np.ndarray  # (V, 3, at least 10)
-    J_regressor: np.ndarray  # (24, V)
-    weights: np.ndarray  # (V, 24)
-    parents: np.ndarray  # (24,)
-    posedirs: np.ndarray | None = None  # (V, 3, 207); None means no pose blend shapes
-    name: str = "unnamed"
-    sha256: str = ""
-
-    def __post_init__(self) -> None:
-        vertices = len(self.v_template)
-        expected = {
-            "v_template": (vertices, 3),
-            "J_regressor": (JOINTS, vertices),
-            "weights": (vertices, JOINTS),
-            "parents": (JOINTS,),
-        }
-        if self.posedirs is not None:
-            expected["posedirs"] = (vertices, 3, 9 * (JOINTS - 1))
-        for field, shape in expected.items():
-            if getattr(self, field).shape != shape:
-                raise AssetError(
-                    f"body '{self.name}': {field} has shape {getattr(self, field).shape}, expected {shape}"
-                )
-        if self.shapedirs.shape[:2] != (vertices, 3) or self.shapedirs.shape[2] < BETAS:
-            raise AssetError(
-                f"body '{self.name}': shapedirs has shape {self.shapedirs.shape}, expected ({vertices}, 3, 10 or more)"
-            )
-        if (
-            any(not -1 <= int(parent) < joint for joint, parent in enumerate(self.parents))
-            or int(self.parents[0]) != -1
-        ):
-            raise AssetError(f"body '{self.name}': parents {self.parents.tolist()} are no tree rooted at joint 0")
-
-    def upper_body(self, outside_weight_max: float) -> np.ndarray:
-        """Return the vertices that joints 9 and 12-17 carry: the fallback for the authors' own list."""
-        outside = 1 - self.weights[:, list(UPPER_BODY)].sum(1)
-        return np.flatnonzero(outside <= outside_weight_max)
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY
+from dataprep.frames.rotations import matrix_from_zyx
+from dataprep.frames.smpl_joints import CANONICAL_ZYX, HEAD, NECK, POSED_JOINTS
+from gan.rendering.body_arrays import BETAS, JOINTS, BodyArrays
 
 
 class PosedBody(NamedTuple):
@@ -79,7 +25,7 @@ class PosedBody(NamedTuple):
     posed_from_canonical_head_B34: Tensor
 
 
-class BodyModel(nn.Module):
+class PosableBody(nn.Module):
     """Poses the vertices used for nearest-neighbour search; its arrays never enter a state dict."""
 
     joints_J3: Tensor
@@ -132,30 +78,19 @@ class BodyModel(nn.Module):
         )
 
 
-def rotation_from_euler_zyx(angles: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3 3"]:
-    """Return R_z R_y R_x of angles listed in the order z, y, x."""
-    (cz, cy, cx), (sz, sy, sx) = angles.cos().unbind(-1), angles.sin().unbind(-1)
-    rows = [
-        *(cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
-        *(sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
-        *(-sy, cy * sx, cy * cx),
-    ]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
-
-
 def canonical_rotations(like: Tensor) -> Float[Tensor, "24 3 3"]:
     """Return the 24 local rotations of the canonical ("mean") pose."""
     angles_J3 = torch.zeros(JOINTS, 3, dtype=like.dtype, device=like.device)
     for joint, angles in CANONICAL_ZYX.items():
         angles_J3[joint] = torch.tensor(angles)
-    return rotation_from_euler_zyx(angles_J3)
+    return matrix_from_zyx(angles_J3)
 
 
 def pose_rotations(pose_BP3: Float[Tensor, "b 6 3"]) -> Float[Tensor, "b 24 3 3"]:
     """Return local rotations relative to the canonical pose: the six given joints, identity elsewhere."""
     before = pose_BP3.new_zeros(len(pose_BP3), POSED_JOINTS[0], 3)
     after = pose_BP3.new_zeros(len(pose_BP3), JOINTS - POSED_JOINTS[-1] - 1, 3)
-    return rotation_from_euler_zyx(torch.cat([before, pose_BP3, after], 1))
+    return matrix_from_zyx(torch.cat([before, pose_BP3, after], 1))
 
 
 def forward_kinematics(

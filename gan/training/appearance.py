@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from dataprep.tables.store import atomic_file
 from gan.config import MAP_CENTRE_Y, NOISE_CODE, GeneratorConfig
 from gan.data.appearance_basis import Basis
-from gan.data.labels import Labels
+from gan.data.label_rows import Labels
 from gan.data.shards import ShardDataset
 from gan.rendering.generator import Generator, View
 from gan.training.at_hits import Hits, hits_of_rays, style_of

@@ -19,8 +19,9 @@ from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.face.face_space import FaceSpace
 from gan.losses import imitation_loss
 from gan.networks.radiance_generator import RadianceGenerator
+from gan.rendering.body_arrays import BETAS, BodyArrays
 from gan.rendering.generator import Generator
-from gan.rendering.posed_body import BETAS, BodyArrays, BodyModel
+from gan.rendering.posed_body import PosableBody
 
 REACH_OUT, REACH_IN = 0.04, 0.02  # face units: 47 and 24 mm
 CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights beyond FAR are all the same
@@ -59,7 +60,7 @@ def begin_at_body(generator: Generator, body: BodyArrays, seed: int) -> None:
 
 def body_heights(body: BodyArrays) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, " n"]]:
     """Return the points of a grid in the face frame and their heights above the skin (below: negative), cut at FAR."""
-    model = BodyModel(body, np.arange(len(body.v_template)))
+    model = PosableBody(body, np.arange(len(body.v_template)))
     with torch.no_grad():
         skin_V3 = model(torch.zeros(1, BETAS), torch.zeros(1, 6, 3)).vertices_BV3[0].double().numpy()
     axes = [np.arange(low, high + STEP / 2, STEP) for low, high in BOX]

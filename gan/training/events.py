@@ -3,6 +3,9 @@
 A record is: length (u64), its masked CRC32C (u32), content, the content's masked CRC32C (u32), all little-endian. The
 content is an `Event`: wall_time = 1, step = 2, file_version = 3, summary = 5, which holds values of a tag and a number.
 `wall_time` stays zero: two runs that did the same have the same bytes; TensorBoard shows them by step.
+
+Not by tensorboardX or torch's writer: both put the clock and the host into the file's name and header and write from a
+thread of their own, so that a resumed run could not have the bytes of one that was never stopped.
 """
 
 import struct

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.rendering.cameras import Camera, camera_origin, world_from_camera
+from gan.rendering.cameras import ViewCamera, camera_origin, world_from_camera
 from gan.rendering.posed_body import apply_affine
 
 _UP = 0.01  # face units: far enough from the centre to give a direction
@@ -18,8 +18,8 @@ def crop_face(
     portrait_B3HW: Float[Tensor, "b 3 h w"],
     camera_B2: Float[Tensor, "b 2"],
     posed_from_canonical_head_B34: Float[Tensor, "b 3 4"],
-    portrait: Camera,
-    face: Camera,
+    portrait: ViewCamera,
+    face: ViewCamera,
     side_px: int,
 ) -> Float[Tensor, "b 3 f f"]:
     """Cut the window that the face camera sees at the head's centre, upright with the head, and resample it.
@@ -43,7 +43,7 @@ def crop_face(
 
 
 def project(
-    points_BN3: Float[Tensor, "b n 3"], camera_B2: Float[Tensor, "b 2"], camera: Camera
+    points_BN3: Float[Tensor, "b n 3"], camera_B2: Float[Tensor, "b 2"], camera: ViewCamera
 ) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
     """Return where points of the face frame lie in a picture (x rightwards, y downwards, rims at -1, 1), and depths."""
     origin_B3 = camera_origin(camera_B2, camera.radius)

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from gan.data.labels import Labels
+from gan.data.label_rows import Labels
 from gan.data.priors import Codes, Purpose
 from gan.data.stream import RealBatch, to_unit_range
 from gan.presets import Preset

@@ -6,21 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dataprep.errors import ConfigError
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.models.body.smpl import BodyModel
 from dataprep.models.face.bfm import FaceModel
-from dataprep.tables.store import file_sha256
+from dataprep.tables.shard_folders import SHARDS_INDEX, shard_folder
 from gan.checkpoint import Bases, read_checkpoint
 from gan.data.appearance_basis import Basis
+from gan.data.company import basis_of
 from gan.data.mirror import Mirror, mirror_of_models
 from gan.data.priors import LabelPrior
 from gan.data.shards import ShardDataset
 from gan.errors import BasisError
 from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace, face_from_3dmm
-from gan.generator_files import body_arrays
 from gan.presets import Preset
-from gan.shipped.demo_files import basis_of
+from gan.rendering.body_arrays import body_arrays
 from gan.training.appearance import appearance_codes, read_appearance, write_appearance
 from gan.training.beginnings import begin_with_expressions
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
@@ -132,8 +133,8 @@ def _digest(roots: Sequence[Location]) -> str:
     """sha256 over the shard indexes, which hold the hashes of all shards."""
     digest = hashlib.sha256()
     for root in roots:
-        folder = root / "shards" if (root / "shards").is_dir() else root
-        digest.update(hashlib.sha256((folder / "index.json").read_bytes()).digest())
+        folder = shard_folder(root)
+        digest.update(hashlib.sha256((folder / SHARDS_INDEX).read_bytes()).digest())
     return digest.hexdigest()
 
 

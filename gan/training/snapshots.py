@@ -12,7 +12,8 @@ from dataprep.pictures.codecs import encode_png
 from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.presets import Preset
 from gan.rendering.generator import Generator, Identity, View
-from gan.rendering.truncation import PSI, Truncation, mean_modulations
+from gan.rendering.mean_modulations import mean_modulations
+from gan.rendering.truncation import PSI, Truncation
 from gan.training.pictures import split
 
 PEOPLE = 5

@@ -14,8 +14,8 @@ from gan.checkpoint import Bases, Checkpoint, load_into, read_checkpoint, save_c
 from gan.networks.critics import Critics, CriticSizes
 from gan.networks.pose_deformation import KERNEL_DHW, PoseSmoothing
 from gan.presets import Preset
+from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.generator import Generator
-from gan.rendering.posed_body import BodyArrays
 from gan.training.beginnings import begin_at_body, begin_smooth
 from gan.training.checkpoints import (
     GENERATOR_FILE,

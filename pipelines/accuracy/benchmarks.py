@@ -30,13 +30,13 @@ from dataprep.stages.face import Face, FaceTools
 from dataprep.stages.quality import Quality, frontal_score, landmark_score
 from dataprep.tables.store import write_json
 from pipelines.accuracy.annotations import SETS, Annotation, annotation_files, picture_beside, read_annotation
-from pipelines.commands.summary import table
+from pipelines.text_table import table
 
 _EYE_CORNERS = (36, 45)
 _JAW, _INNER = slice(0, 17), slice(17, 68)
 _SEARCH_SIDES = (4.0, 6.0)  # squares around the annotated face in which a face is looked for
 _MIN_IOU = 0.15  # of the found and the annotated box
-_PORTRAIT_PX, _PORTRAIT_SIDES = 512, 2.4
+_PORTRAIT_SIDES = 2.4
 _YAW_DEG = {"0-15": (0, 15), "15-30": (15, 30), "30-45": (30, 45), "45-60": (45, 60), "60-90": (60, 91),
             "below 45": (0, 45), "below 60": (0, 60)}  # fmt: skip
 _LANDMARKS = ("all_pct", "inner51_pct", "jaw_pct")
@@ -118,7 +118,7 @@ class FaceReader(PersonDetector):
     def _fit(self, landmarks_px: Float[np.ndarray, "68 2"]) -> FaceFit:
         low, high = landmarks_px.min(0), landmarks_px.max(0)
         side_px = _PORTRAIT_SIDES * float(np.max(high - low))
-        portrait = geometry.crop_from_source((low + high) / 2, side_px, 0.0, _PORTRAIT_PX)
+        portrait = geometry.square_from_source((low + high) / 2, side_px, 0.0, geometry.PORTRAIT_PX)
         (fit,) = self._fitter(geometry.transform(portrait, landmarks_px)[None])
         if isinstance(fit, Rejected):
             raise fit

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dataprep.fits.body.compare_fits import METRICS, Comparison, Scene, compare
+from dataprep.fits.body.compare_fits import METRICS, Comparison, Scene, compare_fits
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.eft_config import EftConfig
 from dataprep.fits.body.made_up_crops import CROP_PX, CropCondition, crop_scene
@@ -18,16 +18,16 @@ from dataprep.fits.body.reprojection import half_crop
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.fits.head_tie import head_in_source
 from dataprep.frames.face_frames import head_from_3dmm
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.body_files import STANDIN, open_body
 from dataprep.models.body.body_points import BodyPoints
-from dataprep.models.body.smpl import CHEST, HEAD, NECK
 from dataprep.models.regressors.lifter import LifterInput, from_mediapipe, open_lifter
 from dataprep.tables.labels import BFM_ANGLE
 from dataprep.tables.store import Store
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path
-from pipelines.commands.summary import table
 from pipelines.engine.last_run import current_stages
 from pipelines.engine.progress import Progress
+from pipelines.text_table import table
 
 SEED = 99
 _STAGES = ("ingest", "detect", "crop", "face")
@@ -47,7 +47,7 @@ def body_fits(out: Path, truth_folder: Path, people: int) -> dict[str, Numbers]:
     progress = Progress({name: 2 * len(scene.head) for name, scene in scenes.items()}, workers=1, unit="EFT fits")
     numbers = {}
     for name, scene in scenes.items():
-        numbers[name] = _numbers(compare(scene, lifter, EftConfig(), _advance(progress, name)))
+        numbers[name] = _numbers(compare_fits(scene, lifter, EftConfig(), _advance(progress, name)))
         numbers[name]["n"] = {"people": len(scene.head)}
     progress.close()
     for name, found in numbers.items():

@@ -12,9 +12,10 @@ from dataprep.errors import ConfigError
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.fits.generator_labels import turn_in_picture, view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.body.smpl import HEAD
+from dataprep.frames.smpl_joints import HEAD
 from dataprep.tables.labels import BFM_EXP, BFM_ID
 from dataprep.tables.sealed import read_table
+from dataprep.tables.shard_folders import shard_folder, twins
 from gan.evaluation.control import Control
 from gan.evaluation.reals import RealSet
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path
@@ -42,8 +43,8 @@ def known_of(folder: Path) -> Callable[[RealSet], Known]:
 
 def _rows(root: Path) -> list[dict[str, Any]]:
     columns = ["sample_id", "source_path", "crop_roll_rad"]
-    twins = sorted((root / "shards" if (root / "shards").is_dir() else root).glob("*-*.parquet"))
-    return [row for twin in twins for row in read_table(twin, columns).to_pylist()]
+    found = twins(shard_folder(root))
+    return [row for twin in found for row in read_table(twin, columns).to_pylist()]
 
 
 def _control(truth: Truth, row: dict[str, Any]) -> tuple[np.ndarray, ...]:

@@ -27,16 +27,17 @@ from dataprep.fits.generator_labels import (
 )
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.models.body.smpl import CHEST, HEAD, NECK
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.pictures.codecs import decode_mask
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import BFM_ANGLE, BFM_EXP, CROP_FROM_SOURCE, FACE_PITCH_YAW, LANDMARKS68, SMPL_BODY_POSE
 from dataprep.tables.sealed import read_table
+from dataprep.tables.shard_folders import SHARDS, twins
 from dataprep.tables.store import write_json
 from pipelines.accuracy.bodies import body_fits
 from pipelines.accuracy.tracked_clip import clip_accuracy
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path
-from pipelines.commands.summary import table
+from pipelines.text_table import table
 
 _EYE_CORNERS = (36, 45)
 _METRICS = {
@@ -172,12 +173,12 @@ def _alpha_error(row: Mapping[str, Any], true_alpha: np.ndarray, out: Path) -> f
 
 def _pairs(out: Path, truth_folder: Path) -> Iterator[tuple[dict[str, Any], Truth]]:
     """Accepted samples (the shards' twins hold all labels) with the truth file of the same relative path."""
-    twins = sorted((out / "shards").glob("*-*.parquet"))
-    if not twins:
+    found = twins(out / SHARDS)
+    if not found:
         raise ConfigError(f"{out} has no shards; build them with: shhq-hs run SOURCE --out {out}")
     if not truth_folder.is_dir():
         raise ConfigError(f"--truth {truth_folder}: no such folder")
-    for twin in twins:
+    for twin in found:
         for row in rows_from_table(read_table(twin)):
             path = truth_path(truth_folder, row["source_path"])
             if path.exists():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,20 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError
-from dataprep.fits.generator_labels import POSED_JOINTS, rotations_from_joints_zyx, view_from_pitch_yaw
-from dataprep.models.body.smpl import HEAD, NECK
+from dataprep.fits.generator_labels import rotations_from_joints_zyx, view_from_pitch_yaw
+from dataprep.frames.smpl_joints import HEAD, NECK, POSED_JOINTS
+from dataprep.stages.body import Body
+from dataprep.stages.camera import Camera
+from dataprep.stages.face import Face
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import BFM_EXP, CAMERA_PITCH_YAW, JOINTS_ZYX
-from pipelines.commands.summary import table
+from dataprep.tracking.frame_fits import Fitter
+from dataprep.tracking.smoothed_labels import Smoothing
+from dataprep.tracking.track_table import track_table
+from dataprep.tracking.tracker import NobodyFound, track
+from dataprep.tracking.video_reader import open_video
+from pipelines.engine.progress import Progress
+from pipelines.text_table import table
 
 CLIP, TRUTH = "talking.mp4", "talking.parquet"
 _ROTATIONS = {
@@ -39,12 +49,12 @@ def clip_accuracy(folder: Path) -> dict[str, Any]:
     truth = _truth(folder)
     with tempfile.TemporaryDirectory() as scratch:
         tracked, speed = _tracked(folder / CLIP, Path(scratch) / "track.parquet")
-    numbers = compare(tracked, truth) | {"speed": speed}
+    numbers = compare_tracks(tracked, truth) | {"speed": speed}
     _print(numbers)
     return numbers
 
 
-def compare(tracked: pa.Table, truth: pa.Table) -> dict[str, Any]:
+def compare_tracks(tracked: pa.Table, truth: pa.Table) -> dict[str, Any]:
     """Errors of raw and smoothed labels in the frames that were measured, matched by `frame`."""
     true = {row["frame"]: row for row in rows_from_table(truth)}
     rows = [row for row in rows_from_table(tracked) if row["joints_zyx_raw"] is not None and row["frame"] in true]
@@ -73,15 +83,20 @@ def _truth(folder: Path) -> pa.Table:
 
 
 def _tracked(video: Path, output: Path) -> tuple[pa.Table, dict[str, float]]:
-    from pipelines import main
-
+    """Track as `shhq-hs track` does without options."""
     wall, processor = time.monotonic(), time.process_time()
-    status = main.main(["track", str(video), "-o", str(output)])
-    if status:
-        raise ConfigError(f"--clip: tracking {video} ended with status {status}")
+    fitter = Fitter.open(Body(method="map"), Face(), Camera())
+    try:
+        tracked = track(open_video(video), fitter, Smoothing(), output, _progress)
+    except NobodyFound as nobody:
+        raise ConfigError(f"--clip: {video}: {nobody}") from nobody
+    found = track_table(tracked, fitter.models)
     wall, processor = time.monotonic() - wall, time.process_time() - processor
-    found = pq.read_table(output, partitioning=None)
     return found, {"wall_fps": len(found) / wall, "processor_ms": 1000 * processor / len(found)}
+
+
+def _progress(total: Mapping[str, int]) -> Progress:
+    return Progress(total, workers=1, unit="frames")
 
 
 def _rotations(rows: list[dict[str, Any]], suffix: str) -> dict[str, Matrices]:

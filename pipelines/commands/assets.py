@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataprep.models.known_models import assets_folder, known_assets, state_of
-from pipelines.commands.summary import table
+from pipelines.text_table import table
 
 
 def print_assets() -> int:

@@ -9,7 +9,7 @@ from dataprep.files.filenames import printable
 from dataprep.report.census import Census
 from dataprep.report.differences import Difference, difference
 from dataprep.tables.store import write_json
-from pipelines.commands.summary import table
+from pipelines.text_table import table
 
 
 def compare(old: Path, new: Path, json_path: Path | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -27,7 +28,7 @@ _TEST_BYTES, _TEST_COMMITS = 32 << 20, 8
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing looked at. A `problem` keeps a build from working, a `warning` makes it slow or fragile."""
 
     level: Literal["ok", "warning", "problem"]
@@ -48,7 +49,7 @@ def doctor(out: Path, with_probe: bool) -> int:
     return 1 if problems else 0
 
 
-def _examine(out: Path, with_probe: bool) -> Iterator[Finding]:
+def _examine(out: Path, with_probe: bool) -> Iterator[Diagnosis]:
     yield from _environment()
     yield from _models()
     yield from _machine()
@@ -57,8 +58,8 @@ def _examine(out: Path, with_probe: bool) -> Iterator[Finding]:
         yield _end_to_end()
 
 
-def _environment() -> Iterator[Finding]:
-    yield Finding("ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+def _environment() -> Iterator[Diagnosis]:
+    yield Diagnosis("ok", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
     found, missing = [], []
     for package in _PACKAGES:
         try:
@@ -67,83 +68,82 @@ def _environment() -> Iterator[Finding]:
             missing.append(package)
     # A machine without OpenGL libraries has opencv under another name; what counts is that it loads.
     missing = [package for package in missing if package != "opencv-python"]
-    yield Finding("ok", ", ".join(found))
+    yield Diagnosis("ok", ", ".join(found))
     if missing:
-        yield Finding("problem", f"missing packages: {', '.join(missing)}", "run: make setup")
+        yield Diagnosis("problem", f"missing packages: {', '.join(missing)}", "run: make setup")
     try:
-        import cv2  # noqa: F401
-        import mediapipe  # noqa: F401
-        import torch
-
-        from dataprep.kernels.guard import REASON_OFF
+        torch = [importlib.import_module(package) for package in ("cv2", "mediapipe", "torch")][-1]
+        off = importlib.import_module("dataprep.kernels.guard").REASON_OFF
     except ImportError as error:
-        yield Finding("problem", f"a package does not load: {error}", "run: make setup")
+        yield Diagnosis("problem", f"a package does not load: {error}", "run: make setup")
         return
-    if REASON_OFF:
+    if off:
         slower = "super-resolution and the generator take two to three times as long on a CPU; run: make setup"
-        yield Finding("warning", f"no loops in machine code: {REASON_OFF}", slower)
+        yield Diagnosis("warning", f"no loops in machine code: {off}", slower)
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield Finding("ok", f"GPU: {', '.join(names)}")
+        yield Diagnosis("ok", f"GPU: {', '.join(names)}")
     else:
-        yield Finding("ok", "no GPU: super-resolution will take most of the time (superres.model=span is quick)")
+        yield Diagnosis("ok", "no GPU: super-resolution will take most of the time (superres.model=span is quick)")
 
 
-def _models() -> Iterator[Finding]:
+def _models() -> Iterator[Diagnosis]:
     states = [(asset, state_of(asset)) for asset in known_assets()]
     broken = [(a.filename, state) for a, state in states if a.tier == "free" and state != "found"]
     spoilt = [(a, state) for a, state in states if a.tier == "user" and state.startswith("corrupt")]
     free, user = (sum(a.tier == tier and state == "found" for a, state in states) for tier in ("free", "user"))
     if broken:
         listed = ", ".join(f"{name} is {state}" for name, state in broken)
-        yield Finding("problem", f"models: {listed}", "run: make setup")
+        yield Diagnosis("problem", f"models: {listed}", "run: make setup")
     else:
-        yield Finding("ok", f"models: all {free} of the free tier verified, {user} of your own in {assets_folder()}")
+        yield Diagnosis("ok", f"models: all {free} of the free tier verified, {user} of your own in {assets_folder()}")
     for asset, state in spoilt:
-        yield Finding("warning", f"{asset.path} is {state}", f"fetch it again from {asset.source}, or remove it")
+        yield Diagnosis("warning", f"{asset.path} is {state}", f"fetch it again from {asset.source}, or remove it")
 
 
-def _machine() -> Iterator[Finding]:
+def _machine() -> Iterator[Diagnosis]:
     memory, workers = memory_bytes(), cores()
     fitting = max(1, int(memory / WORKER_BYTES))
     what = f"{workers} cores, {memory / GIB:.1f} GiB memory"
     if memory < WORKER_BYTES:
-        yield Finding("problem", what, f"one worker needs about {WORKER_BYTES / GIB:.1f} GiB")
+        yield Diagnosis("problem", what, f"one worker needs about {WORKER_BYTES / GIB:.1f} GiB")
     elif fitting < workers:
-        yield Finding(
+        yield Diagnosis(
             "warning", what, f"a worker takes about {WORKER_BYTES / GIB:.1f} GiB: run with --workers {fitting}"
         )
     else:
-        yield Finding("ok", what)
+        yield Diagnosis("ok", what)
     shared = Path("/dev/shm")
     if shared.is_dir():
         size = shutil.disk_usage(shared).total
         advice = "training with loader workers wants more; in Docker: --shm-size=1g" if size < GIB else ""
-        yield Finding("warning" if advice else "ok", f"shared memory {size / GIB:.1f} GiB", advice)
+        yield Diagnosis("warning" if advice else "ok", f"shared memory {size / GIB:.1f} GiB", advice)
 
 
-def _disk(out: Path) -> Iterator[Finding]:
+def _disk(out: Path) -> Iterator[Diagnosis]:
     folder = next(path for path in (out, *out.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
     what = f"{folder}: {free / GIB:.1f} GiB free"
     if free < _FREE_BYTES:
-        yield Finding("warning", what, "40,000 photographs take about 60 GB, the samples 0.2 GB")
+        yield Diagnosis("warning", what, "40,000 photographs take about 60 GB, the samples 0.2 GB")
     else:
-        yield Finding("ok", what)
+        yield Diagnosis("ok", what)
     if free < 4 * _TEST_BYTES:
-        yield Finding("problem", f"{folder} is full", "free some space, or choose another --out")
+        yield Diagnosis("problem", f"{folder} is full", "free some space, or choose another --out")
         return
     try:
         with tempfile.TemporaryDirectory(prefix=".shhq-hs-doctor-", dir=folder) as scratch:
             speed_mb_s, commit_s = _write_speed(Path(scratch))
     except (OSError, ShhqError) as error:
-        yield Finding("problem", f"{folder} cannot be written: {error}", "fix its permissions, or choose another --out")
+        yield Diagnosis(
+            "problem", f"{folder} cannot be written: {error}", "fix its permissions, or choose another --out"
+        )
         return
     what = f"{folder}: writes {speed_mb_s:.0f} MB/s, {1000 * commit_s:.0f} ms a commit"
     if speed_mb_s < _SLOW_MB_S or commit_s > _SLOW_COMMIT_S:
-        yield Finding("warning", what, "a slow disk: a build waits for it; a local disk for --out is better")
+        yield Diagnosis("warning", what, "a slow disk: a build waits for it; a local disk for --out is better")
     else:
-        yield Finding("ok", what)
+        yield Diagnosis("ok", what)
 
 
 def _write_speed(folder: Path) -> tuple[float, float]:
@@ -161,7 +161,7 @@ def _write_speed(folder: Path) -> tuple[float, float]:
     return speed, (time.perf_counter() - started) / _TEST_COMMITS
 
 
-def _end_to_end() -> Finding:
+def _end_to_end() -> Diagnosis:
     started = time.perf_counter()
     try:
         failure = probe()
@@ -169,5 +169,5 @@ def _end_to_end() -> Finding:
         failure = f"{type(error).__name__}: {error}"
     seconds = time.perf_counter() - started
     if failure:
-        return Finding("problem", f"one photograph through all stages: {failure}", "run: make setup, then make test")
-    return Finding("ok", f"one photograph through all stages, in a worker of its own, in {seconds:.0f} s")
+        return Diagnosis("problem", f"one photograph through all stages: {failure}", "run: make setup, then make test")
+    return Diagnosis("ok", f"one photograph through all stages, in a worker of its own, in {seconds:.0f} s")

@@ -35,7 +35,7 @@ class Choice:
     statuses: frozenset[str] = frozenset()
     reasons: frozenset[str] = frozenset()
 
-    def matches(self, row: Loss) -> bool:
+    def matches(self, row: LostImage) -> bool:
         return all(
             not wanted or value in wanted
             for wanted, value in ((self.stages, row.stage), (self.statuses, row.status), (self.reasons, row.reason))
@@ -43,7 +43,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostImage:
     """One row that is not ok, in the stage that lost it."""
 
     stage: str
@@ -54,7 +54,7 @@ class Loss:
     message: str
 
 
-def later_losses(out: Location, index: Sequence[Source], choice: Choice) -> Iterator[Loss]:
+def later_losses(out: Location, index: Sequence[Source], choice: Choice) -> Iterator[LostImage]:
     """Chosen rows that the manifest lost, when the data set was seen as a whole: near-duplicates."""
     path = out / "manifest.parquet"
     if not path.exists():
@@ -64,7 +64,7 @@ def later_losses(out: Location, index: Sequence[Source], choice: Choice) -> Iter
         table = file.read([*_COLUMNS, "stage"])
     for row in table.filter(pc.equal(table["stage"], _LAST)).to_pylist():
         if source := by_id.get(row["sample_id"]):
-            loss = Loss(_LAST, source.part, source, row["status"], row["reason"] or "", row["message"] or "")
+            loss = LostImage(_LAST, source.part, source, row["status"], row["reason"] or "", row["message"] or "")
             if choice.matches(loss):
                 yield loss
 
@@ -83,7 +83,9 @@ def _split(option: str, text: str, known: Collection[str] = ()) -> frozenset[str
     return words
 
 
-def losses(store: Store, index: Sequence[Source], stages: dict[str, CurrentStage], choice: Choice) -> Iterator[Loss]:
+def losses(
+    store: Store, index: Sequence[Source], stages: dict[str, CurrentStage], choice: Choice
+) -> Iterator[LostImage]:
     """Chosen rows by stage and part; a row that an earlier stage lost is that stage's."""
     parts = parts_of(index)
     for name, stage in stages.items():
@@ -96,7 +98,7 @@ def losses(store: Store, index: Sequence[Source], stages: dict[str, CurrentStage
             columns = table.columns
             for sample_id, status, reason, message in zip(*(c.to_pylist() for c in columns), strict=True):
                 if status in STATUSES and sample_id in by_id:
-                    loss = Loss(name, part, by_id[sample_id], status, reason or "", message or "")
+                    loss = LostImage(name, part, by_id[sample_id], status, reason or "", message or "")
                     if choice.matches(loss):
                         yield loss
 
@@ -116,7 +118,7 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
         _tell_strange_reasons(strange, found)
         if strange == choice.reasons:
             return 1
-    groups: dict[tuple[str, str, str], list[Loss]] = {}
+    groups: dict[tuple[str, str, str], list[LostImage]] = {}
     for loss in filter(choice.matches, found):
         groups.setdefault((loss.stage, loss.status, loss.reason), []).append(loss)
     tracebacks = _tracebacks(out) if with_tracebacks else {}
@@ -135,7 +137,7 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
     return 0
 
 
-def _tell_strange_reasons(strange: Collection[str], found: Sequence[Loss]) -> None:
+def _tell_strange_reasons(strange: Collection[str], found: Sequence[LostImage]) -> None:
     """Tell what was asked for and what there is."""
     known = sorted({loss.reason for loss in found if loss.reason})
     print(f"no image was lost for the reason {', '.join(map(repr, sorted(strange)))}"

@@ -17,10 +17,10 @@ from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.resize import RESIZES
 from pipelines import config_file
 from pipelines.accuracy.known_truth import known_of
-from pipelines.commands.summary import table
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line, hint
-from pipelines.executors.base import worker_count
+from pipelines.executors.chosen_executor import worker_count
+from pipelines.text_table import table
 
 _SAY_EVERY_S = 10.0
 
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def compare(options: argparse.Namespace) -> int:
+def compare_runs(options: argparse.Namespace) -> int:
     """Print runs side by side."""
     head, *rows = comparison(options.runs)
     print(table(head, rows))

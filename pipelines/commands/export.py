@@ -23,12 +23,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from dataprep.errors import ConfigError, Damaged
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.untrusted import as_cell, require_sample_ids
 from dataprep.stages.shards import shard_files
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sealed import open_table, read_table
-from dataprep.tables.store import atomic_file, file_sha256, unwritable
+from dataprep.tables.shard_folders import shard_folder, twins
+from dataprep.tables.store import atomic_file, unwritable
 from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
@@ -64,11 +66,11 @@ def export(out: Path, target: Path, layout: str, split: str) -> int:
 
 
 def _twins(out: Path, split: str) -> list[Path]:
-    folder = out / "shards" if (out / "shards").is_dir() else out
-    twins = sorted(folder.glob("*-*.parquet" if split == "all" else f"{split}-*.parquet"))
-    if not twins:
+    folder = shard_folder(out)
+    found = twins(folder, "*" if split == "all" else split)
+    if not found:
         raise ShardsMissing(f"{folder} has no shards of split {split!r}; build them: shhq-hs run SOURCE --out {out}")
-    return twins
+    return found
 
 
 def _compare_with_index(twin: Path) -> None:

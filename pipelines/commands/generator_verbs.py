@@ -209,6 +209,6 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _compare_runs(options: argparse.Namespace) -> int:
-    from pipelines.commands.evaluate import compare
+    from pipelines.commands.evaluate import compare_runs
 
-    return compare(options)
+    return compare_runs(options)

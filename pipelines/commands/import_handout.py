@@ -13,8 +13,9 @@ import numpy as np
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, Rejected
-from dataprep.exchange.authors_handout import FIELDS, FOLDERS, Person, read_handed, read_handout, renames
+from dataprep.exchange.authors_handout import FIELDS, FOLDERS, HandedPerson, read_handed, read_handout, renames
 from dataprep.fits.head_tie import head_offset_between
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
@@ -25,10 +26,9 @@ from dataprep.tables.labels import LABELS, drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 from pipelines.commands.new_folder import new_folder, require_new
-from pipelines.commands.summary import table
 from pipelines.engine.progress import Progress
+from pipelines.text_table import table
 
-PORTRAIT_PX = 512
 _MAX_PIXELS = 4 * PORTRAIT_PX**2  # a face crop of a portrait has fewer; more in a small file is a bomb
 _COLUMNS = (
     *OWN_COLUMNS,
@@ -88,7 +88,7 @@ def import_handout(
 
 
 def _placed(
-    people: Sequence[Person], bases: dict[str, str], val_fraction: float, shard_rows: int
+    people: Sequence[HandedPerson], bases: dict[str, str], val_fraction: float, shard_rows: int
 ) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     placed = {"train": 0, "val": 0}
@@ -106,12 +106,12 @@ def _placed(
     return rows
 
 
-def _split(person: Person, val_fraction: float) -> str:
+def _split(person: HandedPerson, val_fraction: float) -> str:
     share = int(hashlib.sha256(f"split:{person.sample_id}".encode()).hexdigest()[:8], 16) / 2**32
     return "val" if share < val_fraction else "train"
 
 
-def _image(person: Person, image: str) -> bytes:
+def _image(person: HandedPerson, image: str) -> bytes:
     """PNG of an image, checked; opaque alpha where the hand-out has none."""
     path = person.images.get(image)
     if path is None:

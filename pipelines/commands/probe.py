@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
+from skimage.data import astronaut  # shipped with scikit-image: NASA, public domain
 
 from dataprep.tables.sealed import read_table
 from pipelines import paper_stages
@@ -20,8 +21,6 @@ _QUICK = ("superres.model=span", "superres.precision=float32")
 
 def probe() -> str:
     """Build a data set of one public-domain portrait; returns what went wrong, "" when it was accepted."""
-    from skimage.data import astronaut  # shipped with scikit-image: NASA, public domain
-
     with tempfile.TemporaryDirectory(prefix="shhq-hs-doctor-") as folder, open(os.devnull, "w") as nowhere:
         photos, out = Path(folder, "photos"), Path(folder, "out")
         photos.mkdir()

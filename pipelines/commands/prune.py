@@ -16,11 +16,11 @@ from dataprep.files.untrusted import parse_json
 from dataprep.tables.parts import part_number
 from dataprep.tables.sealed import open_table
 from dataprep.tables.store import Store
-from pipelines.commands.summary import table
 from pipelines.engine.index import read_index
 from pipelines.engine.last_run import current_stages
 from pipelines.engine.lock import run_lock
 from pipelines.engine.resume import command_of
+from pipelines.text_table import table
 
 _VARIANT = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}")
 

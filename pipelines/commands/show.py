@@ -22,9 +22,9 @@ from dataprep.stages.base import Stage
 from dataprep.tables.sealed import open_table
 from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store, atomic_file
-from pipelines.commands.summary import table
 from pipelines.engine.index import read_index
 from pipelines.paper_stages import MAP_STAGES
+from pipelines.text_table import table
 
 _NEAR = 5
 Row = Mapping[str, Any]

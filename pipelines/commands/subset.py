@@ -18,9 +18,10 @@ from dataprep.report.selection import matching
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
 from dataprep.tables.sealed import read_table
+from dataprep.tables.shard_folders import SHARDS, twins
 from dataprep.tables.store import write_table
 from pipelines.commands.new_folder import require_folder
-from pipelines.engine.dataset_view import open_view
+from pipelines.dataset_view import open_view
 
 
 def select(out: Path, expression: str, output: Path) -> int:
@@ -91,7 +92,7 @@ def _images_of(out: Path) -> ReadImage:
 def _packed(out: Path) -> dict[tuple[str, str], tuple[Path, int, int, bytes]]:
     """Tar, offset, size and sha256 of every image in the shards of a data set, by sample and image."""
     found = {}
-    for twin in sorted((out / "shards").glob("*-*.parquet")):
+    for twin in twins(out / SHARDS):
         for image in IMAGES:
             columns = read_table(twin, ["sample_id", *(f"{image}_{what}" for what in ("offset", "size", "sha256"))])
             for sample_id, *place in zip(*(column.to_pylist() for column in columns.columns), strict=True):

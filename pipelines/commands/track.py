@@ -48,7 +48,7 @@ def add_command(verbs: Any, formatter: type[argparse.HelpFormatter]) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Track, write, say how it went; returns the exit status."""
-    from dataprep.tracking.detection_chunks import Chunks
+    from dataprep.tracking.detection_chunks import DetectionChunks
     from dataprep.tracking.frame_fits import Fitter
     from dataprep.tracking.smoothed_labels import Smoothing
     from dataprep.tracking.track_table import track_table, write_keyframes, write_track
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     write_track(options.output, table, video, tracked, smoothing, how)
     if options.npy is not None:
         write_keyframes(options.npy, tracked)
-    Chunks.of(options.output).remove()
+    DetectionChunks.of(options.output).remove()
     print(_summary(options.output, table, tracked.fps))
     if options.frames is None and tracked.frames_read < video.frames:
         print(f"{options.video}: {video.frames} frames declared, {tracked.frames_read} read; is the file whole? Frames "

@@ -21,7 +21,7 @@ from dataprep.settings import apply, settings_of
 from dataprep.tables.store import atomic_file
 from gan.face.face_estimator import open_estimator
 from gan.presets import Preset, describe, preset
-from gan.shipped.demo_files import DEMO, DEMO_FILE
+from gan.shipped import DEMO, DEMO_FILE
 from gan.training.checkpoints import GENERATOR_FILE
 from gan.training.errors import Diverged
 from gan.training.execution import Execution

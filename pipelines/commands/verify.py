@@ -9,13 +9,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.stages.shards import shard_files
 from dataprep.tables.sealed import read_table
 from dataprep.tables.sources import Source
-from dataprep.tables.store import StageRef, Store, file_sha256
+from dataprep.tables.store import StageRef, Store
 from pipelines.commands.errors import STATUSES
 from pipelines.engine.index import read_index
 from pipelines.engine.last_run import CurrentStage, current_stages
@@ -51,7 +52,7 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verification:
     """`defects` in words, with the file's path where there is one."""
 
     inputs: int
@@ -79,7 +80,7 @@ def verify(out: Location, deep: bool, repair: bool = False) -> int:
     return status
 
 
-def _print(out: Location, found: Verdict, deep: bool) -> int:
+def _print(out: Location, found: Verification, deep: bool) -> int:
     depth = "read and hashed" if deep else "present; --deep also reads and hashes every byte"
     print(f"{out}: {found.inputs} inputs, {found.counts.parts} parts with {found.counts.rows} rows, "
           f"{found.counts.images_bytes / 1e6:.1f} MB of images, {found.shards} shards: {depth}")  # fmt: skip
@@ -95,7 +96,7 @@ def _print(out: Location, found: Verdict, deep: bool) -> int:
     return 1 if found.defects else 0
 
 
-def defects_of(out: Location, deep: bool) -> Verdict:
+def defects_of(out: Location, deep: bool) -> Verification:
     """Look at every file of the data set; raises StoreError when there is none."""
     flaws: list[Flaw] = []
     report = flaws.append
@@ -115,7 +116,9 @@ def defects_of(out: Location, deep: bool) -> Verdict:
     _check_manifest(out, ids, report)
     shards = _check_shards(out, deep, report)
     words = tuple(flaw.words for flaw in flaws)
-    return Verdict(len(index), counts, shards, words, tuple(dict.fromkeys(flaw.path for flaw in flaws if flaw.path)))
+    return Verification(
+        len(index), counts, shards, words, tuple(dict.fromkeys(flaw.path for flaw in flaws if flaw.path))
+    )
 
 
 def read_inputs(out: Location) -> tuple[Sequence[Source], Flaw | None]:

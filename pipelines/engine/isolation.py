@@ -30,6 +30,7 @@ from pipelines.engine.task import (
     process_one,
     run_part_with,
 )
+from pipelines.executors.worker_process import prepare_process
 from pipelines.machine.resources import memory_bytes, processor_seconds, resident_bytes, worker_bytes
 from pipelines.machine.stopping import ignore_interrupts
 from pipelines.machine.watchdog import hang_s
@@ -123,8 +124,6 @@ class _Child:
 
 
 def _serve(task: PartTask, connection: Connection) -> None:
-    from pipelines.executors.base import prepare_process
-
     threading.Thread(target=_end_with_parent, daemon=True).start()
     ignore_interrupts()
     prepare_process()

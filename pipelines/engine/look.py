@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, listing
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.tables.parts import PartRecord, part_number
 from dataprep.tables.sealed import identity
-from dataprep.tables.store import StageRef, Store, file_sha256, write_json
+from dataprep.tables.store import StageRef, Store, write_json
 from pipelines.engine.ledger import ledger_path, read_ledger
 
 Listing = Mapping[str, tuple[int, int]]  # name -> bytes, time of writing
@@ -85,7 +86,7 @@ def _times(files: Listing) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Look:
+class FolderLook:
     """A stage's parts: those that are whole, and what is wrong with others.
 
     `ledger`: what was recorded before; `files`: all that lie there; `described`: its stage.json is of the right size,
@@ -100,7 +101,7 @@ class Look:
     described: bool = False
 
 
-def look_at(store: Store, ref: StageRef, description: bytes, seen: Seen) -> Look:
+def look_at(store: Store, ref: StageRef, description: bytes, seen: Seen) -> FolderLook:
     """One listing and one ledger; only parts that the ledger does not know, or that were written to since, are read."""
     files = listing(store.folder(ref))
     ledger, ledger_defect = _ledger(store, ref)
@@ -113,7 +114,7 @@ def look_at(store: Store, ref: StageRef, description: bytes, seen: Seen) -> Look
     described = size == len(description)
     if described and seen.changed(f"stages/{ref.folder}", "stage.json", written):
         described = (store.folder(ref) / "stage.json").read_bytes() == description
-    return Look(whole, defects, ledger, files, ledger_defect, described)
+    return FolderLook(whole, defects, ledger, files, ledger_defect, described)
 
 
 def _ledger(store: Store, ref: StageRef) -> tuple[dict[int, PartRecord], Defect | None]:

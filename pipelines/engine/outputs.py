@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.stages.aggregate import Aggregate
 from dataprep.tables.parts import content_of
-from dataprep.tables.store import Store, file_sha256, write_json
+from dataprep.tables.store import Store, write_json
 from pipelines.engine.dag import Dag
 from pipelines.engine.look import Defect, Seen, output_defects, read_json
 

@@ -15,7 +15,7 @@ from dataprep.tables.parts import content_of
 from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store, json_bytes
 from pipelines.engine.dag import Dag, describe, record_of
-from pipelines.engine.look import Defect, Look, look_at, read_seen
+from pipelines.engine.look import Defect, FolderLook, look_at, read_seen
 from pipelines.engine.outputs import Outputs
 
 
@@ -28,7 +28,7 @@ class StagePlan:
     todo: tuple[int, ...]
     rows_todo: int
     reason: str
-    look: Look
+    look: FolderLook
 
     @property
     def recorded(self) -> bool:
@@ -87,7 +87,7 @@ def make_plan(store: Store, dag: Dag, index: Sequence[Source]) -> Plan:
     return Plan(stages, reasons, outputs, keys, parts, tuple(defects))
 
 
-def _is_current(part: int, key: str, look: Look, stage: Stage, plans: Mapping[str, StagePlan]) -> bool:
+def _is_current(part: int, key: str, look: FolderLook, stage: Stage, plans: Mapping[str, StagePlan]) -> bool:
     """Whether a part is whole, of the right inputs, and made from what they hold now, as far as that is known.
 
     What stands on a part that is computed again is judged when that has been done: it may come out the same.
@@ -146,7 +146,7 @@ def _aggregate_keys(dag: Dag, keys: Mapping[str, Mapping[int, str]]) -> dict[str
 # --- reasons -----------------------------------------------------------------------------------------------------
 
 
-def _reason(store: Store, dag: Dag, stage: Stage, todo: Sequence[int], look: Look, running: set[str]) -> str:
+def _reason(store: Store, dag: Dag, stage: Stage, todo: Sequence[int], look: FolderLook, running: set[str]) -> str:
     if not todo:
         return ""
     ref = dag.refs[stage.name]

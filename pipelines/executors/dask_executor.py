@@ -31,10 +31,11 @@ from dataprep.files.filenames import printable
 from dataprep.files.locations import Location
 from dataprep.stages.base import Step
 from pipelines.executors import worker_check
-from pipelines.executors.base import Executor, Listener, WorkerDied, capacity_of, log_to, prepare_worker
+from pipelines.executors.base import Executor, Listener, WorkerDied, capacity_of
 from pipelines.executors.dask_security import require_keys
 from pipelines.executors.dask_workers import configure_dask, local_cluster, scheduler_address
 from pipelines.executors.worker_check import Refused, Request
+from pipelines.executors.worker_process import log_to, prepare_worker
 from pipelines.machine.resources import WORKER_BYTES
 
 _FAREWELL_S = 0.2

@@ -24,8 +24,8 @@ from distributed import Nanny, Scheduler, SpecCluster
 
 from dataprep.errors import ClusterLost, ConfigError
 from dataprep.files.untrusted import parse_json
-from pipelines.executors.base import WORKER_ENVIRONMENT
 from pipelines.executors.dask_security import own_keys, private_folder, require_keys
+from pipelines.executors.worker_process import WORKER_ENVIRONMENT
 from pipelines.machine.resources import WORKER_BYTES, memory_bytes
 
 NO_SCHEDULER_S = 300.0  # a worker waits so long for a scheduler that is away

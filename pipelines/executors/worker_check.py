@@ -24,6 +24,7 @@ from dataprep import __version__
 from dataprep.errors import AssetError, ShhqError
 from dataprep.files.locations import Location, names_in, read_range
 from dataprep.files.untrusted import parse_json
+from dataprep.models.known_models import known_assets, state_of
 from dataprep.stages.base import Step
 from dataprep.tables.store import write_json
 
@@ -170,8 +171,6 @@ def _install(name: str, version: str) -> str:
 
 
 def _models(request: Request) -> Iterator[Problem]:
-    from dataprep.models.known_models import known_assets, state_of
-
     for step in cloudpickle.loads(request.steps):
         expected = dict(request.weights[step.name])
         try:

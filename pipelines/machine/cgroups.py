@@ -1,6 +1,6 @@
 """What the control groups of this process allow it: containers, batch systems and systemd limit memory and processors.
 
-Limits nest: a job's group lies in its user's, which lies in the machine's, and the tightest of them counts. Both
+CgroupLimits nest: a job's group lies in its user's, which lies in the machine's, and the tightest of them counts. Both
 versions of the kernel's interface are read.
 """
 
@@ -15,20 +15,20 @@ _MEMBERSHIP, _MOUNT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 _ENDLESS = 1 << 60  # version 1 writes no limit as a number of about this size
 
 
-class Limits(NamedTuple):
+class CgroupLimits(NamedTuple):
     """The tightest limits; infinite where there is none."""
 
     memory_bytes: float
     cores: float
 
 
-def limits(membership: Path = _MEMBERSHIP, mount: Path = _MOUNT) -> Limits:
+def limits(membership: Path = _MEMBERSHIP, mount: Path = _MOUNT) -> CgroupLimits:
     """Limits of the groups that the process is in, and of those around them."""
     memory_bytes = cores = math.inf
     for folder in _groups(membership, mount):
         memory_bytes = min(memory_bytes, _number(folder / "memory.max"), _number(folder / "memory.limit_in_bytes"))
         cores = min(cores, _quota(folder))
-    return Limits(memory_bytes if memory_bytes < _ENDLESS else math.inf, cores)
+    return CgroupLimits(memory_bytes if memory_bytes < _ENDLESS else math.inf, cores)
 
 
 def _groups(membership: Path, mount: Path) -> Iterator[Path]:

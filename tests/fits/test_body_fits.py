@@ -12,9 +12,10 @@ from dataprep.fits.body.random_people import People, sample_people
 from dataprep.fits.body.reprojection import half_crop, leg_loss, loss_2d, loss_49, loss_49_compat, project, target_of
 from dataprep.fits.body.train_lifter import TrainConfig, residual_cholesky, train, training_loss
 from dataprep.frames.rotations import angle_between_rad, matrix_from_zyx
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.body_points import BodyPoints
 from dataprep.models.body.mediapipe_points import POINTS
-from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.regressors.lifter import BodyEstimate, LifterInput, TrainedLifter, load_lifter
 
 

@@ -4,9 +4,7 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.fits.body.random_people import sample_people
 from dataprep.fits.generator_labels import (
-    CANONICAL_ZYX,
     PORTRAIT_RADIUS,
-    POSED_JOINTS,
     cam2world,
     camera_direction,
     canonical_rotation,
@@ -22,8 +20,9 @@ from dataprep.fits.generator_labels import (
     view_from_pitch_yaw,
 )
 from dataprep.frames import geometry
+from dataprep.frames.smpl_joints import CANONICAL_ZYX, CHEST, HEAD, POSED_JOINTS
 from dataprep.models.body.body_points import body_points
-from dataprep.models.body.smpl import CHEST, HEAD, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.stages.crop import portrait_square
 
 FRONTAL = np.diag([1.0, -1.0, -1.0])
@@ -68,7 +67,7 @@ def test_cam2world_looks_at_the_origin_with_the_portrait_field_of_view() -> None
     np.testing.assert_allclose(look_at[:2] / look_at[2], [0.5, 0.5], atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(matrix[:3, 3]), PORTRAIT_RADIUS)
     np.testing.assert_allclose(matrix[:3, 3] / PORTRAIT_RADIUS, camera_direction(label))
-    half_side = geometry.PORTRAIT_SIDE_M / 2 / (geometry.BODY_UNIT_M * geometry.FACE_RADIUS)  # face units
+    half_side = geometry.PORTRAIT_SIDE_M / 2 / (geometry.BODY_UNIT_M * geometry.FACE_UNIT_BODY)  # face units
     corner = intrinsics() @ (world_to_cam @ [*(half_side * matrix[:3, 0]), 1])[:3]
     np.testing.assert_allclose(corner[:2] / corner[2], [1.0, 0.5], atol=1e-9)  # image right edge
     assert matrix[1, 1] < 0  # y of the camera points down

@@ -8,11 +8,12 @@ from scipy.spatial.transform import Rotation
 from dataprep.fits.canonical_head import canonical_from_3dmm, canonical_head, face_pitch_yaw
 from dataprep.fits.generator_labels import canonical_rotation, global_rotation, joints_zyx, pitch_yaw
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, NECK, load_body
+from dataprep.frames.smpl_joints import CHEST, HEAD, LEFT_COLLAR, NECK
+from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from gan.face.face_space import face_from_3dmm
-from gan.generator_files import body_arrays
-from gan.rendering.posed_body import BodyModel
+from gan.rendering.body_arrays import body_arrays
+from gan.rendering.posed_body import PosableBody
 from tests.face_labels import generators_face_pitch_yaw
 
 OFFSETS = (np.eye(3), Rotation.from_rotvec([0.155, 0.03, -0.05]).as_matrix())  # the shipped pair's, and another's
@@ -61,7 +62,7 @@ def test_the_heads_axes_are_those_in_which_the_generator_turns_it() -> None:
 
 def test_up_of_the_head_is_up_of_the_generators() -> None:
     rotations = posed(2)
-    body = BodyModel(body_arrays(load_body()), np.arange(2))
+    body = PosableBody(body_arrays(load_body()), np.arange(2))
     pose = torch.tensor(joints_zyx(rotations)[None], dtype=torch.float32)
     head_in_chest = body(torch.zeros(1, 10), pose).posed_from_canonical_head_B34[0, :, :3].numpy()
     expected = CAM_FROM_GL @ global_rotation(rotations, CHEST) @ head_in_chest

@@ -3,12 +3,13 @@ import pytest
 import torch
 
 from dataprep.fits.body.body_fit import BodyFit
-from dataprep.fits.body.compare_fits import METHODS, METRICS, Comparison, Scene, _errors, compare, without_world
+from dataprep.fits.body.compare_fits import METHODS, METRICS, Comparison, Scene, _errors, compare_fits, without_world
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.eft_config import EftConfig
 from dataprep.fits.body.made_up_crops import CROP_PX, CropCondition, crop_scene, standing_people
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.mediapipe_points import LEFT_SHOULDER, POINTS
-from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.regressors.lifter import TrainedLifter, load_lifter
 
 COUNT = 8
@@ -27,7 +28,7 @@ def scene(lifter: TrainedLifter) -> Scene:
 @pytest.fixture(scope="module")
 def lines(lifter: TrainedLifter, scene: Scene) -> dict[tuple[str, bool, bool], Comparison]:
     fitted = []
-    lines = compare(scene, lifter, EftConfig(max_steps=10), fitted.append)
+    lines = compare_fits(scene, lifter, EftConfig(max_steps=10), fitted.append)
     assert sum(fitted) == 2 * COUNT
     return {(line.method, line.world, line.tied): line for line in lines}
 

@@ -6,10 +6,11 @@ from scipy.spatial.transform import Rotation
 from dataprep.fits.body.detector_errors import DetectorModel, assumed, load_detector, save_detector
 from dataprep.fits.body.mediapipe_standin import Exemplars, ExtraNoise, observe
 from dataprep.fits.body.random_people import People, sample_people
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.body.smpl import NECK, load_body
-from tools.calibration.measure_detector import _IBUG_MIRROR, _POINT_MIRROR, Sighting, measure
+from dataprep.models.body.smpl import load_body
+from tools.calibration.measure_detector import _IBUG_MIRROR, _POINT_MIRROR, DetectorSighting, measure
 
 SHARP = ExtraNoise(severity=0.0, definition_m=0.0, world_turn_deg=0.0, world_depth=0.0, proportion=0.0, missing=0.0)
 PERFECT = DetectorModel(np.zeros((23, 3)), np.zeros((23, 3)), np.zeros((115, 115)), np.zeros((3, 68, 3)))
@@ -78,7 +79,7 @@ def test_files_round_trip(tmp_path) -> None:  # type: ignore[no-untyped-def]
     assert len(again.sha256) == 64
 
 
-def made_up_sightings(count: int) -> tuple[list[Sighting], np.ndarray, np.ndarray, np.ndarray]:
+def made_up_sightings(count: int) -> tuple[list[DetectorSighting], np.ndarray, np.ndarray, np.ndarray]:
     """People with mirror-symmetric true offsets and noise on the nose only."""
     rng = np.random.default_rng(8)
     flip = np.array([-1.0, 1, 1])
@@ -96,7 +97,7 @@ def made_up_sightings(count: int) -> tuple[list[Sighting], np.ndarray, np.ndarra
         flat[0] += rng.normal(0, 0.01, 2)
         yaw = np.arctan2(turn[0, 2], turn[2, 2])
         seen = ((landmarks + yaw * slope) @ turn.T)[:, :2]
-        sightings.append(Sighting(flat, image @ turn.T, carrier, seen, turn))
+        sightings.append(DetectorSighting(flat, image @ turn.T, carrier, seen, turn))
     return sightings, image, landmarks, slope
 
 

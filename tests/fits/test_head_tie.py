@@ -6,7 +6,8 @@ from scipy.spatial.transform import Rotation
 
 from dataprep.fits.generator_labels import global_rotation
 from dataprep.fits.head_tie import head_in_source, head_offset, neck_head_covariance, rest_face_points, tie_head
-from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
+from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 
 FRONTAL = np.diag([1.0, -1.0, -1.0])

@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from dataprep.fits.body.random_people import sample_people
+from dataprep.frames.smpl_joints import HEAD, NECK
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES
-from dataprep.models.body.smpl import HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 
 
 @pytest.fixture(scope="module")

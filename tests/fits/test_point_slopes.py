@@ -4,9 +4,10 @@ import torch
 from dataprep.fits.body.point_slopes import POSE, point_slopes, right_jacobian
 from dataprep.fits.body.random_people import sample_people
 from dataprep.frames.rotations import axis_angle_from_matrix, matrix_from_axis_angle
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_points import body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES
-from dataprep.models.body.smpl import NECK, load_body
+from dataprep.models.body.smpl import load_body
 
 
 def test_slopes_are_the_derivatives_that_torch_finds() -> None:

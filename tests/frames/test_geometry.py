@@ -20,7 +20,7 @@ def test_framing_constants_are_those_of_the_specification():
 
 
 def test_crop_of_an_unrotated_square_by_hand():
-    matrix = geometry.crop_from_source(np.array([100.0, 60.0]), side_px=40.0, roll_rad=0.0, size_px=80)
+    matrix = geometry.square_from_source(np.array([100.0, 60.0]), side_px=40.0, roll_rad=0.0, size_px=80)
     corners = np.array([[80.0, 40.0], [120.0, 80.0], [100.0, 60.0]])
     np.testing.assert_allclose(geometry.transform(matrix, corners), [[0, 0], [80, 80], [40, 40]], atol=1e-12)
 
@@ -28,13 +28,13 @@ def test_crop_of_an_unrotated_square_by_hand():
 def test_an_axis_that_leans_right_points_up_in_the_crop():
     roll = math.radians(20)
     lean = np.array([math.sin(roll), -math.cos(roll)])  # image up, leaning to the right
-    matrix = geometry.crop_from_source(np.zeros(2), 1.0, roll, 1)
+    matrix = geometry.square_from_source(np.zeros(2), 1.0, roll, 1)
     np.testing.assert_allclose(matrix[:, :2] @ lean, [0, -1], atol=1e-12)
 
 
 @given(finite, finite, st.floats(10, 900), st.floats(-math.pi, math.pi), st.integers(8, 1024), finite, finite)
 def test_crop_and_uncrop_are_inverse(cx, cy, side, roll, size, x, y):
-    matrix = geometry.crop_from_source(np.array([cx, cy]), side, roll, size)
+    matrix = geometry.square_from_source(np.array([cx, cy]), side, roll, size)
     there = geometry.transform(matrix, np.array([[x, y]]))
     np.testing.assert_allclose(geometry.transform(geometry.invert(matrix), there), [[x, y]], atol=1e-6)
     np.testing.assert_allclose(geometry.compose(geometry.invert(matrix), matrix), [[1, 0, 0], [0, 1, 0]], atol=1e-6)
@@ -62,7 +62,7 @@ def test_shrinking_is_antialiased_and_keeps_its_place(factor):
 
 
 def test_inside_fraction_counts_what_lies_outside():
-    matrix = geometry.crop_from_source(np.array([0.0, 50.0]), 100.0, 0.0, 100)
+    matrix = geometry.square_from_source(np.array([0.0, 50.0]), 100.0, 0.0, 100)
     assert geometry.inside_fraction(100, 100, matrix, 100) == pytest.approx(0.5, abs=0.01)
 
 

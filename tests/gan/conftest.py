@@ -15,8 +15,8 @@ from weights import official_state_dict, synthetic_smpl  # noqa: E402
 
 from gan.checkpoint import load_state  # noqa: E402
 from gan.config import GeneratorConfig  # noqa: E402
+from gan.rendering.body_arrays import BodyArrays  # noqa: E402
 from gan.rendering.generator import Generator  # noqa: E402
-from gan.rendering.posed_body import BodyArrays  # noqa: E402
 
 TINY = GeneratorConfig(
     image_size=40,

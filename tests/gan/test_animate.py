@@ -21,7 +21,7 @@ from gan.animation.playable_films import Film
 from gan.animation.tracks import Track, interpolate, neutral_track, orbit, read_track
 from gan.checkpoint import Bases, published_state, save_checkpoint
 from gan.config import preview
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label, render_views
 from gan.rendering.cameras import camera_origin
 from gan.rendering.generator import Generator

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError, ConfigError
+from dataprep.frames.rotations import matrix_from_zyx
 from gan.config import GeneratorConfig
+from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.cameras import (
     camera_origin,
     face_camera,
@@ -18,13 +20,11 @@ from gan.rendering.cameras import (
 )
 from gan.rendering.nearest_vertices import exhaustive_nearest, nearest_vertex
 from gan.rendering.posed_body import (
-    BodyArrays,
-    BodyModel,
+    PosableBody,
     apply_affine,
     canonical_rotations,
     forward_kinematics,
     invert_affine,
-    rotation_from_euler_zyx,
 )
 from tests.gan.conftest import TINY, body_arrays, codes
 
@@ -32,10 +32,10 @@ FRONT = torch.full((1, 2), math.pi / 2)
 
 
 def test_euler_angles_are_listed_z_y_x():
-    z_turn = rotation_from_euler_zyx(torch.tensor([math.pi / 2, 0, 0]))
+    z_turn = matrix_from_zyx(torch.tensor([math.pi / 2, 0, 0]))
     torch.testing.assert_close(z_turn @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]), atol=1e-6, rtol=0)
-    z, y, x = (rotation_from_euler_zyx(torch.eye(3)[i] * a) for i, a in enumerate((0.3, -0.7, 1.1)))
-    torch.testing.assert_close(rotation_from_euler_zyx(torch.tensor([0.3, -0.7, 1.1])), z @ y @ x)
+    z, y, x = (matrix_from_zyx(torch.eye(3)[i] * a) for i, a in enumerate((0.3, -0.7, 1.1)))
+    torch.testing.assert_close(matrix_from_zyx(torch.tensor([0.3, -0.7, 1.1])), z @ y @ x)
 
 
 def test_front_camera_stands_on_z_and_sees_y_up():
@@ -93,7 +93,7 @@ def test_unmoved_joints_move_nothing():
 
 def test_kinematic_chain_keeps_bone_lengths_and_carries_children():
     given = codes(1)
-    rotations = rotation_from_euler_zyx(torch.randn(1, 24, 3, generator=torch.Generator().manual_seed(1)))
+    rotations = matrix_from_zyx(torch.randn(1, 24, 3, generator=torch.Generator().manual_seed(1)))
     body = body_arrays(400)
     joints = torch.as_tensor(body.J_regressor @ body.v_template, dtype=torch.float32)[None]
     parents = [int(p) for p in body.parents]
@@ -153,7 +153,7 @@ def test_posed_body_is_centred_on_its_neck():
     moved = BodyArrays(v_template=body.v_template + np.array([1.0, -2.0, 0.5]), **arrays)
     given = codes(2)
     betas = given["betas_1K"].expand(2, -1)
-    here, there = (BodyModel(b, np.arange(400))(betas, given["pose_BP3"]) for b in (body, moved))
+    here, there = (PosableBody(b, np.arange(400))(betas, given["pose_BP3"]) for b in (body, moved))
     for a, b in zip(here, there, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
 

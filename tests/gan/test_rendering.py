@@ -11,8 +11,8 @@ from gan.rendering.compositing import composite, compositing_weights
 from gan.rendering.deformed_rays import resample
 from gan.rendering.generator import Generator, Identity
 from gan.rendering.level_sets import at_crossings, find_crossings
+from gan.rendering.mean_modulations import mean_modulations
 from gan.rendering.radiance_maps import map_rays, super_resolve
-from gan.rendering.truncation import mean_modulations
 from tests.gan.conftest import TINY, body_arrays, codes, tiny_generator
 
 # -- level sets

@@ -17,7 +17,7 @@ from gan.animation.animate_labels import draw_motion, draw_person
 from gan.animation.sampler_tables import find_tables, read_tables
 from gan.checkpoint import Bases, read_checkpoint, save_checkpoint
 from gan.errors import BasisError
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.generator import Generator
 from pipelines.main import main
 from tests.gan.conftest import HERE, TINY

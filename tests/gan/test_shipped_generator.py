@@ -13,11 +13,12 @@ from dataprep.errors import AssetError
 from gan.animation.animate_labels import WITH_WEIGHTS
 from gan.checkpoint import read_checkpoint, save_checkpoint
 from gan.data.appearance_basis import Basis
-from gan.data.labels import LABEL_SHAPES, Labels
+from gan.data.company import basis_of, company_of, labels_of
+from gan.data.label_rows import LABEL_SHAPES, Labels
 from gan.data.stream import real_batches
 from gan.generator_files import open_checkpoint, open_generator
 from gan.presets import PRESETS
-from gan.shipped.demo_files import DEMO_FILE, basis_of, company_of, labels_of
+from gan.shipped import DEMO_FILE
 from gan.training.appearance import CELLS
 from gan.training.execution import Execution
 from gan.training.setup import Models, open_run

@@ -14,7 +14,7 @@ from dataprep.models.body.smpl import STANDIN_PATH, load_body
 from gan.animation.playable_films import Film
 from gan.animation.side_by_side import NAME, open_source
 from gan.checkpoint import Bases, save_checkpoint
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.generator import Generator
 from pipelines.main import main
 from tests.browser import NAMES, Browser, chromium

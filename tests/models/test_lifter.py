@@ -7,9 +7,10 @@ import torch
 from dataprep.errors import AssetError
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.frames.rotations import angle_between_rad, sixd_from_matrix
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_points import PosedPoints, body_points
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES, POINTS
-from dataprep.models.body.smpl import NECK, BodyModel, load_body
+from dataprep.models.body.smpl import BodyModel, load_body
 from dataprep.models.regressors.lifter import (
     BodyEstimate,
     Lifter,

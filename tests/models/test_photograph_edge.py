@@ -8,16 +8,18 @@ from dataprep.models.matting.edge_continuation import continue_outside, photogra
 
 
 def test_the_photograph_ends_half_a_pixel_before_its_edge():
-    matrix = geometry.crop_from_source(np.array([0.0, 10.0]), 20.0, 0.0, 40)  # source x -10 .. 10, y 0 .. 20
+    matrix = geometry.square_from_source(np.array([0.0, 10.0]), 20.0, 0.0, 40)  # source x -10 .. 10, y 0 .. 20
     cover = photograph_cover(100, 15, matrix, 40)
     np.testing.assert_array_equal(cover[10], np.clip(np.arange(40) - 20.5, 0, 1))
     np.testing.assert_array_equal(cover[:, 30], np.clip(np.minimum(np.arange(40) - 0.5, 28.5 - np.arange(40)), 0, 1))
-    assert (photograph_cover(100, 100, geometry.crop_from_source(np.array([50.0, 50.0]), 20.0, 1.0, 40), 40) == 1).all()
+    assert (
+        photograph_cover(100, 100, geometry.square_from_source(np.array([50.0, 50.0]), 20.0, 1.0, 40), 40) == 1
+    ).all()
 
 
 @pytest.mark.parametrize("roll_rad", [0.3, -1.0, 3.0])
 def test_covered_pixels_hold_no_white_of_the_outside(roll_rad):
-    matrix = geometry.crop_from_source(np.array([5.0, 20.0]), 60.0, roll_rad, 200)
+    matrix = geometry.square_from_source(np.array([5.0, 20.0]), 60.0, roll_rad, 200)
     black = np.zeros((50, 40), np.uint8)
     cover = photograph_cover(40, 50, matrix, 200)
     assert 0.1 < cover.mean() < 0.6

@@ -12,11 +12,12 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError
+from dataprep.frames.smpl_joints import JOINTS
 from dataprep.models import pickles
 from dataprep.models.body.body_mesh import BodyMesh
 from dataprep.models.body.body_points import body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.body.smpl import JOINTS, BodyModel, body_from_arrays, load_body
+from dataprep.models.body.smpl import BodyModel, body_from_arrays, load_body
 from dataprep.models.body.smpl_keypoints import with_keypoints
 from dataprep.models.pickles import read_smpl_pickle
 from tests.licensed_files import dump, smpl_arrays, stub_modules, write_smpl_pickle

@@ -77,7 +77,7 @@ def test_a_lower_edge_below_the_portrait_cuts_nothing():
 
 
 def test_a_person_who_leans_is_cut_along_the_leaning_edge():
-    tilted = geometry.crop_from_source(np.array([256.0, 256.0]), 512, np.radians(20), 512)
+    tilted = geometry.square_from_source(np.array([256.0, 256.0]), 512, np.radians(20), 512)
     alpha = np.full((SIDE, SIDE), 255, np.uint8)
     found = cuts(alpha, tilted, np.array([-1000.0, 100.0, 2000.0, 2000.0]), MARKS)
     assert found.top_px > 400

@@ -13,7 +13,7 @@ from dataprep.stages.ingest import Ingest
 from dataprep.tables.columns import FLOAT, Column
 from pipelines.engine.dag import Dag, assemble
 from pipelines.engine.run import RunSummary, run
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from tests.pipelines.toy import Inverted, Listing
 
 

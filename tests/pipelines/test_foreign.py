@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataprep.errors import StoreError, Unreadable
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable, printable_lines
 from dataprep.files.foreign_files import read_bytes
 from dataprep.files.untrusted import as_cell, inside, require_sample_ids
 from dataprep.report.census import Census
 from dataprep.report.selection import MAX_DEPTH, matching
 from dataprep.stages.report import Report
-from dataprep.tables.store import StageRef, file_sha256, write_json
+from dataprep.tables.store import StageRef, write_json
 from gan.data.shards import ShardDataset
 from pipelines import paper_stages
 from pipelines.engine.last_run import remember

@@ -25,7 +25,7 @@ from pipelines.commands.errors import print_errors
 from pipelines.engine.dag import assemble
 from pipelines.engine.index import preview, read_index, refresh
 from pipelines.engine.run import run
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from tests.fake_dataset import make_dataset
 from tests.pipelines.hostile import LINE_BREAK, LONGEST, NOT_UTF8, make_hostile, make_many
 from tests.pipelines.ordinary_user import ordinary_user
@@ -203,7 +203,7 @@ MEASURE = """
 import json, resource, sys, time
 from pathlib import Path
 from pipelines.engine.run import run
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from dataprep.stages.ingest import Ingest
 from pipelines.engine.dag import assemble
 peaks, seconds = [], []

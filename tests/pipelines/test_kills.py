@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.engine.run import run
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from tests.pipelines.kills import ROOT, kill_until_done, plan_kills, slow_dag
 from tests.pipelines.test_run import payload
 from tests.pipelines.toy import make_photos

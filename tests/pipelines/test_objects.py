@@ -14,9 +14,10 @@ import pytest
 
 from dataprep.errors import StoreError, Unreadable
 from dataprep.files import locations
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.foreign_files import read_bytes
 from dataprep.files.locations import ObjectPath, location
-from dataprep.tables.store import atomic_file, file_sha256
+from dataprep.tables.store import atomic_file
 from pipelines.engine import lock
 from pipelines.engine.lock import run_lock
 from tests.object_store import make_bucket

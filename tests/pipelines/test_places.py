@@ -19,7 +19,7 @@ from pipelines.engine.index import read_index
 from pipelines.engine.isolation import run_part_isolated
 from pipelines.engine.run import run
 from pipelines.engine.task import PartTask
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from pipelines.machine import cgroups
 from pipelines.machine.resources import require_room
 from tests.pipelines.test_run import payload, run_serial

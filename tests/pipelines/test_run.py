@@ -19,8 +19,8 @@ from dataprep.tables.store import Store
 from pipelines.engine.index import read_index
 from pipelines.engine.plan import make_plan
 from pipelines.engine.run import run
-from pipelines.executors.base import SerialExecutor
 from pipelines.executors.dask_executor import DaskExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from tests.pipelines.toy import make_photos, toy_dag
 
 

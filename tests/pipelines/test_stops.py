@@ -26,7 +26,8 @@ from pipelines.engine.index import refresh
 from pipelines.engine.leftovers import sweep
 from pipelines.engine.lock import run_lock
 from pipelines.engine.run import run
-from pipelines.executors.base import WORKER_ENVIRONMENT, SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
+from pipelines.executors.worker_process import WORKER_ENVIRONMENT
 from pipelines.main import main
 from tests.pipelines.ordinary_user import ordinary_user
 from tests.pipelines.outage import Fragile, build
@@ -112,7 +113,7 @@ sys.exit(main.main(["run", sys.argv[1], "--out", sys.argv[2], "--cluster", "seri
 SLOW_RUN = (
     SLOW
     + """
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from pipelines.engine.run import run
 with SerialExecutor() as executor:
     run(Path(sys.argv[1]), Path(sys.argv[2]), toy.toy_dag(), executor)

@@ -8,11 +8,11 @@ If the edit changes what the stage writes, raise its `version`. Then, in both ca
 import json
 from pathlib import Path
 
+import grimp
 import pytest
 
-from pipelines.engine import versions
-from pipelines.engine.versions import code_digest
 from pipelines.paper_stages import STEPS
+from tools.code_digests import PACKAGES, closure, code_digest, tree_digest
 
 TABLE = Path(__file__).with_name("stage_digests.json")
 
@@ -30,21 +30,10 @@ def test_an_edited_stage_has_a_new_version_or_a_new_record(step):
     )
 
 
-def test_digests_see_code_and_not_comments(tmp_path, monkeypatch):
-    package = tmp_path / "dataprep_copy"
-    package.mkdir()
-    module = package / "stage.py"
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def digest_of(source):
-        module.write_text(source)
-        versions._tree_digest.cache_clear()
-        versions._path.cache_clear()
-        return versions._tree_digest("dataprep_copy.stage")
-
-    plain = digest_of("def f(x):\n    return x + 1\n")
-    assert digest_of('def f(x):  # more\n    """Said."""\n    return x + 1\n') == plain
-    assert digest_of("def f(x):\n    return x + 2\n") != plain
+def test_digests_see_code_and_not_comments():
+    plain = tree_digest("def f(x):\n    return x + 1\n")
+    assert tree_digest('def f(x):  # more\n    """Said."""\n    return x + 1\n') == plain
+    assert tree_digest("def f(x):\n    return x + 2\n") != plain
 
 
 @pytest.mark.parametrize(
@@ -54,7 +43,14 @@ def test_digests_see_code_and_not_comments(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_digests_see_what_a_stage_imports_to_work(stage, work):
     (step,) = [step for step in STEPS if step.name == stage]
-    assert f"dataprep.{work}" in versions._closure(step.__module__)
+    assert f"dataprep.{work}" in closure(step.__module__)
+
+
+def test_digests_would_see_the_generators_code():
+    graph = grimp.build_graph(*PACKAGES, cache_dir=None)
+    assert "gan.data.priors" not in closure("dataprep.stages.report", graph)
+    graph.add_import(importer="dataprep.report.prior", imported="gan.data.priors")
+    assert {"gan.data.priors", "gan.data.label_rows"} <= closure("dataprep.stages.report", graph)
 
 
 if __name__ == "__main__":

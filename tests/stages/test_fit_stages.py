@@ -16,7 +16,6 @@ from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.face.contour import contour_of
 from dataprep.fits.face.landmark_errors import load_landmark_errors
 from dataprep.fits.generator_labels import (
-    POSED_JOINTS,
     global_rotation,
     rotations_from_joints_zyx,
     rotations_from_rotvecs,
@@ -25,10 +24,11 @@ from dataprep.fits.generator_labels import (
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
 from dataprep.frames.rotations import matrix_from_zyx
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK, POSED_JOINTS
 from dataprep.models.body.body_points import PosedPoints, body_points
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
 from dataprep.models.body.openpose_points import coco_points
-from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.stages.base import Item, Stage
@@ -112,9 +112,9 @@ def story(person: dict[str, Any]) -> dict[str, Any]:
     row |= run(Body(max_steps=3, stop_loss=0.0), row)[0]
     square = portrait_square(row["neck_cam_m"], row["chest_rotation_cam"], row["body_camera"])
     row |= {"crop_roll_rad": square.roll_rad, "crop_centre_px": square.centre_px, "crop_side_px": square.side_px}
-    row["crop_from_source"] = geometry.crop_from_source(square.centre_px, square.side_px, square.roll_rad, 512).astype(
-        np.float32
-    )
+    row["crop_from_source"] = geometry.square_from_source(
+        square.centre_px, square.side_px, square.roll_rad, 512
+    ).astype(np.float32)
     portrait = encode_png(np.full((512, 512, 3), 150, np.uint8))
     stored, result = run(Face(), row, {"portrait.png": portrait})
     row |= stored

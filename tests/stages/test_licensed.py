@@ -13,9 +13,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import AssetError, ConfigError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.frames.rotations import sixd_from_matrix
 from dataprep.models.face.bfm09 import bfm09_sha256
-from dataprep.models.licensed import file_sha256
 from dataprep.models.regressors.hmr import image_exemplar
 from dataprep.models.regressors.lifter import from_mediapipe
 from dataprep.stages.body import Body
@@ -87,8 +87,8 @@ def test_a_body_without_its_own_lifter_is_refused_with_the_command(assets: Path)
 
 def test_a_lifter_of_another_body_is_refused(assets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shipped weights under the user's body's name do not pass."""
-    from dataprep.models.body.body_files import lifter_path, open_body
-    from dataprep.models.regressors.lifter_file import WEIGHTS_PATH
+    from dataprep.models.body.body_files import open_body
+    from dataprep.models.regressors.lifter_file import WEIGHTS_PATH, lifter_path
 
     body = open_body("SMPL_NEUTRAL.pkl")
     monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))
@@ -117,8 +117,12 @@ def test_the_pipeline_accepts_a_photo_with_smpl_and_bfm(built: Path, assets: Pat
     read_by = {"landmarks_anny", "face_anny", "face_units_anny"}  # the shipped face measures the size of faces
     assert set(named) == {"SMPL_NEUTRAL", "lifter", "BFM_model_front", *read_by}
     assert {named[name]["licence"] for name in named if name not in read_by} == {"research-only"}
-    assert named["SMPL_NEUTRAL"]["sha256"] == row["body_model_sha256"] == file_sha256(assets / "SMPL_NEUTRAL.pkl")
-    assert named["BFM_model_front"]["sha256"] == row["face_model_sha256"] == file_sha256(assets / "BFM_model_front.mat")
+    assert named["SMPL_NEUTRAL"]["sha256"] == row["body_model_sha256"] == remembered_sha256(assets / "SMPL_NEUTRAL.pkl")
+    assert (
+        named["BFM_model_front"]["sha256"]
+        == row["face_model_sha256"]
+        == remembered_sha256(assets / "BFM_model_front.mat")
+    )
     assert (row["body_model"], row["body_regressor"], row["face_fit_method"]) == (
         "SMPL_NEUTRAL",
         "lifter",
@@ -199,4 +203,4 @@ def test_hmr_and_rnet_run_through_the_stages(built: Path, photos: Path, assets: 
     (entry,) = json.loads((tmp_path / "eft.json").read_text())["data"]
     assert (entry["smpltype"], entry["imageName"]) == ("smpl", "p001.jpg")
     described = json.loads(next((tmp_path / "stages").glob("face-*/stage.json")).read_text())["stage"]["weights"]
-    assert ["epoch_20.pth", file_sha256(assets / "epoch_20.pth")] in described
+    assert ["epoch_20.pth", remembered_sha256(assets / "epoch_20.pth")] in described

@@ -11,7 +11,7 @@ from dataprep.stages.base import Item
 from dataprep.stages.quality import RULES, Quality, quality_scores
 
 SIDE = 250
-MATRIX = geometry.crop_from_source(np.array([224.0, 150.0]), SIDE, 0.0, SIDE)
+MATRIX = geometry.square_from_source(np.array([224.0, 150.0]), SIDE, 0.0, SIDE)
 FACE = np.column_stack([np.linspace(176, 272, 68), 120 + 60 * np.sin(np.linspace(0, 6.28, 68))])
 ROW = {
     "landmarks68_px": FACE, "crop_native_from_source": MATRIX, "crop_inside": 1.0, "crop_roll_rad": 0.0,

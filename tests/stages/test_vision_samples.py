@@ -38,7 +38,7 @@ def test_landmarks_and_alpha_against_the_truth(detector, name):
     assert 100 * np.linalg.norm(found.landmarks68_px - landmarks, axis=1).mean() / eyes_px < 10
 
     crop = truth["crop"]
-    matrix = geometry.crop_from_source(np.array(crop["centre_px"]), crop["side_px"], crop["roll_rad"], 512)
+    matrix = geometry.square_from_source(np.array(crop["centre_px"]), crop["side_px"], crop["roll_rad"], 512)
     portrait = geometry.resample(image, matrix, 512)
     mask = combine_masks(geometry.resample(found.person_mask, matrix, 512, fill=0), detector.segment_portrait(portrait))
     _, alpha = matte(portrait, mask / 255)

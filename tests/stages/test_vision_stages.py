@@ -10,15 +10,16 @@ import skimage.data
 
 from dataprep.errors import AssetError, ConfigError, Rejected
 from dataprep.frames import geometry
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.stages.base import Item
 from dataprep.stages.detect import Detect, _require_shoulders, parse_openpose
 from dataprep.stages.matte import Matte
-from dataprep.stages.superres import PORTRAIT_PX, SuperRes, portrait_of, reduced
+from dataprep.stages.superres import SuperRes, portrait_of, reduced
 from dataprep.tables.columns import table_from_rows
 from tests.onnx_files import write_network
 
-CROP = geometry.crop_from_source(np.array([225.0, 150.0]), 300.0, 0.0, 150)
+CROP = geometry.square_from_source(np.array([225.0, 150.0]), 300.0, 0.0, 150)
 
 
 def no_blob(name):
@@ -195,7 +196,7 @@ def test_matte_whitens_the_background_and_keeps_the_face(detected, enlarged, sup
 @pytest.mark.parametrize("roll_rad", [0.0, 0.2])
 @pytest.mark.parametrize("supplied", [False, True])
 def test_nothing_outside_the_photograph_is_the_person(detected, enlarged, photo, supplied, roll_rad):
-    matrix = geometry.crop_from_source(np.array([225.0, 30.0]), 360.0, roll_rad, PORTRAIT_PX)
+    matrix = geometry.square_from_source(np.array([225.0, 30.0]), 360.0, roll_rad, PORTRAIT_PX)
     mask = decode_mask(detected.blobs["mask.png"]).copy()
     mask[:40, 100:350] = 255  # the person reaches the upper edge
     item = matte_item(detected, enlarged, supplied, mask)

@@ -14,7 +14,7 @@ from dataprep.stages.manifest import Manifest
 from dataprep.tables.labels import LABELS, InTrack, Mirrored, PriorGroup, drawn, label, trained
 from dataprep.tracking.track_table import COLUMNS as TRACK
 from dataprep.tracking.track_table import SMOOTHED
-from gan.data.labels import LABEL_SHAPES
+from gan.data.label_rows import LABEL_SHAPES
 from gan.data.mirror import CoefficientMirror, Mirror
 from pipelines.paper_stages import MAP_STAGES
 

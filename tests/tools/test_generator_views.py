@@ -10,26 +10,27 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from dataprep.fits.canonical_head import canonical_head, face_pitch_yaw
-from dataprep.fits.generator_labels import POSED_JOINTS, generator_pixels, rotations_from_joints_zyx, view_from_cam
+from dataprep.fits.generator_labels import generator_pixels, rotations_from_joints_zyx, view_from_cam
 from dataprep.fits.head_tie import head_offset_between
 from dataprep.frames.face_frames import CAM_FROM_GL, roll_of
 from dataprep.frames.geometry import LOOKAT_ABOVE_NECK_M
+from dataprep.frames.smpl_joints import POSED_JOINTS
 from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from dataprep.models.shipped import SHIPPED_FOLDER
 from gan.config import GeneratorConfig
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label
 from gan.rendering.cameras import face_camera, portrait_camera
 from gan.rendering.mannequin import mannequin
-from gan.rendering.posed_body import BodyModel
+from gan.rendering.posed_body import PosableBody
 from gan.training.face_crop import project
 from tools.render import exact_truth
 from tools.render import generator_views as views
 from tools.render.figure import Figure
 from tools.render.makehuman_assets import BASE_VERTICES
 from tools.render.poses import CHEST, NECK
-from tools.render.scene import Camera
+from tools.render.scene import SceneCamera
 from tools.standins.anny_base import chain_joints
 
 MODELS = SHIPPED_FOLDER
@@ -44,7 +45,7 @@ CAMERAS = [(1.4, 1.2), (np.pi / 2, np.pi / 2), (1.7, 2.1)]
 def posed_by_the_generator() -> torch.Tensor:
     """Vertices (V, 3) in face units."""
     body = load_body()
-    model = BodyModel(body_arrays(body), np.arange(len(body.v_template)))
+    model = PosableBody(body_arrays(body), np.arange(len(body.v_template)))
     return model(tensor(BETAS), tensor(ZYX)).vertices_BV3[0]
 
 
@@ -67,7 +68,9 @@ def sitter() -> views.Sitter:
     neck_to_origin = np.array(views.FACE_ORIGIN_BODY) * views.BODY_UNIT_M
     posed = np.zeros((BASE_VERTICES, 3))
     posed[standin.body_vertex] = (body + neck_to_origin) @ rotations[CHEST].T + joints[NECK] + shift
-    figure = Figure(Camera(900, 900, 256, 512, 512, 1024), [], local, rotations, joints + shift, posed, tpose, tpose)
+    figure = Figure(
+        SceneCamera(900, 900, 256, 512, 512, 1024), [], local, rotations, joints + shift, posed, tpose, tpose
+    )
     return views.Sitter.of(figure, standin, views.NeckedBody.of(body_arrays(load_body())))
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dataprep.frames.smpl_joints import JOINTS
 from dataprep.models.body.openpose_points import BODY_25, coco_points
-from dataprep.models.body.smpl import JOINTS, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.regressors.lifter import load_lifter
 from tools.calibration.measure_evidence import cases_of, made_up_openpose, measure, report
 

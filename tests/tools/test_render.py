@@ -16,7 +16,7 @@ from tools.render import backdrops, exact_truth, makehuman_assets, photo, wardro
 from tools.render.figure import Figure, Skeleton
 from tools.render.poses import ARMS, CHEST, HEAD, LEFT_ELBOW, LEFT_SHOULDER, NECK, RIGHT_SHOULDER, Pose
 from tools.render.recipes import BACKDROPS, EXPRESSIONS
-from tools.render.scene import FAR_M, NEAR_M, Camera
+from tools.render.scene import FAR_M, NEAR_M, SceneCamera
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
@@ -87,7 +87,7 @@ def test_arms_point_where_they_should_and_mirror(name: str) -> None:
 
 
 def test_clip_matrix_agrees_with_the_projection() -> None:
-    camera = Camera(900.0, 950.0, 250.0, 500.0, 512, 1024)
+    camera = SceneCamera(900.0, 950.0, 250.0, 500.0, 512, 1024)
     points = np.array([[0.3, -0.8, 4.0], [-0.2, 0.5, 2.5], [0.0, 0.0, NEAR_M], [0.0, 0.0, FAR_M]])
     clip = np.column_stack([points, np.ones(4)]) @ camera.clip_from_cam().T
     ndc = clip[:, :3] / clip[:, 3:]
@@ -97,7 +97,7 @@ def test_clip_matrix_agrees_with_the_projection() -> None:
 
 
 def test_part_of_a_camera_sees_the_same_points() -> None:
-    camera = Camera(900.0, 950.0, 250.0, 500.0, 512, 1024)
+    camera = SceneCamera(900.0, 950.0, 250.0, 500.0, 512, 1024)
     points = np.array([[0.3, -0.8, 4.0], [-0.2, 0.5, 2.5]])
     moved = camera.window(40, 90, 100, 200).project(points) + np.array([40, 90])
     np.testing.assert_allclose(moved, camera.project(points))
@@ -114,7 +114,7 @@ def test_joints_are_regressed_from_the_base_mesh() -> None:
 def figure_with(rotations: np.ndarray, neck_m: tuple[float, float, float]) -> Figure:
     joints = np.tile(np.array(neck_m), (24, 1))
     empty = np.zeros((0, 3))
-    camera = Camera(1000.0, 1000.0, 256.0, 512.0, 512, 1024)
+    camera = SceneCamera(1000.0, 1000.0, 256.0, 512.0, 512, 1024)
     return Figure(camera, [], rotations, chain(rotations), joints, empty, empty, empty)
 
 

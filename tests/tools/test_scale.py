@@ -11,7 +11,7 @@ from dataprep.tables.store import Store
 from pipelines import paper_stages
 from pipelines.engine.last_run import remember
 from pipelines.engine.run import run
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 from tests.fake_dataset import make_dataset, make_photos
 from tools.scale.many_people import make_people
 from tools.scale.once import main

@@ -20,11 +20,11 @@ from dataprep.models.shipped import SHIPPED_FOLDER
 from dataprep.pictures.codecs import encode_png
 from dataprep.stages.shards import BASES
 from gan.config import GeneratorConfig
-from gan.data.labels import LABEL_SHAPES
+from gan.data.label_rows import LABEL_SHAPES
 from gan.data.priors import LabelPrior, Purpose
 from gan.data.shards import ShardDataset
 from gan.rendering.cameras import portrait_camera
-from gan.rendering.posed_body import BodyModel
+from gan.rendering.posed_body import PosableBody
 from gan.training.face_crop import project
 from tools.render import exact_truth, training_shards
 
@@ -138,14 +138,14 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @rendering
 def test_rendered_people_stand_where_their_labels_say(rendered: Path) -> None:
     """The generator's body, posed and seen by labels alone, lies under the landmarks and inside the picture."""
-    from gan.generator_files import body_arrays
+    from gan.rendering.body_arrays import body_arrays
 
     data = ShardDataset([rendered], portrait_px=64, face_px=64)
     assert len(data) == 4
     standin, labels = exact_truth.StandIn.load(MODELS), data.labels
     rows = np.searchsorted(standin.body_vertex, standin.landmark_vertex)
     codes = (torch.from_numpy(values) for values in (labels.smpl_betas, labels.joints_zyx))
-    posed = BodyModel(body_arrays(load_body()), rows)(*codes).vertices_BV3
+    posed = PosableBody(body_arrays(load_body()), rows)(*codes).vertices_BV3
     at = project(posed, torch.from_numpy(labels.camera_pitch_yaw), portrait_camera(GeneratorConfig()))[0].numpy()
     inner = slice(17, 68)
     off_px = np.linalg.norm((at / 2 + 0.5) * 64 - labels.landmarks68 / 8, axis=2)[:, inner].mean(axis=1)

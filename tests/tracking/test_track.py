@@ -12,7 +12,7 @@ from dataprep.tracking import detection_chunks, tracker
 from dataprep.tracking.follow import Sighting
 from gan.animation.keyframes import read_keyframes
 from gan.animation.tracks import read_track
-from pipelines.accuracy.tracked_clip import clip_accuracy, compare
+from pipelines.accuracy.tracked_clip import clip_accuracy, compare_tracks
 from pipelines.engine.progress import Progress
 from pipelines.main import main
 from tests.tracking.clips import (
@@ -98,7 +98,7 @@ def test_bridged_frames_follow_the_truth(table):
     for name in names:
         field = bridged.schema.field(name).with_name(f"{name}_raw")
         bridged = bridged.set_column(bridged.column_names.index(field.name), field, bridged[name])
-    errors = compare(bridged, truth)
+    errors = compare_tracks(bridged, truth)
     assert errors["frames"] == len(DROPOUT) + len(OCCLUSION)
     assert errors["smoothed"]["head_3dmm"]["median_deg"] < 6
 
@@ -174,7 +174,7 @@ def test_annotated_folders_and_faces_without_a_body(tmp_path):
         output = tmp_path / f"{name}.parquet"
         assert main(["track", str(tmp_path / name), "-o", str(output)]) == 0
         found[name] = pq.read_table(output)
-        assert compare(found[name], truth)["smoothed"]["head_3dmm"]["median_deg"] < 5
+        assert compare_tracks(found[name], truth)["smoothed"]["head_3dmm"]["median_deg"] < 5
     assert set(found["001"]["landmarks68_method"].to_pylist()) == {"pts"}
     np.testing.assert_allclose(np.reshape(found["001"]["landmarks68_px"].to_pylist(), (4, 68, 2)), points, atol=1e-3)
     assert flagged(found["close.mp4"], "no_body") == [0, 1, 2, 3]
@@ -213,7 +213,7 @@ def test_truth_compared_with_itself_has_no_error():
     twice = truth
     for name in ("joints_zyx", "camera_pitch_yaw", "bfm_exp", "head_from_3dmm"):
         twice = twice.append_column(truth.schema.field(name).with_name(f"{name}_raw"), truth[name])
-    errors = compare(twice, truth)
+    errors = compare_tracks(twice, truth)
     for kind in ("raw", "smoothed"):
         assert errors[kind]["head_shown"]["median_deg"] < 1e-3
         assert errors[kind]["head_3dmm"]["jitter_of_truth"] == pytest.approx(1)

@@ -20,10 +20,10 @@ from typing import Any
 
 from dataprep.tables.store import write_json
 from pipelines import paper_stages
-from pipelines.commands.summary import table
 from pipelines.engine.run import run
 from pipelines.engine.task import PartReport
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
+from pipelines.text_table import table
 
 METHODS = ("eft", "map")
 _FITS = ("body", "face", "camera")

@@ -22,9 +22,10 @@ from dataprep.errors import Rejected
 from dataprep.fits.body.detector_errors import DETECTOR_PATH, DetectorModel, save_detector
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL, pitch_yaw_of_head
+from dataprep.frames.smpl_joints import HEAD, NECK
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import LEFT_SHOULDER, MEDIAPIPE_INDEX, POINT_NAMES, POINTS, RIGHT_SHOULDER
-from dataprep.models.body.smpl import HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.detection.person_detector import Detection, PersonDetector
 from dataprep.models.face.bfm import load_face
 from dataprep.pictures.codecs import decode_rgb
@@ -44,7 +45,7 @@ _SHRINK = 0.1  # of the off-diagonal covariance
 
 
 @dataclass(frozen=True, eq=False)
-class Sighting:
+class DetectorSighting:
     """One person's errors, view axes. The carrier turns T-pose offsets of a point into the view."""
 
     image_m: Float[np.ndarray, "23 2"]
@@ -54,7 +55,7 @@ class Sighting:
     view_from_face: Float[np.ndarray, "3 3"]  # GL axes
 
 
-def measure(sightings: list[Sighting]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def measure(sightings: list[DetectorSighting]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(image offsets, world offsets on top, Cholesky factor of the residuals, landmark offsets in dm)."""
     image = _offsets([s.image_m for s in sightings], [s.carrier for s in sightings], _POINT_MIRROR)
     world = _offsets([s.world_m for s in sightings], [s.carrier for s in sightings], _POINT_MIRROR)
@@ -91,7 +92,7 @@ def _offsets(errors: list[np.ndarray], carriers: list[np.ndarray], mirror: list[
     return (out + (out * _FLIP)[mirror]) / 2
 
 
-def _landmark_offsets(sightings: list[Sighting]) -> Float[np.ndarray, "3 68 3"]:
+def _landmark_offsets(sightings: list[DetectorSighting]) -> Float[np.ndarray, "3 68 3"]:
     """Constant, slope with pitch and slope with yaw, by ridge least squares; mirrored people count as more people."""
     observed, designs = [], []
     for s in sightings:
@@ -107,7 +108,7 @@ def _landmark_offsets(sightings: list[Sighting]) -> Float[np.ndarray, "3 68 3"]:
     return np.linalg.solve(normal, np.einsum("nai,nka->ik", design, target)).reshape(3, 3, 68).transpose(0, 2, 1)
 
 
-def sight(truth: dict[str, Any], found: Detection, body: BodyPoints) -> Sighting:
+def sight(truth: dict[str, Any], found: Detection, body: BodyPoints) -> DetectorSighting:
     """Errors of one detection against one truth record."""
     joints, camera = np.array(truth["joints_cam_m"]), truth["camera"]
     posed = body(torch.tensor(truth["rotations_local"]).float()[None], torch.tensor(truth["betas"]).float()[None])
@@ -124,7 +125,7 @@ def sight(truth: dict[str, Any], found: Detection, body: BodyPoints) -> Sighting
     carrier = view @ posed.rotations[0, body.mass_KJ.argmax(1)].double().numpy()
     head_view = view_from_cam(joints[HEAD])
     landmark_px = found.landmarks68_px - np.array(truth["landmarks68_px"])
-    return Sighting(
+    return DetectorSighting(
         image_m=(found.keypoints33[rows, :2] - true_px) * points[:, 2:] / focal,
         world_m=(a * b).sum() / (a * a).sum() * world - turned,
         carrier=carrier,

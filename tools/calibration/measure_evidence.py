@@ -24,10 +24,11 @@ from dataprep.fits.face.face_scale import face_px_per_m, scale_evidence
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.frames import geometry
 from dataprep.frames.rotations import angle_between_rad
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES
 from dataprep.models.body.openpose_points import beside_openpose, coco_points
-from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.regressors.lifter import LifterInput, TrainedLifter, from_mediapipe, load_lifter
 from dataprep.stages.face import Face
 from tools.calibration.measure_detector import people_of

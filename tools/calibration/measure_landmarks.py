@@ -22,7 +22,7 @@ from dataprep.fits.face.landmark_errors import LANDMARK_ERRORS_PATH, LandmarkErr
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL, pitch_yaw_of_head
 from dataprep.frames.landmarks68 import MIRROR68
-from dataprep.models.body.smpl import HEAD
+from dataprep.frames.smpl_joints import HEAD
 from dataprep.models.detection.person_detector import PersonDetector
 from dataprep.models.face.bfm import load_face
 from dataprep.pictures.codecs import decode_rgb

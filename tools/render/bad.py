@@ -37,9 +37,9 @@ class Expected:
     reason: str
 
 
-def write_bad_inputs(studio: samples.Studio, out: Path, seed: int, good_image: str) -> dict[str, Expected]:
+def write_bad_inputs(studio: samples.SampleStudio, out: Path, seed: int, good_image: str) -> dict[str, Expected]:
     """Write `out/people/bad/*`, an exact copy of `good_image` beside it, and `out/truth/bad.json`."""
-    makers: dict[str, tuple[Callable[[samples.Studio, int], bytes], Expected]] = {
+    makers: dict[str, tuple[Callable[[samples.SampleStudio, int], bytes], Expected]] = {
         "bad/truncated.jpg": (_truncated, Expected("ingest", "undecodable")),
         "bad/text.png": (_text, Expected("ingest", "undecodable")),
         "bad/zero_bytes.jpg": (lambda studio, seed: b"", Expected("ingest", "empty_file")),
@@ -69,7 +69,7 @@ def write_bad_inputs(studio: samples.Studio, out: Path, seed: int, good_image: s
     return expected
 
 
-def write_exif_rotated(studio: samples.Studio, out: Path, seed: int, index: int) -> str:
+def write_exif_rotated(studio: samples.SampleStudio, out: Path, seed: int, index: int) -> str:
     """Write a good photograph that is stored lying on its side (EXIF orientation 6); its truth is for it upright."""
     image = "photos/exif_rotated.jpg"
     shot = studio.shoot(draw_recipe(seed, index))
@@ -86,7 +86,7 @@ def _plain_recipe(seed: int, index: int, pose: Pose, backdrop: str = "paper", fi
 
 
 def _shoot(
-    studio: samples.Studio, recipes: list[Recipe], place: Callable[[list[Figure]], list[Figure]]
+    studio: samples.SampleStudio, recipes: list[Recipe], place: Callable[[list[Figure]], list[Figure]]
 ) -> NDArray[np.uint8]:
     figures = place([build_figure(r, studio.makehuman, studio.standin.skeleton) for r in recipes])
     surfaces = [surface for figure in figures for surface in figure.surfaces]
@@ -95,29 +95,29 @@ def _shoot(
     return photo.expose(photo.compose(render, figures, recipes[0]), recipes[0])
 
 
-def _truncated(studio: samples.Studio, seed: int) -> bytes:
+def _truncated(studio: samples.SampleStudio, seed: int) -> bytes:
     recipe = _plain_recipe(seed, FIRST_INDEX, Pose())
     data = photo.jpeg(_shoot(studio, [recipe], list))
     return data[: len(data) * 2 // 5]
 
 
-def _text(studio: samples.Studio, seed: int) -> bytes:
+def _text(studio: samples.SampleStudio, seed: int) -> bytes:
     return b"This is a text file with the name of a picture.\n"
 
 
-def _grey16(studio: samples.Studio, seed: int) -> bytes:
+def _grey16(studio: samples.SampleStudio, seed: int) -> bytes:
     picture = _shoot(studio, [_plain_recipe(seed, FIRST_INDEX + 1, Pose())], list)
     grey = picture.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     return photo.png((grey[::2, ::2] * 257.0).astype(np.uint16))
 
 
-def _no_person(studio: samples.Studio, seed: int) -> bytes:
+def _no_person(studio: samples.SampleStudio, seed: int) -> bytes:
     recipe = _plain_recipe(seed, FIRST_INDEX + 2, Pose(), "room")
     scene = backdrops.paint("room", recipe.rng(photo.BACKDROP_STREAM), WIDTH, HEIGHT, HEIGHT * 0.9)
     return photo.jpeg(encoded(scene))
 
 
-def _two_people(studio: samples.Studio, seed: int) -> bytes:
+def _two_people(studio: samples.SampleStudio, seed: int) -> bytes:
     pose = Pose(left_arm=ARMS["down"], right_arm=ARMS["down"])
     recipes = [_plain_recipe(seed, FIRST_INDEX + k, pose, "paper", fill=0.62) for k in (4, 5)]
 
@@ -135,7 +135,7 @@ def _two_people(studio: samples.Studio, seed: int) -> bytes:
     return photo.jpeg(_shoot(studio, recipes, side_by_side))
 
 
-def _back_view(studio: samples.Studio, seed: int) -> bytes:
+def _back_view(studio: samples.SampleStudio, seed: int) -> bytes:
     recipe = _plain_recipe(seed, FIRST_INDEX + 6, Pose(body_yaw=np.pi), "grey")
     return photo.jpeg(_shoot(studio, [recipe], list))
 
@@ -147,7 +147,7 @@ def _moved_px(figure: Figure, point_m: NDArray[np.float64], to_px: tuple[float |
     return figure.moved(np.array([*step_px, 0.0]) * point_m[2] / figure.camera.fx)
 
 
-def _face_out_of_frame(studio: samples.Studio, seed: int) -> bytes:
+def _face_out_of_frame(studio: samples.SampleStudio, seed: int) -> bytes:
     def raise_above_the_edge(figures: list[Figure]) -> list[Figure]:
         (figure,) = figures
         above_m = np.array([0.0, EDGE_ABOVE_NECK_M, 0.0])
@@ -156,12 +156,12 @@ def _face_out_of_frame(studio: samples.Studio, seed: int) -> bytes:
     return photo.jpeg(_shoot(studio, [_plain_recipe(seed, FIRST_INDEX + 7, Pose())], raise_above_the_edge))
 
 
-def _turned_away(studio: samples.Studio, seed: int) -> bytes:
+def _turned_away(studio: samples.SampleStudio, seed: int) -> bytes:
     pose = Pose(body_yaw=np.radians(72), head=(0.0, np.radians(10), 0.0))
     return photo.jpeg(_shoot(studio, [_plain_recipe(seed, FIRST_INDEX + 8, pose)], list))
 
 
-def _head_cut(studio: samples.Studio, seed: int) -> bytes:
+def _head_cut(studio: samples.SampleStudio, seed: int) -> bytes:
     def raise_the_brows_to_the_edge(figures: list[Figure]) -> list[Figure]:
         (figure,) = figures
         brows_m = figure.base_cam_m[studio.standin.landmark_vertex[BROWS]].mean(axis=0)
@@ -174,7 +174,7 @@ def _close_up(recipe: Recipe, fill: float = 2.6) -> Recipe:
     return replace(recipe, framing=Framing(HEIGHT_CLOSE_UP_PX, HEIGHT_CLOSE_UP_PX), fill=fill)
 
 
-def _shoulders_cut(studio: samples.Studio, seed: int) -> bytes:
+def _shoulders_cut(studio: samples.SampleStudio, seed: int) -> bytes:
     def lower_to_the_neck(figures: list[Figure]) -> list[Figure]:
         (figure,) = figures
         below_m = figure.joints_cam_m[NECK] + np.array([0.0, SHOWN_BELOW_NECK_M, 0.0])
@@ -184,7 +184,7 @@ def _shoulders_cut(studio: samples.Studio, seed: int) -> bytes:
     return photo.jpeg(_shoot(studio, [recipe], lower_to_the_neck))
 
 
-def _shoulder_cut(studio: samples.Studio, seed: int) -> bytes:
+def _shoulder_cut(studio: samples.SampleStudio, seed: int) -> bytes:
     def move_to_the_left_edge(figures: list[Figure]) -> list[Figure]:
         (figure,) = figures
         beside_m = figure.base_cam_m[studio.standin.landmark_vertex[RIGHT_JAW]]
@@ -194,22 +194,22 @@ def _shoulder_cut(studio: samples.Studio, seed: int) -> bytes:
     return photo.jpeg(_shoot(studio, [recipe], move_to_the_left_edge))
 
 
-def _hand_over_mouth(studio: samples.Studio, seed: int) -> bytes:
+def _hand_over_mouth(studio: samples.SampleStudio, seed: int) -> bytes:
     hand = Reach(HEAD, (0.10, -0.065, 0.13), (0.5, -1.0, 0.2), (-1.0, 0.15, -0.05), (0.0, 0.0, -1.0), 0.15)
     return photo.jpeg(_shoot(studio, [_plain_recipe(seed, FIRST_INDEX + 12, Pose(right_arm=hand), "grey")], list))
 
 
-def _cup_over_mouth(studio: samples.Studio, seed: int) -> bytes:
+def _cup_over_mouth(studio: samples.SampleStudio, seed: int) -> bytes:
     hand = Reach(HEAD, (0.07, -0.155, 0.16), (0.5, -1.0, 0.2), (-0.5, 0.75, 0.4), (-1.0, -0.4, 0.0), 0.5)
     recipe = replace(_plain_recipe(seed, FIRST_INDEX + 13, Pose(left_arm=hand), "room"), prop="cup")
     return photo.jpeg(_shoot(studio, [recipe], list))
 
 
-def _on_its_side(studio: samples.Studio, seed: int) -> bytes:
+def _on_its_side(studio: samples.SampleStudio, seed: int) -> bytes:
     picture = _shoot(studio, [_plain_recipe(seed, FIRST_INDEX + 14, Pose(), "street")], list)
     return photo.jpeg(np.ascontiguousarray(np.rot90(picture)))
 
 
-def _on_its_head(studio: samples.Studio, seed: int) -> bytes:
+def _on_its_head(studio: samples.SampleStudio, seed: int) -> bytes:
     picture = _shoot(studio, [_plain_recipe(seed, FIRST_INDEX + 15, Pose(), "grey")], list)
     return photo.jpeg(np.ascontiguousarray(picture[::-1, ::-1]))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dataprep.fits.face.contour import Rows, far_side, outermost, rows_of
 from dataprep.fits.generator_labels import view_from_cam
+from dataprep.frames.geometry import BODY_UNIT_M, PORTRAIT_SIDE_M
 from dataprep.models.face.bfm import load_face
 from tools.render.figure import Figure, Skeleton
 from tools.render.poses import CHEST, HEAD, NECK
@@ -24,8 +25,6 @@ SCHEMA = 1
 GL_FROM_CAM = np.diag([1.0, -1.0, -1.0])  # x right, y up, z to the camera
 DECIMETRES_PER_METRE = 10.0
 # Portrait framing of the generator (spec 2 section 1): body unit, half field of view, look-at above the neck.
-BODY_UNIT_M = 2.2314079
-PORTRAIT_SIDE_M = 2 * BODY_UNIT_M * math.tan(math.radians(6.0))
 LOOKAT_ABOVE_NECK_M = 0.0578294 * BODY_UNIT_M
 ALIGN_ROUNDS = 12
 IDENTITY_RIDGE, EXPRESSION_RIDGE = (

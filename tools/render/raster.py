@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tools.render import shaders
-from tools.render.scene import Camera, Lights, Surface, View
+from tools.render.scene import Lights, SceneCamera, Surface, View
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Rasteriser:
         self.open_frame = self.gl.framebuffer(depth_attachment=self.open_depth)
 
     def render(
-        self, surfaces: list[Surface], camera: Camera, lights: Lights, supersample: int = 4
+        self, surfaces: list[Surface], camera: SceneCamera, lights: Lights, supersample: int = 4
     ) -> NDArray[np.float32]:
         """Draw surfaces; returns premultiplied linear RGBA (H, W, 4), alpha = coverage."""
         with self.staged(surfaces, lights) as stage:
             return stage.draw(View.from_origin(camera), supersample)
 
     @contextmanager
-    def staged(self, surfaces: list[Surface], lights: Lights) -> Iterator[Stage]:
+    def staged(self, surfaces: list[Surface], lights: Lights) -> Iterator[RasterStage]:
         """Light surfaces once, for any number of views; directions of `lights` are in the scene's axes."""
         loaded = [self._load(s) for s in surfaces]
         try:
@@ -93,7 +93,7 @@ class Rasteriser:
             self._load_openness(loaded, centre, radius)
             shadow_from_cam = _light_view(_unit(lights.key_direction), centre, radius)
             self._draw_depth(loaded, shadow_from_cam, self.shadow_frame)
-            yield Stage(self, loaded, lights, shadow_from_cam)
+            yield RasterStage(self, loaded, lights, shadow_from_cam)
         finally:
             for item in loaded:
                 item.release()
@@ -241,7 +241,7 @@ class Rasteriser:
         self.shadow_depth.use(3)
         item.arrays["surface"].render()
 
-    def _resolve(self, samples: moderngl.Texture, camera: Camera, supersample: int) -> NDArray[np.float32]:
+    def _resolve(self, samples: moderngl.Texture, camera: SceneCamera, supersample: int) -> NDArray[np.float32]:
         target = self.gl.texture((camera.width, camera.height), 4, dtype="f4")
         frame = self.gl.framebuffer([target])
         frame.use()
@@ -257,7 +257,7 @@ class Rasteriser:
 
 
 @dataclass(frozen=True)
-class Stage:
+class RasterStage:
     """Surfaces on the GPU with their light, until the block of `Rasteriser.staged` ends."""
 
     rasteriser: Rasteriser

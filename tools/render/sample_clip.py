@@ -26,7 +26,7 @@ from tools.render.makehuman_assets import MakeHuman
 from tools.render.poses import ARMS, CHEST, HEAD, NECK, Pose
 from tools.render.raster import Rasteriser
 from tools.render.recipes import Framing, Recipe, draw_recipe
-from tools.render.scene import Camera
+from tools.render.scene import SceneCamera
 from tools.render.talking import Talk, performed
 
 SEED, INDEX = 1912, 4
@@ -50,9 +50,9 @@ COLUMNS = (
 )
 
 
-def clip_camera() -> Camera:
+def clip_camera() -> SceneCamera:
     focal = SIDE_PX / 2 / np.tan(np.radians(FOV_DEG) / 2)
-    return Camera(focal, focal, SIDE_PX / 2, SIDE_PX / 2, SIDE_PX, SIDE_PX)
+    return SceneCamera(focal, focal, SIDE_PX / 2, SIDE_PX / 2, SIDE_PX, SIDE_PX)
 
 
 def clip_recipe() -> Recipe:
@@ -62,7 +62,7 @@ def clip_recipe() -> Recipe:
     return replace(draw_recipe(SEED, INDEX), pose=pose, backdrop="room", defect="none", framing=square)
 
 
-def clip_figure(studio: samples.Studio, recipe: Recipe) -> Figure:
+def clip_figure(studio: samples.SampleStudio, recipe: Recipe) -> Figure:
     """One frame's figure with its pelvis where it always is, before the fixed camera."""
     camera = clip_camera()
     figure = build_figure(recipe, studio.makehuman, studio.standin.skeleton)
@@ -91,7 +91,9 @@ def truth_row(frame: int, figure: Figure, standin: exact_truth.StandIn) -> dict[
     }
 
 
-def render_clip(studio: samples.Studio, frames: list[int]) -> tuple[list[NDArray[np.uint8]], list[dict[str, Any]]]:
+def render_clip(
+    studio: samples.SampleStudio, frames: list[int]
+) -> tuple[list[NDArray[np.uint8]], list[dict[str, Any]]]:
     """Pictures (H, W, 3) and truth rows of the given frames."""
     pictures, rows = [], []
     for frame in frames:
@@ -125,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--models", type=Path, default=Path("dataprep/models/data"))
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    studio = samples.Studio(MakeHuman(options.makehuman), exact_truth.StandIn.load(options.models), Rasteriser())
+    studio = samples.SampleStudio(MakeHuman(options.makehuman), exact_truth.StandIn.load(options.models), Rasteriser())
     pictures, rows = render_clip(studio, list(range(round(SECONDS * FPS))))
     options.out.mkdir(parents=True, exist_ok=True)
     write_clip(options.out / "talking.mp4", pictures, Talk(SEED).voice(SECONDS, AUDIO_HZ))

@@ -15,7 +15,7 @@ from tools.render.figure import Figure, build_figure
 from tools.render.makehuman_assets import MakeHuman
 from tools.render.raster import Rasteriser
 from tools.render.recipes import Recipe
-from tools.render.scene import Camera, Surface
+from tools.render.scene import SceneCamera, Surface
 
 MASK_THRESHOLD = 128
 WHOLE_PX = 2_000_000  # a frame buffer of 16 samples a pixel beyond this is too large
@@ -23,23 +23,23 @@ MARGIN_PX = 4
 
 
 @dataclass(frozen=True)
-class Studio:
+class SampleStudio:
     """What rendering needs: the unpacked MakeHuman package, the stand-in models, an OpenGL context."""
 
     makehuman: MakeHuman
     standin: exact_truth.StandIn
     rasteriser: Rasteriser
 
-    def shoot(self, recipe: Recipe) -> Shot:
+    def shoot(self, recipe: Recipe) -> SampleShot:
         """Render one person by recipe."""
         figure = build_figure(recipe, self.makehuman, self.standin.skeleton)
         things = props.built(recipe, figure)
         render = self.render([*figure.surfaces, *things], figure.camera, recipe)
         picture = photo.expose(photo.compose(render, [figure], recipe), recipe)
         person = self.render([*figure.surfaces, *props.held_out(things)], figure.camera, recipe) if things else render
-        return Shot(recipe, figure, picture, photo.alpha_of(person))
+        return SampleShot(recipe, figure, picture, photo.alpha_of(person))
 
-    def render(self, surfaces: list[Surface], camera: Camera, recipe: Recipe) -> NDArray[np.float32]:
+    def render(self, surfaces: list[Surface], camera: SceneCamera, recipe: Recipe) -> NDArray[np.float32]:
         """Premultiplied linear RGBA (H, W, 4); of large photographs only the part with surfaces is rasterised."""
         if camera.width * camera.height <= WHOLE_PX:
             return self.rasteriser.render(surfaces, camera, recipe.lights)
@@ -50,7 +50,7 @@ class Studio:
 
 
 @dataclass(frozen=True)
-class Shot:
+class SampleShot:
     """A finished photograph: sRGB bytes (H, W, 3), soft alpha (H, W), and the posed figure behind it."""
 
     recipe: Recipe
@@ -59,7 +59,7 @@ class Shot:
     alpha: NDArray[np.uint8]
 
 
-def _seen(surfaces: list[Surface], camera: Camera) -> tuple[Camera, slice, slice]:
+def _seen(surfaces: list[Surface], camera: SceneCamera) -> tuple[SceneCamera, slice, slice]:
     """The part of the photograph that holds the surfaces: its camera, its rows and its columns."""
     at = camera.project(np.concatenate([s.position_m for s in surfaces]))
     size = np.array([camera.width, camera.height])
@@ -69,7 +69,7 @@ def _seen(surfaces: list[Surface], camera: Camera) -> tuple[Camera, slice, slice
 
 
 def render_people(
-    studio: Studio,
+    studio: SampleStudio,
     out: Path,
     recipes: list[Recipe],
     first_number: int = 1,
@@ -88,7 +88,7 @@ def render_people(
     return images
 
 
-def save_shot(out: Path, image: str, studio: Studio, recipe: Recipe) -> str:
+def save_shot(out: Path, image: str, studio: SampleStudio, recipe: Recipe) -> str:
     """Render one person and write the picture, its truth and, in `no_segment`, its mask."""
     shot = studio.shoot(recipe)
     write_bytes(out / "people" / image, photo.jpeg(shot.picture, shot.recipe.defect))
@@ -99,7 +99,7 @@ def save_shot(out: Path, image: str, studio: Studio, recipe: Recipe) -> str:
     return image
 
 
-def write_truth(out: Path, image: str, shot: Shot, standin: exact_truth.StandIn) -> None:
+def write_truth(out: Path, image: str, shot: SampleShot, standin: exact_truth.StandIn) -> None:
     """Write `truth/<image>.json` and `truth/<image>.alpha.png`, both for the picture as displayed."""
     height, width = shot.alpha.shape
     alpha_name = f"{image}.alpha.png"

@@ -13,7 +13,7 @@ NEAR_M, FAR_M = 0.3, 40.0
 
 
 @dataclass(frozen=True)
-class Camera:
+class SceneCamera:
     """Pinhole camera in pixels; axes x right, y down, z forward; origin of pixels at the image's top-left corner."""
 
     fx: float
@@ -28,9 +28,9 @@ class Camera:
         x, y, z = np.moveaxis(points_m, -1, 0)
         return np.stack([self.fx * x / z + self.cx, self.fy * y / z + self.cy], axis=-1)
 
-    def window(self, left: int, top: int, width: int, height: int) -> Camera:
+    def window(self, left: int, top: int, width: int, height: int) -> SceneCamera:
         """The same camera, of whose picture only a part is taken."""
-        return Camera(self.fx, self.fy, self.cx - left, self.cy - top, width, height)
+        return SceneCamera(self.fx, self.fy, self.cx - left, self.cy - top, width, height)
 
     def clip_from_cam(self) -> NDArray[np.float64]:
         """The OpenGL matrix (4, 4) of the same projection, near and far planes included."""
@@ -50,11 +50,11 @@ class Camera:
 class View:
     """A camera that stands anywhere in a scene; `camera_from_scene` (3, 4) turns and shifts, metres."""
 
-    camera: Camera
+    camera: SceneCamera
     camera_from_scene: NDArray[np.float64]
 
     @classmethod
-    def from_origin(cls, camera: Camera) -> View:
+    def from_origin(cls, camera: SceneCamera) -> View:
         """The view of a camera whose axes are the scene's."""
         return cls(camera, np.eye(3, 4))
 
@@ -73,7 +73,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Material:
+class SurfaceMaterial:
     """How a surface answers light; colours linear."""
 
     specular: float = 0.02
@@ -99,7 +99,7 @@ class Surface:
     position_m: NDArray[np.float64]
     mesh: TexturedMesh
     diffuse: NDArray[np.uint8]
-    material: Material
+    material: SurfaceMaterial
     normal_map: NDArray[np.uint8] | None = None
     occlusion_map: NDArray[np.uint8] | None = None
     shown: NDArray[np.bool_] | None = None

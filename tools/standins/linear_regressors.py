@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tools.standins.anny_base import SMPL_JOINTS
+from dataprep.frames.smpl_joints import JOINTS
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -62,7 +62,7 @@ def candidates(slab: Slab, side: str, centre_m: Array, mean_m: Array, weights: A
 
     With ``symmetric`` (the mirror permutation of the vertices) the choice is closed under mirroring.
     """
-    columns = [SMPL_JOINTS.index(name.format(side=side)) for name in slab.skins]
+    columns = [JOINTS.index(name.format(side=side)) for name in slab.skins]
     offset = np.abs(mean_m - centre_m)
     inside = (offset[:, 0] < slab.half_x_m) & (offset[:, 1] < slab.half_y_m) & (weights[:, columns].sum(1) > 0.5)
     if symmetric is None:

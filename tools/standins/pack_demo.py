@@ -1,7 +1,7 @@
 """Pack a trained generator into the package: `python -m tools.standins.pack_demo RUN2 --stage1 RUN1 --data OUT`.
 
 The weights of RUN2, every so many label rows of OUT, and the basis of RUN1's appearance codes go into one file
-(gan.shipped.demo_files). What it was trained on and how is told by gan/shipped/data/README.md.
+(gan.data.company). What it was trained on and how is told by gan/shipped/data/README.md.
 """
 
 import argparse
@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from gan.checkpoint import load_into, read_checkpoint, save_checkpoint
+from gan.data.company import company_of
 from gan.data.shards import ShardDataset
 from gan.errors import CheckpointError
 from gan.generator_files import open_generator
-from gan.shipped.demo_files import DEMO_FILE, company_of
+from gan.shipped import DEMO_FILE
 from gan.training.appearance import read_appearance
 from gan.training.checkpoints import GENERATOR_FILE
 from gan.training.setup import APPEARANCE_FILE

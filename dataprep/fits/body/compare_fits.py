@@ -22,9 +22,9 @@ from dataprep.fits.body.map_body import MapConfig, solve_map
 from dataprep.fits.body.reprojection import target_of
 from dataprep.fits.head_tie import neck_head_covariance, tie_head
 from dataprep.frames.rotations import angle_between_rad
+from dataprep.frames.smpl_joints import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 from dataprep.models.body.body_points import BodyPoints
 from dataprep.models.body.mediapipe_points import POINTS
-from dataprep.models.body.smpl import CHEST, HEAD, LEFT_COLLAR, LEFT_SHOULDER, NECK, RIGHT_COLLAR, RIGHT_SHOULDER
 from dataprep.models.regressors.lifter import LifterInput, TrainedLifter, normalise
 
 METHODS = ("lifter", "eft", "map")
@@ -63,7 +63,7 @@ class Comparison:
     errors: Mapping[str, Float[np.ndarray, " b"]]
 
 
-def compare(
+def compare_fits(
     scene: Scene, lifter: TrainedLifter, config: EftConfig, advance: Callable[[int], None] = lambda fits: None
 ) -> list[Comparison]:
     """Twelve lines: every method, with and without world landmarks, with and without the head tie.

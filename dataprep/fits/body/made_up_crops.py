@@ -19,9 +19,9 @@ from dataprep.fits.body.detector_errors import DetectorModel
 from dataprep.fits.body.mediapipe_standin import PORTRAIT_CENTRE_M, camera_of, in_parts
 from dataprep.fits.body.random_people import CAM_FROM_UPRIGHT, People
 from dataprep.frames.rotations import axis_rotation, matrix_from_zyx
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.body_points import BodyPoints
 from dataprep.models.body.mediapipe_points import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER
-from dataprep.models.body.smpl import CHEST, HEAD, NECK
 from dataprep.models.regressors.lifter import normalise
 
 CROP_PX = 224

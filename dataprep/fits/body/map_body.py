@@ -20,8 +20,8 @@ from dataprep.fits.body.evidence import Evidence
 from dataprep.fits.body.point_slopes import POSE, SHAPE, point_slopes
 from dataprep.fits.body.reprojection import Target, target_of
 from dataprep.frames.rotations import matrix_from_axis_angle
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_points import BodyPoints, PosedPoints
-from dataprep.models.body.smpl import NECK
 from dataprep.models.regressors.lifter import BodyEstimate, LifterInput
 
 _TURNED = POSE + SHAPE

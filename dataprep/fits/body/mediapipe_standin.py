@@ -21,9 +21,9 @@ from torch import Tensor
 from dataprep.fits.body.detector_errors import DetectorModel
 from dataprep.fits.body.random_people import People
 from dataprep.frames.rotations import matrix_from_axis_angle
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_points import BodyPoints
 from dataprep.models.body.mediapipe_points import LEFT_SHOULDER, POINTS, RIGHT_SHOULDER
-from dataprep.models.body.smpl import NECK
 from dataprep.models.regressors.lifter import LifterInput, normalise
 
 PORTRAIT_CENTRE_M = np.array([0.0, -0.17])  # of a head-and-shoulders picture, from the neck joint

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.frames.rotations import skew
+from dataprep.frames.smpl_joints import NECK, PARENTS
 from dataprep.models.body.body_points import BodyPoints, PosedPoints
-from dataprep.models.body.smpl import NECK, PARENTS
 
 POSE, SHAPE = 72, 10
 

@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.frames.rotations import axis_angle_from_matrix, axis_rotation, matrix_from_axis_angle, matrix_from_zyx
+from dataprep.frames.smpl_joints import HEAD, NECK
 from dataprep.models.body.body_points import BodyPoints, PosedPoints
-from dataprep.models.body.smpl import HEAD, NECK
 
 _MOVING = 0.35  # part of the people who do something else than stand
 _LEFT_ARM, _RIGHT_ARM = (13, 16, 18, 20, 22), (14, 17, 19, 21, 23)

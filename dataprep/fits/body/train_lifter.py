@@ -20,11 +20,12 @@ from dataprep.fits.body.detector_errors import DETECTOR_PATH, DetectorModel, ass
 from dataprep.fits.body.mediapipe_standin import Exemplars, ExtraNoise, observe
 from dataprep.fits.body.random_people import People, sample_people
 from dataprep.frames.rotations import angle_between_rad, axis_angle_from_matrix, sixd_from_matrix
-from dataprep.models.body.body_files import STANDIN, lifter_path, open_body
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
+from dataprep.models.body.body_files import STANDIN, open_body
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import POINT_NAMES, POINTS
-from dataprep.models.body.smpl import CHEST, HEAD, NECK
 from dataprep.models.regressors.lifter import BodyEstimate, Lifter, save_lifter
+from dataprep.models.regressors.lifter_file import lifter_path
 
 # Local rotations: what the portrait shows counts most; hands, feet and legs hardly matter.
 _LOCAL_WEIGHT = torch.tensor([2, *[0.3] * 2, 1, 0.3, 0.3, 1, 0.3, 0.3, 1, 0.1, 0.1, *[1] * 8, 0.3, 0.3, 0.1, 0.1])

@@ -8,9 +8,12 @@ import io
 import numpy as np
 import torch
 from jaxtyping import Float
+from smplx.body_models import SMPLLayer
+from smplx.utils import Struct
 from torch import Tensor
 
-from dataprep.models.body.smpl import BETAS, JOINTS, PARENTS, BodyModel
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
+from dataprep.models.body.smpl import BETAS, BodyModel
 
 
 class BodyMesh:
@@ -20,9 +23,6 @@ class BodyMesh:
     """
 
     def __init__(self, model: BodyModel) -> None:
-        from smplx.body_models import SMPLLayer
-        from smplx.utils import Struct
-
         posedirs = model.posedirs
         if posedirs is None:
             posedirs = np.zeros((len(model.v_template), 3, 9 * (len(JOINTS) - 1)), np.float32)

@@ -16,7 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dataprep.models.body.smpl import PARENTS, BodyModel
+from dataprep.frames.smpl_joints import PARENTS
+from dataprep.models.body.smpl import BodyModel
 
 
 class PosedPoints(NamedTuple):

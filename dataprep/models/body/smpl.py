@@ -20,16 +20,10 @@ import numpy as np
 import scipy.sparse
 
 from dataprep.errors import AssetError
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from dataprep.models.pickles import SMPL_KEYS, read_smpl_pickle
 from dataprep.models.shipped import SHIPPED_FOLDER
 
-JOINTS = (
-    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle"),
-    *("spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder"),
-    *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
-)
-PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
-CHEST, NECK, LEFT_COLLAR, RIGHT_COLLAR, HEAD, LEFT_SHOULDER, RIGHT_SHOULDER = 9, 12, 13, 14, 15, 16, 17
 BETAS = 10
 STANDIN_PATH = SHIPPED_FOLDER / "body_anny.npz"
 

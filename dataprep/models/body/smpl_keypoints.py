@@ -23,8 +23,9 @@ import scipy.sparse
 from jaxtyping import Float, Int
 
 from dataprep.errors import AssetError
+from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from dataprep.models.body.mediapipe_points import POINTS
-from dataprep.models.body.smpl import JOINTS, PARENTS, BodyModel, load_body
+from dataprep.models.body.smpl import BodyModel, load_body
 
 SMPL_VERTICES = 6890
 # Vertex names of smplx.vertex_ids; "left" is the subject's.

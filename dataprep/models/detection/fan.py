@@ -66,30 +66,32 @@ class FanLandmarks:
 
     @cached_property
     def _aligner(self) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import face_alignment
-            import torch
-            from face_alignment.models import FAN
+        return _open(self.path, self.device)
 
-        path = self.path
 
-        class LocalFaceAlignment(face_alignment.FaceAlignment):
-            """Loads the verified file; the original would look into its cache and download."""
+def _open(path: Path, device: str) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import face_alignment
+        import torch
+        from face_alignment.models import FAN
 
-            def _load_native(self, network_name: str, network_size: int, device: str, dtype: Any) -> Any:
-                network = FAN(network_size)
-                try:
-                    network.load_state_dict(torch.load(path, map_location=device, weights_only=True))
-                except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-                    raise AssetError(f"FAN weights {path}: not a 2DFAN-4 state dict: {str(error)[:200]}") from None
-                return network.to(device, dtype=dtype).eval()
+    class LocalFaceAlignment(face_alignment.FaceAlignment):
+        """Loads the verified file; the original would look into its cache and download."""
 
-        # compile=False: compiling costs two minutes once; 'folder' builds no face detector, boxes are given
-        return LocalFaceAlignment(
-            face_alignment.LandmarksType.TWO_D,
-            network_size=_NETWORK_SIZE,
-            device=self.device,
-            face_detector="folder",
-            compile=False,
-        )
+        def _load_native(self, network_name: str, network_size: int, device: str, dtype: Any) -> Any:
+            network = FAN(network_size)
+            try:
+                network.load_state_dict(torch.load(path, map_location=device, weights_only=True))
+            except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+                raise AssetError(f"FAN weights {path}: not a 2DFAN-4 state dict: {str(error)[:200]}") from None
+            return network.to(device, dtype=dtype).eval()
+
+    # compile=False: compiling costs two minutes once; 'folder' builds no face detector, boxes are given
+    return LocalFaceAlignment(
+        face_alignment.LandmarksType.TWO_D,
+        network_size=_NETWORK_SIZE,
+        device=device,
+        face_detector="folder",
+        compile=False,
+    )

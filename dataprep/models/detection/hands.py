@@ -47,7 +47,7 @@ def hand_over_face(
         return 0.0
     covered = []
     for sides in _VIEW_SIDES:
-        view_from_image = geometry.crop_from_source(centre_px, max(sides * size_px, 8.0), 0.0, _VIEW_PX)
+        view_from_image = geometry.square_from_source(centre_px, max(sides * size_px, 8.0), 0.0, _VIEW_PX)
         hands = graphs.hands(geometry.resample(rgb, view_from_image, _VIEW_PX, fill=_GREY))
         covered.append(covered_feature(hands, geometry.transform(view_from_image, landmarks68), _VIEW_PX))
     return float(np.median(covered))

@@ -34,7 +34,7 @@ class Square:
 
     def cut(self, rgb: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
         """The square at `size_px`, grey outside the photograph, and source_from_crop."""
-        matrix = geometry.crop_from_source(self.centre_px, max(self.side_px, 8.0), self.roll_rad, size_px)
+        matrix = geometry.square_from_source(self.centre_px, max(self.side_px, 8.0), self.roll_rad, size_px)
         return geometry.resample(rgb, matrix, size_px, fill=GREY), geometry.invert(matrix)
 
 

@@ -17,8 +17,9 @@ import scipy.io
 from jaxtyping import Float
 
 from dataprep.errors import AssetError
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.models.face.bfm import EXP, ID, MAT_ERRORS, TEX, FaceModel, face_from_arrays
-from dataprep.models.licensed import LICENSED, file_sha256
+from dataprep.models.licensed import LICENSED
 
 MAIN_FILE = "01_MorphableModel.mat"
 FILES = (MAIN_FILE, "Exp_Pca.bin", "std_exp.txt", "BFM_front_idx.mat", "BFM_exp_idx.mat", "facemodel_info.mat")
@@ -33,7 +34,7 @@ def bfm09_sha256(folder: Path) -> str:
     if missing:
         origin = "; ".join(f"{f.filename}: {f.source}" for f in LICENSED if f.filename in missing)
         raise AssetError(f"face model {MAIN_FILE}: {', '.join(missing)} missing in {folder}. They come from {origin}")
-    return hashlib.sha256("".join(file_sha256(folder / name) for name in FILES).encode()).hexdigest()
+    return hashlib.sha256("".join(remembered_sha256(folder / name) for name in FILES).encode()).hexdigest()
 
 
 def load_bfm09(folder: Path) -> FaceModel:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
+from dataprep.files.file_hashes import remembered_sha256
 from dataprep.models.face.bfm import STANDIN_PATH, FaceModel, load_face
 from dataprep.models.face.bfm09 import MAIN_FILE, bfm09_sha256, load_bfm09
-from dataprep.models.licensed import file_sha256, find_file
+from dataprep.models.licensed import find_file
 
 STANDIN = "face_anny"
 
@@ -19,7 +20,7 @@ def open_face(named: str = STANDIN) -> FaceModel:
     path = find_file(named, "face.model")
     if path.name == MAIN_FILE:
         return _opened(path, bfm09_sha256(path.parent))
-    return _opened(path, file_sha256(path))
+    return _opened(path, remembered_sha256(path))
 
 
 @lru_cache(maxsize=1)

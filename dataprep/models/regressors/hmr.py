@@ -53,7 +53,7 @@ def image_exemplar(inputs: LifterInput, photograph: UInt8[np.ndarray, "h w 3"]) 
         centre_px=centre_px.float()[None],
         scale_px=half_px.float(),
     )
-    matrix = geometry.crop_from_source(centre_px.numpy(), 2 * float(half_px), 0.0, INPUT_PX)
+    matrix = geometry.square_from_source(centre_px.numpy(), 2 * float(half_px), 0.0, INPUT_PX)
     exemplar.image = normalised(_cut(photograph, matrix))[None]
     return exemplar
 

@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from dataprep.frames.rotations import matrix_from_sixd
-from dataprep.models.body.body_files import open_lifter_file
+from dataprep.frames.smpl_joints import NECK
 from dataprep.models.body.body_points import BodyPoints, body_points
 from dataprep.models.body.mediapipe_points import (
     LEFT_EAR,
@@ -36,8 +36,8 @@ from dataprep.models.body.mediapipe_points import (
     RIGHT_EAR,
     RIGHT_SHOULDER,
 )
-from dataprep.models.body.smpl import NECK, BodyModel
-from dataprep.models.regressors.lifter_file import WEIGHTS_PATH, LifterFile, read_lifter
+from dataprep.models.body.smpl import BodyModel
+from dataprep.models.regressors.lifter_file import WEIGHTS_PATH, LifterFile, open_lifter_file, read_lifter
 
 # Shoulder width plus shoulder-to-ear height of the mean adult, so that normalised units come out near metres.
 _BODY_SIZE_M = 0.60

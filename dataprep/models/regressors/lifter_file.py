@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from dataprep.errors import AssetError
+from dataprep.models.body.body_files import STANDIN
 from dataprep.models.body.smpl import BodyModel
+from dataprep.models.licensed import assets_folder
 from dataprep.models.shipped import NOT_SUCH_A_FILE, SHIPPED_FOLDER, read_shipped
 
 WEIGHTS_PATH = SHIPPED_FOLDER / "lifter_anny.npz"
@@ -45,3 +47,25 @@ def read_lifter(body: BodyModel, path: Path = WEIGHTS_PATH) -> LifterFile:
             f"{body.name} ({body.sha256[:12]}); {command}"
         )
     return LifterFile(state, chol, worldless, offsets, sha256, meta)
+
+
+def lifter_path(body: BodyModel) -> Path:
+    """Where the lifter of a body model lies: shipped for the stand-in, else in the assets folder under its hash."""
+    if body.name == STANDIN:
+        return WEIGHTS_PATH
+    return assets_folder() / f"lifter_{body.sha256[:16]}.npz"
+
+
+def open_lifter_file(body: BodyModel, named: str) -> LifterFile:
+    """The file of the lifter trained for `body`; AssetError offers the command that trains one.
+
+    `named` is the body's setting.
+    """
+    path = lifter_path(body)
+    if not path.is_file():
+        raise AssetError(
+            f"no lifter is trained for body model {body.name} (sha256 {body.sha256[:12]}): a lifter belongs to one "
+            f"body model. Train it once (minutes): shhq-hs train-lifter -- --body {named}; or use the image regressor: "
+            "--set body.regressor=hmr"
+        )
+    return read_lifter(body, path)

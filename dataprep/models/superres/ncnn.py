@@ -36,7 +36,7 @@ Value = float | tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class Layer:
+class NcnnLayer:
     """One line of a `.param` file."""
 
     kind: str
@@ -82,7 +82,7 @@ def read_network(param: str, weights: bytes) -> list[WeightedLayer]:
     return found
 
 
-def read_param(text: str) -> list[Layer]:
+def read_param(text: str) -> list[NcnnLayer]:
     """Parse the network description; every blob must be made exactly once and before it is used."""
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines or lines[0].strip() != _MAGIC:
@@ -106,7 +106,7 @@ def read_param(text: str) -> list[Layer]:
     return layers
 
 
-def _parse_layer(line: str) -> Layer:
+def _parse_layer(line: str) -> NcnnLayer:
     words = line.split()
     try:
         kind, name, n_in, n_out = words[0], words[1], int(words[2]), int(words[3])
@@ -118,7 +118,7 @@ def _parse_layer(line: str) -> Layer:
         raise AssetError(f"ncnn layer {name}: {len(blobs)} blob names, expected {n_in} + {n_out}")
     if kind not in _WEIGHTLESS | _WEIGHTED:
         raise AssetError(f"ncnn layer {name}: type {kind!r} is not one that this reader knows")
-    return Layer(kind, name, tuple(blobs[:n_in]), tuple(blobs[n_in:]), fields)
+    return NcnnLayer(kind, name, tuple(blobs[:n_in]), tuple(blobs[n_in:]), fields)
 
 
 def _parse_field(word: str) -> tuple[int, Value]:
@@ -132,7 +132,7 @@ def _parse_field(word: str) -> tuple[int, Value]:
     return key, tuple(float(value) for value in values)
 
 
-def _read_convolution(layer: Layer, cursor: _Cursor) -> WeightedLayer:
+def _read_convolution(layer: NcnnLayer, cursor: _Cursor) -> WeightedLayer:
     n_out, kernel = layer.integer(_OUT_CHANNELS, 0), layer.integer(_KERNEL, 0)
     count = _checked_count(layer, layer.integer(_WEIGHT_COUNT, 0))
     plain = layer.integer(_DILATION, 1) == 1 and layer.integer(_STRIDE, 1) == 1
@@ -153,7 +153,7 @@ def _read_convolution(layer: Layer, cursor: _Cursor) -> WeightedLayer:
     return WeightedLayer("Convolution", layer.name, weight.reshape(shape), bias, _fused_slope(layer))
 
 
-def _fused_slope(layer: Layer) -> float | None:
+def _fused_slope(layer: NcnnLayer) -> float | None:
     activation = layer.integer(_ACTIVATION, 0)
     if activation == 0:
         return None
@@ -163,7 +163,7 @@ def _fused_slope(layer: Layer) -> float | None:
     return arguments[0]
 
 
-def _checked_count(layer: Layer, count: int) -> int:
+def _checked_count(layer: NcnnLayer, count: int) -> int:
     if not 0 < count <= _MAX_WEIGHTS:
         raise AssetError(f"ncnn layer {layer.name}: {count} weights, expected 1 to {_MAX_WEIGHTS}")
     return count

@@ -17,14 +17,17 @@ import pyarrow as pa
 from jaxtyping import UInt8
 
 from dataprep.errors import ConfigError, Damaged, Rejected
+from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
+from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.pictures.codecs import decode_mask, decode_rgb
 from dataprep.tables.sealed import read_table
-from dataprep.tables.store import SCHEMA_VERSION, file_sha256
+from dataprep.tables.shard_folders import SHARDS_INDEX, shard_folder
+from dataprep.tables.store import SCHEMA_VERSION
 from gan.checkpoint import Bases
 from gan.data.errors import MixedBases, ShardCorrupt, ShardsMissing
-from gan.data.labels import LABEL_SHAPES, concatenate, labels_from_table
+from gan.data.label_rows import LABEL_SHAPES, concatenate, labels_from_table
 
 Split = Literal["train", "val"]
 ImageName = Literal["portrait", "face", "alpha"]
@@ -63,7 +66,7 @@ class ShardDataset:
         self,
         roots: Sequence[Location],
         split: Split = "train",
-        portrait_px: int = 512,
+        portrait_px: int = PORTRAIT_PX,
         face_px: int = 256,
         verify: bool = False,
     ) -> None:
@@ -164,9 +167,9 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
     """Tar path and parquet twin of every shard, after comparing sizes and row counts with the index."""
     columns = ["sample_id", *_BASES, *_POSITIONS, *LABEL_SHAPES]
     for root in roots:
-        folder = root / "shards" if (root / "shards").is_dir() else root
+        folder = shard_folder(root)
         for entry in _index(folder)["shards"]:
-            require_shard_name(entry["name"], folder / "index.json")
+            require_shard_name(entry["name"], folder / SHARDS_INDEX)
             if not entry["name"].startswith(f"{split}-"):
                 continue
             for suffix in ("tar", "parquet"):
@@ -180,7 +183,7 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
 
 
 def _index(folder: Location) -> Any:
-    path = folder / "index.json"
+    path = folder / SHARDS_INDEX
     try:
         index = parse_json(path.read_text())
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from gan.checkpoint import Bases, save_checkpoint
 from gan.config import GeneratorConfig
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.generator import Generator
 from tests.fake_dataset import make_dataset, make_photos
 from tests.gan.train.shard_tools import set_column

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dataprep.errors import StoreError
-from gan.evaluation.result_chunks import CHUNK, Chunks, compute, spans
+from gan.evaluation.result_chunks import CHUNK, ResultChunks, compute, spans
 
 
 class Ended(Exception):
@@ -41,13 +41,13 @@ class Sums:
 
 def test_one_process_or_two_and_a_stop_between_give_the_same_numbers(tmp_path: Path):
     total = 1000
-    whole = compute(Chunks(tmp_path / "one", Sums()), total, workers=1)
+    whole = compute(ResultChunks(tmp_path / "one", Sums()), total, workers=1)
     with pytest.raises(Ended):
-        compute(Chunks(tmp_path / "two", Sums(dies_at=300)), total, workers=1)
-    left = Chunks(tmp_path / "two", Sums()).missing(total)
+        compute(ResultChunks(tmp_path / "two", Sums(dies_at=300)), total, workers=1)
+    left = ResultChunks(tmp_path / "two", Sums()).missing(total)
     assert 0 < len(left) < len(spans(total))
     heard: list[int] = []
-    shared = compute(Chunks(tmp_path / "two", Sums()), total, workers=2, done=heard.append)
+    shared = compute(ResultChunks(tmp_path / "two", Sums()), total, workers=2, done=heard.append)
     assert heard[0] == 18 * CHUNK  # what lay there already
     assert sum(heard) == total
     assert whole["index"].tolist() == list(range(total))
@@ -56,19 +56,19 @@ def test_one_process_or_two_and_a_stop_between_give_the_same_numbers(tmp_path: P
 
 
 def test_other_settings_are_another_job(tmp_path: Path):
-    first = compute(Chunks(tmp_path, Sums(seed=1)), 20, workers=1)
-    second = compute(Chunks(tmp_path, Sums(seed=2)), 20, workers=1)
+    first = compute(ResultChunks(tmp_path, Sums(seed=1)), 20, workers=1)
+    second = compute(ResultChunks(tmp_path, Sums(seed=2)), 20, workers=1)
     assert not np.array_equal(first["sums"], second["sums"])
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_more_pictures_keep_the_whole_chunks_of_fewer(tmp_path: Path):
-    compute(Chunks(tmp_path, Sums()), CHUNK + 4, workers=1)
-    assert Chunks(tmp_path, Sums()).missing(2 * CHUNK) == [range(CHUNK, 2 * CHUNK)]
+    compute(ResultChunks(tmp_path, Sums()), CHUNK + 4, workers=1)
+    assert ResultChunks(tmp_path, Sums()).missing(2 * CHUNK) == [range(CHUNK, 2 * CHUNK)]
 
 
 def test_a_damaged_file_is_named(tmp_path: Path):
-    chunks = Chunks(tmp_path, Sums())
+    chunks = ResultChunks(tmp_path, Sums())
     compute(chunks, CHUNK, workers=1)
     path = chunks.path(range(CHUNK))
     path.write_bytes(path.read_bytes()[:100])

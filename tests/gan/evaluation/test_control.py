@@ -12,13 +12,13 @@ from gan.data.priors import Codes
 from gan.evaluation.control import UNITS, Control, ControlError, angle_deg, commanded, control_accuracy, control_errors
 from gan.evaluation.control_sweep import FRAMES, drifts
 from gan.evaluation.evaluation_run import _means
-from gan.evaluation.fakes import Pictures
+from gan.evaluation.fakes import GeneratedPictures
 from gan.evaluation.jobs import SHOULDER_POINTS
 from gan.evaluation.readers import Reader
 from gan.face.face_space import FaceSpace, shared_vertices_face_from_3dmm
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import body_arrays
 from gan.rendering.cameras import camera_origin, portrait_camera
-from gan.rendering.posed_body import BodyModel as PosedBodyModel
+from gan.rendering.posed_body import PosableBody
 from tests.gan.evaluation.renders import renders
 
 PX = 192
@@ -45,12 +45,12 @@ def reader(face: FaceModel) -> Reader:
 
 
 @pytest.fixture(scope="module")
-def told() -> tuple[Pictures, Control]:
+def told() -> tuple[GeneratedPictures, Control]:
     return renders(PX)
 
 
 @pytest.fixture(scope="module")
-def shown(reader: Reader, told: tuple[Pictures, Control]) -> Control:
+def shown(reader: Reader, told: tuple[GeneratedPictures, Control]) -> Control:
     return reader(told[0])
 
 
@@ -79,7 +79,7 @@ def test_a_mirrored_camera_is_seen_in_the_head(told, shown: Control, reader: Rea
     """Pictures as a camera from the other side would take them, read again; the commands stay."""
     pictures, command = told
     some = np.arange(6)
-    mirrored = reader(Pictures(*(np.ascontiguousarray(view[some, :, ::-1]) for view in pictures)))
+    mirrored = reader(GeneratedPictures(*(np.ascontiguousarray(view[some, :, ::-1]) for view in pictures)))
     errors = [control_errors(command.take(some), one, space) for one in (shown.take(some), mirrored)]
     assert np.nanmean(errors[1]["head_deg"]) > 3 * np.nanmean(errors[0]["head_deg"])
 
@@ -96,7 +96,7 @@ def ask(body: BodyModel, face: FaceModel, one: Codes) -> Control:
     rotation = shared_vertices_face_from_3dmm(face, arrays)[:, :3]
     rotation = rotation / np.linalg.norm(rotation[:, 0])
     rows = body.keypoint_rows(SHOULDER_POINTS).toarray().astype(np.float32)
-    model = PosedBodyModel(arrays, np.arange(len(body.v_template)))
+    model = PosableBody(arrays, np.arange(len(body.v_template)))
     return commanded(one, model, portrait_camera(GeneratorConfig()), rotation, rows)
 
 
@@ -166,7 +166,7 @@ def test_drift_and_floors_need_ten_faces_too(told, space: FaceSpace):
 
 def test_pictures_of_nothing_are_not_read(reader: Reader, told, space: FaceSpace):
     white = np.full((2, PX, PX, 3), 255, np.uint8)
-    shown = reader(Pictures(white, white))
+    shown = reader(GeneratedPictures(white, white))
     assert not shown.read_N.any()
     accuracy = control_accuracy(told[1].take(np.arange(2)), shown, space)
     assert accuracy["head_deg"].read == 0

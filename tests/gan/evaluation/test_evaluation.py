@@ -23,7 +23,7 @@ from gan.evaluation.fakes import Sizes
 from gan.evaluation.feature_networks import offline_networks
 from gan.evaluation.jobs import FakeJob, FakeSource, NoiseJob, RealJob, jittered
 from gan.evaluation.reals import choose_reals
-from gan.evaluation.result_chunks import Chunks, compute
+from gan.evaluation.result_chunks import ResultChunks, compute
 
 SIZES = Sizes(16, 16, False)
 
@@ -90,8 +90,10 @@ def test_a_thousand_pictures_by_one_process_or_two(checkpoint: Path, data: Path,
     reals = choose_reals(ShardDataset([data], "train", 16, 16), [data], "train", None, 0)
     job = FakeJob(FakeSource(checkpoint, "x", reals, 0, 1.0, None), offline_networks())
     with pytest.raises(Stopped):
-        compute(Chunks(tmp_path / "one", job), 1000, 1, stops)
-    one, two = (compute(Chunks(tmp_path / name, job), 1000, workers) for name, workers in (("one", 1), ("two", 2)))
+        compute(ResultChunks(tmp_path / "one", job), 1000, 1, stops)
+    one, two = (
+        compute(ResultChunks(tmp_path / name, job), 1000, workers) for name, workers in (("one", 1), ("two", 2))
+    )
     assert one.keys() == two.keys()
     assert all(one[name].tobytes() == two[name].tobytes() for name in one)
 
@@ -165,7 +167,7 @@ def test_real_features_are_those_of_the_pictures_as_they_are(data: Path, tmp_pat
     """Not mirrored, in order, whatever the seed; another picture is another set."""
     dataset = ShardDataset([data], "train", 16, 16)
     reals = choose_reals(dataset, [data], "train", None, seed=5)
-    arrays = compute(Chunks(tmp_path, RealJob(reals, SIZES, offline_networks())), len(reals), 1)
+    arrays = compute(ResultChunks(tmp_path, RealJob(reals, SIZES, offline_networks())), len(reals), 1)
     network = offline_networks()[0].open()
     plain = np.stack([dataset[i].portrait for i in range(len(dataset))])
     np.testing.assert_allclose(arrays["frechet_span/portrait"], network(plain), atol=1e-5)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from dataprep.errors import AssetError
-from dataprep.models.licensed import file_sha256
+from dataprep.files.file_hashes import remembered_sha256
 from gan.evaluation.feature_networks import find_networks, inception_network
 from gan.evaluation.inception import Inception, load_inception
 from gan.evaluation.resize import resized
@@ -72,7 +72,7 @@ def test_features_are_torch_fidelitys(weights: Path):
 
 def test_the_resize_filter_and_the_hash_go_with_the_number(weights: Path, monkeypatch, tmp_path: Path):
     tf1, bilinear = inception_network(weights, "tf1"), inception_network(weights, "bilinear")
-    assert tf1.weights_sha256 == file_sha256(weights)
+    assert tf1.weights_sha256 == remembered_sha256(weights)
     assert tf1.resize != bilinear.resize
     assert not np.allclose(tf1.open()(picture()), bilinear.open()(picture()), atol=1e-3)
     monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))

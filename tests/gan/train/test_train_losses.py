@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from dataprep.models.body.smpl import PARENTS, load_body
+from dataprep.frames.smpl_joints import PARENTS
+from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import FaceModel, load_face
 from gan.face.face_space import (
     DM_IN_FACE_UNIT,
@@ -39,7 +40,8 @@ from gan.losses import (
 )
 from gan.networks.critics import Verdict, Verdicts
 from gan.networks.pose_deformation import PoseSmoothing
-from gan.rendering.posed_body import BodyArrays, BodyModel
+from gan.rendering.body_arrays import BodyArrays
+from gan.rendering.posed_body import PosableBody
 
 LOG2, LOG3 = math.log(2), math.log(3)
 
@@ -164,7 +166,7 @@ def test_shared_vertices_lie_on_the_canonical_body(face: FaceModel, body: BodyAr
     """The canonical pose nods the head by 0.155 rad; the 3DMM must nod with it."""
     transform = shared_vertices_face_from_3dmm(face, body)
     space = FaceSpace(face, transform)
-    canonical = BodyModel(body, face.body_vertex)(torch.zeros(1, 10), torch.zeros(1, 6, 3)).vertices_BV3[0]
+    canonical = PosableBody(body, face.body_vertex)(torch.zeros(1, 10), torch.zeros(1, 6, 3)).vertices_BV3[0]
     gap_mm = (space.mean_V3 - canonical).norm(dim=1) * 1177.47
     assert gap_mm.mean() < 0.5
     nod = np.arctan2(transform[2, 1], transform[1, 1])

@@ -11,9 +11,10 @@ from dataprep.fits.generator_labels import camera_direction
 from dataprep.models.body.smpl import BodyModel as BodyFile
 from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import FaceModel, load_face
-from gan.data.labels import LABEL_SHAPES, Labels
+from gan.data.label_rows import LABEL_SHAPES, Labels
 from gan.data.mirror import Mirror, coefficient_mirror, mirror_camera, mirror_joints, mirror_of_models
-from gan.rendering.posed_body import BodyArrays, BodyModel
+from gan.rendering.body_arrays import BodyArrays
+from gan.rendering.posed_body import PosableBody
 
 FLIP = np.array([-1, 1, 1])
 
@@ -56,7 +57,7 @@ def test_a_posed_body_becomes_its_mirror_image(mirror: Mirror, labels: Labels, b
         np.array([-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]),
     )  # fmt: skip
     flipped = mirror.labels(labels)
-    as_is, partners = BodyModel(arrays, chosen), BodyModel(arrays, partner[chosen])
+    as_is, partners = PosableBody(arrays, chosen), PosableBody(arrays, partner[chosen])
     one = as_is(torch.from_numpy(flipped.smpl_betas[:3]), torch.from_numpy(flipped.joints_zyx[:3]))
     other = partners(torch.from_numpy(labels.smpl_betas[:3]), torch.from_numpy(labels.joints_zyx[:3]))
     unmoved = as_is(torch.from_numpy(labels.smpl_betas[:3]), torch.from_numpy(labels.joints_zyx[:3]))

@@ -9,9 +9,8 @@ import torch
 from dataprep.models.body.smpl import load_body
 from gan.config import COORDINATE_SCALE, GeneratorConfig
 from gan.data.priors import Codes
-from gan.generator_files import body_arrays
+from gan.rendering.body_arrays import BodyArrays, body_arrays
 from gan.rendering.generator import Generator, Identity, View
-from gan.rendering.posed_body import BodyArrays
 from gan.training.beginnings import REACH_IN, REACH_OUT, begin_at_body, body_heights
 from gan.training.people import render_people, shade_people
 

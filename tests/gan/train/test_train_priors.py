@@ -8,7 +8,7 @@ import torch
 
 from dataprep.errors import ConfigError
 from dataprep.tables.outliers import robust_distance
-from gan.data.labels import Labels
+from gan.data.label_rows import Labels
 from gan.data.mirror import Mirror, mirror_camera, mirror_joints
 from gan.data.priors import LabelPrior, Purpose
 

@@ -21,7 +21,7 @@ def perfect_row(truth):
     """The labels that the pipeline would write if it knew the truth (head and chest share the head's ray here)."""
     crop = truth.content["crop"]
     roll = crop["roll_rad"]
-    matrix = geometry.crop_from_source(np.array(crop["centre_px"]), crop["side_px"], roll, 512)
+    matrix = geometry.square_from_source(np.array(crop["centre_px"]), crop["side_px"], roll, 512)
     rotations = truth.array("rotations_local")
     face = turn_in_picture(roll).T @ view_from_cam(truth.array("joints_cam_m")[15]) @ CAM_FROM_GL
     face = CAM_FROM_GL @ face @ truth.array("head_from_3dmm")

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from dataprep.errors import ConfigError
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.body.smpl import HEAD
+from dataprep.frames.smpl_joints import HEAD
 from pipelines.accuracy.annotations import head_from_pose, read_annotation
 from pipelines.main import main
 

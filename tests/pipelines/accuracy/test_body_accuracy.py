@@ -9,8 +9,9 @@ import torch
 from dataprep.fits.body.compare_fits import METRICS, Comparison
 from dataprep.fits.generator_labels import view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL, angle_from_head
+from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX
-from dataprep.models.body.smpl import CHEST, HEAD, NECK, load_body
+from dataprep.models.body.smpl import load_body
 from dataprep.models.regressors.lifter import load_lifter
 from pipelines.accuracy.bodies import _numbers, _scene_of, joined, print_table
 from pipelines.accuracy.truth_files import read_truth

@@ -10,7 +10,7 @@ from dataprep.stages.ingest import Ingest
 from pipelines.commands import summary
 from pipelines.engine.dag import assemble
 from pipelines.engine.run import run
-from pipelines.executors.base import SerialExecutor
+from pipelines.executors.serial_executor import SerialExecutor
 
 PEOPLE = Path(__file__).parents[3] / "samples" / "people"
 

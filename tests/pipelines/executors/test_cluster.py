@@ -22,7 +22,9 @@ from dataprep.errors import ConfigError
 from dataprep.stages.ingest import Ingest
 from pipelines.engine.dag import assemble
 from pipelines.engine.run import run
-from pipelines.executors.base import WORKER_ENVIRONMENT, SerialExecutor, make_executor
+from pipelines.executors.chosen_executor import make_executor
+from pipelines.executors.serial_executor import SerialExecutor
+from pipelines.executors.worker_process import WORKER_ENVIRONMENT
 from tests.pipelines.executors import namespaces
 from tests.pipelines.test_run import payload
 from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from dataprep.errors import ConfigError
-from pipelines.executors.base import make_executor
+from pipelines.executors.chosen_executor import make_executor
 from pipelines.executors.dask_executor import DaskExecutor
 from pipelines.main import main
 from tests.pipelines.executors.test_cluster import ROOT, SCHEDULER, WORKER, ended, free_port, started, until

@@ -19,7 +19,8 @@ from dataprep.tables.columns import STRING, Column
 from pipelines.engine.dag import Dag, assemble
 from pipelines.engine.run import run
 from pipelines.executors import worker_check
-from pipelines.executors.base import WorkerDied, make_executor
+from pipelines.executors.base import WorkerDied
+from pipelines.executors.chosen_executor import make_executor
 from pipelines.executors.dask_executor import DaskExecutor
 from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag
 

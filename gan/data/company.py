@@ -1,4 +1,4 @@
-"""The generator that comes with the package: made-up people, so that nobody need train one to see the method work.
+"""What the weights in gan/shipped bring along beside themselves.
 
 `demo.pt` is a checkpoint like any other, with two things more: rows of the labels it was trained on, from which people
 and motions are drawn, and the basis of its appearance codes, with which training can go on. It is packed by
@@ -8,7 +8,6 @@ Suffixes: N rows, V values of a texture, C components.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,10 +15,8 @@ from torch import Tensor
 
 from dataprep.errors import AssetError
 from gan.data.appearance_basis import Basis
-from gan.data.labels import LABEL_SHAPES, Labels
+from gan.data.label_rows import LABEL_SHAPES, Labels
 
-DEMO_FILE = Path(__file__).with_name("data") / "demo.pt"
-DEMO = "demo"  # what it is called where a checkpoint is asked for
 _LABEL, _MEAN, _DIRECTIONS = "label.", "appearance.mean", "appearance.directions"
 
 
