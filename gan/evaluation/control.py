@@ -12,9 +12,8 @@ from jaxtyping import Bool, Float
 from dataprep.frames.geometry import BODY_UNIT_M, FACE_UNIT_BODY
 from gan.data.priors import Codes
 from gan.face.face_space import FaceSpace
-from gan.rendering.cameras import ViewCamera, camera_origin, world_from_camera
+from gan.rendering.cameras import ViewCamera, camera_origin, project, world_from_camera
 from gan.rendering.posed_body import PosableBody
-from gan.training.face_crop import project
 
 MIN_READ = 10  # faces: means of fewer say more about the few than about the generator
 MM_IN_FACE_UNIT = 1000 * BODY_UNIT_M * FACE_UNIT_BODY

@@ -33,8 +33,7 @@ from gan.face.face_estimator import WEIGHTS_PATH, load_standin_estimator
 from gan.face.face_pictures import FacePictures, draw_batch, load_faces, split_label
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.face.standin_network import STANDIN_PX, StandinFaceNet, centred
-from gan.rendering.cameras import face_camera
-from gan.training.face_crop import project
+from gan.rendering.cameras import face_camera, project
 
 STATE_FILE = Path("build/face_estimator.pt")
 MEASURED_PX = (32, STANDIN_PX)
@@ -49,7 +48,7 @@ _MEASURED_ON = 512  # pictures give the mean answer's losses
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EstimatorRecipe:
     """What a run is of; `data` is the sha256 over labels and pictures."""
 
     data: str
@@ -75,7 +74,7 @@ class Guess(NamedTuple):
 class Training:
     """A network on its way."""
 
-    recipe: Recipe
+    recipe: EstimatorRecipe
     network: StandinFaceNet
     optimiser: torch.optim.AdamW
     steps_done: int = 0
@@ -110,7 +109,7 @@ class Training:
         self.steps_done = done
 
 
-def begin(recipe: Recipe, faces: FacePictures) -> Training:
+def begin(recipe: EstimatorRecipe, faces: FacePictures) -> Training:
     """Initialise a network from the seed; it begins by saying what is usual in the labels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -209,7 +208,7 @@ def _run(given: argparse.Namespace) -> None:
     face, body = load_face(), load_body()
     space = FaceSpace(face, face_from_3dmm(face, body))
     faces, held_out = (load_faces(given.data, split, face, body) for split in SPLITS)
-    training = begin(Recipe(digest(faces), face.sha256, given.steps, given.seed), faces)
+    training = begin(EstimatorRecipe(digest(faces), face.sha256, given.steps, given.seed), faces)
     if given.state.is_file():
         training.go_on_from(given.state)
     print(f"{len(faces):,} pictures; {training.steps_done:,} of {given.steps:,} steps are done", flush=True)
@@ -233,8 +232,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of tools.render.training_people")
     parser.add_argument("--out", type=Path, default=WEIGHTS_PATH, help="weights (%(default)s)")
     parser.add_argument("--state", type=Path, default=STATE_FILE, help="where an ended run goes on from (%(default)s)")
-    parser.add_argument("--steps", type=int, default=Recipe.steps, help="of 16 pictures (%(default)s)")
-    parser.add_argument("--seed", type=int, default=Recipe.seed, help="(%(default)s)")
+    parser.add_argument("--steps", type=int, default=EstimatorRecipe.steps, help="of 16 pictures (%(default)s)")
+    parser.add_argument("--seed", type=int, default=EstimatorRecipe.seed, help="(%(default)s)")
     return parser.parse_args(arguments)
 
 

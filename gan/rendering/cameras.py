@@ -80,3 +80,15 @@ def ray_samples(
     distance_S = torch.linspace(camera.near, camera.far, samples, dtype=camera_B2.dtype, device=camera_B2.device)
     start_B3 = origin_B3 + origin_B3.new_tensor(camera.offset)
     return world_BHW3[..., None, :] * distance_S[:, None] + start_B3[:, None, None, None]
+
+
+def project(
+    points_BN3: Float[Tensor, "b n 3"], camera_B2: Float[Tensor, "b 2"], camera: ViewCamera
+) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
+    """Return where points of the face frame lie in a picture (x rightwards, y downwards, rims at -1, 1), and depths."""
+    origin_B3 = camera_origin(camera_B2, camera.radius)
+    stand_B3 = origin_B3 + origin_B3.new_tensor(camera.offset)
+    local_BN3 = (points_BN3 - stand_B3[:, None]) @ world_from_camera(origin_B3)
+    depth_BN = -local_BN3[..., 2]
+    scale_BN = 1 / (depth_BN * torch.tan(depth_BN.new_tensor(camera.fov_rad / 2)))
+    return torch.stack([local_BN3[..., 0] * scale_BN, -local_BN3[..., 1] * scale_BN], -1), depth_BN

@@ -40,7 +40,7 @@ _LEAST_WEIGHT = 1e-9
 _BATCH = 16
 
 
-class Appearance(NamedTuple):
+class AppearanceCodes(NamedTuple):
     """Codes of every row, plain and mirrored, and their basis; not yet filled up to the length of the noise.
 
     `key` says of which data they are.
@@ -66,7 +66,7 @@ def appearance_codes(
     key: str,
     told: Callable[[int, int], None],
     basis: Basis | None = None,
-) -> Appearance:
+) -> AppearanceCodes:
     """Read every picture of `dataset` once; `told` hears how many rows of how many are done.
 
     A generator that has learnt the codes of a basis needs those of the same one: pass it. Otherwise it is found here.
@@ -79,20 +79,20 @@ def appearance_codes(
     plain_NC, flipped_NC = (
         ((textures - basis.mean_V) @ basis.direction_VC).astype(np.float32)[person_N] for textures in (plain, flipped)
     )
-    return Appearance(plain_NC, flipped_NC, basis, key)
+    return AppearanceCodes(plain_NC, flipped_NC, basis, key)
 
 
-def read_appearance(path: Path) -> Appearance | None:
+def read_appearance(path: Path) -> AppearanceCodes | None:
     """Return what `write_appearance` wrote; None where nothing whole is: the pictures say it again."""
     try:
         with np.load(path) as arrays:
             basis = Basis(arrays["mean"], arrays["directions"])
-            return Appearance(arrays["plain"], arrays["mirrored"], basis, str(arrays["key"]))
+            return AppearanceCodes(arrays["plain"], arrays["mirrored"], basis, str(arrays["key"]))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
         return None
 
 
-def write_appearance(path: Path, appearance: Appearance) -> None:
+def write_appearance(path: Path, appearance: AppearanceCodes) -> None:
     """Keep the codes, so that a run that goes on need not read every picture first."""
     plain, mirrored, (mean, directions), key = appearance
     with atomic_file(path) as file:

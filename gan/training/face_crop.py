@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gan.rendering.cameras import ViewCamera, camera_origin, world_from_camera
+from gan.rendering.cameras import ViewCamera, project
 from gan.rendering.posed_body import apply_affine
 
 _UP = 0.01  # face units: far enough from the centre to give a direction
@@ -40,15 +40,3 @@ def crop_face(
     offset_BHW2 = torch.einsum("hw,bc->bhwc", u, half_B1 * right_B2) - torch.einsum("hw,bc->bhwc", v, half_B1 * up_B2)
     grid_BHW2 = centre_B2[:, None, None] + offset_BHW2
     return F.grid_sample(portrait_B3HW, grid_BHW2, mode="bilinear", padding_mode="border", align_corners=True)
-
-
-def project(
-    points_BN3: Float[Tensor, "b n 3"], camera_B2: Float[Tensor, "b 2"], camera: ViewCamera
-) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
-    """Return where points of the face frame lie in a picture (x rightwards, y downwards, rims at -1, 1), and depths."""
-    origin_B3 = camera_origin(camera_B2, camera.radius)
-    stand_B3 = origin_B3 + origin_B3.new_tensor(camera.offset)
-    local_BN3 = (points_BN3 - stand_B3[:, None]) @ world_from_camera(origin_B3)
-    depth_BN = -local_BN3[..., 2]
-    scale_BN = 1 / (depth_BN * torch.tan(depth_BN.new_tensor(camera.fov_rad / 2)))
-    return torch.stack([local_BN3[..., 0] * scale_BN, -local_BN3[..., 1] * scale_BN], -1), depth_BN

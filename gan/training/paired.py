@@ -23,7 +23,7 @@ from gan.data.stream import RealBatch, to_unit_range
 from gan.presets import Preset
 from gan.rendering.cameras import camera_origin
 from gan.rendering.generator import Generator, View
-from gan.training.appearance import Appearance
+from gan.training.appearance import AppearanceCodes
 from gan.training.at_hits import hits_of_rays, shade_rays, style_of
 from gan.training.pictures import make_pictures
 
@@ -40,7 +40,7 @@ class Paired:
 
     plain: Labels
     mirrored: Labels | None
-    appearance: Appearance = field(repr=False)
+    appearance: AppearanceCodes = field(repr=False)
 
     def codes(self, batch: RealBatch, seed: int) -> Codes:
         """Return what should bring forth these pictures."""

@@ -21,10 +21,9 @@ from dataprep.models.shipped import SHIPPED_FOLDER
 from gan.config import GeneratorConfig
 from gan.rendering.body_arrays import body_arrays
 from gan.rendering.both_views import face_label
-from gan.rendering.cameras import face_camera, portrait_camera
+from gan.rendering.cameras import face_camera, portrait_camera, project
 from gan.rendering.mannequin import mannequin
 from gan.rendering.posed_body import PosableBody
-from gan.training.face_crop import project
 from tools.render import exact_truth
 from tools.render import generator_views as views
 from tools.render.figure import Figure

@@ -23,9 +23,8 @@ from gan.config import GeneratorConfig
 from gan.data.label_rows import LABEL_SHAPES
 from gan.data.priors import LabelPrior, Purpose
 from gan.data.shards import ShardDataset
-from gan.rendering.cameras import portrait_camera
+from gan.rendering.cameras import portrait_camera, project
 from gan.rendering.posed_body import PosableBody
-from gan.training.face_crop import project
 from tools.render import exact_truth, training_shards
 
 MODELS = SHIPPED_FOLDER

@@ -16,9 +16,8 @@ from gan.face.face_accuracy import measure
 from gan.face.face_estimator import load_standin_estimator
 from gan.face.face_pictures import FacePictures, draw_batch, load_faces, split_label
 from gan.face.face_space import FaceSpace
-from gan.face.train_face_estimator import Recipe, Training, begin, digest, main, train
-from gan.rendering.cameras import face_camera
-from gan.training.face_crop import project
+from gan.face.train_face_estimator import EstimatorRecipe, Training, begin, digest, main, train
+from gan.rendering.cameras import face_camera, project
 from gan.training.setup import Models
 from tests.gan.train.held_out_faces import held_out_faces
 from tests.gan.train.shard_tools import set_column
@@ -31,7 +30,7 @@ def few() -> FacePictures:
 
 
 def begun(faces: FacePictures, steps: int) -> Training:
-    return begin(Recipe(digest(faces), "f" * 64, steps, seed=5, batch=4), faces)
+    return begin(EstimatorRecipe(digest(faces), "f" * 64, steps, seed=5, batch=4), faces)
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:

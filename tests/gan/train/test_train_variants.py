@@ -13,11 +13,11 @@ from gan.data.stream import real_batches
 from gan.errors import BasisError
 from gan.networks.pose_deformation import PoseSmoothing
 from gan.presets import PRESETS, Preset
-from gan.rendering.cameras import face_camera, portrait_camera
+from gan.rendering.cameras import face_camera, portrait_camera, project
 from gan.training.checkpoints import STATE_FILE
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution
-from gan.training.face_crop import crop_face, project
+from gan.training.face_crop import crop_face
 from gan.training.loop import train
 from gan.training.setup import Models, Run, open_run
 from gan.training.state import leave_transforms_as_they_are, read_state
