@@ -153,14 +153,14 @@ _DEMO_NETS = GeneratorConfig(
 _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
     with_pose_smoothing=False, begins_at_body=True, expression_steps=4500,
-    paired=PairedStart(images=16_000, rays=400), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
+    paired=PairedStart(images=40_000, rays=400, middle=0.5), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
     first_styles=0.1, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0),
-    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=24_000,
+    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=60_000,
 )  # fmt: skip
 _DEMO2 = replace(
     _DEMO, stage=2, portrait_px=256, face_px=128, generator=replace(_DEMO_NETS, image_size=256, map_size=64),
-    patch_width=16, paired=PairedStart(images=1600, lr=2e-3), generator_lr=3e-4, r1_gamma=3.0, consistency=3.0,
-    batch=4, images=2000,
+    patch_width=16, paired=PairedStart(images=1600, lr=2e-3, half_after=300), generator_lr=3e-4, r1_gamma=3.0,
+    consistency=3.0, ema=0.97, batch=4, images=2000,
 )  # fmt: skip
 
 PRESETS: dict[str, Preset] = {
@@ -179,8 +179,8 @@ PRESETS: dict[str, Preset] = {
     "demo": _DEMO,
     "demo-stage2": _DEMO2,
     # A lesson of minutes, from the weights that come with the package: --from demo
-    "tiny-demo": replace(_DEMO, paired=PairedStart(images=480, rays=400, lr=2e-4), images=800),
-    "tiny-demo-stage2": replace(_DEMO2, paired=PairedStart(images=40, lr=5e-4), images=80),
+    "tiny-demo": replace(_DEMO, paired=PairedStart(images=480, rays=400, lr=2e-4), ema=0.97, images=800),
+    "tiny-demo-stage2": replace(_DEMO2, paired=PairedStart(images=40, lr=5e-4), ema=0.8, images=80),
     # of Table 2, at 128 pixels; at other sizes: --preset small --set with_torso=false
     "ablation-whole-only": Preset(with_face=False, with_torso=False),
     "ablation-no-face": Preset(with_face=False),

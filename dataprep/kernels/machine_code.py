@@ -81,11 +81,12 @@ def compiled(function: Callable[..., Any]) -> Any:
         dispatcher = compile_with(cache=True)(plain)
     except RuntimeError:  # nowhere to keep the result
         return compile_with()(plain)
-    # numba keeps code until its own file changes; ours is made of several.
+    # numba keeps code until its own file changes; ours is made of several. What another version of numba kept is not
+    # even read: so is what other files of ours kept, whose classes may be gone.
     kept: Any = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if not hasattr(kept, "_source_stamp"):  # its own affair: a version without it keeps nothing
+    if not hasattr(kept, "_version"):  # its own affair: a version without it keeps nothing
         return compile_with()(plain)
-    kept._source_stamp = (kept._source_stamp, _sources())
+    kept._version = f"{kept._version} {_sources()}"
     return dispatcher
 
 

@@ -104,11 +104,16 @@ class Generator(nn.Module):
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
-        maps = self.radiance_maps(z_id_1K, noise_1K, truncation, dtype)
+        maps = self.radiance_maps(z_id_1K, noise_1K, truncation, dtype, high=self.has_superres)
         while len(self._cache) >= max(1, self._cached_identities):
             self._cache.popitem(last=False)
         self._cache[key] = Identity(z_id_1K, betas_1K, maps)
         return self._cache[key]
+
+    @property
+    def has_superres(self) -> bool:
+        """Whether pictures are larger than their rays: before stage 2 they are not, and U knows nothing yet."""
+        return self.config.image_size > self.config.ray_size
 
     def radiance_maps(
         self,

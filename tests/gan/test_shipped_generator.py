@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dataprep.errors import AssetError
+from dataprep.models.body.smpl import load_body
 from gan.animation.animate_labels import WITH_WEIGHTS
 from gan.checkpoint import read_checkpoint, save_checkpoint
 from gan.data.appearance_basis import Basis
@@ -18,6 +19,8 @@ from gan.data.label_rows import LABEL_SHAPES, Labels
 from gan.data.stream import real_batches
 from gan.generator_files import open_checkpoint, open_generator
 from gan.presets import PRESETS
+from gan.rendering.body_arrays import body_arrays
+from gan.rendering.generator import Generator
 from gan.shipped import DEMO_FILE
 from gan.training.appearance import CELLS
 from gan.training.execution import Execution
@@ -35,11 +38,13 @@ def test_it_is_small_and_says_whose_coefficients_it_speaks() -> None:
     assert DEMO_FILE.stat().st_size <= MOST_BYTES
     assert checkpoint.bases is not None
     assert checkpoint.bases.body_name == "body_anny"
-    assert checkpoint.config == PRESETS["demo-stage2"].generator, "the presets that go on from it have its sizes"
+    sizes = ("deform_width", "deform_code_width", "manifold_width", "radiance_width", "features", "levels", "sr_width")
+    for name in sizes:  # the presets that go on from it
+        assert getattr(checkpoint.config, name) == getattr(PRESETS["tiny-demo-stage2"].generator, name), name
 
 
 def test_animate_needs_no_checkpoint(tmp_path: Path) -> None:
-    options = ("--seeds", "0,1", "--frames", "2", "--kinds", "png", "--preview", "--threads", "1")
+    options = ("--seeds", "0,1", "--frames", "2", "--kinds", "png", "--views", "portrait", "--threads", "1")
     assert main(["animate", "--out", str(tmp_path), *options]) == 0
     picture = cv2.imread(str(tmp_path / "portrait.png"))
     assert picture.shape == (2 * 128, 2 * 128, 3)
@@ -89,3 +94,12 @@ def test_training_goes_on_from_it(data: Path, models: Models, tmp_path: Path) ->
     moved = [n for n, v in run.state.generator.state_dict().items() if not torch.equal(v, checkpoint.state[n])]
     assert moved
     assert all(name.startswith("radiance_net.") for name in moved)
+
+
+def test_a_generator_before_stage_2_shows_what_it_learnt() -> None:
+    """U knows nothing then; its noise was shown."""
+    generator = open_generator(open_checkpoint(None), [], None, None)
+    assert not generator.has_superres
+    person = generator.identity(torch.zeros(1, 80), torch.zeros(1, 80), torch.zeros(1, 10))
+    assert person.maps.high_L4HW is None
+    assert Generator(body_arrays(load_body()), PRESETS["tiny-stage2"].generator).has_superres

@@ -1,15 +1,18 @@
 """Where loops in machine code are off, torch computes the same."""
 
 import os
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numba
 import pytest
 import torch
 
-from dataprep.kernels import guard
+from dataprep.kernels import guard, winograd_kernels
 from dataprep.kernels.guard import SETTING, why_off
+from dataprep.kernels.machine_code import _sources
 from dataprep.models.superres.rrdbnet import RRDBNet
 from dataprep.models.superres.running import runner
 from gan.networks.pointwise import Layer, sum_of_heads
@@ -66,3 +69,21 @@ with torch.no_grad():
     assert not suits(x)
     torch.save((runner(network, cpu, torch.float32)(image), sum_of_heads(x, layers, heads)), folder / "found.pt")
 """
+
+
+def test_code_that_other_files_kept_is_not_read():
+    """After an update, classes that numba wrote into its index may be gone; loading them ended every command."""
+    kept = winograd_kernels._convolve._cache._cache_file
+    assert _sources() in kept._version
+    index = Path(kept._index_path)
+    old = pickle.dumps(numba.__version__, protocol=-1) + b"cnowhere\nGone\n."
+    try:
+        before = index.read_bytes() if index.is_file() else None
+        index.parent.mkdir(parents=True, exist_ok=True)
+        index.write_bytes(old)
+        assert kept._load_index() == {}
+    finally:
+        if before is None:
+            index.unlink()
+        else:
+            index.write_bytes(before)
