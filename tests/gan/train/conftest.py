@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from gan.data.label_rows import LABEL_SHAPES, Labels
+from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.training.loop import train
 from gan.training.setup import Models
 from tests.fake_dataset import make_dataset, make_photos
