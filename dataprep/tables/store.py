@@ -9,7 +9,7 @@
     <root>/runs/<run id>/events.jsonl                  times, hosts, tracebacks: never in a payload
 
 Every file appears by temporary name, fsync and rename; on an object store, by one PUT. Payloads depend
-on inputs, parameters and weights alone. (spec 3, section 3)
+on inputs, parameters and weights alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""U: radiance maps from 128 to 512 pixels, all manifolds of one identity with one style (spec 2, section 3).
+"""U: radiance maps from 128 to 512 pixels, all manifolds of one identity with one style (the paper's U).
 
 Suffixes: B identities, M maps (manifolds) of one identity, C channels, H W pixels, K style or code values.
 """

@@ -1,4 +1,4 @@
-"""The two cameras of the method: one frames the portrait, one the face (spec 2, section 1; paper section 4).
+"""The two cameras of the method: one frames the portrait, one the face (paper section 4; docs/cameras.md).
 
 A camera label is (pitch, yaw) in radians, both pi/2 from the front. Suffixes: B batch, H W pixels, S samples, 3 x y z.
 """

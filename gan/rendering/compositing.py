@@ -1,4 +1,4 @@
-"""From hits on the manifolds to a picture (Eq. 8; spec 2, section 5).
+"""From hits on the manifolds to a picture (Eq. 8).
 
 Suffixes: L level sets, H W pixels, 2 3 4 literal channels.
 """
