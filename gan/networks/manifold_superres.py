@@ -12,7 +12,7 @@ from gan.config import ID_CODE, NOISE_CODE
 from gan.networks.film import MappingNet
 from gan.networks.superres_trunk import ResidualBlock, activate
 
-DEMODULATION_EPSILON = 1e-8
+DEMODULATION_EPSILON = 1e-8  # StyleGAN2's
 
 
 class ModulatedConv(nn.Module):

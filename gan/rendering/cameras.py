@@ -14,8 +14,8 @@ from torch import Tensor
 from dataprep.frames.geometry import FACE_ORIGIN_BODY, FACE_UNIT_BODY
 from gan.config import GeneratorConfig
 
-LOOK_AT_BODY = (0.0, 0.052552, 0.0)
-LOOK_AT_RAISE = 0.01
+LOOK_AT_BODY = (0.0, 0.052552, 0.0)  # body units above the neck; the released code's, as is the raise
+LOOK_AT_RAISE = 0.01  # face units, added after the change of frame: published weights were trained with both
 
 
 @dataclasses.dataclass(frozen=True)
