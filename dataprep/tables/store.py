@@ -177,7 +177,7 @@ def write_tables(path: Location, tables: Iterable[pa.Table], metadata: Mapping[s
 
 def add_tar_member(tar: tarfile.TarFile, name: str, data: bytes) -> int:
     """Append one plain member (mtime 0, no owner, mode 0644); returns the byte offset of its data."""
-    # Our own offsets: tarfile does not say where data will lie, and a reader of one sample needs one request to find it.
+    # Our own offsets: tarfile does not say where data will lie, and a reader of one sample wants it in one request.
     # In USTAR the header of a short name is one block.
     info = tarfile.TarInfo(name)
     info.size = len(data)

@@ -4,8 +4,8 @@ Epoch e is a permutation drawn from SeedSequence((seed, e)); position p stands f
 A step takes the next positions, whoever computes it: the sequence does not depend on ranks, loader workers or
 micro-batches while the global batch is the same, and resuming needs nothing but the position.
 
-Not by torch's DistributedSampler, which begins at the start of an epoch; nor by torchdata's loader, whose state does not
-fit another number of workers; nor by webdataset, which has no exact resume.
+Not by torch's DistributedSampler, which begins at the start of an epoch; nor by torchdata's loader, whose state fits no
+other number of workers; nor by webdataset, which has no exact resume.
 """
 
 from collections.abc import Iterator
