@@ -7,11 +7,12 @@ from dataprep.errors import ConfigError
 from dataprep.frames.geometry import FACE_UNIT_BODY
 from dataprep.settings import number, require_bounds
 
-# Coordinates enter every network multiplied by this.
+# Coordinates enter every network multiplied by this (the released code's): the depth that the face camera samples,
+# 0.24, becomes 2.
 COORDINATE_SCALE = 2 / 0.24
 
 ID_CODE, EXPRESSION_CODE, NOISE_CODE = 80, 64, 80
-MAP_CENTRE_Y = -0.02830771
+MAP_CENTRE_Y = -0.02830771  # height of the maps' middle, in face units; the released code's
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,9 +28,9 @@ from dataprep.tables.labels import SMPL_BETAS
 from dataprep.tables.sealed import read_table
 from dataprep.tables.store import atomic_file
 
-MAX_LOSS_49 = 5e-4
-MAX_BETA = 3.0
-_MARGIN = 1.2
+MAX_LOSS_49 = 5e-4  # beyond this, and
+MAX_BETA = 3.0  # beyond this, EFT's own exporter leaves a fit out
+_MARGIN = 1.2  # of the crop about the points, as SPIN and EFT have it
 _SEEN = 0.5
 _COLUMNS = (
     "sample_id", "source_path", "status", "keypoints33", "source_width", "source_height", SMPL_BETAS,

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from dataprep.frames import geometry
 from dataprep.frames.euler import matrix_from_zyx, zyx_from_matrix
 
+# Camera and crop of Deep3DFaceRecon: focal length at 224 px, the picture's centre, how far the face is, and its size.
 FOCAL_PX = 1015.0
 CENTRE_PX = 112.0
 DISTANCE_DM = 10.0

@@ -1,4 +1,4 @@
-"""Plane geometry of crops, and the portrait frame of the generator (spec 2, section 1).
+"""Plane geometry of crops, and the portrait frame of the generator (docs/cameras.md).
 
 Pixels are continuous: the origin is the top-left corner of the image and pixel centres lie at +0.5; x right, y down.
 A 2x3 matrix `b_from_a` maps column points of a to b.

@@ -1,7 +1,7 @@
 """Model files the project knows: what each enables, its licence, where it comes from, and where we look for it.
 
 The free tier lies in this package and in packages of the set-up. Files with licence forms or without a package go to
-the assets folder: `$SHHQ_HS_ASSETS`, by default the platform's user-data folder. (spec 4)
+the assets folder: `$SHHQ_HS_ASSETS`, by default the platform's user-data folder (docs/models.md).
 """
 
 from __future__ import annotations

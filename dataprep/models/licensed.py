@@ -1,7 +1,8 @@
 """Model files that the user supplies: what each is, where it comes from, and finding the one a setting names.
 
 Nothing here downloads. A setting holds a path or the name of a file in the assets folder (`$SHHQ_HS_ASSETS`, by
-default the platform's user-data folder); a file that is not there is an error, never replaced by another. (spec 4)
+default the platform's user-data folder). A file that is not there is an error, never replaced by another. The user's
+page is docs/models.md.
 """
 
 from __future__ import annotations

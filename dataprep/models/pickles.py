@@ -3,6 +3,8 @@
 A pickle is a program that may call anything. Here the few names that SMPL files use become inert nodes that keep what
 they were given; every other name ends the reading with an error. Afterwards the arrays that SMPL needs are evaluated
 from those nodes: numpy arrays and scalars, scipy's sparse matrices, chumpy's `Ch` (its array) and `Select` (a gather).
+
+Not by pickle and chumpy: the file would run code of its own, and chumpy does not import beside a present-day numpy.
 """
 
 from __future__ import annotations

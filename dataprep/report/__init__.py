@@ -11,7 +11,7 @@ numbers.py      every number of the data; also written as report.json
   differences.py  against another version of the data set
   headroom.py     how far a portrait lies above its thresholds: ranks best, weakest and nearest misses
 timing.py       seconds by stage: the machine's numbers, apart from the data's
-pictures.py     what stages emitted, and the photographs themselves where they can still be found
+page_pictures.py what stages emitted, and the photographs themselves where they can still be found
 shelf.py        every picture and sample of the page, once
 marks.py        labels as SVG paths; outlines.py: those of the fitted meshes
 charts.py       histograms, maps and ranges by matplotlib as inline SVG

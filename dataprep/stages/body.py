@@ -1,4 +1,4 @@
-"""body: SMPL on the whole photograph, by MAP from a regressor, and EFT from there (spec 3, section 1)."""
+"""body: SMPL on the whole photograph, by MAP from a regressor, and EFT from there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """crop: the head-shoulder square around the fitted neck, framed exactly as the generator's portrait camera.
 
-spec 2, section 1 "What these frames mean for photographs": side 0.469 m, centred 0.129 m above the neck joint along the
-chest's up axis, rotated in the plane so that the chest has no roll.
+Side 0.469 m, centred 0.129 m above the neck joint along the chest's up axis: what the camera sees at the neck's depth
+(docs/cameras.md). Rotated in the plane so that the chest has no roll, since the camera has pitch and yaw only.
 """
 
 from __future__ import annotations

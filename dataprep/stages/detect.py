@@ -1,4 +1,4 @@
-"""detect: the one person of the photograph: body points, face mesh, 68 landmarks, boxes, mask (spec 3, section 1)."""
+"""detect: the one person of the photograph: body points, face mesh, 68 landmarks, boxes, mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ingest: does the file decode to a photograph that is large enough and not a copy of another? (spec 3, section 1)"""
+"""ingest: does the file decode to a photograph that is large enough and not a copy of another?"""
 
 from __future__ import annotations
 

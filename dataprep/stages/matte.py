@@ -1,4 +1,4 @@
-"""matte: the portrait on white with a soft edge; the alpha is kept (spec 3, section 1)."""
+"""matte: the portrait on white with a soft edge; the alpha is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""quality: scores in [0, 1] (low = bad), flags, and the decision to accept a portrait. (spec 3, section 1)
+"""quality: scores in [0, 1] (low = bad), flags, and the decision to accept a portrait.
 
 Sharpness, exposure and contrast are measured on the native crop, before super-resolution invents detail.
 """

@@ -1,4 +1,4 @@
-"""report: the page people look at, its numbers as JSON, and two contact sheets. (spec 3, section 1)
+"""report: the page people look at, its numbers as JSON, and two contact sheets.
 
 No time, host or path of the machine is in it; what the runs took has files of its own, timing.json and timing.html.
 Apart from that the same photographs give the same bytes on any number of workers.

@@ -1,4 +1,4 @@
-"""shards: the accepted samples as WebDataset-compatible tar files, each with a parquet twin. (spec 3, section 7)
+"""shards: the accepted samples as WebDataset-compatible tar files, each with a parquet twin.
 
 shards/train-00000.tar       <id>.portrait.png <id>.face.png <id>.alpha.png <id>.json, fixed order, mtime 0
 shards/train-00000.parquet   the manifest rows of those samples + byte offset, size and sha256 of every image

@@ -2,7 +2,7 @@
 
 Every image file below the source folder is an input and keeps its row for ever; masks (`layouts.py`) and
 OpenPose text belong to their image. Ids come from relative path and bytes, so they survive a moved folder; exact
-duplicates keep ids of their own. (spec 3, sections 1-2)
+duplicates keep ids of their own.
 """
 
 from __future__ import annotations
@@ -318,7 +318,7 @@ def arrange(found: list[Source], known: list[Source], part_size: int) -> list[So
 
 
 def part_size_for(n_inputs: int) -> int:
-    """Rows in a part, from the number of inputs alone (spec 3, section 2)."""
+    """Rows in a part, from the number of inputs alone."""
     return SMALL_PART if n_inputs < SMALL_SET else PART
 
 

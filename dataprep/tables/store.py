@@ -9,7 +9,7 @@
     <root>/runs/<run id>/events.jsonl                  times, hosts, tracebacks: never in a payload
 
 Every file appears by temporary name, fsync and rename; on an object store, by one PUT. Payloads depend
-on inputs, parameters and weights alone. (spec 3, section 3)
+on inputs, parameters and weights alone.
 """
 
 from __future__ import annotations
@@ -177,6 +177,8 @@ def write_tables(path: Location, tables: Iterable[pa.Table], metadata: Mapping[s
 
 def add_tar_member(tar: tarfile.TarFile, name: str, data: bytes) -> int:
     """Append one plain member (mtime 0, no owner, mode 0644); returns the byte offset of its data."""
+    # Our own offsets: tarfile does not say where data will lie, and a reader of one sample wants it in one request.
+    # In USTAR the header of a short name is one block.
     info = tarfile.TarInfo(name)
     info.size = len(data)
     info.mode = 0o644

@@ -23,7 +23,7 @@ from dataprep.frames.landmarks68 import MIRROR68
 from dataprep.tables.labels import Mirrored, PriorGroup, drawn, trained
 from gan.data.label_rows import Labels
 
-RESIDUAL_MAX = 0.05
+RESIDUAL_MAX = 0.05  # assumed: the most of a mirrored shape that may be lost, else there is no mirror image
 MIRRORED_JOINTS = (0, 2, 1, 3, 5, 4)  # of 12 neck, 13 left collar, 14 right collar, 15 head, 16 and 17 shoulders
 _EULER_SIGNS = np.array([-1, -1, 1], np.float32)  # z, y, x
 

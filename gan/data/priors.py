@@ -1,4 +1,4 @@
-"""Latent codes resampled from label rows, as the authors do (spec 1, section 1).
+"""Latent codes resampled from label rows, as the authors' released code does.
 
 Portrait camera, face camera and the six joints come jointly from one row; identity and body shape jointly from another;
 expression from a third (`dataprep.tables.labels` says which label is of which group); noise is standard normal. Rows

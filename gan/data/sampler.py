@@ -3,6 +3,9 @@
 Epoch e is a permutation drawn from SeedSequence((seed, e)); position p stands for entry p mod size of epoch p // size.
 A step takes the next positions, whoever computes it: the sequence does not depend on ranks, loader workers or
 micro-batches while the global batch is the same, and resuming needs nothing but the position.
+
+Not by torch's DistributedSampler, which begins at the start of an epoch; nor by torchdata's loader, whose state fits no
+other number of workers; nor by webdataset, which has no exact resume.
 """
 
 from collections.abc import Iterator

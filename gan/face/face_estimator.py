@@ -2,7 +2,7 @@
 
     open_estimator(face)    R-Net for BFM, the stand-in face estimator for the shipped face, None for others
 
-The face camera frames every face alike (spec 2, section 1), so no landmarks are needed to align one. Suffixes: B batch,
+The face camera frames every face alike (docs/cameras.md), so no landmarks are needed to align one. Suffixes: B batch,
 H W pixels, K coefficients, digits literal sizes.
 """
 

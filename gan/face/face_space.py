@@ -1,9 +1,9 @@
-"""The 3DMM in the generator's face frame: what the deformation losses compare with (spec 2, section 1; Eqs. 7, 9, 10).
+"""The 3DMM in the generator's face frame: what the deformation losses compare with (Eqs. 7, 9, 10).
 
 Neutral-pose space is the body in its *canonical* pose, whose head is nodded by 0.155 rad. `face_from_3dmm` (3 x 4, face
 units from decimetres) therefore depends on the body and the face model:
 
-    nominal_face_from_3dmm     spec 2's assumption: the same origin and axes, 1 face unit = 11.7747 dm
+    nominal_face_from_3dmm     assumed, for want of a published one: the same origin and axes, 1 face unit = 11.7747 dm
     fitted_face_from_3dmm      least squares over corresponding points; with shared vertices it is exact
 
 The stand-ins share vertices, and the fitted one is what training takes: from the nominal one it differs by the nod, and
@@ -31,7 +31,7 @@ DM_IN_FACE_UNIT = 10 * BODY_UNIT_M * FACE_UNIT_BODY  # 11.7747
 
 
 def nominal_face_from_3dmm() -> Float[np.ndarray, "3 4"]:
-    """Spec 2, section 1: the 3DMM's origin is the face frame's, its axes too [assumed]."""
+    """Take the 3DMM's origin and axes for those of the face frame [assumed: the paper does not say]."""
     return np.hstack([np.eye(3) / DM_IN_FACE_UNIT, np.zeros((3, 1))])
 
 

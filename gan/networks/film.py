@@ -1,4 +1,4 @@
-"""FiLM-modulated sine layers and the mapping networks that drive them (spec 2, section 3).
+"""FiLM-modulated sine layers and the mapping networks that drive them; numbers are the released code's.
 
 Suffixes: B batch, N points, I and O channels in and out, K code values.
 """

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gan.config import COORDINATE_SCALE
 from gan.networks.pointwise import Layer, sum_of_heads
 
-CENTRE = (0.0, 0.0, -1.5)  # of the field, in scaled coordinates
+CENTRE = (0.0, 0.0, -1.5)  # of the field, in scaled coordinates: behind the face, about which levels curve (released)
 
 
 class ManifoldPredictor(nn.Module):

@@ -1,4 +1,4 @@
-"""U: radiance maps from 128 to 512 pixels, all manifolds of one identity with one style (spec 2, section 3).
+"""U: radiance maps from 128 to 512 pixels, all manifolds of one identity with one style (the paper's U).
 
 Suffixes: B identities, M maps (manifolds) of one identity, C channels, H W pixels, K style or code values.
 """
@@ -12,7 +12,7 @@ from gan.config import ID_CODE, NOISE_CODE
 from gan.networks.film import MappingNet
 from gan.networks.superres_trunk import ResidualBlock, activate
 
-DEMODULATION_EPSILON = 1e-8
+DEMODULATION_EPSILON = 1e-8  # StyleGAN2's
 
 
 class ModulatedConv(nn.Module):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-KERNEL_DHW = (5, 9, 9)
+KERNEL_DHW = (5, 9, 9)  # the released code's
 PAD_WHD = (4, 4, 4, 4, 2, 2)
 
 

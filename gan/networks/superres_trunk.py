@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-SLOPE = 0.2
-RESIDUAL = 0.2
+SLOPE = 0.2  # of the leaky ReLU, as in ESRGAN
+RESIDUAL = 0.2  # what a block adds is scaled so, inside and around (ESRGAN)
 
 
 def activate(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -9,7 +9,7 @@ from dataprep.frames.smpl_joints import PARENTS
 from dataprep.models.body.smpl import BodyModel
 
 JOINTS, BETAS = 24, 10
-UPPER_BODY = (9, 12, 13, 14, 15, 16, 17)
+UPPER_BODY = (9, 12, 13, 14, 15, 16, 17)  # the chest and the six joints that are posed: what the portrait shows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The two cameras of the method: one frames the portrait, one the face (spec 2, section 1; paper section 4).
+"""The two cameras of the method: one frames the portrait, one the face (paper section 4; docs/cameras.md).
 
 A camera label is (pitch, yaw) in radians, both pi/2 from the front. Suffixes: B batch, H W pixels, S samples, 3 x y z.
 """
@@ -14,8 +14,8 @@ from torch import Tensor
 from dataprep.frames.geometry import FACE_ORIGIN_BODY, FACE_UNIT_BODY
 from gan.config import GeneratorConfig
 
-LOOK_AT_BODY = (0.0, 0.052552, 0.0)
-LOOK_AT_RAISE = 0.01
+LOOK_AT_BODY = (0.0, 0.052552, 0.0)  # body units above the neck; the released code's, as is the raise
+LOOK_AT_RAISE = 0.01  # face units, added after the change of frame: published weights were trained with both
 
 
 @dataclasses.dataclass(frozen=True)

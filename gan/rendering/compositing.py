@@ -1,4 +1,4 @@
-"""From hits on the manifolds to a picture (Eq. 8; spec 2, section 5).
+"""From hits on the manifolds to a picture (Eq. 8).
 
 Suffixes: L level sets, H W pixels, 2 3 4 literal channels.
 """
@@ -14,8 +14,8 @@ from dataprep.kernels.compositing_kernels import composited
 from dataprep.kernels.machine_code import suits
 from gan.config import MAP_CENTRE_Y, GeneratorConfig
 
-MISS_DISTANCE = 10.0
-VALID_ABOVE = 0.99
+MISS_DISTANCE = 10.0  # face units, behind everything: a miss is sorted last; the released code's
+VALID_ABOVE = 0.99  # of validity interpolated between rays: a pixel counts only where all rays about it hit (released)
 BAND_PIXELS = 1 << 13  # composited at a time on a CPU: 24 layers of RGBA stay in the cache
 
 
@@ -96,6 +96,7 @@ def composite(
 
 def compositing_weights(alpha_LHW: Float[Tensor, "l *hw"]) -> Float[Tensor, "l *hw"]:
     """Return T_i alpha_i of layers listed front to back."""
+    # 1e-10 as in the released code: behind an opaque layer the product does not become zero.
     passed = torch.cumprod(1 - alpha_LHW[:-1] + 1e-10, 0)
     return alpha_LHW * torch.cat([torch.ones_like(alpha_LHW[:1]), passed])
 

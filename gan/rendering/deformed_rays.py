@@ -1,4 +1,4 @@
-"""Hits of deformed camera rays on the manifolds: the search of the final render (spec 2, section 5).
+"""Hits of deformed camera rays on the manifolds: the search of the final render (what Eq. 8 composites).
 
 Suffixes: R rays, S fine samples, Q coarse samples, N points, L levels.
 """

@@ -28,10 +28,10 @@ from torch import Tensor
 Field = Callable[[Tensor], tuple[Tensor, ...]]
 
 STRIDE = 4
-MARGIN_OF_CURVATURE = 1.0
-MARGIN_LEAST = 0.02
+MARGIN_OF_CURVATURE = 1.0  # of the largest second difference at knots: five times what a parabola needs
+MARGIN_LEAST = 0.02  # in units of s, whose published levels are 0.65 apart
 AUDIT = 61  # prime, so that the audited intervals lie at all depths and columns
-WIDENINGS = (1, 2, 4)
+WIDENINGS = (1, 2, 4)  # factors on all margins while (H) fails somewhere; then everything is evaluated
 SAMPLES_WORTH_IT = 128  # of a ray: with longer steps, as in previews, (H) mostly fails
 
 

@@ -1,4 +1,4 @@
-"""Where rays meet the level sets of M (spec 2, sections 4 and 5).
+"""Where rays meet the level sets of M, the radiance manifolds.
 
 Suffixes: R rays, S samples of a ray, L levels, C channels of whatever is interpolated at a hit.
 """

@@ -11,7 +11,7 @@ from gan.config import NOISE_CODE
 from gan.rendering.generator import Generator
 from gan.rendering.truncation import PSI, Truncation
 
-DRAWS = 10_000
+DRAWS = 10_000  # the released code's number
 
 
 @torch.inference_mode()

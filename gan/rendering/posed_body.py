@@ -54,7 +54,7 @@ class PosableBody(nn.Module):
         self.has_pose_blend_shapes = arrays.posedirs is not None
 
     def forward(self, betas_BK: Float[Tensor, "b 10"], pose_BP3: Float[Tensor, "b 6 3"]) -> PosedBody:
-        """Pose with ZYX Euler angles (radians) of joints 12..17 relative to the canonical pose (spec 2, section 2)."""
+        """Pose with ZYX Euler angles (radians) of joints 12..17 relative to the canonical pose."""
         shaped_BV3 = self.template_V3 + torch.einsum("vck,bk->bvc", self.shapedirs_V3K, betas_BK)
         joints_BJ3 = self.joints_J3 + torch.einsum("jck,bk->bjc", self.joint_dirs_J3K, betas_BK)
         canonical_J33 = canonical_rotations(betas_BK)

@@ -1,4 +1,4 @@
-"""Radiance maps: one identity's look on each manifold, baked once and reused in every frame (spec 2, section 4).
+"""Radiance maps: one identity's look on each manifold, baked once and reused in every frame.
 
 Suffixes: R rays (map pixels), S samples, L level sets, N points, C channels, H W pixels, K code values.
 """

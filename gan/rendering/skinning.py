@@ -1,4 +1,4 @@
-"""From target space to neutral-pose space: nearest vertex, inverse skinning, smoothing (spec 2, section 2; paper D_p).
+"""From target space to neutral-pose space: nearest vertex, inverse skinning, smoothing (the paper's D_p, Eq. 11).
 
 Suffixes: B batch, H W pixels, S samples, D = S / 2, V vertices.
 """

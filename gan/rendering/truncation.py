@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-PSI = 0.7
+PSI = 0.7  # the released code's
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

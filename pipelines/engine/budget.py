@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FAULTS = ("error", "crash", "timeout")
-ENOUGH_ROWS = 256
-DEFAULT_FRACTION = 0.01
+ENOUGH_ROWS = 256  # before that many rows, two or three broken files would stop a run
+DEFAULT_FRACTION = 0.01  # a wrong setting or a full disk fails far more; single bad photographs far fewer
 
 
 @dataclass

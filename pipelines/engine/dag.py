@@ -1,7 +1,7 @@
 """DAGs of stages and their fingerprints.
 
 A fingerprint is the hash of a stage's name, version, parameters, columns, weights and the fingerprints upstream, so a
-changed parameter reruns that stage and those below it, and nothing else. (spec 3, section 2)
+changed parameter reruns that stage and those below it, and nothing else (docs/architecture.md, Fingerprints).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A child process works on one item at a time and reports each; when it dies or exceeds the time limit, the item
 in its hands is guilty, and a fresh child goes on with the rest. An innocent part therefore costs one child, and every
-guilty item one more. An item whose child was killed from outside (SIGKILL) is tried twice. (spec 3, section 4)
+guilty item one more. An item whose child was killed from outside (SIGKILL) is tried twice.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataprep.files.locations import Location
 from dataprep.files.machine_identity import this_machine
 
 _TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
-_OLD_S = 3600.0
+_OLD_S = 3600.0  # another machine's process cannot be looked up: no file takes an hour to write
 
 
 def sweep(out: Location) -> int:

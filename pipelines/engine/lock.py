@@ -8,6 +8,9 @@ locks), they write identical bytes, each file by rename.
 On an object store the lock is an object that is made only where there is none (a conditional PUT), and touching it is
 writing it again. Taking a stale one over is not one step: the driver that writes last has it, which the others see a
 moment later.
+
+Not by a lock of the system alone (flock, or a package around it): many network file systems and every object store have
+none, and it would not say who holds the folder.
 """
 
 from __future__ import annotations
@@ -33,8 +36,8 @@ from dataprep.files.untrusted import parse_json
 from dataprep.tables.store import json_bytes, unwritable, write_json
 
 BEAT_S = 10.0
-STALE_S = 120.0
-_SETTLE_S = 1.0
+STALE_S = 120.0  # twelve missed beats: a shared disk that hangs for a minute costs nobody the lock
+_SETTLE_S = 1.0  # time for another driver that took the same stale lock to have written, too
 _PLACE = ("host", "boot", "space")  # where all are the same, process numbers are those of the same processes
 
 

@@ -1,4 +1,4 @@
-"""The driver: index, plan, run what is missing, sum up. Killed at any point, the same command goes on. (spec 3)"""
+"""The driver: index, plan, run what is missing, sum up. Killed at any point, the same command goes on."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import config_file
 from pipelines.main import make_parser
 from tools.docs import diagram
 from tools.docs.docs_check import blocks, prepare, run_file
@@ -51,16 +52,27 @@ def commands(page):
                 yield re.split(r"\s{2,}|\s#", match[1])[0]
 
 
-def test_every_command_that_a_page_shows_is_understood(capsys):
-    parser, wrong, seen = make_parser(), [], 0
+@pytest.fixture
+def settings_file(tmp_path):
+    """The file that docs/howto.md shows: what a command with --config need not say itself."""
+    page = (ROOT / "docs" / "howto.md").read_text(encoding="utf-8")
+    (shown,) = [block.text for block in blocks(page) if block.language == "toml"]
+    (tmp_path / "config.toml").write_text(shown)
+    return str(tmp_path / "config.toml")
+
+
+def test_every_command_that_a_page_shows_is_understood(capsys, settings_file):
+    wrong, seen = [], 0
     for page in PAGES:
         if page.name == "commands.md":
             continue
         for command in commands(page):
             words = [word for word in shlex.split(command) if word != "..."]
+            if "--config" in words:
+                words[words.index("--config") + 1] = settings_file
             seen += 1
             try:
-                parser.parse_args(words)
+                config_file.parse(make_parser(), words)
             except SystemExit as stopped:
                 if stopped.code:
                     wrong.append(f"{page.name}: {command}: {capsys.readouterr().err.splitlines()[-1]}")
@@ -95,10 +107,54 @@ def test_the_diagram_is_fresh():
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_source_files_that_a_page_names_exist(page):
-    names = re.findall(
-        r"`((?:dataprep|gan|pipelines|tools|tests|docs)/[\w/.]+\.(?:py|md|npz|json))`", page.read_text("utf-8")
+    text = re.sub(r"Save it as `[^`]*`", "", page.read_text("utf-8"))  # a file that the reader makes
+    names = re.findall(r"`((?:dataprep|gan|pipelines|tools|tests|docs)/[\w/.]+\.(?:py|md|npz|json))`", text)
+    assert [name for name in names if "NAME" not in name and not (ROOT / name).exists()] == []
+
+
+_PATH = re.compile(r"(?<![\w./-])(?:dataprep|gan|pipelines|tools|tests|docs|samples)/[\w./]*[\w/]")
+_AT_TOP = re.compile(r"`((?:\.ci/)?[\w.-]+\.(?:toml|md|yml|txt)|\.ci/run|Makefile|NOTICE|LICENSE)`")
+_MODULE = re.compile(r"python -m ((?:dataprep|gan|pipelines|tools|tests)[\w.]*)")
+
+
+def missing_paths(page, root=ROOT):
+    """Paths and modules of a page that are not in the tree; of `folder/NAME.py`, NAME to be chosen, the folder."""
+    text = page.read_text(encoding="utf-8")
+    paths = {*_PATH.findall(text), *_AT_TOP.findall(text)}
+    paths = {path.rpartition("/")[0] if "NAME" in path else path for path in paths}
+    modules = {module for module in _MODULE.findall(text) if not module_file(root, module)}
+    return sorted({path for path in paths if not (root / path).exists()} | modules)
+
+
+def module_file(root, module):
+    path = root / module.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_path_that_says_where_things_live_exists(name):
+    assert len(_PATH.findall((ROOT / name).read_text(encoding="utf-8"))) > 20
+    assert missing_paths(ROOT / name) == []
+
+
+def test_a_path_that_is_not_there_is_seen(tmp_path):
+    (tmp_path / "gan" / "networks").mkdir(parents=True)
+    (tmp_path / "gan" / "config.py").touch()
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`gan/config.py` gan/networks/ `gan/networks/NAME.py` `gan/rooms/NAME.py`, gan/lost.py.\n`NOTICE`\n"
     )
-    assert [name for name in names if not (ROOT / name).exists()] == []
+    page.write_text(page.read_text() + "python -m gan.config\npython -m gan.absent\n")
+    assert missing_paths(page, tmp_path) == ["NOTICE", "gan.absent", "gan/lost.py", "gan/rooms"]
+
+
+def test_the_names_that_contributing_tells_to_touch_are_in_the_files_beside_them():
+    """`trains` in `gan/training/state.py`: a name and the file that must hold it, as a sentence has them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    pairs = re.findall(r"`(\w+)`(?: and `(\w+)`)? (?:of|in) `([\w/]+\.py)`", text.replace("_NAME", "_"))
+    assert len(pairs) > 10
+    wrong = [(name, path) for *names, path in pairs for name in names if name not in (ROOT / path).read_text()]
+    assert wrong == []
 
 
 def test_blocks_are_found_with_their_marks():

@@ -1,4 +1,4 @@
-"""Crop geometry: round trips, a hand-worked case, and the framing constants of spec 2."""
+"""Crop geometry: round trips, a hand-worked case, and the framing constants of docs/cameras.md."""
 
 import math
 
@@ -13,7 +13,7 @@ from dataprep.stages.crop import portrait_square
 finite = st.floats(-500, 500)
 
 
-def test_framing_constants_are_those_of_the_specification():
+def test_framing_constants_are_those_of_the_generators_cameras():
     assert pytest.approx(0.469, abs=5e-4) == geometry.PORTRAIT_SIDE_M
     assert pytest.approx(0.129, abs=5e-4) == geometry.LOOKAT_ABOVE_NECK_M
     assert pytest.approx(0.2475, abs=5e-5) == geometry.FACE_SIDE_M

@@ -2,7 +2,7 @@
 
 It reads the published state dict directly, does everything the long way (every sample through every network) and keeps
 memory down by chunks alone. One frame, one identity. Suffixes: H W image, S samples of a ray, L level sets, V vertices,
-J joints, N points. Sections are those of the generator specification; equations those of the paper.
+J joints, N points. Numbers are the released code's; equations those of the paper.
 """
 
 import math
@@ -41,7 +41,7 @@ class Oracle:
         self.parents = np.where(smpl["kintree_table"][0] > 23, -1, smpl["kintree_table"][0])
         self.subset = subset
 
-    # -- networks (section 3)
+    # -- networks
 
     def mapping(self, net: str, z: torch.Tensor) -> torch.Tensor:
         for i in (0, 2, 4, 6):
@@ -130,7 +130,7 @@ class Oracle:
                 volume = F.interpolate(volume, scale_factor=2, mode="trilinear", align_corners=False)
         return volume
 
-    # -- geometry (sections 1 and 2)
+    # -- geometry
 
     def chain(self, rotations_J33: torch.Tensor, joints_J3: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Forward kinematics: posed joints and the transforms relative to the given joints."""
@@ -186,7 +186,7 @@ class Oracle:
         field = self.smooth(field)[0].permute(2, 3, 1, 0).view(*points_HWS3.shape[:3], 4, 4)
         return (field[..., :3, :3] @ points_HWS3[..., None])[..., 0] + field[..., :3, 3]
 
-    # -- rendering (sections 4 and 5)
+    # -- rendering
 
     def radiance_maps(
         self, z_id: torch.Tensor, noise: torch.Tensor, size: int = 128

@@ -63,7 +63,7 @@ def test_pixel_corners_are_end_points_of_the_field_of_view():
     torch.testing.assert_close(directions[4, 8, 0] / -directions[4, 8, 2], torch.tensor(math.tan(math.radians(6))))
 
 
-def test_portrait_framing_is_the_square_of_the_specification():
+def test_portrait_framing_is_the_square_of_the_crop():
     """0.469 m at the neck's depth, centred 0.129 m above the neck joint."""
     camera = portrait_camera(GeneratorConfig())
     metres = 0.52767998683149 * 2.2314079

@@ -1,4 +1,4 @@
-"""Faults cost the guilty image its row, and nobody else's. (spec 3, section 4 and promise 4)"""
+"""Faults cost the guilty image its row, and nobody else's."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment, then the same command: the bytes of an undisturbed run. (spec 3, promise 2)"""
+"""SIGKILL at any moment, then the same command: the bytes of an undisturbed run."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""The driver's promises on a toy DAG: conservation of rows, same bytes everywhere, exact resume. (spec 3, section 6)"""
+"""The driver's promises on a toy DAG: conservation of rows, same bytes everywhere, exact resume."""
 
 import hashlib
 import json

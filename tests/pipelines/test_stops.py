@@ -54,7 +54,7 @@ def many(tmp_path_factory):
     return folder
 
 
-def test_a_run_that_fails_in_numbers_stops_and_goes_on_when_mended(many, tmp_path, monkeypatch):
+def test_a_run_that_fails_in_numbers_stops_and_goes_on_when_repaired(many, tmp_path, monkeypatch):
     monkeypatch.setattr(Fragile, "outage", True)
     summary = build(many, tmp_path / "out")
     assert "images failed in stage brightness, more than --max-error-fraction 0.01" in summary.stopped

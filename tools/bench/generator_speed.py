@@ -31,7 +31,7 @@ from gan.config import preview
 from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.generator import Generator, Identity
 
-# The released code on two cores, float32 (spec 2, section 7); and what the paper says of an RTX A6000.
+# The authors' released code, measured on two cores in float32; and what the paper says of an RTX A6000.
 RELEASED = {"maps": 28.0, "frame": 25.0, "peak_gb": 9.1}
 PAPER_A6000_S = 0.87
 ORACLE_FOLDER = Path(__file__).resolve().parents[2] / "tests" / "gan"

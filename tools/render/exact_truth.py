@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 SCHEMA = 1
 GL_FROM_CAM = np.diag([1.0, -1.0, -1.0])  # x right, y up, z to the camera
 DECIMETRES_PER_METRE = 10.0
-# Portrait framing of the generator (spec 2 section 1): body unit, half field of view, look-at above the neck.
+# Portrait framing of the generator (docs/cameras.md): body unit, half field of view, look-at above the neck.
 LOOKAT_ABOVE_NECK_M = 0.0578294 * BODY_UNIT_M
 ALIGN_ROUNDS = 12
 IDENTITY_RIDGE, EXPRESSION_RIDGE = (
@@ -128,7 +128,7 @@ def landmarks_px(figure: Figure, standin: StandIn, head_from_face: Array) -> Arr
 
 
 def portrait_crop(figure: Figure) -> dict[str, Any]:
-    """The crop that the generator's portrait camera implies (spec 2 section 1), with the scale at the neck's depth."""
+    """The crop that the generator's portrait camera implies (docs/cameras.md), with the scale at the neck's depth."""
     up = figure.rotations_cam[CHEST] @ np.array([0.0, 1.0, 0.0])
     neck = figure.joints_cam_m[NECK]
     px_per_m = figure.camera.fx / neck[2]

@@ -38,7 +38,7 @@ from dataprep.models.detection.squares import (
 
 _BODY_CROP_PX, _HEAD_CROP_PX, _MASK_CROP_PX = 640, 384, 512
 
-_SAME_FACE_IOU = 0.3
+_SAME_FACE_IOU = 0.3  # boxes of two squares that overlap by as much are one face, found twice
 _RIVAL_SCORE = 0.6  # a second face counts as a person from this score on
 _RIVAL_SIZE = 0.5  # ... and from this size relative to the first
 _MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes) are left out

@@ -21,13 +21,14 @@ from dataprep.models.regressors.lifter import BodyEstimate, LifterInput
 from dataprep.models.regressors.resnet import FEATURES, ResNet50
 from dataprep.models.torch_checkpoints import load_weights, read_checkpoint
 
-INPUT_PX = 224
+INPUT_PX = 224  # this and the numbers below are SPIN's: its weights were trained with them
 SOURCE = "github.com/nkolot/SPIN (model_checkpoint.pt)"
 
 _POSE, _SHAPE, _CAMERA = 24 * 6, 10, 3
 _HIDDEN = 1024
 _ITERATIONS = 3
 _CROP_MARGIN = 1.2
+# of ImageNet's colours, on which the trunk was trained first
 _MEAN, _STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 

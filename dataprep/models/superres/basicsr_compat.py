@@ -21,7 +21,7 @@ from dataprep.errors import AssetError
 
 INSTALL_COMMAND = "pip install --no-build-isolation -c constraints.txt basicsr==1.4.2 realesrgan==0.3.0"
 _ALIAS = "torchvision.transforms.functional_tensor"
-_LUMA_RGB = (0.2989, 0.587, 0.114)
+_LUMA_RGB = (0.2989, 0.587, 0.114)  # torchvision's weights of grey
 
 
 def real_esrganer() -> type:

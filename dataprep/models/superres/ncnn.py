@@ -6,6 +6,8 @@ outputs, their blob names, `key=value` fields; keys of -23300 and below are arra
 padded to four bytes) and its float32 bias; a PReLU its float32 slopes; MemoryData its float32 numbers, a constant of
 the network; the other layers nothing.
 
+Not by the package ncnn, which runs such files: our networks run in torch, and need the weights alone.
+
 Everything unexpected is an `AssetError`: an unknown layer, a wrong count, bytes missing or left over.
 """
 

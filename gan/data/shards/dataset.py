@@ -1,4 +1,4 @@
-"""Random access to the shards of one or several data sets (spec 3, section 7).
+"""Random access to the shards of one or several data sets.
 
 A sample is found by the byte offsets of the parquet twin and read with one `pread`: no unpacking, no index in memory
 but a few numbers a sample, and nothing shared between loader processes. On an object store the `pread` is a GET.

@@ -119,7 +119,7 @@ def test_verify_names_what_is_damaged(photos, tmp_path, capsys, damage, words):
     assert words in defect
 
 
-def test_what_verify_finds_the_next_run_mends(photos, tmp_path, undisturbed, capsys):
+def test_what_verify_finds_the_next_run_repairs(photos, tmp_path, undisturbed, capsys):
     build(photos, tmp_path)
     for pattern in ("stages/brightness-*/part-000001.parquet", "listing.txt"):
         the(tmp_path, pattern).unlink()

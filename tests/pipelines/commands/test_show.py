@@ -51,7 +51,7 @@ def test_what_does_not_exist_names_what_is_near():
         find_sample(INDEX, "#")
 
 
-def test_a_folder_without_a_data_set_is_the_users_to_mend(tmp_path):
+def test_a_folder_without_a_data_set_is_the_users_to_fix(tmp_path):
     with pytest.raises(ShhqError, match="no data set"):
         show(tmp_path, "x", None)
 
