@@ -79,8 +79,10 @@ def test_what_it_brings_along_is_read_as_it_was_written(labels: Labels, tmp_path
 
 def test_training_goes_on_from_it(data: Path, models: Models, tmp_path: Path) -> None:  # noqa: F811
     """Weights and the basis of codes are taken over; the first steps change phi and nothing else."""
-    preset = replace(PRESETS["tiny-demo"], portrait_px=16, face_px=16, batch=2)
-    preset = replace(preset, paired=replace(preset.paired, rays=20), generator=replace(preset.generator, ray_size=16))
+    given = PRESETS["tiny-demo"]
+    nets = replace(given.generator, ray_size=16, image_size=16)
+    start = replace(given.paired, rays=20)
+    preset = replace(given, portrait_px=16, face_px=16, batch=2, paired=start, generator=nets)
     run = open_run([data], preset, tmp_path, models, 0, DEMO_FILE, Execution(micro=2))
     checkpoint = open_checkpoint(None)
     basis = basis_of(checkpoint.company)
