@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import time
@@ -43,8 +44,19 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def print_fields() -> int:
-    """The table of assumed fields."""
+def run(options: argparse.Namespace) -> int:
+    """Import a hand-out, or print what is assumed of one; returns the exit status."""
+    if options.fields:
+        return _print_fields()
+    if options.source is None or options.out is None:
+        raise ConfigError("import needs SOURCE and --out DIR; see what is expected with: shhq-hs import --fields")
+    if not 0 <= options.val_fraction <= 1:
+        raise ConfigError(f"--val-fraction {options.val_fraction}: expected a number from 0 to 1")
+    return import_handout(options.source, options.out, options.field, options.body, options.face, options.val_fraction)
+
+
+def _print_fields() -> int:
+    """Print the table of assumed fields."""
     print(f"folders: {', '.join(f'{name}/' for name in FOLDERS.values())} (alphas/ may be absent), one name a person")
     rows = [
         (field.name, " or ".join("x".join(map(str, s)) for s in field.shapes), "yes" if field.required else "no",
