@@ -25,6 +25,7 @@ from dataprep.stages.shards import write_shards
 from dataprep.tables.columns import STRING, Column, floats, table_from_rows
 from dataprep.tables.labels import LABELS, drawn
 from dataprep.tables.outliers import label_outliers
+from dataprep.tables.shard_folders import SHARDS
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
@@ -92,7 +93,7 @@ def import_handout(
         return data
 
     with new_folder(out, last="manifest.parquet") as place:
-        counts = write_shards(manifest, place / "shards", read_image)
+        counts = write_shards(manifest, place / SHARDS, read_image)
         write_table(place / "manifest.parquet", manifest)
     progress.close()
     print(f"{out}: {counts['samples']} samples in {counts['shards']} shards; train with: shhq-hs train --data {out}")

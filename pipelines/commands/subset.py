@@ -17,7 +17,7 @@ from dataprep.report.census import MANIFEST, Census
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
 from dataprep.tables.sealed import read_table
-from dataprep.tables.shard_folders import SHARDS, twins
+from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, twins
 from dataprep.tables.store import write_table
 from pipelines.commands.new_folder import require_folder
 from pipelines.dataset_view import open_view
@@ -31,7 +31,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     if target.resolve() == out.resolve():
         raise ConfigError(f"--out {str(target)!r} is the data set itself; give another folder")
     require_folder(target)
-    if (target / MANIFEST).exists() and not (target / "shards").is_dir():
+    if (target / MANIFEST).exists() and not (target / SHARDS).is_dir():
         raise StoreError(f"{target} holds a manifest that is not of shards built here; give another folder")
     known = set(Census(out).ids)
     table = _read_subset(subset)
@@ -44,7 +44,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     table = _placed(table.filter(table["selected"]), shard_rows)
     if not len(table):
         raise ConfigError(f"{subset} has no row that is selected for training; shards hold accepted portraits only")
-    counts = write_shards(table, inside(target, "shards", "index.json").parent, _images_of(out))
+    counts = write_shards(table, inside(target, SHARDS, SHARDS_INDEX).parent, _images_of(out))
     write_table(target / MANIFEST, table)
     print(f"{target / 'shards'}: {counts['samples']} samples in {counts['shards']} shards")
     return 0
