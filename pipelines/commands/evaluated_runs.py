@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from gan.evaluation.compare_runs import comparison
 from pipelines.text_table import table
 
 
-def compare_runs(runs: Sequence[Path]) -> int:
+def compare_runs(runs: list[Path]) -> int:
     """Print runs side by side; returns 0."""
     head, *rows = comparison(runs)
     print(table(head, rows))
