@@ -17,9 +17,6 @@ MOST_FILES = 25  # a reader takes in a folder at a glance; the fullest of good n
 STEMS_AT_HOME_EVERYWHERE = {"__init__", "__main__", "base", "errors"}
 LOADERS = {"load", "build", "open"}  # who plans or asks for help must not wait for what these import
 OPTIONAL = {"fsspec", "onnxruntime", "pillow_heif"}  # extras of pyproject.toml: they may be missing
-# A verb's function imports what the verb does, so that `shhq-hs --help` imports next to nothing.
-VERBS = ("pipelines/main.py", "pipelines/commands/generator_verbs.py", "pipelines/commands/owner.py",
-         "pipelines/commands/track.py")  # fmt: skip
 
 
 def flaws(root: Path) -> Iterator[str]:
@@ -65,7 +62,7 @@ def hidden_imports(root: Path, trees: Mapping[Path, ast.Module]) -> Iterator[str
     """Imports inside functions that load nothing: they hide circles, and what a module needs."""
     for path, tree in trees.items():
         place = path.relative_to(root).as_posix()
-        for node in () if place in VERBS else _imports_in_functions(tree):
+        for node in _imports_in_functions(tree):
             if not _packages(node) <= OPTIONAL:
                 yield (f"{place}:{node.lineno}: {ast.unparse(node)} inside a function; import it above, or in a "
                        "function named load, build or open")  # fmt: skip

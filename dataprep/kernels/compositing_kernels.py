@@ -10,10 +10,11 @@ import functools
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from dataprep.kernels.machine_code import compiled, share
+from dataprep.kernels.machine_code import compiled, require, share
 
 ZERO, HALF, ONE, TINY = np.float32(0), np.float32(0.5), np.float32(1), np.float32(1e-10)
 
@@ -26,13 +27,30 @@ def composited(
     valid_above: float,
     size: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return image, depth and opacity of `size` pixels a side; `window` is half side and centre y of the maps."""
+    """Return image, depth and opacity of `size` pixels a side; `window` is half side and centre y of the maps.
+
+    Raises:
+        ValueError: The loops would read or write elsewhere.
+
+    """
+    _require_shapes(maps_L4HW, layers_L4HW, origin_3, size)
     image, depth, opacity = (layers_L4HW.new_empty(*channels, size, size) for channels in ((3,), (), ()))
     tensors = maps_L4HW, layers_L4HW, origin_3, image, depth, opacity
     arrays = [tensor.contiguous().numpy() for tensor in tensors]
     numbers = np.float32(window[0]), np.float32(window[1]), np.float32(valid_above)
     share(functools.partial(_rows, *arrays, *numbers), size)
     return image, depth, opacity
+
+
+def _require_shapes(maps: Tensor, layers: Tensor, origin: Tensor, size: int) -> None:
+    for what, tensor in (("maps", maps), ("layers", layers)):
+        found = tensor.dtype, *tensor.shape
+        fits = tensor.dtype == torch.float32 and tensor.ndim == 4 and tensor.shape[1] == 4 and min(tensor.shape[2:]) > 1
+        require(fits, what, found, "float32 (levels, 4, at least 2, at least 2)")
+    require(len(maps) == len(layers), "levels of maps and layers", (len(maps), len(layers)), "equal numbers")
+    place = origin.dtype, *origin.shape
+    require(place == (torch.float32, 3), "origin", place, "float32 (3)")
+    require(size > 1, "size", size, "at least 2")
 
 
 @compiled

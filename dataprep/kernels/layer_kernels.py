@@ -77,6 +77,10 @@ class LayerStack:
         require(self.inputs > 0, "inputs of the first layer", self.inputs, "at least 1")
         widths = {len(head.weight_OI) for head in heads.values()}
         require(widths == {self.outputs}, "outputs of the heads", widths, "one number")
+        biases = [(part.weight_OI.ndim, len(part.weight_OI), *part.bias_O.shape) for part in parts]
+        require(all(a == 2 and [b] == c for a, b, *c in biases), "outputs of weights and numbers of biases", biases,
+                "2 dimensions and equal numbers")  # fmt: skip
+        require(set(heads) <= set(range(len(layers))), "layers with heads", sorted(heads), f"0 to {len(layers) - 1}")
         readers = [*enumerate(layers[1:]), *heads.items()]
         depths = [(len(layers[i].weight_OI), reader.weight_OI.shape[1]) for i, reader in readers]
         require(all(a == b for a, b in depths), "outputs of layers and inputs after them", depths, "equal ones")
@@ -99,6 +103,9 @@ class LayerStack:
         self.weights, self.biases = torch.cat(self._weights), torch.cat(self._biases)
 
     def __call__(self, points_NI: Float[Tensor, "n i"]) -> Float[Tensor, "n o"]:
+        """Return the sum of the heads at these points; raises ValueError where the loops would write elsewhere."""
+        given = points_NI.dtype, points_NI.ndim, points_NI.shape[-1]
+        require(given == (torch.float32, 2, self.inputs), "points", given, f"float32 (points, {self.inputs})")
         points_NI = points_NI.detach().contiguous()
         count = len(points_NI)
         blocks = -(-count // BLOCK)

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dataprep.kernels import guard
-from dataprep.kernels.vectors import ROWS
+from dataprep.kernels.vectors import BFLOAT16_PRODUCTS, LANES, ROWS, WIDE
 
 if guard.ON:
     import numba
@@ -92,6 +92,7 @@ def compiled(function: Callable[..., Any]) -> Any:
 
 @functools.cache
 def _sources() -> str:
-    """Return the sha256 of all files that machine code is made from: those of this folder."""
+    """Return the sha256 of all that machine code is made from: the files of this folder, and how wide vectors are."""
     files = sorted(Path(__file__).parent.glob("*.py"))
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    widths = repr((LANES, ROWS, WIDE, BFLOAT16_PRODUCTS)).encode()  # numba's own key has the processor's widths only
+    return hashlib.sha256(b"".join([widths, *(file.read_bytes() for file in files)])).hexdigest()

@@ -17,8 +17,17 @@ if guard.ON:
     import numba
     from llvmlite import ir
     from numba import types
-    from numba.core.codegen import get_host_cpu_features
+    from numba.core import codegen
     from numba.extending import intrinsic
+
+
+def _of_this_machine() -> str:
+    """Return the words of what the machine can do, as numba has them; "" from a version that does not say.
+
+    That function is numba's own affair. Without it loops take the narrow vectors that every processor has.
+    """
+    ask = getattr(codegen, "get_host_cpu_features", None)
+    return "" if ask is None else str(ask())
 
 
 def _features() -> set[str]:
@@ -26,7 +35,7 @@ def _features() -> set[str]:
     if not guard.ON:
         return set()
     chosen = getattr(numba.config, "CPU_FEATURES", None)
-    words = get_host_cpu_features() if chosen is None else chosen
+    words = _of_this_machine() if chosen is None else chosen
     return {word[1:] for word in words.split(",") if word.startswith("+")}
 
 

@@ -26,6 +26,7 @@ from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sealed import read_table
+from dataprep.tables.shard_folders import INDEX_PATH, SHARDS, SHARDS_INDEX, shard_name
 from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
 
 IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
@@ -53,14 +54,14 @@ class Shards(Aggregate):
     version: ClassVar[int] = 1
     requires: ClassVar[tuple[str, ...]] = ("manifest", "matte", "face")
     columns: ClassVar[tuple[Column, ...]] = POSITION_COLUMNS
-    outputs: ClassVar[tuple[str, ...]] = ("shards/index.json",)
+    outputs: ClassVar[tuple[str, ...]] = (INDEX_PATH,)
 
     def more_files(self, root: Location) -> dict[str, tuple[int, str]]:
-        return shard_files(root / "shards")
+        return shard_files(root / SHARDS)
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         manifest = read_table(root / "manifest.parquet")
-        return write_shards(manifest, root / "shards", reader_of(view))
+        return write_shards(manifest, root / SHARDS, reader_of(view))
 
 
 ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
@@ -77,7 +78,7 @@ def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) ->
         _write_twin(folder / f"{name}.parquet", rows, positions)
         entries.append(_entry(folder, name, len(samples)))
     _remove_stale(folder, {entry["name"] for entry in entries})
-    write_json(folder / "index.json", _index(manifest, entries))
+    write_json(folder / SHARDS_INDEX, _index(manifest, entries))
     return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
 
 
@@ -87,7 +88,7 @@ def _shards(manifest: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     columns = (manifest[name].to_pylist() for name in ("split", "shard"))
     for i, (split, shard) in enumerate(zip(*columns, strict=True)):
         if split is not None:
-            places.setdefault(f"{split}-{shard:05d}", []).append(i)  # manifest order is shard order
+            places.setdefault(shard_name(split, shard), []).append(i)  # manifest order is shard order
     for name in sorted(places):
         yield name, manifest.take(pa.array(places[name]))
 
@@ -153,13 +154,13 @@ def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:
 
 def shard_files(folder: Location) -> dict[str, tuple[int, str]]:
     """Bytes and sha256 of every shard's tar and twin, by path below the data set; raises Damaged."""
-    path = folder / "index.json"
+    path = folder / SHARDS_INDEX
     try:
         entries = parse_json(path.read_text())["shards"]
         if strange := [entry["name"] for entry in entries if not _SHARD_FILE.fullmatch(f"{entry['name']}.tar")]:
             raise ValueError(f"no shard is called {strange[0]!r}")
         return {
-            f"shards/{entry['name']}.{suffix}": (int(entry[suffix]["bytes"]), str(entry[suffix]["sha256"]))
+            f"{SHARDS}/{entry['name']}.{suffix}": (int(entry[suffix]["bytes"]), str(entry[suffix]["sha256"]))
             for entry in entries
             for suffix in ("tar", "parquet")
         }

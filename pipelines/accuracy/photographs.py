@@ -32,7 +32,7 @@ from dataprep.pictures.codecs import decode_mask
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import BFM_ANGLE, BFM_EXP, CROP_FROM_SOURCE, FACE_PITCH_YAW, LANDMARKS68, SMPL_BODY_POSE
 from dataprep.tables.sealed import read_table
-from dataprep.tables.shard_folders import SHARDS, twins
+from dataprep.tables.shard_folders import SHARDS, shard_name, twins
 from dataprep.tables.store import write_json
 from pipelines.accuracy.bodies import body_fits
 from pipelines.accuracy.tracked_clip import clip_accuracy
@@ -160,9 +160,9 @@ def _angle_deg(a: np.ndarray, b: np.ndarray) -> float:
 def _alpha_error(row: Mapping[str, Any], true_alpha: np.ndarray, out: Path) -> float:
     """Mean absolute difference in [0, 1] over the part of the portrait that the photograph covers."""
     matrix = row[CROP_FROM_SOURCE].astype(np.float64)
-    name = f"{row['split']}-{row['shard']:05d}"
-    require_shard_name(name, out / "shards")
-    with (out / "shards" / f"{name}.tar").open("rb") as file:
+    name = shard_name(row["split"], row["shard"])
+    require_shard_name(name, out / SHARDS)
+    with (out / SHARDS / f"{name}.tar").open("rb") as file:
         file.seek(row["alpha_offset"])
         alpha = decode_mask(file.read(row["alpha_size"]))
     size_px = alpha.shape[0]

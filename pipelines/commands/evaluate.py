@@ -1,4 +1,4 @@
-"""The commands `shhq-hs evaluate` and `shhq-hs compare-runs`: from options to numbers, and what is said meanwhile."""
+"""The command `shhq-hs evaluate`: from options to numbers, and what is said meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataprep.errors import ConfigError
 from dataprep.models.devices import resolve_device
 from dataprep.models.face.face_files import STANDIN as FACE
 from dataprep.tables.store import atomic_file
-from gan.evaluation.compare_runs import comparison
 from gan.evaluation.evaluation_files import NUMBERS_FILE, PAGE_FILE, SUMMARY_FILE, as_json, summary_lines, write_report
 from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.resize import RESIZES
@@ -20,7 +19,6 @@ from pipelines.accuracy.known_truth import known_of
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line, hint
 from pipelines.executors.chosen_executor import worker_count
-from pipelines.text_table import table
 
 _SAY_EVERY_S = 10.0
 
@@ -61,13 +59,6 @@ def run(options: argparse.Namespace) -> int:
     if all(one.protocol.metric != "FID" for one in outcome.measurements):
         print("FID and KID need the Inception weights: shhq-hs evaluate --help says which file")
     print(f"{chosen.out}: {PAGE_FILE}, {SUMMARY_FILE}, {NUMBERS_FILE}")
-    return 0
-
-
-def compare_runs(options: argparse.Namespace) -> int:
-    """Print runs side by side."""
-    head, *rows = comparison(options.runs)
-    print(table(head, rows))
     return 0
 
 

@@ -29,7 +29,7 @@ from dataprep.stages.shards import shard_files
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sealed import open_table, read_table
-from dataprep.tables.shard_folders import shard_folder, twins
+from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
 from dataprep.tables.store import atomic_file, unwritable
 from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.commands.new_folder import new_folder, require_new
@@ -75,8 +75,8 @@ def _twins(out: Path, split: str) -> list[Path]:
 
 def _compare_with_index(twin: Path) -> None:
     """Raise ShardCorrupt unless the index of the shards names this table, with the bytes that it has."""
-    with _whole(twin.parent / "index.json"):
-        size, sha256 = shard_files(twin.parent).get(f"shards/{twin.name}", (0, ""))
+    with _whole(twin.parent / SHARDS_INDEX):
+        size, sha256 = shard_files(twin.parent).get(f"{SHARDS}/{twin.name}", (0, ""))
     if twin.stat().st_size != size or file_sha256(twin) != sha256:
         raise ShardCorrupt(f"{twin} is not as the index of the shards says{_repair(twin)}")
 

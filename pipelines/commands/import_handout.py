@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import time
@@ -24,6 +25,7 @@ from dataprep.stages.shards import write_shards
 from dataprep.tables.columns import STRING, Column, floats, table_from_rows
 from dataprep.tables.labels import LABELS, drawn
 from dataprep.tables.outliers import label_outliers
+from dataprep.tables.shard_folders import SHARDS
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
@@ -43,8 +45,19 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def print_fields() -> int:
-    """The table of assumed fields."""
+def run(options: argparse.Namespace) -> int:
+    """Import a hand-out, or print what is assumed of one; returns the exit status."""
+    if options.fields:
+        return _print_fields()
+    if options.source is None or options.out is None:
+        raise ConfigError("import needs SOURCE and --out DIR; see what is expected with: shhq-hs import --fields")
+    if not 0 <= options.val_fraction <= 1:
+        raise ConfigError(f"--val-fraction {options.val_fraction}: expected a number from 0 to 1")
+    return import_handout(options.source, options.out, options.field, options.body, options.face, options.val_fraction)
+
+
+def _print_fields() -> int:
+    """Print the table of assumed fields."""
     print(f"folders: {', '.join(f'{name}/' for name in FOLDERS.values())} (alphas/ may be absent), one name a person")
     rows = [
         (field.name, " or ".join("x".join(map(str, s)) for s in field.shapes), "yes" if field.required else "no",
@@ -80,7 +93,7 @@ def import_handout(
         return data
 
     with new_folder(out, last="manifest.parquet") as place:
-        counts = write_shards(manifest, place / "shards", read_image)
+        counts = write_shards(manifest, place / SHARDS, read_image)
         write_table(place / "manifest.parquet", manifest)
     progress.close()
     print(f"{out}: {counts['samples']} samples in {counts['shards']} shards; train with: shhq-hs train --data {out}")

@@ -1,4 +1,4 @@
-"""`shhq-hs select` and `shhq-hs shards build`: a part of a data set, chosen by an expression, as shards of its own."""
+"""`shhq-hs shards build`: rows that `shhq-hs select` chose, as shards of their own."""
 
 from __future__ import annotations
 
@@ -14,29 +14,13 @@ from dataprep.errors import ConfigError, Damaged, StoreError
 from dataprep.files.locations import read_range
 from dataprep.files.untrusted import inside, require_sample_ids
 from dataprep.report.census import MANIFEST, Census
-from dataprep.report.selection import matching
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
 from dataprep.tables.sealed import read_table
-from dataprep.tables.shard_folders import SHARDS, twins
+from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, twins
 from dataprep.tables.store import write_table
 from pipelines.commands.new_folder import require_folder
 from pipelines.dataset_view import open_view
-
-
-def select(out: Path, expression: str, output: Path) -> int:
-    """Write the manifest rows that match; returns 1 when there is none."""
-    census = Census(out)
-    chosen = matching(census, expression)
-    table = read_table(census.path).filter(pa.array(chosen))
-    if not len(table):
-        print(f"no row of {len(census)} matches {expression!r}; {output} was not written")
-        return 1
-    write_table(output, table)
-    selected = int((chosen & census.selected).sum())
-    print(f"{output}: {len(table)} of {len(census)} rows, {selected} of them selected for training")
-    print(f"shards of them: shhq-hs shards build {out} --subset {output} --out DIR")
-    return 0
 
 
 def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manifest.shard_rows) -> int:
@@ -47,7 +31,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     if target.resolve() == out.resolve():
         raise ConfigError(f"--out {str(target)!r} is the data set itself; give another folder")
     require_folder(target)
-    if (target / MANIFEST).exists() and not (target / "shards").is_dir():
+    if (target / MANIFEST).exists() and not (target / SHARDS).is_dir():
         raise StoreError(f"{target} holds a manifest that is not of shards built here; give another folder")
     known = set(Census(out).ids)
     table = _read_subset(subset)
@@ -60,7 +44,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     table = _placed(table.filter(table["selected"]), shard_rows)
     if not len(table):
         raise ConfigError(f"{subset} has no row that is selected for training; shards hold accepted portraits only")
-    counts = write_shards(table, inside(target, "shards", "index.json").parent, _images_of(out))
+    counts = write_shards(table, inside(target, SHARDS, SHARDS_INDEX).parent, _images_of(out))
     write_table(target / MANIFEST, table)
     print(f"{target / 'shards'}: {counts['samples']} samples in {counts['shards']} shards")
     return 0

@@ -9,6 +9,7 @@ from dataprep.errors import StoreError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each
 from dataprep.tables.sealed import open_table
+from dataprep.tables.shard_folders import INDEX_PATH
 from dataprep.tables.store import StageRef, Store
 from pipelines.commands import beside
 from pipelines.engine.dag import Dag
@@ -65,7 +66,7 @@ def after_run(out: Location, dag: Dag, outcome: RunSummary) -> int:
         print("\nnothing to do: everything is up to date")
     else:
         print(f"\nfinished in {clock(outcome.seconds)}")
-    for name in ("manifest.parquet", "shards/index.json", "report/index.html"):
+    for name in ("manifest.parquet", INDEX_PATH, "report/index.html"):
         if (out / name).exists():
             print(f"  {out / name}")
     return 0 if accepted else 1

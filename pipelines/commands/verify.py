@@ -13,8 +13,9 @@ from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
-from dataprep.stages.shards import shard_files
+from dataprep.stages.shards import MEMBERS, shard_files
 from dataprep.tables.sealed import read_table
+from dataprep.tables.shard_folders import INDEX_PATH, SHARDS
 from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store
 from pipelines.commands.errors import STATUSES
@@ -245,10 +246,10 @@ def _check_manifest(out: Location, ids: Sequence[str], report: Report) -> None:
 
 
 def _check_shards(out: Location, deep: bool, report: Report) -> int:
-    if not (out / "shards" / "index.json").exists():
+    if not (out / INDEX_PATH).exists():
         return 0
     try:
-        files = shard_files(out / "shards")
+        files = shard_files(out / SHARDS)
     except Damaged as error:
         report(_flaw(error))
         return 0
@@ -269,7 +270,9 @@ def _wrong_images(stem: Location) -> Iterator[Flaw]:
     except Damaged as error:
         yield _flaw(error)
         return
-    kinds = [name.removesuffix("_offset") for name in twin.column_names if name.endswith("_offset")]
+    # By the hash: labels may end in "_offset", too (head_offset).
+    # Not whatever ends in "_offset": labels may, as head_offset does.
+    kinds = [kind for kind in MEMBERS if f"{kind}_sha256" in twin.column_names]
     tar = stem.with_suffix(".tar")
     for kind in kinds:
         columns = [twin[name].to_pylist() for name in ("sample_id", *(f"{kind}_{c}" for c in _POSITION))]

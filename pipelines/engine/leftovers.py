@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dataprep.files.locations import Location
 from dataprep.files.machine_identity import this_machine
+from dataprep.tables.shard_folders import SHARDS
 
 _TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
 _OLD_S = 3600.0  # another machine's process cannot be looked up: no file takes an hour to write
@@ -25,7 +26,7 @@ def sweep(out: Location) -> int:
     """
     if not isinstance(out, Path):
         return 0
-    folders = [out, *(out / name for name in ("shards", "report", "runs", "stages")), *(out / "stages").glob("*/")]
+    folders = [out, *(out / name for name in (SHARDS, "report", "runs", "stages")), *(out / "stages").glob("*/")]
     return sum(_sweep_folder(folder) for folder in folders if folder.is_dir())
 
 

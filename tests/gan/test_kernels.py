@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from dataprep import kernels
+from dataprep.kernels.compositing_kernels import composited
 from dataprep.kernels.layer_kernels import LayerStack, PointLayer
 from dataprep.kernels.machine_code import share, suits
 from dataprep.kernels.vectors import BFLOAT16_PRODUCTS
@@ -52,9 +53,63 @@ def test_layers_that_do_not_fit_are_refused():
         ([PointLayer(torch.ones(4, 0), torch.zeros(4), "sine")], {0: head}),
         ([layer, PointLayer(torch.ones(4, 9), torch.zeros(4), "sine")], {1: head}),
         ([wide], {0: head}),
+        ([layer], {-1: head}),
+        ([layer], {0: PointLayer(head[0], torch.zeros(3))}),
+        ([PointLayer(layer[0][None], layer[1])], {0: head}),
     ):
         with pytest.raises(ValueError, match="expected"):
             LayerStack(layers, heads)
+
+
+def test_points_that_do_not_fit_are_refused():
+    """Machine code would write past its workspace."""
+    stack = LayerStack(
+        [PointLayer(torch.ones(4, 3), torch.zeros(4))], {0: PointLayer(torch.ones(2, 4), torch.zeros(2))}
+    )
+    for points in (torch.ones(5, 9), torch.ones(5, 3, dtype=torch.float64), torch.ones(1, 5, 3)):
+        with pytest.raises(ValueError, match=r"expected float32 \(points, 3\)"):
+            stack(points)
+
+
+def test_pictures_that_do_not_fit_are_refused():
+    """Machine code would read beyond the maps, or write beyond the picture."""
+    maps, hits, valid, origin = scene(0)
+    layers = torch.cat([hits, valid], 1)
+    fitting = {"maps_L4HW": maps, "layers_L4HW": layers, "origin_3": origin, "size": 12}
+    for wrong in (
+        {"maps_L4HW": maps[1:]},
+        {"maps_L4HW": maps[:, :3]},
+        {"maps_L4HW": maps[..., :1]},
+        {"maps_L4HW": maps.double()},
+        {"layers_L4HW": layers[:, :3]},
+        {"layers_L4HW": layers[:, :, :1]},
+        {"origin_3": origin[:2]},
+        {"size": 1},
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            composited(**fitting | wrong, window=(1.0, 0.0), valid_above=0.5)
+
+
+def test_a_numba_that_does_not_say_what_the_processor_can_do_gets_narrow_vectors():
+    """That function is numba's own affair; results stay."""
+    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["4", "2.0"]
+
+
+SILENT = """
+from numba.core import codegen
+ask = codegen.get_host_cpu_features
+del codegen.get_host_cpu_features
+from dataprep.kernels.vectors import LANES
+codegen.get_host_cpu_features = ask  # numba itself asks, too
+import torch
+from dataprep.kernels.layer_kernels import LayerStack, PointLayer
+one, zero = torch.ones(1, 1), torch.zeros(1)
+with torch.no_grad():
+    found = LayerStack([PointLayer(one, zero, "relu")], {0: PointLayer(one, zero)})(torch.tensor([[2.0]]))
+print(LANES, float(found))
+"""
 
 
 def test_when_one_thread_fails_the_others_are_waited_for():

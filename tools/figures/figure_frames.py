@@ -24,6 +24,7 @@ from dataprep.frames.smpl_joints import NECK
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.pictures.overlays import AXES, draw_axes, draw_square, square_corners
 from dataprep.report.page_pictures import read_photograph, source_folder
+from dataprep.tables.shard_folders import SHARDS, shard_name
 from dataprep.tables.store import atomic_file
 
 _NOSE_BRIDGE, _PANEL_PX, _GAP_PX, _CAPTION_PX = 27, 420, 16, 92
@@ -63,7 +64,7 @@ def _read(out: Path, source_path: str) -> tuple[dict[str, Any], np.ndarray, np.n
         else value
         for name, value in chosen.items()
     }
-    shard = out / "shards" / f"{row['split']}-{int(row['shard']):05d}.tar"
+    shard = out / SHARDS / f"{shard_name(row['split'], int(row['shard']))}.tar"
     with tarfile.open(shard) as tar:
         portrait, face = (_picture(tar, f"{row['sample_id']}.{name}.png") for name in ("portrait", "face"))
     return row, portrait, face

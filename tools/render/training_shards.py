@@ -29,6 +29,7 @@ from dataprep.tables.columns import STRING, UINT32, Column, rows_from_table, tab
 from dataprep.tables.labels import LABELS, drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.sealed import identity, read_table
+from dataprep.tables.shard_folders import SHARDS
 from dataprep.tables.store import SCHEMA_VERSION, write_table
 
 _SPLIT_STREAM = 6  # of `Recipe.rng`
@@ -96,7 +97,7 @@ def pack(out: Path, seed: int, people: Sequence[int]) -> dict[str, int]:
         rows = read_table(person_file(out, person), ["sample_id", *IMAGES]).to_pylist()
         return {row["sample_id"]: row for row in rows}
 
-    counts = write_shards(manifest, out / "shards", lambda sample, image: pngs(of_sample[sample])[sample][image])
+    counts = write_shards(manifest, out / SHARDS, lambda sample, image: pngs(of_sample[sample])[sample][image])
     write_table(out / "manifest.parquet", manifest)
     return counts
 

@@ -1,10 +1,12 @@
 """The command line: settings, help that teaches, errors that say what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from dataprep.errors import ConfigError
-from pipelines import paper_stages
-from pipelines.main import main
+from pipelines import paper_stages, verbs
+from pipelines.main import VERBS, main
 
 
 def test_settings_take_the_type_of_their_field():
@@ -82,3 +84,13 @@ def test_params_lists_what_set_takes(capsys):
     lines = capsys.readouterr().out.split()
     assert "crop.min_side_px=64.0" in lines
     assert "superres.model=x4plus" in lines
+
+
+def test_every_verb_has_a_file_and_every_such_file_is_a_verb():
+    files = sorted(path.stem for path in Path(verbs.__file__).parent.rglob("*_verb.py"))
+    assert files == sorted(f"{verb.name.replace('-', '_')}_verb" for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_what_a_verb_loads_is_there(verb):
+    assert callable(verb.load())

@@ -1,0 +1,20 @@
+"""`shhq-hs assets`: model files, what each enables, found or missing, where to get it."""
+
+from __future__ import annotations
+
+import argparse
+
+from pipelines.verbs.base import Run, Verb
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def _load() -> Run:
+    from pipelines.commands.assets import print_assets
+
+    return lambda options: print_assets()
+
+
+VERB = Verb("assets", "model files: what each enables, found or missing, where to get it", _arguments, _load)

@@ -1,0 +1,1 @@
+"""Verbs that tell how a data set is."""

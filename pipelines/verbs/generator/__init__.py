@@ -1,0 +1,1 @@
+"""Verbs about the generator and what moves it."""

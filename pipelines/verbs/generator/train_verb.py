@@ -1,0 +1,52 @@
+"""`shhq-hs train`: train the generator on a data set."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dataprep.files.locations import location
+from pipelines.config_file import PRESET, add_config_argument
+from pipelines.verbs.base import Run, Verb
+
+_EXAMPLES = """\
+examples (docs/training.md has the rest):
+  shhq-hs train --preset paper-stage1 --print                            every value and where it comes from
+  shhq-hs train --data OUT --preset small --out RUN1                     stage 1
+  shhq-hs train --data OUT --preset small-stage2 --from RUN1 --out RUN2  stage 2: super-resolution on a frozen stage 1
+  torchrun --nproc-per-node 4 --no-python shhq-hs train ...              the same run on four GPUs
+To resume, run the same command again.
+"""
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--preset", required=True, metavar="NAME", help="paper-stage1, paper-stage2, small, tiny, ... (a wrong name "
+        "lists all)")  # fmt: skip
+    add("--data", nargs="+", type=location, metavar="OUT", help="folders or s3:// URLs of data sets, all of one body "
+        "and face model")  # fmt: skip
+    add("--out", type=Path, metavar="RUN", help="folder of the run")
+    add("--from", dest="begun_from", type=Path, metavar="RUN1", help="run, or checkpoint file, to begin from; "
+        "stage 2 needs one of stage 1; demo: the people that come with the package")  # fmt: skip
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change an entry of the preset (repeatable)")
+    add("--print", action="store_true", help="print the preset and where each value comes from; train nothing")
+    add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
+    add("--precision", default="float32", metavar="P", help="of critics and U: float32 (default), bfloat16 or float16")
+    add("--micro", type=int, default=4, metavar="N", help="most pictures in memory at a time (default 4)")
+    add("--workers", type=int, default=0, metavar="N", help="loader processes (default 0: none but this one)")
+    add("--every", type=int, metavar="N", help="images between checkpoints and snapshots (default: a twentieth)")
+    add("--keep", type=int, default=3, metavar="N", help="checkpoints that stay below RUN/checkpoints (default 3)")
+    add("--body", metavar="FILE", help="body model of the labels (default: the shipped one)")
+    add("--face", metavar="FILE", help="face model of the labels (default: the shipped one)")
+    add("--device", default="auto", help="auto (default), cpu or cuda")
+    add("--threads", type=int, metavar="N", help="CPU threads (default: one per core)")
+    add_config_argument(parser, PRESET)
+
+
+def _load() -> Run:
+    from pipelines.commands.train import run
+
+    return run
+
+
+VERB = Verb("train", "train the generator on a data set", _arguments, _load, _EXAMPLES)

@@ -1,0 +1,1 @@
+"""Verbs that take a part of a data set, write it in other layouts, or bring one in."""
