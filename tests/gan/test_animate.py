@@ -153,8 +153,7 @@ def test_errors_say_what_to_do(checkpoint, dataset, tmp_path, monkeypatch, capsy
     np.save(tmp_path / "far.npy", np.array([0, 20000]))
     ours, keys = ["--checkpoint", str(checkpoint)], str(write_keys(tmp_path / "keys", some_track()))
     for arguments, words in (
-        ([], ("sshq512.pt", "github.com", "shhq-hs train")),
-        (["--checkpoint", "absent.pt"], ("absent.pt", "no such file", "sshq512.pt")),
+        (["--checkpoint", "absent.pt"], ("absent.pt", "no such file", "sshq512.pt", "github.com", "shhq-hs train")),
         (["--checkpoint", str(published), "--labels", str(dataset)], ("SMPL and BFM", "body_anny", "face_anny")),
         (["--checkpoint", str(published)], ("6890", "SMPL_NEUTRAL")),
         ([*ours, "--body", str(STANDIN_PATH.with_name("face_anny.npz"))], ("trained with body model body_anny",)),

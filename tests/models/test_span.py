@@ -134,5 +134,5 @@ def test_a_spoilt_or_missing_file_is_named_with_what_to_do(tmp_path, monkeypatch
 def test_the_named_package_has_no_such_network():
     with pytest.raises(ConfigError, match=r"realesrgan has no network span: take engine native, or one of x4plus"):
         SuperRes(model="span", engine="realesrgan")
-    with pytest.raises(ConfigError, match="native or realesrgan"):
+    with pytest.raises(ConfigError, match="native, realesrgan"):
         SuperRes(model="span", engine="none")
