@@ -229,7 +229,7 @@ def test_matte_takes_the_users_network_and_names_its_file(detected, enlarged, tm
 def test_matte_refuses_settings_that_cannot_be(tmp_path):
     with pytest.raises(ConfigError, match=r"matte\.model is 'net\.pth', expected selfie or an \.onnx file"):
         Matte(model="net.pth")
-    with pytest.raises(ConfigError, match="expected imagenet or unit_bgr"):
+    with pytest.raises(ConfigError, match="expected one of imagenet, unit_bgr"):
         Matte(model_input="rgb")
     with pytest.raises(AssetError, match=r"matte\.model=.*none\.onnx: no such file"):
         Matte(model=str(tmp_path / "none.onnx")).weights()

@@ -54,18 +54,11 @@ class CornerTint(Stage):
         return Result(columns={"corner_tint": corner.mean(axis=0) / 128 - 1})
 
 
-@dataclass(frozen=True)
-class ManifestWithTint(Manifest):
-    """The manifest, which names the stages whose columns it joins."""
-
-    requires: ClassVar[tuple[str, ...]] = (*Manifest.requires, "corner_tint")
-
-
 def journey(folder: Path) -> dict[str, Any]:
     """Take the label from the photographs to an export; returns what each place holds of it."""
     make_photos(folder / "photos", 16)
     stages = (*paper_stages.build().stages, CornerTint())
-    dag = assemble(stages, (ManifestWithTint(keep_near_duplicates=True, val_fraction=0.2), Shards()))
+    dag = assemble(stages, (Manifest(keep_near_duplicates=True, val_fraction=0.2), Shards()))
     make_dataset(folder / "photos", folder / "out", {}, dag=dag)
     out = folder / "out"
     census, dataset = Census(out), ShardDataset([out])
