@@ -56,7 +56,7 @@ def export(out: Path, target: Path, layout: str, split: str) -> int:
     if split not in SPLITS:
         raise ConfigError(f"--split {split!r}: expected {', '.join(SPLITS)}")
     require_new(target)
-    write, last = (_write_eg3d, "dataset.json") if layout == "eg3d" else (_write_plain, "labels.csv")
+    write, last = {"eg3d": (_write_eg3d, "dataset.json"), "plain": (_write_plain, "labels.csv")}[layout]
     progress = Progress({"samples": _count(out, split)}, 1, "samples")
     with new_folder(target, last) as place:
         written = write(place, _samples(out, split, progress))

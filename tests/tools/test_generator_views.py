@@ -118,7 +118,7 @@ def true_face(sitter: views.Sitter, camera: tuple[float, float]) -> np.ndarray:
     in_chest_m = centre_m + np.array(views.FACE_ORIGIN_BODY) * views.BODY_UNIT_M
     at = view.seen(sitter.figure.joints_cam_m[NECK] + sitter.figure.rotations_cam[CHEST] @ in_chest_m)
     posed = view.seen(sitter.figure.base_cam_m)
-    head = truth.head_rotation(sitter.standin, posed, sitter.bfm_id, sitter.bfm_exp)
+    head = exact_truth.head_rotation(sitter.standin, posed, sitter.bfm_id, sitter.bfm_exp)
     return CAM_FROM_GL @ view_from_cam(at) @ CAM_FROM_GL @ head
 
 
