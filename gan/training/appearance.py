@@ -85,7 +85,7 @@ def appearance_codes(
 def read_appearance(path: Path) -> AppearanceCodes | None:
     """Return what `write_appearance` wrote; None where nothing whole is: the pictures say it again."""
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             basis = Basis(arrays["mean"], arrays["directions"])
             return AppearanceCodes(arrays["plain"], arrays["mirrored"], basis, str(arrays["key"]))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):

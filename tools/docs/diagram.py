@@ -1,6 +1,8 @@
 """Draw docs/images/architecture.svg: `python -m tools.docs.diagram [FILE]` (`make docs`).
 
-Every box names the file that holds it; a test checks that the files exist and that the drawing is fresh.
+Every box names the file that holds it; a test checks that the files exist and that the drawing is fresh. Drawn here,
+because Graphviz is a program of the system, which set-up does not install, and Mermaid draws in the reader's browser:
+README on a package index would show its source.
 """
 
 from __future__ import annotations
