@@ -21,7 +21,7 @@ _LABEL, _MEAN, _DIRECTIONS = "label.", "appearance.mean", "appearance.directions
 
 
 def company_of(labels: Labels, basis: Basis) -> dict[str, Tensor]:
-    """Return what is shipped with the weights; texture directions in half precision, which changes codes by 1e-3."""
+    """Return what is shipped with the weights; the basis in half precision: three digits."""
     rows = {_LABEL + name: torch.from_numpy(getattr(labels, name)) for name in LABEL_SHAPES}
     halves = torch.from_numpy(basis.direction_VC).half(), torch.from_numpy(basis.mean_V).half()
     return rows | {_DIRECTIONS: halves[0], _MEAN: halves[1]}

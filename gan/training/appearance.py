@@ -30,7 +30,7 @@ from gan.rendering.generator import Generator, View
 from gan.training.at_hits import Hits, hits_of_rays, style_of
 from gan.training.beginnings import REACH_IN, REACH_OUT
 
-CELLS = 32  # of a texture's side: with 16, brows and lips of different people are the same
+CELLS = 32  # of a texture's side: a face is some ten wide
 COMPONENTS = 64  # at most: the rest of the noise stays free, for what textures of 32 cells cannot tell
 PIXELS = 24  # a side of the pictures that textures are made of, seen with half the samples a ray
 JITTER = 0.25  # of a code's deviation, anew in every picture, so that the space between people is filled as well

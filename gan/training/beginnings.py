@@ -3,7 +3,7 @@
 `begin_at_body`: M starts as shells about the mean body, from REACH_OUT outside its skin (room for hair and clothes) to
 REACH_IN below. Without that its level sets are spheres, which hundreds of thousands of pictures turn into people.
 `begin_smooth`: phi's first layer starts with slower waves, so that the first pictures are no noise; and codes change
-little of it, so that what all people share is learnt once (a paired start then needs a third of the steps).
+little of it, so that what all people share is learnt once.
 
 Suffixes: V vertices, N points, X Y Z cells of a grid.
 """

@@ -10,7 +10,6 @@ Suffixes: B batch, H W pixels, R rays, N rows.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -55,14 +54,6 @@ class Paired:
             *(labels.bfm_id[row], labels.smpl_betas[row], labels.bfm_exp[row], noise),
             *(labels.joints_zyx[row], labels.camera_pitch_yaw[row], labels.face_pitch_yaw[row]),
         )
-
-
-class Sight(NamedTuple):
-    """One picture and the camera that saw it."""
-
-    view: View
-    image_3HW: Tensor
-    camera_12: Tensor
 
 
 def paired_losses(
@@ -113,7 +104,7 @@ def draw_rays(
 ) -> Int[Tensor, " n"]:
     """Choose rays of a picture, most of them where it is not white; `middle` of them gather about its middle.
 
-    The middle of the face camera's picture is eyes, nose and mouth: a fifth of its pixels, and what people look at.
+    The middle of the face camera's picture is eyes, nose and mouth: what people look at.
     """
     person: Bool[np.ndarray, " r"] = (picture_R3.amin(1) < WHITE).cpu().numpy()
     weight = np.full(len(person), (1 - FOREGROUND) / len(person))

@@ -1,5 +1,6 @@
 """What a run needs before its first step: data, label prior, face space, and networks, new or resumed."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,7 +88,8 @@ def open_run(
     elif begun_from is not None:
         begin_from(state, begun_from)
     elif preset.expression_steps:
-        begin_with_expressions(state.generator, space, prior, preset.expression_steps)
+        begin_with_expressions(state.generator.cpu(), space, prior, preset.expression_steps)
+        state.generator.to(execution.where)
         state.average.load_state_dict(state.generator.state_dict())
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
     paired = None
@@ -113,7 +115,8 @@ def _paired(
     appearance = next((found for found in known if found.key == state.key.data), None)
     if appearance is None:
         basis = known[-1].basis if known else _basis_with(begun_from)
-        appearance = appearance_codes(state.average, dataset, state.key.data, told, basis)
+        on_cpu = copy.deepcopy(state.average).cpu()  # where pictures and labels are
+        appearance = appearance_codes(on_cpu, dataset, state.key.data, told, basis)
     if writes:
         write_appearance(out / APPEARANCE_FILE, appearance)
     return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance)
