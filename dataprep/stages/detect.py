@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
 from dataprep.models.detection import fan
+from dataprep.models.detection.blendshapes import BLENDSHAPES, LANDMARKER_PATH, LANDMARKER_SHA256, MEANINGS
 from dataprep.models.detection.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.detection.person_detector import Detection, PersonDetector, mask_bbox
 from dataprep.models.detection.upright import upright_person
@@ -54,7 +55,7 @@ class Detect(Stage):
     """
 
     name: ClassVar[str] = "detect"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("ingest",)
     blobs: ClassVar[tuple[str, ...]] = ("mask.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -96,6 +97,7 @@ class Detect(Stage):
             unit="fraction",
         ),
         floats("photo_box_px", (4,), "x0 y0 x1 y1 of the photograph without a frame of one colour around it", **_PX),
+        *(Column(name, FLOAT, f"blendshape: {meaning}", unit="activation") for name, meaning in MEANINGS.items()),
         Column("n_faces", UINT16, "faces found in the photograph", unit="count"),
         Column("mask_supplied", BOOL, "whether the person mask is the one that the data set supplied"),
         Column(
@@ -129,6 +131,7 @@ class Detect(Stage):
 
     def weights(self) -> tuple[Weight, ...]:
         ours = tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))
+        ours = (*ours, Weight(LANDMARKER_PATH.name, LANDMARKER_SHA256, LICENCE))
         if self.landmarks == "mesh":
             return ours
         return (*ours, Weight("face-alignment/2DFAN-4", fan.verified_sha256(fan.default_path()), fan.LICENCE))
@@ -251,4 +254,5 @@ def _columns(found: Detection, person: PersonMask, openpose: str | None) -> dict
         "hand_over_face": found.hand_over_face,
         "n_faces": found.n_faces,
         "openpose25": parse_openpose(openpose) if openpose else None,
+        **({} if found.blendshapes is None else dict(zip(BLENDSHAPES, found.blendshapes, strict=True))),
     }

@@ -13,14 +13,16 @@ import torch
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
+from dataprep.fits.face.blendshape_response import response_of
 from dataprep.fits.face.contour import contour_of
 from dataprep.fits.face.expression_units import units_of
 from dataprep.fits.face.face3dmm import FaceFitter
 from dataprep.fits.face.face_fit import FaceFit, FaceFitConfig
 from dataprep.fits.face.landmark_errors import load_landmark_errors
 from dataprep.frames import geometry
-from dataprep.frames.landmarks68 import landmarks68_from_mesh
+from dataprep.models.detection.face_readings import FaceReading, read_face
 from dataprep.models.detection.mediapipe_graphs import Graphs
+from dataprep.models.detection.squares import face_squares
 from dataprep.models.face.bfm import FaceModel
 from gan.evaluation.control import Control
 from gan.evaluation.fakes import GeneratedPictures
@@ -46,7 +48,8 @@ class Reader:
         self._graphs = Graphs()
         errors = load_landmark_errors()
         errors = errors if errors.meta["face_sha256"] == self.face.sha256 else errors.for_another_face()
-        self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, contour_of(self.face), units_of(self.face))
+        expression = (units_of(self.face), response_of(self.face))
+        self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, contour_of(self.face), *expression)
 
     def __call__(self, pictures: GeneratedPictures) -> Control:
         fits = [self._fit(portrait) for portrait in pictures.portrait_NHW3]
@@ -67,25 +70,18 @@ class Reader:
         return identity, expression
 
     def _fit(self, rgb: Rgb) -> FaceFit | None:
-        landmarks = self.landmarks_px(rgb)
-        if landmarks is None:
+        shown, source_from_shown = _enlarged(rgb)
+        reading = self._read(shown)
+        if reading is None:
             return None
-        (fit,) = self._fitter(landmarks[None])
+        landmarks_px = geometry.transform(source_from_shown, reading.landmarks68)
+        (fit,) = self._fitter(landmarks_px[None], [reading.blendshapes])
         return None if isinstance(fit, Rejected) else fit
 
-    def landmarks_px(self, rgb: Rgb) -> Float[np.ndarray, "68 2"] | None:
-        """Return the 68 landmarks of the one face of a picture, the mean of two readings; None where there is none."""
-        shown, source_from_shown = _enlarged(rgb)
+    def _read(self, shown: Rgb) -> FaceReading | None:
+        """The one face of a picture, read as the faces of a data set are; None where there is none."""
         boxes = self._graphs.faces(shown)
-        if not boxes:
-            return None
-        readings = []
-        for sides in SQUARES:
-            matrix = geometry.square_from_source(boxes[0].centre_px, sides * boxes[0].side_px, 0.0, READ_PX)
-            mesh = self._graphs.mesh(geometry.resample(shown, matrix, READ_PX))
-            if mesh is not None:
-                readings.append(geometry.transform(geometry.invert(matrix), landmarks68_from_mesh(mesh)))
-        return geometry.transform(source_from_shown, np.mean(readings, axis=0)) if readings else None
+        return read_face(self._graphs, shown, list(face_squares(boxes[0], SQUARES)), boxes[0]) if boxes else None
 
     def _shoulders(self, portrait: Rgb) -> Float[np.ndarray, "2 2"]:
         side = portrait.shape[0]
