@@ -71,9 +71,9 @@ def test_a_mirror_swaps_sides(graphs: Graphs, face: np.ndarray) -> None:
     """
     assert [*MIRROR52[MIRROR52]] == [*range(52)]
     assert BLENDSHAPES[MIRROR52[BLENDSHAPES.index("jawLeft")]] == "jawRight"
-    aside = irises_moved(face, seen(graphs, face).mesh, 0.15)
+    aside = irises_moved(face, seen(graphs, face).mesh, 0.2)
     plain, mirrored = seen(graphs, aside).blendshapes, seen(graphs, aside[:, ::-1]).blendshapes
-    gaze = [BLENDSHAPES.index(name) for name in GAZE]
+    gaze = [BLENDSHAPES.index(name) for name in GAZE if "In" in name or "Out" in name]
     swapped, kept = (np.abs(shapes - plain)[gaze].mean() for shapes in (mirrored[MIRROR52], mirrored))
     assert swapped < 0.5 * kept
 
