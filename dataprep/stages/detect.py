@@ -254,5 +254,7 @@ def _columns(found: Detection, person: PersonMask, openpose: str | None) -> dict
         "hand_over_face": found.hand_over_face,
         "n_faces": found.n_faces,
         "openpose25": parse_openpose(openpose) if openpose else None,
-        **({} if found.blendshapes is None else dict(zip(BLENDSHAPES, found.blendshapes, strict=True))),
+        **dict(
+            zip(BLENDSHAPES, [None] * len(BLENDSHAPES) if found.blendshapes is None else found.blendshapes, strict=True)
+        ),
     }
