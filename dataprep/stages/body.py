@@ -130,6 +130,10 @@ class Body(Stage):
         if self.regressor == "hmr" and self.method == "map":
             raise ConfigError("body.method=map starts from the lifter; use body.method=eft with body.regressor=hmr")
 
+    def own_files(self) -> tuple[tuple[str, str], ...]:
+        model = () if self.model == STANDIN else (("body.model", self.model),)
+        return (*model, ("body.hmr", self.hmr)) if self.regressor == "hmr" else model
+
     def weights(self) -> tuple[Weight, ...]:
         model = open_body(self.model)
         body = Weight(model.name, model.sha256, model.licence)
