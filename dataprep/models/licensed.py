@@ -44,6 +44,8 @@ LICENSED = (
                  "body.model=SMPL_NEUTRAL.npz"),
     LicensedFile("model_checkpoint.pt", "HMR regressor for EFT", RESEARCH_ONLY, "github.com/nkolot/SPIN",
                  "body.regressor=hmr"),
+    LicensedFile("instanthmr.onnx", "3D joints from pixels for body fits", "Apache-2.0 or non-commercial, by variant",
+                 "huggingface.co/momolesang/InstantHMR", "body.regressor=instanthmr.onnx"),
     LicensedFile("BFM_model_front.mat", "Basel face model", RESEARCH_ONLY, f"{_BFM_FORM}, then {_DEEP3D}",
                  "face.model=BFM_model_front.mat"),
     LicensedFile("01_MorphableModel.mat", "Basel face model 2009, raw", RESEARCH_ONLY, _BFM_FORM,
