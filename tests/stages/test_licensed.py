@@ -265,9 +265,11 @@ def test_the_papers_own_recipe_runs_through_the_stages(built: Path, photos: Path
     assert row["head_disagreement"] == row["head_disagreement_before"]  # no tie
     models = json.loads(row["models"])
     assert {"name": "GFPGANv1.4.pth", "licence": "research-only"}.items() <= models["superres"][1].items()
-    nose, before = (nose_of(portrait_of(out), face["landmarks68"][30]) for out in (tmp_path, built))
-    np.testing.assert_allclose(nose.mean(0), 127.5 * (np.array(SKIN) + 1), atol=8)  # SPAN darkens a little
-    assert nose.std(0).max() < before.std(0).max() / 2
+    off, off_before = (
+        np.abs(nose_of(portrait_of(out), face["landmarks68"][30]) - 127.5 * (np.array(SKIN) + 1)).mean()
+        for out in (tmp_path, built)
+    )
+    assert off < 0.1 * off_before  # SPAN darkens a little
     assert main(["export-eft", str(tmp_path), "-o", str(tmp_path / "eft.json"), "--all"]) == 0
     (entry,) = json.loads((tmp_path / "eft.json").read_text())["data"]
     assert (entry["smpltype"], entry["imageName"]) == ("smpl", "p001.jpg")

@@ -65,13 +65,18 @@ def face_alignment(landmarks68: Float[np.ndarray, "68 2"], side_px: int) -> Affi
 
 
 def face_mask(landmarks68: Float[np.ndarray, "68 2"], side_px: int) -> UInt8[np.ndarray, "p p"]:
-    """What is face of an aligned one, with a soft edge that ends inside the square; 255 = face."""
+    """What is face of an aligned one, with a soft edge that ends inside the square; 255 = face.
+
+    The edge begins a little outside the landmarks: of a turned face the nose is at the outline, and it must be taken.
+    """
     brows = landmarks68[_BROWS]
     raised = brows + _FOREHEAD * (brows.mean(0) - landmarks68[_NOSE_BASE])
     outline = cv2.convexHull(np.round(np.concatenate((landmarks68, raised))).astype(np.int32))
     mask = np.zeros((side_px, side_px), np.uint8)
     cv2.fillConvexPoly(mask, outline, (255,))
     sigma_px = _EDGE * side_px
+    wider = 2 * round(sigma_px) + 1
+    mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wider, wider)))
     rim = round(3 * sigma_px)
     inside = np.zeros_like(mask)
     inside[rim:-rim, rim:-rim] = mask[rim:-rim, rim:-rim]
