@@ -93,7 +93,9 @@ class SuperRes(Stage):
         check_engine(self.model, self.engine)
 
     def own_files(self) -> tuple[tuple[str, str], ...]:
-        return () if self.restore == "none" else (("superres.gfpgan", self.gfpgan),)
+        restoring = () if self.restore == "none" else (("superres.gfpgan", self.gfpgan),)
+        enlarging = (("superres.model", self.model),) if self.model.endswith(".pth") else ()
+        return (*restoring, *enlarging)
 
     def weights(self) -> tuple[Weight, ...]:
         file = model_file(self.model)

@@ -98,9 +98,11 @@ def test_all_files_that_are_missing_are_named_at_once(
         assert source in lines[name]
         assert "research-only" in lines[name]
     (tmp_path / "epoch_20.pth").touch()
-    assert main([*plan, "--set", "face.model=01_MorphableModel.mat", "--set", "superres.restore=none"]) == 2
+    others = ("face.model=01_MorphableModel.mat", "superres.restore=none", "superres.model=RealESRGAN_x4plus.pth")
+    assert main([*plan, *(part for setting in others for part in ("--set", setting))]) == 2
     error = capsys.readouterr().err
-    assert "8 model files are missing" in error  # six of the Basel model, SMPL and HMR
+    assert "9 model files are missing" in error  # six of the Basel model, SMPL, HMR, and one that nobody knows
+    assert "RealESRGAN_x4plus.pth (superres.model): a file of your own" in error
     assert "facemodel_info.mat (face.model): topology of BFM 2009" in error
     assert "epoch_20" not in error
 
