@@ -76,8 +76,8 @@ def face_mask(landmarks68: Float[np.ndarray, "68 2"], side_px: int) -> UInt8[np.
     cv2.fillConvexPoly(mask, outline, (255,))
     sigma_px = _EDGE * side_px
     wider = 2 * round(sigma_px) + 1
-    mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wider, wider)))
+    grown = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wider, wider)))
     rim = round(3 * sigma_px)
     inside = np.zeros_like(mask)
-    inside[rim:-rim, rim:-rim] = mask[rim:-rim, rim:-rim]
-    return cv2.GaussianBlur(inside, (2 * rim + 1, 2 * rim + 1), sigma_px)
+    inside[rim:-rim, rim:-rim] = grown[rim:-rim, rim:-rim]
+    return np.asarray(cv2.GaussianBlur(inside, (2 * rim + 1, 2 * rim + 1), sigma_px), np.uint8)
