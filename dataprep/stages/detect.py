@@ -24,6 +24,7 @@ from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, Column, floats
 
 _PX = {"unit": "px", "frame": "source"}
+_SHOWN = 0.4  # blendshapes from here on are named by `show`
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,13 @@ class Detect(Stage):
         visible = int((row["keypoints33"][:, 2] >= 0.5).sum())
         mask = f"supplied, overlap {row['mask_iou']:.2f}" if row["mask_supplied"] else "found"
         refused = [row["mask_refused"]] if row["mask_refused"] else []
+        strong = sorted((name for name in BLENDSHAPES if (row[name] or 0) >= _SHOWN), key=lambda name: -row[name])
+        moved = [", ".join(f"{name} {row[name]:.2f}" for name in strong)] if strong else []
         agree = f"{row['mesh_agreement']:.0%} of meshes agree"
         return [
             f"face {width:.0f} × {height:.0f} px, score {row['face_score']:.2f}, {agree}",
             f"{visible} of 33 body points visible, mask {mask}",
+            *moved,
             *refused,
         ]
 
