@@ -24,7 +24,7 @@ from dataprep.models.detection.person_detector import PersonDetector
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.detect import Detect
 
-SAMPLES = Path(__file__).parents[2] / "samples" / "people"
+SAMPLES = Path(__file__).parents[3] / "samples" / "people"
 EYES = ((468, 33, 133), (473, 362, 263))  # iris and corners, right and left, of the mesh
 
 
