@@ -1,6 +1,7 @@
 """Blendshapes: ARKit's names, in [0, 1], and they answer to mouths, eyes and mirrors."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,7 +23,8 @@ from dataprep.models.detection.blendshapes import (
 from dataprep.models.detection.mediapipe_graphs import FaceBox, Graphs, LandmarkedFace, mediapipe_image
 from dataprep.models.detection.person_detector import PersonDetector
 from dataprep.pictures.codecs import decode_rgb
-from dataprep.stages.detect import Detect
+from dataprep.stages.detect import Detect, PersonMask, _columns
+from dataprep.tables.columns import rows_from_table, table_from_rows
 
 SAMPLES = Path(__file__).parents[3] / "samples" / "people"
 EYES = ((468, 33, 133), (473, 362, 263))  # iris and corners, right and left, of the mesh
@@ -137,6 +139,15 @@ def test_where_the_landmarker_sees_no_face_there_is_nothing(graphs: Graphs) -> N
     assert face_readings.read_landmarker(graphs, grey, face) is None
     assert of_row(dict.fromkeys(BLENDSHAPES)) is None
     assert of_row({}) is None
+
+
+def test_what_was_not_read_is_null_in_every_column(detector: PersonDetector) -> None:
+    found = detector(decode_rgb((SAMPLES / "no_segment" / "p001.jpg").read_bytes()))
+    for shapes in (found.blendshapes, None):
+        row = _columns(replace(found, blendshapes=shapes), PersonMask(found.person_mask), None)
+        (stored,) = rows_from_table(table_from_rows(Detect.columns, [row]))
+        assert [stored[name] is None for name in BLENDSHAPES] == [shapes is None] * 52
+        assert (of_row(stored) is None) == (shapes is None)
 
 
 def test_the_shipped_model_is_the_one_we_know_and_no_other_is_run(tmp_path: Path) -> None:
