@@ -1,9 +1,10 @@
 """Which checkpoints a run keeps, and which of them to go on from.
 
-state.pt, generator.pt                    the newest
-checkpoints/state-000000001600.pt, ...    the last few, by the number of images seen
+state.pt, generator.pt                    the newest; second.pt: the second average, where there is one
+best.pt                                   the averaged generator of the best checkpoint, where pictures are measured
+checkpoints/state-000000001600.pt, ...    the last few and the best few, by the number of images seen
 
-The newest ones are further names (hard links) of their numbered files and take no space of their own; on a file system
+Those at the top are further names (hard links) of their numbered files and take no space of their own; on a file system
 without hard links they are copies. A state that was damaged on disk is passed over for the one before it.
 """
 
@@ -11,18 +12,19 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from dataprep.errors import AssetError
 from dataprep.files.own_files import open_new
 
-STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
+STATE_FILE, GENERATOR_FILE, SECOND_FILE, BEST_FILE = "state.pt", "generator.pt", "second.pt", "best.pt"
 FOLDER = "checkpoints"
 KEEP = 3
 
 
 def numbered(folder: Path, newest: str, images_seen: int) -> Path:
-    """Return the numbered file of STATE_FILE or GENERATOR_FILE; twelve digits sort as numbers do."""
+    """Return the numbered file of STATE_FILE, GENERATOR_FILE or SECOND_FILE; twelve digits sort as numbers do."""
     name = Path(newest)
     return folder / FOLDER / f"{name.stem}-{images_seen:012d}{name.suffix}"
 
@@ -39,11 +41,13 @@ def publish(path: Path, newest: Path) -> None:
     temporary.replace(newest)
 
 
-def forget(folder: Path, keep: int) -> None:
-    """Remove numbered checkpoints but for the last `keep`."""
-    for newest in (STATE_FILE, GENERATOR_FILE):
+def forget(folder: Path, keep: int, best: Collection[int] = ()) -> None:
+    """Remove numbered checkpoints but for the last `keep` and those after the numbers of images in `best`."""
+    for newest in (STATE_FILE, GENERATOR_FILE, SECOND_FILE):
+        spared = {numbered(folder, newest, images_seen) for images_seen in best}
         for path in _history(folder, newest)[keep:]:
-            path.unlink()
+            if path not in spared:
+                path.unlink()
 
 
 def state_to_go_on_from(folder: Path) -> Path | None:
