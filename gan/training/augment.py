@@ -29,8 +29,8 @@ HOLE = 0.5  # side of the square, of the picture's
 SIGN = "sign_"  # of the logged mean sign of a view's verdicts
 
 
-class Look(IntEnum):
-    """Which of a step's looks at a position's pictures: each is changed in a way of its own."""
+class Glance(IntEnum):
+    """Which of the looks at the pictures of a position: each is changed in a way of its own."""
 
     REAL = 0
     FAKE = 1
@@ -86,7 +86,7 @@ def signs_of(said: Verdicts) -> dict[str, Tensor]:
 
 
 def changes(
-    settings: Augmentation, probability: float, seed: int, positions: Sequence[int], look: Look, view: View
+    settings: Augmentation, probability: float, seed: int, positions: Sequence[int], look: Glance, view: View
 ) -> list[Change]:
     """Draw what happens to the pictures of some positions; a function of the seed, the position and the look."""
     return [_change(settings, probability, _random(seed, position, look, view)) for position in positions]
@@ -147,6 +147,6 @@ def _outside(middle: tuple[float, float] | None, height: int, width: int) -> Flo
     return 1.0 - inside[None]
 
 
-def _random(seed: int, position: int, look: Look, view: View) -> np.random.Generator:
+def _random(seed: int, position: int, look: Glance, view: View) -> np.random.Generator:
     words = (seed, int(Purpose.AUGMENT), position, int(look), VIEWS.index(view))
     return np.random.default_rng(np.random.SeedSequence(words))

@@ -26,7 +26,7 @@ PRESET_FILE = "preset.txt"
 
 
 @runtime_checkable
-class Meter(Protocol):
+class CheckpointMeter(Protocol):
     """Measures a generator; all ranks call it together. None: `stops` said so, or nothing could be measured."""
 
     def __call__(
@@ -44,7 +44,7 @@ class RunOptions:
     snapshot_images: int = 10_000  # 0: no snapshots
     keep: int = KEEP  # checkpoints
     keep_best: int = 1  # further ones, of those that `meter` measured
-    meter: Meter | None = None  # of every checkpoint but those of a stop
+    meter: CheckpointMeter | None = None  # of every checkpoint but those of a stop
 
     def __post_init__(self) -> None:
         for name, value, least in (

@@ -19,7 +19,7 @@ from gan.face.face_space import FaceSpace
 from gan.losses import adversarial_loss, critics_loss, landmark_loss, r1_loss, regression_loss
 from gan.networks.critics import Verdicts
 from gan.presets import Preset
-from gan.training.augment import VIEWS, Look, changed, changes, signs_of
+from gan.training.augment import VIEWS, Glance, changed, changes, signs_of
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.growth import coarse, rays_of
@@ -96,6 +96,9 @@ def r1_gradients(state: TrainState, pictures: list[RealBatch], execution: Execut
         loss, parts = r1_loss(said, portrait, face, preset.adversarial, gamma, state.scaler.get_scale())
         parts = {name: value / preset.r1_every for name, value in parts.items()}
         _accumulate(state.scaler.scale(loss), parts, len(batch.position_B) / preset.batch, log)
+    for parameter in state.critics.parameters():
+        if parameter.grad is None:  # R1 knows no biases; Adam must count the step for them as several ranks would
+            parameter.grad = torch.zeros_like(parameter)
     execution.ranks.add_gradients(state.critics.parameters())
     return execution.ranks.add_values(log, execution.where)
 
@@ -215,7 +218,7 @@ def critic_losses_of(
     portrait, face, real_said = _judge_real(state, batch, execution)
     fake_said = _judge(
         *(state, fake.portrait_B3HW.detach(), fake.face_B3HW.detach()),
-        *(batch.position_B.tolist(), Look.FAKE, execution),
+        *(batch.position_B.tolist(), Glance.FAKE, execution),
     )
     gamma = preset.r1_gamma if preset.r1_every == 1 else 0.0
     loss, parts = critics_loss(
@@ -241,7 +244,7 @@ def _judge_real(state: TrainState, batch: RealBatch, execution: Execution) -> tu
     )
     portrait.requires_grad_()
     face.requires_grad_()
-    return portrait, face, _judge(state, portrait, face, batch.position_B.tolist(), Look.REAL, execution)
+    return portrait, face, _judge(state, portrait, face, batch.position_B.tolist(), Glance.REAL, execution)
 
 
 def _made(state: TrainState, codes: Codes, execution: Execution, reads_faces: bool = False) -> Pictures:
@@ -270,7 +273,7 @@ def generator_losses_of(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Judge what the generator made of `codes`; the critics are what they are."""
     preset = state.key.preset
-    said = _judge(state, fake.portrait_B3HW, fake.face_B3HW, list(positions), Look.GENERATOR, execution)
+    said = _judge(state, fake.portrait_B3HW, fake.face_B3HW, list(positions), Glance.GENERATOR, execution)
     loss, parts = adversarial_loss(said, preset.adversarial)
     parts["generator_camera"] = regression_loss(said, codes.camera_B2, codes.face_camera_B2, preset.camera_weight)
     loss = loss + parts["generator_camera"]
@@ -304,7 +307,12 @@ def warm_up(preset: Preset, images: int) -> float:
 
 
 def _judge(
-    state: TrainState, portrait_B3HW: Tensor, face_B3HW: Tensor, positions: list[int], look: Look, execution: Execution
+    state: TrainState,
+    portrait_B3HW: Tensor,
+    face_B3HW: Tensor,
+    positions: list[int],
+    look: Glance,
+    execution: Execution,
 ) -> Verdicts:
     """Show pictures to the critics, changed where that is wanted.
 

@@ -59,7 +59,7 @@ def curve(data: Path, models: Models, measured: RunOptions, tmp_path_factory: py
 class Measurements(Watcher):
     """Notes what it hears; dies or stops in the middle of things."""
 
-    def __init__(self, dies_in_measurement: int = 0, stops_in_measurement: int = 0) -> None:
+    def __init__(self, dies_in_measurement: int = -1, stops_in_measurement: int = -1) -> None:
         self.numbers: dict[int, dict[str, float]] = {}
         self.pictures: dict[int, list[str]] = {}
         self._seen, self._asked = 0, 0
