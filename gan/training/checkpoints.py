@@ -31,6 +31,8 @@ def numbered(folder: Path, newest: str, images_seen: int) -> Path:
 
 def publish(path: Path, newest: Path) -> None:
     """Let `newest` be the file `path` from now on, at once."""
+    if newest.is_file() and newest.samefile(path):  # renaming one name of a file to another leaves both
+        return
     temporary = newest.with_name(newest.name + ".partial")
     temporary.unlink(missing_ok=True)
     try:

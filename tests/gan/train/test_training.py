@@ -41,7 +41,7 @@ class Steps(Watcher):
             raise Killed
 
     def stops(self) -> bool:
-        return self.seen[-1] == self.stops_at
+        return self.stops_at in self.seen[-1:]
 
 
 def same(one: object, other: object) -> bool:
