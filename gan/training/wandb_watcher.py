@@ -45,7 +45,7 @@ class WandbWatcher(Watcher):
 
     def close(self) -> None:
         if self._run is not None:
-            self._run.finish(quiet=True)
+            self._run.finish()
 
     def _send(self, images_seen: int, kind: str, values: Mapping[str, Any]) -> None:
         self._run.log({f"{kind}/{name}": value for name, value in values.items()}, step=images_seen)
