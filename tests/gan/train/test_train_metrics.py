@@ -170,6 +170,7 @@ def test_a_second_average_is_measured_too(data: Path, cache: Path) -> None:
     assert meter([run.state.average], Execution(), lambda: True) is None
 
 
+@pytest.mark.slow
 def test_two_processes_measure_as_one(data: Path, cache: Path, whole: Path, tmp_path: Path) -> None:
     environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     arguments = [sys.executable, "-m", "tests.gan.train.runs", "measure", str(data), str(tmp_path), str(whole)]
