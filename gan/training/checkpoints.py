@@ -12,15 +12,19 @@ import os
 import shutil
 import sys
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dataprep.errors import AssetError
 from dataprep.files.own_files import open_new
+from dataprep.tables.store import unwritable
+from gan.training.log import SEEN, Row
 
 STATE_FILE, GENERATOR_FILE, SECOND_FILE, BEST_FILE = "state.pt", "generator.pt", "second.pt", "best.pt"
 FOLDER = "checkpoints"
 KEEP = 3
+LEADING = ("FID/portrait", "frechet_span/portrait")  # the first that was measured says which checkpoint is best
+COUNTS = ("pictures", "real_pictures")  # that it was measured with: other counts give other numbers
 
 
 def numbered(folder: Path, newest: str, images_seen: int) -> Path:
@@ -50,6 +54,30 @@ def forget(folder: Path, keep: int, best: Collection[int] = ()) -> None:
         for path in _history(folder, newest)[keep:]:
             if path not in spared:
                 path.unlink()
+
+
+def best_of(metrics: Sequence[Row], count: int) -> list[int]:
+    """Return after how many images the best checkpoints were, the best first.
+
+    Those alone are compared that were measured as the latest was. Of equal ones the earlier is the better.
+    """
+    if not metrics:
+        return []
+    latest = metrics[-1]
+    name = next(name for name in LEADING if name in latest)
+    alike = [row for row in metrics if name in row and all(row.get(key) == latest.get(key) for key in COUNTS)]
+    return [row[SEEN] for row in sorted(alike, key=lambda row: (row[name], row[SEEN]))[:count]]
+
+
+def publish_best(folder: Path, metrics: Sequence[Row], count: int) -> None:
+    """Let BEST_FILE be the best generator that is still there."""
+    for seen in best_of(metrics, count):
+        if (path := numbered(folder, GENERATOR_FILE, seen)).is_file():
+            try:
+                publish(path, folder / BEST_FILE)
+            except OSError as error:
+                raise unwritable(folder / BEST_FILE, error) from error
+            return
 
 
 def state_to_go_on_from(folder: Path) -> Path | None:

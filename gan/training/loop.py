@@ -11,8 +11,7 @@ from dataprep.tables.store import atomic_file
 from gan.data.stream import real_batches
 from gan.presets import Preset, describe
 from gan.rendering.generator import Generator
-from gan.training.best import best_of, publish_best
-from gan.training.checkpoints import KEEP, forget, state_to_go_on_from
+from gan.training.checkpoints import KEEP, best_of, forget, publish_best, state_to_go_on_from
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.log import SEEN, Log, Row

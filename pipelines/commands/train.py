@@ -26,8 +26,7 @@ from gan.evaluation.training_meter import TrainingMeter
 from gan.face.face_estimator import open_estimator
 from gan.presets import Preset, describe, preset
 from gan.shipped import DEMO, DEMO_FILE
-from gan.training.best import LEADING
-from gan.training.checkpoints import BEST_FILE, GENERATOR_FILE
+from gan.training.checkpoints import BEST_FILE, GENERATOR_FILE, LEADING
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.loop import RunOptions, train

@@ -13,8 +13,7 @@ import torch
 from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.feature_networks import offline_networks
 from gan.evaluation.training_meter import TrainingMeter
-from gan.training.best import best_of
-from gan.training.checkpoints import BEST_FILE, GENERATOR_FILE, numbered
+from gan.training.checkpoints import BEST_FILE, GENERATOR_FILE, best_of, numbered
 from gan.training.events import EVENTS_FILE
 from gan.training.execution import Execution
 from gan.training.log import METRICS_FILE, PICTURES, read_log
