@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 from tools.render import bad, life, samples
-from tools.render.another_day import another_day
 from tools.render.exact_truth import StandIn
 from tools.render.makehuman_assets import MakeHuman
 from tools.render.raster import Rasteriser
-from tools.render.recipes import draw_recipe
+from tools.render.recipes import another_day, draw_recipe
 
 SAMPLE_SEED, SAMPLE_COUNT = 20260, 36
 # The samples' people who move have recipe numbers of their own, from a round of kinds that starts with the first one.
