@@ -5,6 +5,7 @@ portrait gives head and shoulders. Both are enlarged first where they are small:
 Suffixes: N pictures, H W pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +23,8 @@ from dataprep.frames import geometry
 from dataprep.frames.landmarks68 import landmarks68_from_mesh
 from dataprep.models.detection.mediapipe_graphs import Graphs
 from dataprep.models.face.bfm import FaceModel
+from dataprep.models.face.likeness_file import FEATURES, likeness_chip
+from dataprep.models.face.likeness_network import LikenessReader
 from gan.evaluation.control import Control
 from gan.evaluation.fakes import GeneratedPictures
 from gan.face.face_coefficients import FaceEstimator
@@ -44,12 +47,13 @@ class Reader:
 
     def __post_init__(self) -> None:
         self._graphs = Graphs()
+        self._likeness = LikenessReader()
         errors = load_landmark_errors()
         errors = errors if errors.meta["face_sha256"] == self.face.sha256 else errors.for_another_face()
         self._fitter = FaceFitter(self.face, FaceFitConfig(), errors, contour_of(self.face), units_of(self.face))
 
     def __call__(self, pictures: GeneratedPictures) -> Control:
-        fits = [self._fit(portrait) for portrait in pictures.portrait_NHW3]
+        fits = [self._fit(self.landmarks_px(portrait)) for portrait in pictures.portrait_NHW3]
         heads = [fit.head_from_face if fit else np.full((3, 3), np.nan) for fit in fits]
         shoulders = [self._shoulders(portrait) for portrait in pictures.portrait_NHW3]
         return Control(*self.codes(pictures.face_NHW3), np.stack(heads), np.stack(shoulders))
@@ -60,14 +64,26 @@ class Reader:
             with torch.inference_mode():
                 said = self.estimator(torch.from_numpy(face_NHW3).permute(0, 3, 1, 2).float() / 127.5 - 1)
             return said.z_id_BK.double().numpy(), said.z_exp_BK.double().numpy()
-        fits = [self._fit(face) for face in face_NHW3]
+        return self._codes_at([self.landmarks_px(face) for face in face_NHW3])
+
+    def codes_and_likeness(self, face_NHW3: UInt8[np.ndarray, "n h w 3"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return identity, expression and likeness (unit vectors, NaN where there is no face) of face renders."""
+        landmarks = [self.landmarks_px(face) for face in face_NHW3]
+        identity, expression = self._codes_at(landmarks) if self.estimator is None else self.codes(face_NHW3)
+        likeness = np.full((len(face_NHW3), FEATURES), np.nan)
+        for number, (face, points) in enumerate(zip(face_NHW3, landmarks, strict=True)):
+            if points is not None:
+                likeness[number] = self._likeness(likeness_chip(face, points)).vector
+        return identity, expression, likeness
+
+    def _codes_at(self, landmarks: Sequence[Float[np.ndarray, "68 2"] | None]) -> tuple[np.ndarray, np.ndarray]:
+        fits = [self._fit(points) for points in landmarks]
         nothing = [np.full(size, np.nan) for size in CODE_SIZES]
         rows = [(fit.identity, fit.expression) if fit else nothing for fit in fits]
         identity, expression = (np.stack(values) for values in zip(*rows, strict=True))
         return identity, expression
 
-    def _fit(self, rgb: Rgb) -> FaceFit | None:
-        landmarks = self.landmarks_px(rgb)
+    def _fit(self, landmarks: Float[np.ndarray, "68 2"] | None) -> FaceFit | None:
         if landmarks is None:
             return None
         (fit,) = self._fitter(landmarks[None])
