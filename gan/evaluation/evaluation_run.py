@@ -202,7 +202,7 @@ def _control(
         control = control_accuracy(control_of(arrays, "commanded"), control_of(arrays, "shown"), space, floors, known)
     if options.people:
         swept = jobs.kept("people under many commands", SweepJob(source, spec), options.people * FRAMES)
-        drift = drifts(swept["z_id"], swept["z_exp"], space)
+        drift = drifts(swept["z_id"], swept["z_exp"], swept["likeness"], space)
     return control, drift, {name: floors[name] for name in ("landmarks_mm",) if name in floors}
 
 
