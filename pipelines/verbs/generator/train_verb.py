@@ -52,7 +52,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _load() -> Run:
-    from pipelines.commands.train import run
+    from pipelines.commands.generator.train import run
 
     return run
 

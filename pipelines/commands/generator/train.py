@@ -36,7 +36,7 @@ from gan.training.state import TrainState
 from gan.training.wandb_watcher import WandbWatcher
 from gan.training.watchers import Watcher, Watchers
 from pipelines import config_file
-from pipelines.commands.preset_files import as_preset_file, preset_and_entries
+from pipelines.commands.generator.preset_files import as_preset_file, preset_and_entries
 from pipelines.engine.lock import run_lock
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line
