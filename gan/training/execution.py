@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from dataprep.errors import ConfigError
+from gan.networks.arithmetic import Arithmetic, computing, reduced
 from gan.training.ranks import ALONE, Ranks
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -26,6 +27,7 @@ class Execution:
     micro: int = 4
     precision: str = "float32"
     ranks: Ranks = ALONE
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in DTYPES:
@@ -41,8 +43,12 @@ class Execution:
     def where(self) -> torch.device:
         return torch.device(self.device)
 
+    def computing(self) -> AbstractContextManager[None]:
+        """Let the generator's networks compute as this says, forwards and backwards."""
+        return computing(Arithmetic(self.recompute))
+
     def autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(self.where.type, self.dtype, enabled=self.dtype != torch.float32)
+        return reduced(self.where.type, self.dtype)
 
     def scaler(self) -> torch.amp.GradScaler:
         """Return a scaler that does nothing but in float16."""

@@ -75,8 +75,8 @@ class TrainState:
 
     @torch.no_grad()
     def update_average(self) -> None:
-        for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(value, 1 - self.key.preset.ema)
+        share = 1 - self.key.preset.ema
+        torch._foreach_lerp_(list(self.average.parameters()), list(self.generator.parameters()), share)
 
 
 def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState:
@@ -107,9 +107,19 @@ def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState
         generator,
         average,
         critics,
-        torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, betas=preset.adam_betas),
-        torch.optim.Adam(critics.parameters(), preset.critic_lr, betas=preset.adam_betas),
+        *optimisers(generator, critics, preset, execution),
         execution.scaler(),
+    )
+
+
+def optimisers(
+    generator: Generator, critics: Critics, preset: Preset, execution: Execution
+) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    """Return the generator's optimiser and the critics': one kernel for all parameters on a GPU."""
+    how: dict[str, Any] = {"betas": preset.adam_betas, "fused": execution.where.type == "cuda"}
+    return (
+        torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, **how),
+        torch.optim.Adam(critics.parameters(), preset.critic_lr, **how),
     )
 
 

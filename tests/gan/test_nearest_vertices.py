@@ -13,7 +13,7 @@ from gan.rendering.body_arrays import body_arrays
 from gan.rendering.cameras import ray_samples
 from gan.rendering.generator import Generator
 from gan.rendering.nearest_vertices import SCORES_BYTES, exhaustive_nearest, nearest_vertex
-from gan.training.memory import LiveBytes
+from gan.training.machine.live_bytes import LiveBytes
 from tests.gan.conftest import body_arrays as parity_arrays
 from tests.gan.conftest import codes
 
