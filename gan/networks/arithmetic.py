@@ -12,16 +12,18 @@ from typing import Any
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from gan.networks.products import Products
+
 
 @dataclass(frozen=True)
 class Arithmetic:
     """`recompute`: phi, U, M, D_e and compositing keep their inputs alone, patch by patch, and compute the rest again.
 
-    `products` is the type in which phi, M and D_e multiply; sums and sines stay in float32.
+    `products` says how phi, M and D_e multiply (`gan.networks.products`); sums and sines stay in float32.
     """
 
     recompute: bool = False
-    products: torch.dtype = torch.float32
+    products: Products = "float32"
 
 
 PLAIN = Arithmetic()
@@ -38,10 +40,11 @@ def computing(how: Arithmetic) -> Iterator[None]:
     """Let networks compute so, forwards and backwards."""
     global _now
     before, _now = _now, how
+    tf32, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, how.products != "float32"
     try:
         yield
     finally:
-        _now = before
+        _now, torch.backends.cuda.matmul.allow_tf32 = before, tf32
 
 
 def reduced(device: str, dtype: torch.dtype) -> AbstractContextManager[object]:

@@ -13,6 +13,7 @@ from gan.training.checkpoints import KEEP, state_to_go_on_from
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.log import Log
+from gan.training.machine.fitting import fitted
 from gan.training.setup import Models, Run, open_run
 from gan.training.snapshots import snapshot_pngs
 from gan.training.state import TrainState, save_state
@@ -51,6 +52,9 @@ class Watcher:
     def begins(self, run: Run) -> None:
         """The run stands where it begins or goes on."""
 
+    def computes(self, execution: Execution) -> None:
+        """So many pictures are in memory at a time, and so they are computed."""
+
     def did_step(self, images_seen: int, losses: dict[str, float]) -> None:
         """A step was done; an exception from here ends the run as a crash would."""
 
@@ -76,6 +80,8 @@ def train(
     options, watcher = options or RunOptions(), watcher or Watcher()
     execution = options.execution
     run = open_run(roots, preset, out, models, seed, begun_from, execution, watcher.reads)
+    execution = fitted(run.state, run.sources, execution)
+    watcher.computes(execution)
     state, writes = run.state, execution.ranks.is_first
     watcher.begins(run)
     if writes:

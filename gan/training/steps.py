@@ -38,14 +38,18 @@ class Sources(NamedTuple):
 
 def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, float]:
     """Do one step and return its losses; raises Diverged, with the state spoiled, where one is not finite."""
-    with execution.computing():
-        losses = read(state, asked(state, sources, real, execution))
+    losses = read(state, asked(state, sources, real, execution))
     _close(state)
     return losses
 
 
 def asked(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, Tensor]:
     """Ask the device for all of a step, waiting for nothing, and return its losses unread."""
+    with execution.computing():
+        return _asked(state, sources, real, execution)
+
+
+def _asked(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, Tensor]:
     set_rates(state)
     if state.is_paired:
         return _paired_step(state, sources, real, execution)

@@ -14,6 +14,7 @@ from gan.data.stream import RealBatch
 from gan.presets import Preset
 from gan.training.execution import Execution
 from gan.training.machine.live_bytes import LiveBytes
+from gan.training.ranks import ALONE
 from gan.training.state import TrainState, optimisers
 from gan.training.steps import Sources, asked
 
@@ -23,18 +24,19 @@ def step_bytes(state: TrainState, sources: Sources, execution: Execution) -> int
 
     One micro-batch of `execution.micro` pictures stands for all of a step: the others come after it and need no more.
     """
-    there = dataclasses.replace(execution, device="meta")
+    there = dataclasses.replace(execution, device="meta", ranks=ALONE)
     state, sources = on_meta(state, sources, there)
+    preset = state.key.preset
     with LiveBytes() as memory:
-        asked(state, sources, iter([blank(state.key.preset, state.images_seen, execution.micro)]), there)
+        asked(state, sources, iter([blank(preset, state.images_seen, preset.batch)]), there)
     return memory.peak + bytes_of(state.generator, state.average, state.critics) + 2 * trained_bytes(state)
 
 
 def on_meta(state: TrainState, sources: Sources, execution: Execution) -> tuple[TrainState, Sources]:
-    """Return a run's networks without their numbers, for one micro-batch a step."""
+    """Return a run's networks without their numbers, at a step with critics, whose batch is one micro-batch."""
     generator, average = (copy.deepcopy(network).to("meta") for network in (state.generator, state.average))
     critics = copy.deepcopy(state.critics).to("meta")
-    preset = dataclasses.replace(state.key.preset, batch=execution.micro * execution.ranks.world)
+    preset = dataclasses.replace(state.key.preset, batch=execution.micro or 1)
     generator_optimiser, critic_optimiser = optimisers(generator, critics, preset, execution)
     state = dataclasses.replace(
         state,
@@ -44,6 +46,7 @@ def on_meta(state: TrainState, sources: Sources, execution: Execution) -> tuple[
         critics=critics,
         generator_optimiser=generator_optimiser,
         critic_optimiser=critic_optimiser,
+        images_seen=max(state.images_seen, preset.paired.images),  # after a paired start, whose steps need less
     )
     estimator = copy.deepcopy(sources.estimator)
     space = copy.deepcopy(sources.space).to("meta")
