@@ -1,10 +1,11 @@
 """How much memory a step takes, counted without running it: torch's meta device has shapes and no numbers."""
 
 import weakref
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -40,3 +41,23 @@ class LiveBytes(TorchDispatchMode):
 
     def _drop(self, size: int) -> None:
         self.now -= size
+
+
+class SavedBytes(saved_tensors_hooks):
+    """While entered, counts the bytes that graphs keep for their backward pass, every storage once."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._known: weakref.WeakSet[Any] = weakref.WeakSet()
+        super().__init__(self._keep, lambda kept: kept)
+
+    def __enter__(self) -> Self:  # type: ignore[override]
+        super().__enter__()
+        return self
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage not in self._known and not isinstance(tensor, torch.nn.Parameter):
+            self._known.add(storage)
+            self.bytes += storage.nbytes()
+        return tensor
