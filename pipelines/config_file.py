@@ -15,7 +15,8 @@
     landmark = 5e3
 
 One file may serve several commands: each takes the tables that are its own. `run`, `train` and `evaluate` write
-all that they went by to a file `config.toml`, which `--config` takes again.
+all that they went by to a file `config.toml`, which `--config` takes again. Files that come with the package are named
+without a suffix: `--config paper`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from dataprep.files.filenames import escape, unescape
 from dataprep.settings import Given, Setting, as_kind, read, unknown
 
 NAME = "config.toml"  # of the file that a run writes
-_HELP = "options and settings from a TOML file (docs/howto.md); what is typed counts more"
+SHIPPED_FOLDER = Path(__file__).parent / "configs"
+_HELP = "options and settings from a TOML file, or `paper` (docs/howto.md); what is typed counts more"
 STAGES = "stages"  # stands for the tables of all stages
 PRESET = "preset"  # table of the entries of a training preset
 _ELSEWHERE = {"plan": "run"}  # plan tells what `run` would do: it reads the same table
@@ -122,7 +124,10 @@ def _take(path: Path, name: str, verbs: Mapping[str, argparse.ArgumentParser]) -
 
 def _read(path: Path, place: str, known: Sequence[str]) -> dict[str, dict[str, Any]]:
     if not path.is_file():
-        raise ConfigError(f"{place} there is no such file")
+        shipped = {file.stem: file for file in sorted(SHIPPED_FOLDER.glob("*.toml"))}
+        if str(path) not in shipped:
+            raise ConfigError(f"{place} there is no such file, and none of that name comes along: {', '.join(shipped)}")
+        path = shipped[str(path)]
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from dataprep.errors import ConfigError
+from dataprep.models.licensed import require_files
 from dataprep.settings import Given, Setting, read, settings_of, unknown
 from dataprep.stages.aggregate import Aggregate
 from dataprep.stages.base import Stage, Step
@@ -43,12 +44,14 @@ def parameters(steps: Iterable[type[Step]] = STEPS) -> list[Setting]:
 
 
 def build(given: Iterable[Given | str] = ()) -> Dag:
-    """Stages with `stage.parameter=value` applied; raises ConfigError on an unknown name or a wrong value."""
+    """Stages with `stage.parameter=value` applied.
+
+    Raises ConfigError on an unknown name or a wrong value, and AssetError where the user's model files are not there.
+    """
     values = read(given, parameters())
-    return assemble(
-        tuple(configured(stage, values) for stage in MAP_STAGES),
-        tuple(configured(aggregate, values) for aggregate in AGGREGATES),
-    )
+    stages = tuple(configured(stage, values) for stage in MAP_STAGES)
+    require_files(one for stage in stages for one in stage.own_files())
+    return assemble(stages, tuple(configured(aggregate, values) for aggregate in AGGREGATES))
 
 
 def configured(step: type[S], values: Mapping[str, Any]) -> S:

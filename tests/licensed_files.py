@@ -21,6 +21,7 @@ from dataprep.models.body.smpl import BodyModel, load_body
 from dataprep.models.face.bfm import load_face
 from dataprep.models.regressors.hmr import Hmr
 from dataprep.models.regressors.rnet import RNet
+from dataprep.models.restoration.gfpgan import STYLE, WIDTHS, Gfpgan
 
 SMPL_VERTICES, SMPL_FACES = 6890, 13776
 NAMED = {
@@ -257,3 +258,33 @@ def write_rnet(path: Path, biases: dict[str, torch.Tensor] | None = None) -> Pat
         {"net_recon": plain_rnet().state_dict() | (biases or {}), "opt_00": {"state": {}}, "sched_00": scheduler}, path
     )
     return path
+
+
+def write_gfpgan(
+    path: Path, colour: tuple[float, float, float] = (1.0, -1.0, -1.0), widths: tuple[int, ...] = WIDTHS
+) -> Path:
+    """GFPGANv1.4.pth's 285 entries, zero but for the last level's colour (-1..1): every face comes out as that.
+
+    Zeros lie in the file once for all, so that it has the true shapes in a few kilobytes.
+    """
+    style = STYLE if widths == WIDTHS else 8
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in Gfpgan(widths, style).state_dict().items()}
+    last = f"stylegan_decoder.to_rgbs.{len(widths) - 2}.bias"
+    state = {key: torch.zeros(()).expand(shape) for key, shape in (shapes | _only_for_training(widths, style)).items()}
+    torch.save({"params_ema": state | {last: torch.tensor(colour).reshape(1, 3, 1, 1)}}, path)
+    return path
+
+
+def _only_for_training(widths: tuple[int, ...], style: int) -> dict[str, tuple[int, ...]]:
+    """Entries that the published file holds and that restoring a face does not read."""
+    levels = range(len(widths) - 1)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for level in levels:
+        shapes |= {f"toRGB.{level}.weight": (3, widths[level + 1], 1, 1), f"toRGB.{level}.bias": (3,)}
+    for layer in range(1, 17, 2):
+        name = f"stylegan_decoder.style_mlp.{layer}"
+        shapes |= {f"{name}.weight": (style, style), f"{name}.bias": (style,)}
+    for i, side in enumerate([4, *(8 << level for level in levels for _ in range(2))]):
+        shapes[f"stylegan_decoder.noises.noise{i}"] = (1, 1, side, side)
+    return shapes

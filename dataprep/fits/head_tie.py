@@ -52,7 +52,7 @@ def head_offset(face: FaceModel, body_sha256: str, body_points_m: Float[np.ndarr
         return _nearest_rotation(np.asarray(face.face_from_body[:, :3], np.float64))
     points_m, landmarks_dm, shipped = _shipped_pair()
     theirs_dm = face.mean[face.landmarks[_INNER]].astype(np.float64)
-    return _laying(theirs_dm, landmarks_dm) @ shipped @ _laying(points_m, np.asarray(body_points_m, np.float64))
+    return laying(theirs_dm, landmarks_dm) @ shipped @ laying(points_m, np.asarray(body_points_m, np.float64))
 
 
 def head_offset_between(face: FaceModel, body: BodyModel) -> Float[np.ndarray, "3 3"]:
@@ -72,7 +72,7 @@ def _shipped_pair() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     )
 
 
-def _laying(target: Float[np.ndarray, "n 3"], points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "3 3"]:
+def laying(target: Float[np.ndarray, "n 3"], points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "3 3"]:
     """The rotation of the similarity that lays `points` onto `target`."""
     return _nearest_rotation((target - target.mean(0)).T @ (points - points.mean(0)))
 

@@ -63,6 +63,15 @@ def scale_of(b_from_a: Affine) -> float:
     return float(np.sqrt(abs(np.linalg.det(b_from_a[:, :2]))))
 
 
+def nearest_similarity(target: Float[np.ndarray, "n 2"], points: Float[np.ndarray, "n 2"]) -> Affine:
+    """The similarity, without a mirror, that lays points nearest onto `target` by least squares."""
+    # As complex numbers a similarity is b = z a + w.
+    b, a = (p[:, 0] + 1j * p[:, 1] for p in (np.asarray(target, np.float64), np.asarray(points, np.float64)))
+    z = np.vdot(a - a.mean(), b - b.mean()) / np.vdot(a - a.mean(), a - a.mean())
+    w = b.mean() - z * a.mean()
+    return np.array([[z.real, -z.imag, w.real], [z.imag, z.real, w.imag]])
+
+
 def resample(
     image: UInt8[np.ndarray, "h w *c"], target_from_image: Affine, size_px: int, fill: int = 255
 ) -> UInt8[np.ndarray, "s s *c"]:

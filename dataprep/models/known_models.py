@@ -78,7 +78,7 @@ def known_assets() -> Iterator[Asset]:
     yield Asset(fan.FILE_NAME, "detect.landmarks=fan", "BSD-3-Clause", "face-alignment", "user", hub, fan.SHA256_PREFIX)
     for known in LICENSED:
         enables = f"{known.enables}: {known.setting}" if known.setting else known.enables
-        yield Asset(known.filename, enables, known.licence, known.source, "user")
+        yield Asset(known.filename, enables, known.licence, known.source, "user", sha256=known.sha256)
     for name, enables in _PUBLISHED.items():
         yield Asset(name, enables, "see its authors", "github.com/YueWuHKUST/AniPortraitGAN", "user")
 

@@ -90,6 +90,10 @@ class Step:
         """The parameters with their values, each as `stage.parameter`."""
         return settings_of(self, f"{self.name}.")
 
+    def own_files(self) -> tuple[tuple[str, str], ...]:
+        """The user's own model files that this step wants: the setting that names each, and what it says."""
+        return ()
+
     def weights(self) -> tuple[Weight, ...]:
         """The model files this step uses; their hashes are part of the fingerprint."""
         return ()

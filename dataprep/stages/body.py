@@ -75,7 +75,7 @@ class Body(Stage):
         Column("body_fit_points", UINT16, "visible key points the fit used", unit="count"),
         Column("body_fit_iterations", UINT16, "optimisation steps of the method", unit="count"),
         Column("body_fit_method", STRING, "eft or map"),
-        Column("body_regressor", STRING, "what the fit started from: lifter or hmr"),
+        Column("body_regressor", STRING, "what the fit started from: lifter, hmr or the name of an ONNX file"),
         Column("body_model", STRING, "body model that the coefficients belong to"),
         Column("body_model_sha256", STRING, "its file"),
         floats(
@@ -99,8 +99,10 @@ class Body(Stage):
     model: str = setting(
         STANDIN, "body model: the shipped stand-in, or an SMPL file, as a path or a name in the assets folder"
     )
-    regressor: Literal["lifter", "hmr"] = setting(
-        "lifter", "what the fit starts from: `lifter` (shipped) or `hmr` (weights of your own)"
+    regressor: str = setting(
+        "lifter",
+        "what the fit starts from: `lifter` (shipped), `hmr` (weights of your own), or the lifter on 3D joints that an "
+        "ONNX file of your own reads from pixels (InstantHMR's kind)",
     )
     hmr: str = setting("model_checkpoint.pt", "HMR's weights, a path or a name in the assets folder")
     method: Literal["eft", "map"] = setting(
@@ -116,10 +118,12 @@ class Body(Stage):
         True, "whether the size of the face is evidence of the body's scale, hence of the crop's"
     )
     openpose: bool = setting(True, "whether OpenPose points that the source brings are evidence in the fit")
-    device: str = setting("auto", DEVICE.format("HMR"))
+    device: str = setting("auto", DEVICE.format("HMR, or that file,"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.regressor not in ("lifter", "hmr") and not self.regressor.endswith(".onnx"):
+            raise ConfigError(f"body.regressor={self.regressor}: expected lifter, hmr or an .onnx file")
         if self.regressor == "hmr" and self.model == STANDIN:
             raise ConfigError(
                 "body.regressor=hmr predicts coefficients of the real SMPL and cannot drive the shipped body; add "
@@ -129,6 +133,12 @@ class Body(Stage):
             raise ConfigError("body.eft_compat is EFT as published; leave body.method=map out, or body.eft_compat")
         if self.regressor == "hmr" and self.method == "map":
             raise ConfigError("body.method=map starts from the lifter; use body.method=eft with body.regressor=hmr")
+
+    def own_files(self) -> tuple[tuple[str, str], ...]:
+        model = () if self.model == STANDIN else (("body.model", self.model),)
+        if self.regressor == "lifter":
+            return model
+        return (*model, ("body.hmr", self.hmr) if self.regressor == "hmr" else ("body.regressor", self.regressor))
 
     def weights(self) -> tuple[Weight, ...]:
         model = open_body(self.model)
@@ -142,10 +152,14 @@ class Body(Stage):
                 Weight(DETECTOR_PATH.stem, detector.sha256, str(detector.meta["licence"])),
                 *faces,
             )
-        return (body, Weight("lifter", open_lifter_file(model, self.model).sha256, model.licence), *faces)
+        lifter = Weight("lifter", open_lifter_file(model, self.model).sha256, model.licence)
+        if self.regressor == "lifter":
+            return (body, lifter, *faces)
+        path = find_file(self.regressor, "body.regressor")
+        return (body, lifter, Weight(path.name, remembered_sha256(path), "unknown"), *faces)
 
     def resources(self) -> dict[str, float]:
-        return gpu_wish(self.device) if self.regressor == "hmr" else {}
+        return {} if self.regressor == "lifter" else gpu_wish(self.device)
 
     def load(self) -> BodyTools:
         from dataprep.stages.body_tools import BodyChoices, open_tools

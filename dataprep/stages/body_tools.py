@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.eft import ExemplarTuner
 from dataprep.fits.body.eft_config import EFT_COMPAT, EftConfig
 from dataprep.fits.body.evidence import Evidence, with_openpose
+from dataprep.fits.body.image_joints import with_joints
 from dataprep.fits.body.map_body import MapConfig, fit_map, solve_map
 from dataprep.fits.body.reprojection import target_of
 from dataprep.fits.face.face3dmm import FaceFitter
@@ -35,6 +37,7 @@ from dataprep.models.devices import resolve_device
 from dataprep.models.licensed import find_file
 from dataprep.models.regressors.hmr import image_exemplar, load_hmr
 from dataprep.models.regressors.lifter import Lifter, LifterInput, from_mediapipe, open_lifter
+from dataprep.models.regressors.mhr_joints import SETTING, MhrJoints
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.base import Item, Result
 from dataprep.stages.face import Face
@@ -48,7 +51,7 @@ class BodyChoices:
     """How bodies are fitted: parameters of the body stage, which says what each means."""
 
     model: str
-    regressor: Literal["lifter", "hmr"]
+    regressor: str
     hmr: str
     method: Literal["eft", "map"]
     eft: EftConfig
@@ -60,7 +63,10 @@ class BodyChoices:
 
 @dataclass(frozen=True)
 class BodyTools:
-    """Loaded models of one process. `lifter` is None when the regressor is HMR; `faces` may be empty."""
+    """Loaded models of one process. `lifter` is None when the regressor is HMR; `faces` may be empty.
+
+    `joints` reads 3D joints from pixels, None where MediaPipe's world landmarks serve.
+    """
 
     model: BodyModel
     points: BodyPoints  # the 23 points, where the detector puts them
@@ -69,10 +75,11 @@ class BodyTools:
     tuner: ExemplarTuner
     faces: Mapping[str, FaceFitter]
     choices: BodyChoices
+    joints: MhrJoints | None = None
 
     def fit(self, item: Item) -> Result:
         """Fit one image; raises Rejected."""
-        inputs = _inputs(item)
+        inputs = _inputs(item, self._world_m(item))
         evidence = self._evidence(item.row, inputs)
         points = self.points if evidence.openpose_px is None else self._with_openpose
         return Result(columns=self._columns(self._fit(item, inputs, evidence, points), inputs, evidence))
@@ -88,6 +95,12 @@ class BodyTools:
             return fit_map(start, inputs, points, self.residual_chol, MapConfig(), evidence)[0]
         found = solve_map(start, target_of(inputs, evidence), points, self.residual_chol, MapConfig())
         return self.tuner.fit(inputs, evidence, points, found.residual)
+
+    def _world_m(self, item: Item) -> np.ndarray:
+        world_m = item.row["keypoints33_world_m"]
+        if self.joints is None:
+            return world_m
+        return with_joints(world_m, self.joints(decode_rgb(item.source()), item.row["person_bbox_px"]))
 
     def _exemplar(self, item: Item, inputs: LifterInput) -> LifterInput:
         return inputs if self.lifter is not None else image_exemplar(inputs, decode_rgb(item.source()))
@@ -144,7 +157,7 @@ class BodyTools:
         return {
             "body_model": self.model.name,
             "body_model_sha256": self.model.sha256,
-            "body_regressor": "hmr" if self.lifter is None else "lifter",
+            "body_regressor": Path(self.choices.regressor).name,
             "neck_head_covariance": neck_head_covariance(self.residual_chol.numpy()),
             "face_points_rest_m": rest_face_points(self.model),
         }
@@ -155,10 +168,11 @@ def open_tools(choices: BodyChoices) -> BodyTools:
     model = open_body(choices.model)
     faces = Face().load().fitters if choices.face_scale else {}
     config = EFT_COMPAT if choices.eft_compat else choices.eft
-    if choices.regressor == "lifter":
+    if choices.regressor != "hmr":
         lifter = open_lifter(model, choices.model)
         points, tuner = lifter.network.body, ExemplarTuner(lifter.network, lifter.network.body, config)
-        return BodyTools(model, points, lifter.residual_chol, lifter.network, tuner, faces, choices)
+        joints = None if choices.regressor == "lifter" else _open_joints(choices)
+        return BodyTools(model, points, lifter.residual_chol, lifter.network, tuner, faces, choices, joints)
     if len(model.v_template) != SMPL_VERTICES:
         raise AssetError(f"body.regressor=hmr needs SMPL's {SMPL_VERTICES} vertices; {choices.model} is another body")
     hmr = load_hmr(find_file(choices.hmr, "body.hmr")).to(resolve_device(choices.device))
@@ -168,11 +182,15 @@ def open_tools(choices: BodyChoices) -> BodyTools:
     return BodyTools(model, points, residual_chol, None, ExemplarTuner(hmr, points, config), faces, choices)
 
 
-def _inputs(item: Item) -> LifterInput:
+def _open_joints(choices: BodyChoices) -> MhrJoints:
+    return MhrJoints(find_file(choices.regressor, SETTING), choices.device)
+
+
+def _inputs(item: Item, world_m: np.ndarray) -> LifterInput:
     row = item.row
     points = row["keypoints33"]
     size = (row["source_width"], row["source_height"])
-    inputs = from_mediapipe(points[:, :2], points[:, 2], row["keypoints33_world_m"], size)
+    inputs = from_mediapipe(points[:, :2], points[:, 2], world_m, size)
     seen = int(inputs.visible.sum())
     if seen < _MIN_POINTS:
         raise Rejected("too_few_keypoints", f"{seen} body points are visible, at least {_MIN_POINTS} are needed")

@@ -20,7 +20,7 @@ from dataprep.fits.head_tie import head_offset
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import face_crop_from_portrait
 from dataprep.models.face.bfm import FaceModel
-from dataprep.models.face.face_files import STANDIN, open_face
+from dataprep.models.face.face_files import STANDIN, files_of, open_face
 from dataprep.models.licensed import RESEARCH_ONLY, find_file
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.settings import number, setting
@@ -116,6 +116,11 @@ class Face(Stage):
 
     def batched(self, tools: FaceTools) -> bool:
         return True
+
+    def own_files(self) -> tuple[tuple[str, str], ...]:
+        models = () if self.model == STANDIN else files_of(self.model)
+        regressor = (("face.rnet", self.rnet),) if self.method == "rnet" else ()
+        return (*(("face.model", file) for file in models), *regressor)
 
     def weights(self) -> tuple[Weight, ...]:
         model = open_face(self.model)

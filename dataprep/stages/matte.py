@@ -86,6 +86,9 @@ class Matte(Stage):
         if self.model != _SHIPPED and not self.model.endswith(".onnx"):
             raise ConfigError(f"matte.model is {self.model!r}, expected {_SHIPPED} or an .onnx file")
 
+    def own_files(self) -> tuple[tuple[str, str], ...]:
+        return () if self.model == _SHIPPED else (("matte.model", self.model),)
+
     def weights(self) -> tuple[Weight, ...]:
         if self.model == _SHIPPED:
             return tuple(Weight(f"mediapipe/{name}", MODEL_SHA256[name], LICENCE) for name in _NETWORKS)

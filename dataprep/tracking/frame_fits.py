@@ -21,6 +21,7 @@ from dataprep.fits.head_tie import head_offset_between, neck_head_covariance
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import CAM_FROM_GL
 from dataprep.frames.geometry import PORTRAIT_PX
+from dataprep.models.licensed import require_files
 from dataprep.stages.base import Item
 from dataprep.stages.body import Body
 from dataprep.stages.body_tools import BodyTools
@@ -67,9 +68,10 @@ class Fitter:
 
     @classmethod
     def open(cls, body: Body, face: Face, camera: Camera) -> Fitter:
-        """Raises ConfigError for methods that read pictures: tracking fits points only."""
+        """Raises ConfigError for methods that read pictures, since tracking fits points, and AssetError for files."""
         if body.regressor != "lifter" or face.method != "landmark_map":
             raise ConfigError("track fits key points and landmarks: body.regressor=lifter, face.method=landmark_map")
+        require_files((*body.own_files(), *face.own_files()))
         body_tools, face_tools = body.load(), face.load()
         model = body_tools.model
         offset = head_offset_between(face_tools.model, model)

@@ -170,13 +170,17 @@ def test_as_many_windows_go_together_as_memory_holds():
     assert at_once(192, torch.float16, 24) >= 4 * at_once(384, torch.float16, 24)
 
 
-def test_an_official_checkpoint_gives_the_same_picture(tmp_path, face, small):
+def test_an_official_checkpoint_gives_the_same_picture(tmp_path, face, small, monkeypatch):
     path = tmp_path / "official.pth"
     state = load_network(SMALL).state_dict()
     torch.save({"params": {"wrong": torch.zeros(1)}, "params_ema": state}, path)
     official = Upscaler(str(path), precision="float32", device="cpu")
     np.testing.assert_array_equal(official(face[:40, :40]), small(face[:40, :40]))
     assert model_file(str(path)).sha256 != model_file(SMALL).sha256
+    monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))
+    assert model_file("official.pth").path == path
+    with pytest.raises(AssetError, match=r"superres\.model=other\.pth: no such file.*SHHQ_HS_ASSETS"):
+        model_file("other.pth")
 
 
 class Hostile:

@@ -90,7 +90,19 @@ def test_a_wrong_entry_of_a_preset_names_the_file(tmp_path, capsys):
     assert main(["train", "--config", str(tmp_path / "a.toml"), "--print"]) == 2
     assert "a.toml: deformation.landmarks=1: there is no" in capsys.readouterr().err
     assert main(["run", "--config", str(tmp_path / "none.toml")]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+    assert "there is no such file, and none of that name comes along: paper" in capsys.readouterr().err
+
+
+def test_a_file_that_comes_along_goes_by_its_name_and_one_s_own_goes_before_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "photos", "--out", "out", "--config", "paper", "--set", "body.method=map"]
+    shipped = {str(one) for one in config_file.parse(make_parser(), arguments).set}
+    assert {"body.regressor=hmr", "superres.restore=gfpgan", "face.method=rnet", "body.method=map"} <= shipped
+    (tmp_path / "paper").write_text("[superres]\nmodel = 'span'\n")
+    assert [str(one) for one in config_file.parse(make_parser(), arguments).set] == [
+        "superres.model=span",
+        "body.method=map",
+    ]
 
 
 def test_print_and_params_take_the_file(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """body, face and camera on one synthetic person, from key points to labels."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from dataprep.errors import ConfigError
+from dataprep.errors import AssetError, ConfigError
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.random_people import CAM_FROM_UPRIGHT
 from dataprep.fits.canonical_head import canonical_head
@@ -30,6 +31,7 @@ from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
 from dataprep.models.body.openpose_points import coco_points
 from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
+from dataprep.models.regressors.mhr_joints import NECK as MHR_NECK
 from dataprep.pictures.codecs import decode_rgb, encode_png
 from dataprep.stages.base import Item, Stage
 from dataprep.stages.body import Body
@@ -38,6 +40,7 @@ from dataprep.stages.crop import portrait_square
 from dataprep.stages.face import Face
 from dataprep.tables.columns import rows_from_table, table_from_rows
 from tests.face_labels import generators_face_pitch_yaw
+from tests.onnx_files import joints_from_world, write_joints
 
 SCALE_PX, OFFSET_PX = 480.0, np.array([300.0, 420.0])
 MEDIAPIPE_33 = tuple(name for name in load_body().keypoint_names if name.startswith("mediapipe/"))
@@ -129,6 +132,41 @@ def test_body_finds_the_person(story: dict[str, Any], person: dict[str, Any]) ->
     error = np.linalg.norm(story["smpl_joints_px"] - true_px, axis=1) / (geometry.PORTRAIT_SIDE_M * SCALE_PX)
     assert error[[NECK, HEAD]].max() < 0.04
     assert degrees(story["chest_rotation_cam"], posed.rotations[0, CHEST].numpy()) < 12
+
+
+def with_photograph(row: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The person's row as ingest and detect give it, with a photograph to read."""
+    data = encode_png(np.full((1200, 900, 3), 127, np.uint8))
+    (folder / "photo.png").write_bytes(data)
+    source = {"source_path": "photo.png", "source_sha256": hashlib.sha256(data).digest()}
+    return row | source | {"person_bbox_px": np.array([200.0, 150.0, 420.0, 1100.0])}
+
+
+def test_joints_from_pixels_take_the_place_of_world_landmarks(person: dict[str, Any], tmp_path: Path) -> None:
+    """The same joints, the same fit; a body that they show turned further is fitted turned further."""
+    row = with_photograph(person["row"], tmp_path)
+    joints = joints_from_world(row["keypoints33_world_m"])
+    plain = run(Body(method="map"), row)[0]
+    turned = joints @ Rotation.from_euler("y", 25, degrees=True).as_matrix().T
+    fits = {}
+    for name, shown in (("same", joints), ("turned", turned)):
+        path = write_joints(tmp_path / f"{name}.onnx", shown, np.array([0.0, 0.0, 5.0]) - shown[MHR_NECK])
+        stage = Body(method="map", regressor=str(path), device="cpu")
+        (result,) = stage.process([Item("0" * 32, row, tmp_path, {}.__getitem__)], stage.load())
+        assert result.status == "ok", result.message
+        fits[name] = result.columns
+        assert fits[name]["body_regressor"] == f"{name}.onnx"
+        assert f"{name}.onnx" in {weight.name for weight in stage.weights()}
+    np.testing.assert_allclose(fits["same"]["chest_rotation_cam"], plain["chest_rotation_cam"], atol=1e-5)
+    np.testing.assert_allclose(fits["same"]["body_camera"], plain["body_camera"], rtol=1e-5)
+    assert degrees(fits["turned"]["chest_rotation_cam"], plain["chest_rotation_cam"]) > 5
+
+
+def test_a_regressor_is_a_name_or_an_onnx_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"body\.regressor=spin: expected lifter, hmr or an \.onnx file"):
+        Body(regressor="spin")
+    with pytest.raises(AssetError, match=r"body\.regressor=none\.onnx: no such file"):
+        Body(regressor="none.onnx").weights()
 
 
 def test_every_fit_is_on_record(story: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from dataprep.frames.rotations import sixd_from_matrix
 from dataprep.models.face.bfm09 import bfm09_sha256
 from dataprep.models.regressors.hmr import image_exemplar
 from dataprep.models.regressors.lifter import from_mediapipe
+from dataprep.pictures.codecs import decode_rgb
+from dataprep.stages.base import Item
 from dataprep.stages.body import Body
 from dataprep.stages.face import Face
 from dataprep.tables.columns import rows_from_table
 from pipelines.main import main
-from tests.licensed_files import write_bfm09, write_bfm_front, write_hmr, write_rnet, write_smpl_pickle
+from tests.licensed_files import write_bfm09, write_bfm_front, write_gfpgan, write_hmr, write_rnet, write_smpl_pickle
 
 PHOTO = Path(__file__).parents[2] / "samples" / "people" / "no_segment" / "p001.jpg"
 SMPL = ("--set", "body.model=SMPL_NEUTRAL.pkl")
@@ -59,7 +62,7 @@ def stage_rows(out: Path, stage: str) -> list[dict[str, Any]]:
 def test_a_missing_file_is_named_with_its_source_and_the_next_command(tmp_path: Path, capsys: Any) -> None:
     for setting, words in (
         ("body.model=SMPL_NEUTRAL.npz", ("body.model=SMPL_NEUTRAL.npz: no such file", "smpl.is.tue.mpg.de")),
-        ("face.model=elsewhere/01_MorphableModel.mat", ("01_MorphableModel.mat: no such file", "faces.dmi.unibas.ch")),
+        ("face.model=elsewhere/BFM_model_front.mat", ("BFM_model_front.mat: no such file", "faces.dmi.unibas.ch")),
     ):
         assert main(["plan", str(PHOTO.parent), "--out", str(tmp_path / "out"), "--set", setting]) == 2
         error = capsys.readouterr().err
@@ -68,6 +71,49 @@ def test_a_missing_file_is_named_with_its_source_and_the_next_command(tmp_path: 
         Body(model="SMPL_NEUTRAL.pkl", regressor="hmr").weights()
     with pytest.raises(AssetError, match=r"face\.rnet=epoch_20\.pth: no such file.*Deep3DFaceRecon"):
         Face(model="BFM_model_front.mat", method="rnet").weights()
+
+
+PAPER_FILES = (
+    ("SMPL_NEUTRAL.pkl", "body.model", "smpl.is.tue.mpg.de"),
+    ("model_checkpoint.pt", "body.hmr", "nkolot/SPIN"),
+    ("GFPGANv1.4.pth", "superres.gfpgan", "TencentARC/GFPGAN"),
+    ("BFM_model_front.mat", "face.model", "faces.dmi.unibas.ch"),
+    ("epoch_20.pth", "face.rnet", "Deep3DFaceRecon"),
+)
+
+
+def test_all_files_that_are_missing_are_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """With `paper`, which comes along, every file of the paper; each with its setting, its use and its source."""
+    monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))
+    plan = ["plan", str(PHOTO.parent), "--out", str(tmp_path / "out"), "--config", "paper"]
+    assert main(plan) == 2
+    error = capsys.readouterr().err
+    assert f"5 model files are missing, neither as paths nor in {tmp_path}:" in error
+    lines = {line.split()[0]: line for line in error.splitlines() if line.startswith("  ")}
+    assert list(lines) == [name for name, _, _ in PAPER_FILES]
+    for name, setting, source in PAPER_FILES:
+        assert f"({setting}): " in lines[name]
+        assert source in lines[name]
+        assert "research-only" in lines[name]
+    (tmp_path / "epoch_20.pth").touch()
+    others = ("face.model=01_MorphableModel.mat", "superres.restore=none", "superres.model=RealESRGAN_x4plus.pth")
+    assert main([*plan, *(part for setting in others for part in ("--set", setting))]) == 2
+    error = capsys.readouterr().err
+    assert "9 model files are missing" in error  # six of the Basel model, SMPL, HMR, and one that nobody knows
+    assert "RealESRGAN_x4plus.pth (superres.model): a file of your own" in error
+    assert "facemodel_info.mat (face.model): topology of BFM 2009" in error
+    assert "epoch_20" not in error
+
+
+def test_track_names_them_at_once_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("SHHQ_HS_ASSETS", str(tmp_path))
+    clip = Path(__file__).parents[2] / "samples" / "clip" / "talking.mp4"
+    assert main(["track", str(clip), "-o", str(tmp_path / "t.parquet"), *SMPL, *BFM]) == 2
+    assert "2 model files are missing" in capsys.readouterr().err
+    assert main(["track", str(clip), "-o", str(tmp_path / "t.parquet"), "--config", "paper"]) == 2
+    assert "track fits key points and landmarks" in capsys.readouterr().err  # files would not help
 
 
 def test_bases_are_not_mixed() -> None:
@@ -179,7 +225,35 @@ def mean_parameters_of(built: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def test_hmr_and_rnet_run_through_the_stages(built: Path, photos: Path, assets: Path, tmp_path: Path) -> None:
+SKIN = (0.6, 0.25, 0.1)
+
+
+def portrait_of(out: Path) -> np.ndarray:
+    """What super-resolution made of the one photograph."""
+    (path,) = (out / "stages").glob("superres-*/part-*.tar")
+    with tarfile.open(path) as tar:
+        (member,) = (one for one in tar if one.name.endswith("superres.png"))
+        file = tar.extractfile(member)
+        assert file is not None
+        return decode_rgb(file.read())
+
+
+def nose_of(portrait: np.ndarray, tip: np.ndarray) -> np.ndarray:
+    x, y = tip.astype(int)
+    return portrait[y - 20 : y + 10, x - 10 : x + 10].reshape(-1, 3)
+
+
+def fit_of_our_own(out: Path, photos: Path) -> tuple[str, int]:
+    """Method and steps of the body fit on HMR with our loss instead of the published one, one step long."""
+    row = stage_rows(out, "ingest")[0] | stage_rows(out, "detect")[0]
+    stage = Body(model="SMPL_NEUTRAL.pkl", regressor="hmr", max_steps=1, stop_loss=0.0)
+    (result,) = stage.process([Item(row["sample_id"], row, photos, {}.__getitem__)], stage.load())
+    assert result.status == "ok", result.message
+    return result.columns["body_fit_method"], result.columns["body_fit_iterations"]
+
+
+def test_the_papers_own_recipe_runs_through_the_stages(built: Path, photos: Path, assets: Path, tmp_path: Path) -> None:
+    """HMR, GFPGAN and R-Net by the file that comes along; only the enlarging network is a quicker one."""
     write_hmr(assets / "model_checkpoint.pt", mean_parameters_of(built))
     (seen,) = stage_rows(built, "face")
     parts = [seen["bfm_id"], seen["bfm_exp"], seen["bfm_tex"], seen["bfm_angle"], seen["bfm_gamma"].ravel(),
@@ -187,18 +261,27 @@ def test_hmr_and_rnet_run_through_the_stages(built: Path, photos: Path, assets: 
     write_rnet(
         assets / "epoch_20.pth", {f"final_layers.{i}.bias": torch.from_numpy(part) for i, part in enumerate(parts)}
     )
-    settings = ("body.regressor=hmr", "body.max_steps=1", "body.stop_loss=0", "face.method=rnet")
-    flags = [part for setting in settings for part in ("--set", setting)]
-    arguments = ["run", str(photos), "--out", str(tmp_path), *FAST, *SMPL, *BFM, *flags]
+    write_gfpgan(assets / "GFPGANv1.4.pth", SKIN)
+    arguments = ["run", str(photos), "--out", str(tmp_path), "--config", "paper", *FAST]
     ended = main(arguments)
     (row,) = rows_from_table(pq.read_table(tmp_path / "manifest.parquet"))
     assert (ended, row["status"]) == (0, "ok"), (row["stage"], row["reason"], row["message"])
     (body,), (face,) = stage_rows(tmp_path, "body"), stage_rows(tmp_path, "face")
-    assert (body["body_regressor"], body["body_fit_method"], body["body_fit_iterations"]) == ("hmr", "eft", 1)
+    assert (body["body_regressor"], body["body_fit_method"]) == ("hmr", "eft")
+    assert body["body_fit_loss49"] < 2e-4
+    assert fit_of_our_own(tmp_path, photos) == ("eft", 1)
     assert (face["face_fit_method"], face["face_fit_iterations"]) == ("rnet", 0)
     assert face["bfm_id_sigma"] is None
     assert np.isfinite(face["bfm_gamma"]).all()
     assert face["face_fit_rmse"] < 8
+    assert row["head_disagreement"] == row["head_disagreement_before"]  # no tie
+    models = json.loads(row["models"])
+    assert {"name": "GFPGANv1.4.pth", "licence": "research-only"}.items() <= models["superres"][1].items()
+    off, off_before = (
+        np.abs(nose_of(portrait_of(out), face["landmarks68"][30]) - 127.5 * (np.array(SKIN) + 1)).mean()
+        for out in (tmp_path, built)
+    )
+    assert off < 0.1 * off_before  # SPAN darkens a little
     assert main(["export-eft", str(tmp_path), "-o", str(tmp_path / "eft.json"), "--all"]) == 0
     (entry,) = json.loads((tmp_path / "eft.json").read_text())["data"]
     assert (entry["smpltype"], entry["imageName"]) == ("smpl", "p001.jpg")

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from dataprep.files.file_hashes import remembered_sha256
 from dataprep.models.face.bfm import STANDIN_PATH, FaceModel, load_face
-from dataprep.models.face.bfm09 import MAIN_FILE, bfm09_sha256, load_bfm09
+from dataprep.models.face.bfm09 import FILES, MAIN_FILE, bfm09_sha256, load_bfm09
 from dataprep.models.licensed import find_file
 
 STANDIN = "face_anny"
+
+
+def files_of(named: str) -> tuple[str, ...]:
+    """The files that a face model of the user's own consists of: six for BFM 2009 raw, in the folder of its .mat."""
+    path = Path(named)
+    return tuple(str(path.with_name(file)) for file in FILES) if path.name == MAIN_FILE else (named,)
 
 
 def open_face(named: str = STANDIN) -> FaceModel:

