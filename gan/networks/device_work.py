@@ -2,7 +2,7 @@
 
 Either makes the program wait until the device has done all that was asked of it before. So constants are carried over
 once, and where a CPU looks only at what is hit, other devices look everywhere: more arithmetic, shapes known before.
-torch's meta device has no numbers at all: a step that runs there does not wait (tests/gan/train/test_train_devices.py).
+torch's meta device has no numbers at all: a step that runs there does not wait (tests/gan/train/machine/).
 """
 
 from functools import lru_cache

@@ -21,10 +21,10 @@ from gan.networks.critics import Critics, Verdicts
 from gan.networks.device_work import carried
 from gan.presets import Preset
 from gan.training.execution import Execution
-from gan.training.machine.told import read, step_if_finite
 from gan.training.paired import BETAS, Paired, paired_losses, paired_picture_losses, rate
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.state import TrainState
+from gan.training.told import read, step_if_finite
 
 
 class Sources(NamedTuple):

@@ -1,1 +1,1 @@
-"""What a step asks of the machine: memory, and waiting for it."""
+"""How much memory a step takes, and how many pictures fit."""
