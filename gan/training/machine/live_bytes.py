@@ -1,7 +1,7 @@
 """How much memory a step takes, counted without running it: torch's meta device has shapes and no numbers."""
 
 import weakref
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class SavedBytes(saved_tensors_hooks):
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
         super().__init__(self._keep, lambda kept: kept)
 
-    def __enter__(self) -> Self:  # type: ignore[override]
+    def __enter__(self) -> "SavedBytes":  # type: ignore[override]
         super().__enter__()
         return self
 
