@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan.config import COORDINATE_SCALE, ID_CODE, NOISE_CODE
+from gan.networks.device_work import constant
 from gan.networks.film import FiLMLayer, FilmStyle, MappingNet, film_style
 from gan.networks.pointwise import Layer, each, sum_of_heads
 
@@ -55,7 +56,7 @@ class RadianceGenerator(nn.Module):
     def _lit(self, frequency_BO: Tensor, phase_BO: Tensor) -> Layer:
         """Return the colour layer for the view direction and what it is given; the view is the same everywhere."""
         layer = cast(FiLMLayer, self.color_layer_sine[0])
-        view_3 = layer.layer.weight.new_tensor(VIEW)
+        view_3 = constant(VIEW, layer.layer.weight)
         seen_O = layer.layer.weight[:, :3] @ view_3
         return layer.modulated(frequency_BO, phase_BO + frequency_BO * seen_O, slice(3, None))
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from gan.data.label_rows import Labels
 from gan.data.priors import Codes, Purpose
 from gan.data.stream import RealBatch, to_unit_range
+from gan.networks.device_work import carried
 from gan.presets import Preset
 from gan.rendering.cameras import camera_origin
 from gan.rendering.generator import Generator, View
@@ -69,7 +70,7 @@ def paired_losses(
         ("face", batch.face_B3HW, codes.face_camera_B2),
     )
     for view, image_B3HW, camera_B2 in pictures:
-        wanted_B3HW = to_unit_range(image_B3HW.to(camera_B2.device))
+        wanted_B3HW = to_unit_range(image_B3HW)  # rays are drawn where pictures and random numbers are
         with torch.no_grad():
             _, neutral_BHWQ3 = generator.neutral_rays(codes.betas_BK, codes.pose_BP3, camera_B2, view)
         origin_B3 = camera_origin(camera_B2, generator.cameras[view].radius)
@@ -78,10 +79,10 @@ def paired_losses(
             wanted_R3 = wanted_B3HW[person].flatten(1).T
             chosen_R = draw_rays(wanted_R3, preset.paired.rays, random, preset.paired.middle * (view == "face"))
             with torch.no_grad():
-                rays_RQ3 = neutral_BHWQ3[person].flatten(0, 1)[chosen_R]
+                rays_RQ3 = neutral_BHWQ3[person].flatten(0, 1)[carried(chosen_R, camera_B2.device)]
                 hits = hits_of_rays(generator, rays_RQ3, style_of(shape_style, person))
             seen_R3 = shade_rays(generator, hits, style_of(radiance_style, person), origin_B3[person])
-            differences[view].append((seen_R3 - wanted_R3[chosen_R]).abs().mean())
+            differences[view].append((seen_R3 - carried(wanted_R3[chosen_R], camera_B2.device)).abs().mean())
     parts = {f"paired_{view}": torch.stack(values).mean() for view, values in differences.items()}
     return torch.stack(list(parts.values())).mean(), parts
 
@@ -93,7 +94,7 @@ def paired_picture_losses(
     made = make_pictures(generator, codes, preset, dtype)
     pairs = {"portrait": (made.portrait_B3HW, batch.portrait_B3HW), "face": (made.face_B3HW, batch.face_B3HW)}
     parts = {
-        f"paired_{view}": (picture - to_unit_range(wanted.to(picture.device))).abs().mean()
+        f"paired_{view}": (picture - to_unit_range(carried(wanted, picture.device))).abs().mean()
         for view, (picture, wanted) in pairs.items()
     }
     return torch.stack(list(parts.values())).mean(), parts
@@ -106,7 +107,7 @@ def draw_rays(
 
     The middle of the face camera's picture is eyes, nose and mouth: what people look at.
     """
-    person: Bool[np.ndarray, " r"] = (picture_R3.amin(1) < WHITE).cpu().numpy()
+    person: Bool[np.ndarray, " r"] = (picture_R3.amin(1) < WHITE).numpy()
     weight = np.full(len(person), (1 - FOREGROUND) / len(person))
     if person.any():
         weight[person] += FOREGROUND / person.sum()
@@ -114,7 +115,7 @@ def draw_rays(
     if middle:
         weight = (1 - middle) * weight + middle * _about_the_middle(round(len(person) ** 0.5))
     chosen = random.choice(len(person), count, replace=False, p=weight / weight.sum())
-    return torch.from_numpy(chosen).to(picture_R3.device)
+    return torch.from_numpy(chosen)
 
 
 def _about_the_middle(side: int) -> Float[np.ndarray, " r"]:

@@ -87,8 +87,7 @@ class TrainState:
     @torch.no_grad()
     def update_average(self) -> None:
         for average, kept in self.averages:
-            for mean, value in zip(average.parameters(), self.generator.parameters(), strict=True):
-                mean.lerp_(value, 1 - kept)
+            torch._foreach_lerp_(list(average.parameters()), list(self.generator.parameters()), 1 - kept)
 
     def begin_averages(self) -> None:
         """Let the averages begin as the generator is."""
@@ -124,11 +123,21 @@ def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState
         generator,
         average,
         critics,
-        torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, betas=preset.adam_betas),
-        torch.optim.Adam(critics.parameters(), preset.critic_lr, betas=preset.adam_betas),
+        *optimisers(generator, critics, preset, execution),
         execution.scaler(),
         Adaptation(preset.augment),
         copy.deepcopy(average) if preset.second_ema else None,
+    )
+
+
+def optimisers(
+    generator: Generator, critics: Critics, preset: Preset, execution: Execution
+) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    """Return the generator's optimiser and the critics': one kernel for all parameters on a GPU."""
+    how: dict[str, Any] = {"betas": preset.adam_betas, "fused": execution.where.type == "cuda"}
+    return (
+        torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, **how),
+        torch.optim.Adam(critics.parameters(), preset.critic_lr, **how),
     )
 
 

@@ -223,7 +223,8 @@ def test_micro_batches_add_up_to_the_batch(data: Path, models: Models, tmp_path:
             for module in (run.state.generator, run.state.critics, run.sources.space):
                 module.double()
             real = real_batches(run.dataset, 0, 0, micro, run.mirror)
-            losses = gradients(run.state, run.sources, real, Execution(micro=micro))
+            said = gradients(run.state, run.sources, real, Execution(micro=micro))
+            losses = {name: float(value) for name, value in said.items()}
             found.append((losses, {n: p.grad for n, p in run.state.generator.named_parameters() if p.grad is not None}))
         (one, grads), (other, others) = found
         assert one == pytest.approx(other, rel=1e-9)
