@@ -39,8 +39,9 @@ class Purpose(IntEnum):
     MIRROR = 4  # the coin of `gan.data.stream`
     EVALUATION = 5
     POINTS = 6  # of the deformation losses
-    PAIRED = 7  # rays, and jitter of the appearance, of the paired start
+    PAIRED = 7  # which of its kept rays a visit takes, and jitter of the appearance, in the paired start
     EXPRESSIONS = 8  # D_e before the first step
+    PAIRED_RAYS = 9  # the rays of a picture that the paired start keeps
 
 
 class Codes(NamedTuple):

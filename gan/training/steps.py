@@ -23,7 +23,7 @@ from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.paired import BETAS, Paired, paired_losses, paired_picture_losses, rate
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
-from gan.training.state import TrainState
+from gan.training.state import TrainState, rate_factors
 
 
 class Sources(NamedTuple):
@@ -113,7 +113,7 @@ def paired_gradients(
         pictures = _next(real, positions)
         codes = Codes(*(values.to(like) for values in sources.paired.codes(pictures, state.key.seed)))
         if preset.stage == 1:
-            loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed)
+            loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed, sources.paired.rays)
         else:
             loss, parts = paired_picture_losses(state.generator, codes, pictures, preset, execution.dtype)
         _accumulate(state.scaler.scale(loss), parts, len(positions) / preset.batch, log)
@@ -132,8 +132,9 @@ def set_rates(state: TrainState) -> None:
     preset = state.key.preset
     lr = rate(preset, state.images_seen) if state.is_paired else preset.generator_lr
     betas = BETAS if state.is_paired else preset.adam_betas
-    for group, factor in zip(state.generator_optimiser.param_groups, (1.0, preset.shape_lr_factor), strict=False):
-        group["lr"], group["betas"] = lr * factor, betas
+    factors = rate_factors(preset, state.is_paired)
+    for group in state.generator_optimiser.param_groups:
+        group["lr"], group["betas"] = lr * factors[group["part"]], betas
 
 
 def _next(real: Iterator[RealBatch], positions: range) -> RealBatch:
