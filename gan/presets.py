@@ -150,9 +150,8 @@ _TINY = Preset(
 # D_p is left out as in _TINY.
 _DEMO_NETS = GeneratorConfig(
     image_size=64, ray_size=64, map_size=96, coarse_samples=12, fine_samples=48, map_samples=48, levels=12,
-    radiance_mapping_layers=1, opacity_scale=1.0, deform_width=32, deform_code_width=128, manifold_width=48,
-    radiance_width=80, features=8,
-    sr_width=24, sr_growth=8, sr_blocks=1,
+    deform_width=48, deform_mapping_layers=1, manifold_width=48, radiance_width=80, radiance_mapping_layers=1,
+    opacity_scale=1.0, features=8, sr_width=24, sr_growth=8, sr_blocks=1,
 )  # fmt: skip
 _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),

@@ -68,7 +68,9 @@ class Generator(nn.Module):
         self.config = config = config or GeneratorConfig()
         self.radiance_net = RadianceGenerator(config.radiance_width, config.features, config.radiance_mapping_layers)
         self.sample_net = ManifoldPredictor(config.manifold_width)
-        self.deform_net = ExpressionDeformation(config.deform_width, config.deform_code_width)
+        self.deform_net = ExpressionDeformation(
+            config.deform_width, config.deform_code_width, config.deform_mapping_layers
+        )
         self.sr_net = ManifoldSuperResolution(
             config.features, config.sr_width, config.sr_growth, config.sr_blocks, config.radiance_width
         )
