@@ -68,9 +68,11 @@ class Generator(nn.Module):
         """Search nearest vertices among `nearest_subset` (the authors' list) or those the body's weights suggest."""
         super().__init__()
         self.config = config = config or GeneratorConfig()
-        self.radiance_net = RadianceGenerator(config.radiance_width, config.features)
+        self.radiance_net = RadianceGenerator(config.radiance_width, config.features, config.radiance_mapping_layers)
         self.sample_net = ManifoldPredictor(config.manifold_width)
-        self.deform_net = ExpressionDeformation(config.deform_width, config.deform_code_width)
+        self.deform_net = ExpressionDeformation(
+            config.deform_width, config.deform_code_width, config.deform_mapping_layers
+        )
         self.sr_net = ManifoldSuperResolution(
             config.features, config.sr_width, config.sr_growth, config.sr_blocks, config.radiance_width
         )

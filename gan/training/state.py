@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -33,6 +33,13 @@ from gan.training.errors import RunMismatch
 from gan.training.execution import Execution
 
 FORMAT = "shhq-hs training 2"
+
+Part = Literal["shape", "heads", "styles", "others"]
+_PARTS: dict[Part, tuple[str, ...]] = {
+    "shape": ("sample_net.", "deform_net."),
+    "heads": ("radiance_net.output_",),
+    "styles": ("radiance_net.mapping_network.",),
+}
 
 
 @dataclass(frozen=True)
@@ -142,12 +149,27 @@ def optimisers(
 
 
 def _at_their_rates(generator: Generator, preset: Preset) -> list[dict[str, Any]]:
-    """What is trained, in two groups: M and D_e, which move space, may learn more slowly."""
-    named = [(name, p) for name, p in generator.named_parameters() if p.requires_grad]
-    shape = [p for name, p in named if name.startswith(("sample_net.", "deform_net."))]
-    others = [p for name, p in named if not name.startswith(("sample_net.", "deform_net."))]
-    slow = {"params": shape, "lr": preset.generator_lr * preset.shape_lr_factor}
-    return [{"params": others}, slow] if shape else [{"params": others}]
+    """What is trained, in groups that learn at rates of their own: see `rate_factors`."""
+    groups: dict[Part, list[torch.nn.Parameter]] = {}
+    for name, parameter in generator.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(part_of(name), []).append(parameter)
+    return [{"params": parameters, "part": part} for part, parameters in groups.items()]
+
+
+def part_of(parameter: str) -> Part:
+    """Say to which part of the generator a parameter belongs, by its name."""
+    return next((part for part, starts in _PARTS.items() if parameter.startswith(starts)), "others")
+
+
+def rate_factors(preset: Preset, is_paired: bool) -> dict[Part, float]:
+    """Return what each part's learning rate is multiplied by.
+
+    M and D_e, which move space, may learn more slowly. In a paired start phi's heads and styles learn faster than its
+    layers of sines, whose frequencies multiply every change of their weights by 30.
+    """
+    heads, styles = (preset.paired.head_lr_factor, preset.paired.style_lr_factor) if is_paired else (1.0, 1.0)
+    return {"shape": preset.shape_lr_factor, "heads": heads, "styles": styles, "others": 1.0}
 
 
 def trains(parameter: str, preset: Preset) -> bool:

@@ -159,7 +159,7 @@ def paired_gradients(
         pictures = _next(real, positions)
         codes = _on_device(state, sources.paired.codes(pictures, state.key.seed))
         if preset.stage == 1:
-            loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed)
+            loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed, sources.paired.rays)
         else:
             loss, parts = paired_picture_losses(state.generator, codes, pictures, preset, execution.dtype)
         _accumulate(state.scaler.scale(loss), parts, len(positions) / preset.batch, log)
