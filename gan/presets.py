@@ -46,7 +46,7 @@ class DeformationWeights:
 
 @dataclass(frozen=True)
 class PairedStart:
-    """How phi begins by repeating real pictures ray by ray (gan.training.paired); without images it does not."""
+    """How phi begins by repeating real pictures ray by ray (gan.training.warm_start); without images it does not."""
 
     images: int = number(0, 0, 1e12, "pictures of a paired start, the first ones of `images`; 0: none")
     rays: int = number(100, 1, 1_000_000, "rays of either camera's picture in one step")
@@ -128,10 +128,13 @@ class Preset:
     with_pose_smoothing: bool = setting(True, "whether D_p smooths the pose deformation", **_PAPER)
     critic: CriticConfig = field(default=CriticConfig())
     begins_at_body: bool = setting(
-        False, "M's level sets start about the mean body, not as spheres (gan.training.beginnings)"
+        False, "M's level sets start about the mean body, not as spheres (gan.training.warm_start.beginnings)"
     )
     expression_steps: int = number(
-        0, 0, 1_000_000, "steps in which D_e is fitted to Eq. 10 before the first picture (gan.training.beginnings)"
+        0,
+        0,
+        1_000_000,
+        "steps in which D_e is fitted to Eq. 10 before the first picture (gan.training.warm_start)",
     )
     paired: PairedStart = field(default=PairedStart())
     shades_at_hits: bool = setting(False, "stage 1 asks phi where rays hit, not through maps (gan.training.at_hits)")

@@ -3,8 +3,8 @@
 import math
 
 from gan.presets import Preset, RateSchedule
-from gan.training.paired import BETAS, rate
 from gan.training.state import TrainState, rate_factors
+from gan.training.warm_start.paired import BETAS, rate
 
 
 def set_rates(state: TrainState) -> None:

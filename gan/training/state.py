@@ -18,7 +18,6 @@ from gan.presets import Preset
 from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.generator import Generator
 from gan.training.augment import Adaptation
-from gan.training.beginnings import begin_at_body, begin_smooth
 from gan.training.checkpoints import (
     GENERATOR_FILE,
     KEEP,
@@ -31,6 +30,7 @@ from gan.training.checkpoints import (
 )
 from gan.training.errors import RunMismatch
 from gan.training.execution import Execution
+from gan.training.warm_start.beginnings import begin_at_body, begin_smooth
 
 FORMAT = "shhq-hs training 2"
 

@@ -23,11 +23,11 @@ from gan.presets import Preset
 from gan.training.augment import VIEWS, Glance, changed, changes, signs_of
 from gan.training.execution import Execution
 from gan.training.growth import coarse, rays_of
-from gan.training.paired import Paired, paired_losses, paired_picture_losses
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.rates import r1_is_due, set_rates
 from gan.training.state import TrainState
 from gan.training.told import read, step_if_finite
+from gan.training.warm_start.paired import Paired, paired_losses, paired_picture_losses
 
 
 class Sources(NamedTuple):

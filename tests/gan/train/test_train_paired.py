@@ -20,13 +20,9 @@ from gan.generator_files import body_arrays
 from gan.networks.film import MappingNet
 from gan.presets import PRESETS, PairedStart, Preset
 from gan.rendering.generator import Generator
-from gan.training.appearance import CELLS, appearance_codes, persons, read_appearance
 from gan.training.at_hits import render_people_at_hits
-from gan.training.beginnings import begin_at_body, begin_smooth, begin_with_expressions, expression_pairs
 from gan.training.execution import Execution
-from gan.training.kept_rays import KeptRays, draw_rays
 from gan.training.loop import RunOptions, train
-from gan.training.paired import WARM_UP_IMAGES, rate
 from gan.training.people import render_people, shade_people
 from gan.training.pictures import make_pictures
 from gan.training.setup import APPEARANCE_FILE, Models, Run, open_run
@@ -39,6 +35,10 @@ from gan.training.steps import (
     shared_gradients,
     step,
 )
+from gan.training.warm_start.appearance import CELLS, appearance_codes, persons, read_appearance
+from gan.training.warm_start.beginnings import begin_at_body, begin_smooth, begin_with_expressions, expression_pairs
+from gan.training.warm_start.kept_rays import KeptRays, draw_rays
+from gan.training.warm_start.paired import WARM_UP_IMAGES, rate
 from tests.gan.train.runs import ONE, PLAIN, TWO
 from tests.gan.train.test_training import Killed, Steps, assert_same_run
 

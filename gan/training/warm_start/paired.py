@@ -1,8 +1,7 @@
 """The paired start: phi (in stage 2: U) learns to repeat real pictures from their labels before the critics have a say.
 
 Not the paper's method, and off in its presets. Labels that are exact, or nearly, say where every ray of a picture meets
-the canonical person; the appearance code says who it is (gan.training.appearance). So colours can be compared ray by
-ray, which teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as
+the canonical person; the appearance code says who it is (appearance.py). So colours can be compared ray by ray, which teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as
 they began; critics sharpen what the average of many pictures leaves soft. U, which needs whole maps, is compared
 picture by picture.
 
@@ -22,10 +21,10 @@ from gan.networks.device_work import carried
 from gan.presets import Preset
 from gan.rendering.cameras import camera_origin
 from gan.rendering.generator import Generator, View
-from gan.training.appearance import AppearanceCodes
 from gan.training.at_hits import shade_rays, style_of
-from gan.training.kept_rays import KeptRays
 from gan.training.pictures import make_pictures
+from gan.training.warm_start.appearance import AppearanceCodes
+from gan.training.warm_start.kept_rays import KeptRays
 
 BETAS = (0.9, 0.99)  # of Adam: without a critic nothing argues against momentum
 WARM_UP_IMAGES = 160  # over which the rate rises
