@@ -1,9 +1,9 @@
 """The paired start: phi (in stage 2: U) learns to repeat real pictures from their labels before the critics have a say.
 
 Not the paper's method, and off in its presets. Labels that are exact, or nearly, say where every ray of a picture meets
-the canonical person; the appearance code says who it is (appearance.py). So colours can be compared ray by ray, which teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as
-they began; critics sharpen what the average of many pictures leaves soft. U, which needs whole maps, is compared
-picture by picture.
+the canonical person; the appearance code says who it is (appearance.py). So colours can be compared ray by ray, which
+teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as they began;
+critics sharpen what the average of many pictures leaves soft. U, which needs whole maps, is compared by whole pictures.
 
 Suffixes: B batch, R rays.
 """
