@@ -86,8 +86,9 @@ test: lint ## Lint, type-check and test (what CI runs)
 test-all: lint ## The same with the slow tests
 	$(BIN)/python -m pytest -n 2 -m ''
 
-bench: $(SETUP) ## Measure speed (processor time, shares, fits by method): never a test
+bench: $(SETUP) ## Measure speed (processor time, shares, fits by method); AGAINST=REF: beside another version. Never a test
 	$(BIN)/python -m tools.bench.stage_costs --json build/bench.json
+	$(if $(AGAINST),$(BIN)/python -m tools.bench.stage_ratios $(AGAINST) --json build/bench-ratios.json)
 	$(BIN)/python -m tools.bench.superres_speed --json build/bench-superres.json
 	$(BIN)/python -m tools.bench.generator_speed
 
