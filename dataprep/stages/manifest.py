@@ -23,11 +23,12 @@ from dataprep.files.locations import Location
 from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
-from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
 from dataprep.tables.regroup import in_places
+from dataprep.tables.sampling_weights import AXES, SAMPLING_WEIGHT, sampling_weights
 from dataprep.tables.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
 
 DICT = pa.dictionary(pa.int32(), STRING)
@@ -42,6 +43,12 @@ OWN_COLUMNS = (
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
     Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),
     Column("flag_label_outlier", BOOL, "a label lies so far out that training does not draw it"),
+    Column(
+        SAMPLING_WEIGHT,
+        FLOAT,
+        "how often training may draw the row beside others to even out yaw, pitch, mouth and skin tone; 1 on average "
+        "over the training split, null elsewhere",
+    ),
     Column("shard", UINT16, "number of the shard of its split that holds the sample; null unless selected"),
     Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
     Column("models", DICT, "JSON: per stage that the row reached, its models: name, sha256, licence class"),
@@ -58,7 +65,7 @@ class Manifest(Aggregate):
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
@@ -68,6 +75,9 @@ class Manifest(Aggregate):
     )
     keep_near_duplicates: bool = setting(False, "keep all members of a cluster, not its representative alone")
     val_fraction: float = number(0.05, 0, 1, "part of the clusters that is the validation split")
+    weight_limit: float = number(
+        10.0, 1, 1000, "largest over smallest `sampling_weight`; 1: all rows are drawn equally often"
+    )
     shard_rows: int = number(1024, 1, 65_535, "samples in a shard")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
@@ -81,8 +91,9 @@ class Manifest(Aggregate):
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
         splits = self._splits(ids[order].tolist(), verdict.accepted, cluster, order)
-        outlier = label_outliers(_drawn_labels(view, tuple(view.stages), order), splits)
+        outlier = label_outliers(_columns_by_name(view, [one.name for one in drawn()], order), splits)
         rows = self._rows(ids[order].tolist(), verdict, splits, outlier, cluster, rank, _models(view))
+        self._weigh(rows, _columns_by_name(view, [axis.column for axis in AXES], order))
         own = table_from_rows(self.columns, rows)
         fingerprints = {name: view.refs[name].fingerprint for name in view.stages}
         metadata = {
@@ -163,6 +174,13 @@ class Manifest(Aggregate):
             rows.append(row)
         return rows
 
+    def _weigh(self, rows: list[dict[str, Any]], columns: Mapping[str, np.ndarray]) -> None:
+        """Give the rows of the training split their weights."""
+        train = np.array([i for i, row in enumerate(rows) if row.get("split") == "train"], int)
+        known = {name: values[train] for name, values in columns.items()}
+        for i, weight in zip(train, sampling_weights(known, len(train), self.weight_limit), strict=True):
+            rows[i][SAMPLING_WEIGHT] = float(weight)
+
 
 @dataclass
 class _Verdict:
@@ -196,13 +214,12 @@ def _verdict(
     return verdict
 
 
-def _drawn_labels(
-    view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]
-) -> dict[str, Float[np.ndarray, "n k"]]:
-    """Every label that the prior draws, NaN where a row has none."""
-    owner = {column.name: name for name in stages for column in view.stages[name].columns}
-    names = [one.name for one in drawn() if one.name in owner]
-    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names}
+def _columns_by_name(
+    view: DatasetView, names: Sequence[str], order: Int[np.ndarray, "n"]
+) -> dict[str, Float[np.ndarray, "n *k"]]:
+    """Those of the columns that the data set has, (n,) or (n, k), NaN where a row has none."""
+    owner = {column.name: name for name, stage in view.stages.items() for column in stage.columns}
+    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names if name in owner}
 
 
 def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:
@@ -265,8 +282,10 @@ def _models(view: DatasetView) -> dict[str | None, str]:
     return found
 
 
-def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
-    """A list column as float64, NaN where null."""
+def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n *k"]:
+    """A column of numbers or of lists of them as float64, NaN where null."""
+    if not pa.types.is_list(column.type):
+        return column.cast(pa.float64()).to_numpy()
     known = column.is_valid().to_numpy()
     values = pc.list_flatten(column).to_numpy().astype(np.float64)
     width = len(values) // max(1, int(known.sum()))

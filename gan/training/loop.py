@@ -91,6 +91,7 @@ def train(
         execution.ranks.rank,
         execution.ranks.world,
         options.workers,
+        run.weights,
     )
     stopped = False
     while state.images_seen < preset.images and not stopped:

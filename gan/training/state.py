@@ -197,10 +197,13 @@ def save_state(state: TrainState, folder: Path, keep: int = KEEP) -> None:
 _STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser", "scaler")
 
 
+_LATER = {"preset.balance": False}  # entries that runs of earlier versions lack, and what they did
+
+
 def resume(state: TrainState, path: Path) -> None:
     """Continue from a state of the same run; RunMismatch names what differs. The number of images may change."""
     content = read_state(path)
-    before, now = dict(_flat(content["key"])), dict(_flat(state.key.as_dict()))
+    before, now = _LATER | dict(_flat(content["key"])), dict(_flat(state.key.as_dict()))
     differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if differing := [name for name in differing if name != "preset.images"]:
         said = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in differing[:4])
