@@ -13,6 +13,7 @@ import numpy as np
 
 from dataprep.errors import StoreError
 from dataprep.files.locations import Location
+from dataprep.report.balance import ApparentLooks, BalanceNumbers, balance
 from dataprep.report.census import Census
 from dataprep.report.checks import Finding, run_checks
 from dataprep.report.coverage import HeatMap, Ranges, SizeHistogram, heat_maps, label_ranges, size_histograms
@@ -152,6 +153,8 @@ class Numbers:
     ranges: tuple[Ranges, ...]
     sizes: tuple[SizeHistogram, ...]
     spreads: tuple[Spread, ...]
+    balance: BalanceNumbers
+    apparent: ApparentLooks | None
     prior: Prior | None
     similar: Similar
     health: tuple[ColumnHealth, ...]
@@ -186,8 +189,12 @@ def count(
     limits: PageLimits,
     near_duplicate_bits: int = 10,
     earlier: Location | None = None,
+    apparent: ApparentLooks | None = None,
 ) -> Numbers:
-    """All numbers; `stages` are the map stages of the data set in their order, `earlier` another version of it."""
+    """All numbers; `stages` are the map stages of the data set in their order, `earlier` another version of it.
+
+    apparent: how old and of which sex people look, where that was asked for.
+    """
     if not len(census):
         raise StoreError("manifest.parquet has no rows; run: shhq-hs run SOURCE --out DIR")
     quality = stages.get("quality")
@@ -211,6 +218,8 @@ def count(
         ranges=label_ranges(census),
         sizes=size_histograms(census),
         spreads=tuple(spread for measure in MEASURES if (spread := _spread(census, measure))),
+        balance=balance(census),
+        apparent=apparent,
         prior=prior(census, limits.draws, limits.left_out),
         similar=similar(census, near_duplicate_bits, limits.clusters, limits.members),
         health=health(census),

@@ -268,7 +268,7 @@ def _released(
 def _hidden(stage: Stage) -> set[str]:
     """Columns that stay in the part files."""
     positions = {column.name for blob in stage.blobs for column in blob_position_columns(blob)}
-    return positions | {column.name for column in stage.columns if not column.released}
+    return positions | {column.name for column in stage.columns if not stage.releases(column)}
 
 
 def _models(view: DatasetView) -> dict[str | None, str]:

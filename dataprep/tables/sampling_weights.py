@@ -34,6 +34,11 @@ class BalanceAxis:
     bins: tuple[str, ...]
     read: Callable[[np.ndarray], Float[np.ndarray, " n"]]
 
+    @property
+    def is_array(self) -> bool:
+        """Whether the column holds a list a row."""
+        return self.column == LANDMARKS68
+
     def bin_of(self, values: np.ndarray) -> Int[np.ndarray, " n"]:
         """Return the bin of every row of the column (n, ...), -1 where it is not known (NaN)."""
         numbers = self.read(np.asarray(values, np.float64))
