@@ -13,11 +13,11 @@ import numpy as np
 
 from dataprep.errors import StoreError
 from dataprep.files.locations import Location
-from dataprep.report.balance import ApparentLooks, BalanceNumbers, balance
 from dataprep.report.census import Census
 from dataprep.report.checks import Finding, run_checks
 from dataprep.report.coverage import HeatMap, Ranges, SizeHistogram, heat_maps, label_ranges, size_histograms
 from dataprep.report.differences import Difference, difference
+from dataprep.report.evenness import ApparentLooks, BalanceNumbers, balance
 from dataprep.report.headroom import REJECTING, headroom
 from dataprep.report.health import ColumnHealth, health
 from dataprep.report.prior import Prior, prior

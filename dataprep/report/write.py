@@ -13,8 +13,8 @@ from dataprep.files.locations import Location, location
 from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import encode_png
-from dataprep.report.balance import apparent_looks
 from dataprep.report.census import MANIFEST, Census
+from dataprep.report.evenness import apparent_looks
 from dataprep.report.numbers import PageLimits, as_json, count
 from dataprep.report.outlines import Outliner
 from dataprep.report.page import gallery_ids, make_sheets, render, render_timing, shown_ids
