@@ -20,6 +20,7 @@ from dataprep.report.differences import Difference, difference
 from dataprep.report.evenness import ApparentLooks, BalanceNumbers, balance
 from dataprep.report.headroom import REJECTING, headroom
 from dataprep.report.health import ColumnHealth, health
+from dataprep.report.persons import Persons, persons
 from dataprep.report.prior import Prior, prior
 from dataprep.report.similar import Similar, similar
 from dataprep.stages.base import Stage
@@ -157,6 +158,7 @@ class Numbers:
     apparent: ApparentLooks | None
     prior: Prior | None
     similar: Similar
+    persons: Persons | None
     health: tuple[ColumnHealth, ...]
     difference: Difference | None
     strongest: tuple[Ranked, ...]
@@ -222,6 +224,7 @@ def count(
         apparent=apparent,
         prior=prior(census, limits.draws, limits.left_out),
         similar=similar(census, near_duplicate_bits, limits.clusters, limits.members),
+        persons=persons(census, limits.clusters, limits.members),
         health=health(census),
         difference=difference(earlier, census) if earlier else None,
         strongest=strongest,
