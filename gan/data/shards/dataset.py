@@ -97,7 +97,7 @@ class ShardDataset:
         """
         if self._weights is None or not np.all(self._weights > 0):
             raise ShardsMissing(
-                f"balance=true: not every sample has a {SAMPLING_WEIGHT}; build the data set again: shhq-hs run"
+                f"balance=yes: not every sample has a {SAMPLING_WEIGHT}; build the data set again: shhq-hs run"
             )
         return self._weights
 

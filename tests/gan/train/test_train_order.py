@@ -8,12 +8,15 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
+from gan.data.errors import ShardsMissing
 from gan.data.mirror import Mirror
 from gan.data.sampler import PositionSampler, draw_at
 from gan.data.shards import ShardDataset
 from gan.data.stream import real_batches, to_unit_range
+from tests.gan.train.shard_tools import set_column
 
 WEIGHTS = np.array([1.0, 4, 1, 1, 2, 10, 1])
+
 NO_COEFFICIENTS = Mirror(None, None, None)
 
 
@@ -137,3 +140,16 @@ def test_weighted_draws_resume_exactly_on_any_number_of_ranks(world: int) -> Non
 def test_wrong_weights_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ConfigError, match="weights for 7 samples"):
         PositionSampler(7, 5, weights=wrong)
+
+
+def test_weights_come_from_the_shards_and_reach_the_stream(built: Path, copy: Path) -> None:
+    dataset = ShardDataset([built])
+    weights = dataset.sampling_weights()
+    assert weights.mean() == pytest.approx(1, abs=1e-6)
+    steep = np.where(np.arange(len(weights)) == 0, 20.0, 1.0)
+    stream = itertools.islice(real_batches(dataset, 9, 0, 2, weights=steep), 2 * len(weights))
+    rows = torch.cat([batch.row_B for batch in stream]).numpy()
+    assert (rows == 0).mean() > 0.5
+    set_column(copy / "shards", "train-00000", "sampling_weight", [None] * len(weights))
+    with pytest.raises(ShardsMissing, match="balance=yes"):
+        ShardDataset([copy]).sampling_weights()
