@@ -50,8 +50,12 @@ class GeneratorConfig:
     deform_code_width: int = number(
         0, 0, 4096, "width of the network that turns codes into D_e's styles; 0: deform_width"
     )
+    deform_mapping_layers: int = number(4, 1, 16, "layers of that network; 1: D_e's styles are linear in the codes")
     manifold_width: int = number(128, 1, 4096, "width of M")
     radiance_width: int = number(256, 1, 4096, "width of phi")
+    radiance_mapping_layers: int = number(
+        4, 1, 16, "layers of the network that turns codes into phi's styles; 1: styles are linear in the code"
+    )
     features: int = number(32, 1, 4096, "features of the maps beside colour and opacity, for U")
     sr_width: int = number(64, 1, 4096, "width of U")
     sr_growth: int = number(32, 1, 4096, "channels that every layer of a dense block of U adds")

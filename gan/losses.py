@@ -7,6 +7,7 @@ Suffixes: B batch, N points, L landmarks, C channels, D H W depth, height, width
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from dataprep.settings import number, require_bounds
 from gan.networks.critics import Verdicts
+from gan.networks.device_work import carried
 from gan.networks.pose_deformation import PoseSmoothing
 
 CAMERA_WEIGHT = 15.0  # GRAM's, where a critic regresses the camera
@@ -163,9 +165,10 @@ def pose_smooth_loss(
     return (smoother(field_BCDHW) - wanted).square().sum(1).mean()
 
 
-def average_pool() -> PoseSmoothing:
+@lru_cache(maxsize=4)
+def average_pool(dtype: torch.dtype, device: torch.device) -> PoseSmoothing:
     """Return the fixed operator of Eq. 11 [assumed]: D_p as it starts, two average poolings about an upsampling."""
-    return PoseSmoothing().requires_grad_(False)
+    return PoseSmoothing().requires_grad_(False).to(device, dtype)
 
 
 def expression_smooth_loss(
@@ -182,7 +185,7 @@ def expression_smooth_loss(
 def nearby_points(points_BN3: Float[Tensor, "b n 3"], spread: float, random: torch.Generator) -> Float[Tensor, "b n 3"]:
     """x + delta of Eq. 12; delta is normal with `spread` in face units [assumed]."""
     delta = torch.randn(points_BN3.shape, generator=random, device=random.device, dtype=points_BN3.dtype)
-    return points_BN3 + spread * delta.to(points_BN3.device)
+    return points_BN3 + spread * carried(delta, points_BN3.device)
 
 
 def minimal_loss(displacement_BN3: Float[Tensor, "b n 3"]) -> Float[Tensor, ""]:
@@ -217,4 +220,4 @@ def onto_rays(high: int, low: int, like: Tensor) -> Float[Tensor, "l h"]:
     # Beyond the rim there is nothing: the filter narrows there, so that it stays centred on its ray.
     reach_L = torch.minimum(place_L, high - 1 - place_L).clamp(min=1.0).clamp(max=step)
     weight_LH = (1 - distance_LH / reach_L[:, None]).clamp(min=0)
-    return (weight_LH / weight_LH.sum(1, keepdim=True)).to(like)
+    return carried(weight_LH / weight_LH.sum(1, keepdim=True), like.device).to(like.dtype)

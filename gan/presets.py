@@ -46,13 +46,16 @@ class DeformationWeights:
 
 @dataclass(frozen=True)
 class PairedStart:
-    """How phi begins by repeating real pictures ray by ray (gan.training.paired); without images it does not."""
+    """How phi begins by repeating real pictures ray by ray (gan.training.warm_start); without images it does not."""
 
     images: int = number(0, 0, 1e12, "pictures of a paired start, the first ones of `images`; 0: none")
-    rays: int = number(600, 1, 1_000_000, "rays of either camera's picture")
+    rays: int = number(100, 1, 1_000_000, "rays of either camera's picture in one step")
+    pool: int = number(400, 1, 1_000_000, "rays of a picture that are followed once and kept; `rays` are drawn of them")
     middle: float = number(0.0, 0, 1, "part of the face camera's rays that gathers about the picture's middle")
-    lr: float = number(6e-4, 0, 10, "learning rate of a paired start")
-    half_after: int = number(1500, 1, 1e12, "images after which that rate is half; after twice as many it is a third")
+    lr: float = number(3e-4, 0, 10, "learning rate of a paired start")
+    head_lr_factor: float = number(6.0, 0, 1e3, "factor on lr for the layers that give phi's colours and opacity")
+    style_lr_factor: float = number(2.0, 0, 1e3, "factor on lr for what turns codes into phi's styles")
+    half_after: int = number(6000, 1, 1e12, "images after which that rate is half; after twice as many it is a third")
 
     def __post_init__(self) -> None:
         require_bounds(self, "paired.")
@@ -125,10 +128,13 @@ class Preset:
     with_pose_smoothing: bool = setting(True, "whether D_p smooths the pose deformation", **_PAPER)
     critic: CriticConfig = field(default=CriticConfig())
     begins_at_body: bool = setting(
-        False, "M's level sets start about the mean body, not as spheres (gan.training.beginnings)"
+        False, "M's level sets start about the mean body, not as spheres (gan.training.warm_start.beginnings)"
     )
     expression_steps: int = number(
-        0, 0, 1_000_000, "steps in which D_e is fitted to Eq. 10 before the first picture (gan.training.beginnings)"
+        0,
+        0,
+        1_000_000,
+        "steps in which D_e is fitted to Eq. 10 before the first picture (gan.training.warm_start)",
     )
     paired: PairedStart = field(default=PairedStart())
     shades_at_hits: bool = setting(False, "stage 1 asks phi where rays hit, not through maps (gan.training.at_hits)")
@@ -221,15 +227,15 @@ _TINY = Preset(
 # D_p is left out as in _TINY.
 _DEMO_NETS = GeneratorConfig(
     image_size=64, ray_size=64, map_size=96, coarse_samples=12, fine_samples=48, map_samples=48, levels=12,
-    opacity_scale=1.0, deform_width=32, deform_code_width=128, manifold_width=48, radiance_width=80, features=8,
-    sr_width=24, sr_growth=8, sr_blocks=1,
+    deform_width=48, deform_mapping_layers=1, manifold_width=48, radiance_width=80, radiance_mapping_layers=1,
+    opacity_scale=1.0, features=8, sr_width=24, sr_growth=8, sr_blocks=1,
 )  # fmt: skip
 _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
     with_pose_smoothing=False, begins_at_body=True, expression_steps=4500,
-    paired=PairedStart(images=40_000, rays=400, middle=0.5), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
-    first_styles=0.1, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0),
-    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.995, batch=8, images=60_000,
+    paired=PairedStart(images=120_000, middle=0.5), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
+    first_styles=0.02, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0),
+    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.99, batch=32, images=140_000,
 )  # fmt: skip
 _DEMO2 = replace(
     _DEMO, stage=2, portrait_px=256, face_px=128, generator=replace(_DEMO_NETS, image_size=256, map_size=64),
@@ -253,7 +259,7 @@ PRESETS: dict[str, Preset] = {
     "demo": _DEMO,
     "demo-stage2": _DEMO2,
     # A lesson of minutes, from the weights that come with the package: --from demo
-    "tiny-demo": replace(_DEMO, paired=PairedStart(images=480, rays=400, lr=2e-4), ema=0.97, images=800),
+    "tiny-demo": replace(_DEMO, paired=PairedStart(images=480, middle=0.5, lr=1e-4), ema=0.9, batch=8, images=800),
     "tiny-demo-stage2": replace(_DEMO2, paired=PairedStart(images=40, lr=5e-4), ema=0.8, images=80),
     # of Table 2, at 128 pixels; at other sizes: --preset small --set with_torso=false
     "ablation-whole-only": Preset(with_face=False, with_torso=False),

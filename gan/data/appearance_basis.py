@@ -1,4 +1,7 @@
-"""The basis in which codes say what people look like: gan.training.appearance finds it, weights may bring one along."""
+"""The basis in which codes say what people look like.
+
+gan.training.warm_start.appearance finds it; weights may bring one along.
+"""
 
 from typing import NamedTuple
 

@@ -39,9 +39,10 @@ class Purpose(IntEnum):
     MIRROR = 4  # the coin of `gan.data.stream`
     EVALUATION = 5
     POINTS = 6  # of the deformation losses
-    PAIRED = 7  # rays, and jitter of the appearance, of the paired start
+    PAIRED = 7  # which of its kept rays a visit takes, and jitter of the appearance, in the paired start
     EXPRESSIONS = 8  # D_e before the first step
     AUGMENT = 9  # changes of pictures before critics see them
+    PAIRED_RAYS = 10  # the rays of a picture that the paired start keeps
 
 
 class Codes(NamedTuple):

@@ -20,6 +20,8 @@ from gan.data.priors import Purpose
 from gan.data.sampler import Draw, PositionSampler
 from gan.data.shards import ShardDataset
 
+PREFETCHED = 4  # micro-batches a worker: steps begin with several of them at once
+
 
 class RealItem(NamedTuple):
     """One real sample as training sees it."""
@@ -93,6 +95,7 @@ def real_batches(
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
+        prefetch_factor=PREFETCHED if workers else None,
     )
     return iter(loader)
 

@@ -17,13 +17,14 @@ from gan.networks.pointwise import Layer, each, sum_of_heads
 class ExpressionDeformation(nn.Module):
     """Seven inputs (coordinates, 3DMM reference displacement, confidence), seven outputs of which three are used."""
 
-    def __init__(self, width: int = 128, mapping_width: int | None = None) -> None:
+    def __init__(self, width: int = 128, mapping_width: int | None = None, mapping_layers: int = 4) -> None:
         super().__init__()
         self.network = nn.ModuleList([FiLMLayer(7 if i == 0 else width, width, first=i == 0) for i in range(3)])
         self.final_layer = nn.Linear(width, 7)
         nn.init.zeros_(self.final_layer.weight)
         nn.init.zeros_(self.final_layer.bias)
-        self.mapping_network = MappingNet(ID_CODE + EXPRESSION_CODE, mapping_width or width, 2 * 3 * width)
+        codes = ID_CODE + EXPRESSION_CODE
+        self.mapping_network = MappingNet(codes, mapping_width or width, 2 * 3 * width, mapping_layers)
 
     def style(self, z_id_BK: Float[Tensor, "b 80"], z_exp_BK: Float[Tensor, "b 64"]) -> FilmStyle:
         return film_style(self.mapping_network(torch.cat([z_id_BK, z_exp_BK], 1)), 3)

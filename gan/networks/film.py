@@ -31,16 +31,16 @@ def film_style(raw_BK: Float[Tensor, "b k"], layers: int) -> FilmStyle:
 
 
 class MappingNet(nn.Module):
-    """Code to modulation: four linear layers, leaky ReLU 0.2 between them."""
+    """Code to modulation: linear layers, four in the released code, leaky ReLU 0.2 between them."""
 
-    def __init__(self, code: int, hidden: int, out: int) -> None:
+    def __init__(self, code: int, hidden: int, out: int, depth: int = 4) -> None:
         super().__init__()
-        widths = (code, hidden, hidden, hidden, out)
+        widths = (code, *[hidden] * (depth - 1), out)
         layers: list[nn.Module] = []
         for i, (dim_in, dim_out) in enumerate(itertools.pairwise(widths)):
             linear = nn.Linear(dim_in, dim_out)
             nn.init.kaiming_normal_(linear.weight, a=0.2, mode="fan_in", nonlinearity="leaky_relu")
-            layers += [linear, nn.LeakyReLU(0.2)] if i < 3 else [linear]
+            layers += [linear, nn.LeakyReLU(0.2)] if i < depth - 1 else [linear]
         self.network = nn.Sequential(*layers)
         with torch.no_grad():
             self.last.weight *= 0.25

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan.config import COORDINATE_SCALE
+from gan.networks.device_work import constant
 from gan.networks.pointwise import Layer, sum_of_heads
 
 CENTRE = (0.0, 0.0, -1.5)  # of the field, in scaled coordinates: behind the face, about which levels curve (released)
@@ -32,7 +33,7 @@ class ManifoldPredictor(nn.Module):
     def forward(self, points_N3: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Return s; the scale and the shift of the coordinates are folded into the first layer."""
         first, second, third = (cast(nn.Linear, self.network[i]) for i in (0, 2, 4))
-        bias_O = first.bias - first.weight @ points_N3.new_tensor(CENTRE)
+        bias_O = first.bias - first.weight @ constant(CENTRE, points_N3)
         layers = [Layer((first.weight * COORDINATE_SCALE)[None], bias_O[None], "relu")]
         layers += [Layer(linear.weight[None], linear.bias[None], "relu") for linear in (second, third)]
         head = Layer(self.output_layer.weight[None], self.output_layer.bias[None])

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from dataprep.kernels.layer_kernels import Activation, LayerStack, PointLayer
 from dataprep.kernels.machine_code import suits
+from gan.networks.arithmetic import arithmetic
+from gan.networks.products import product
 
 KERNEL_POINTS = 1 << 17  # for one packing of the weights
 
@@ -24,7 +26,11 @@ class Layer(NamedTuple):
     activation: Activation = "none"
 
     def __call__(self, x_BNI: Float[Tensor, "b n i"]) -> Float[Tensor, "b n o"]:
-        y_BNO = torch.baddbmm(self.bias_BO[:, None], x_BNI, self.weight_BOI.transpose(1, 2))
+        how = arithmetic().products
+        if how == "float32":
+            y_BNO = torch.baddbmm(self.bias_BO[:, None], x_BNI, self.weight_BOI.transpose(1, 2))
+        else:
+            y_BNO = product(x_BNI, self.weight_BOI.transpose(1, 2), how) + self.bias_BO[:, None]
         if self.activation == "none":
             return y_BNO
         keep = torch.is_grad_enabled()
@@ -44,7 +50,7 @@ def sum_of_heads(
     For inference on a CPU in float32 all of it is one loop in machine code (`layer_kernels`), which `dtype` bfloat16
     lets multiply in that type; elsewhere `dtype` changes nothing.
     """
-    if len(x_BNI) == 1 and suits(x_BNI, *layers[0][:2]):
+    if len(x_BNI) == 1 and arithmetic().products == "float32" and suits(x_BNI, *layers[0][:2]):
         stack = LayerStack([_of_one(layer) for layer in layers], _of_each(heads), dtype)
         return stack(x_BNI[0])[None]
     total = None

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan.config import COORDINATE_SCALE, ID_CODE, NOISE_CODE
+from gan.networks.device_work import constant
 from gan.networks.film import FiLMLayer, FilmStyle, MappingNet, film_style
 from gan.networks.pointwise import Layer, each, sum_of_heads
 
@@ -20,14 +21,14 @@ VIEW = (0.0, 0.0, -1.0)  # maps are baked once, so every point is seen along -z
 class RadianceGenerator(nn.Module):
     """Eight FiLM layers; layers 1 to 7 each add to running sums of sigma, RGB and features."""
 
-    def __init__(self, width: int = 256, features: int = 32) -> None:
+    def __init__(self, width: int = 256, features: int = 32, mapping_layers: int = 4) -> None:
         super().__init__()
         self.network = nn.ModuleList([FiLMLayer(width if i else 3, width, first=i == 0) for i in range(LAYERS)])
         self.color_layer_sine = nn.ModuleList([FiLMLayer(width + 3, width)])
         self.output_sigma = nn.ModuleList([nn.Linear(width, 1) for _ in range(LAYERS - 1)])
         self.output_color = nn.ModuleList([nn.Linear(width, 3) for _ in range(LAYERS - 1)])
         self.output_feature = nn.ModuleList([nn.Linear(width, features) for _ in range(LAYERS - 1)])
-        self.mapping_network = MappingNet(ID_CODE + NOISE_CODE, width, 2 * (LAYERS + 1) * width)
+        self.mapping_network = MappingNet(ID_CODE + NOISE_CODE, width, 2 * (LAYERS + 1) * width, mapping_layers)
 
     def style(self, code_BK: Float[Tensor, "b k"]) -> FilmStyle:
         """Modulation for z_id ++ noise."""
@@ -55,7 +56,7 @@ class RadianceGenerator(nn.Module):
     def _lit(self, frequency_BO: Tensor, phase_BO: Tensor) -> Layer:
         """Return the colour layer for the view direction and what it is given; the view is the same everywhere."""
         layer = cast(FiLMLayer, self.color_layer_sine[0])
-        view_3 = layer.layer.weight.new_tensor(VIEW)
+        view_3 = constant(VIEW, layer.layer.weight)
         seen_O = layer.layer.weight[:, :3] @ view_3
         return layer.modulated(frequency_BO, phase_BO + frequency_BO * seen_O, slice(3, None))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dataprep.frames.geometry import FACE_ORIGIN_BODY, FACE_UNIT_BODY
 from gan.config import GeneratorConfig
+from gan.networks.device_work import constant
 
 LOOK_AT_BODY = (0.0, 0.052552, 0.0)  # body units above the neck; the released code's, as is the raise
 LOOK_AT_RAISE = 0.01  # face units, added after the change of frame: published weights were trained with both
@@ -58,7 +59,7 @@ def camera_origin(camera_B2: Float[Tensor, "b 2"], radius: float) -> Float[Tenso
 def world_from_camera(origin_B3: Float[Tensor, "b 3"]) -> Float[Tensor, "b 3 3"]:
     """Return the rotation of a camera at `origin_B3` that looks at 0 along its own -z, with +y up."""
     forward = -F.normalize(origin_B3, dim=-1)
-    up = forward.new_tensor([0.0, 1.0, 0.0]).expand_as(forward)
+    up = constant((0.0, 1.0, 0.0), forward).expand_as(forward)
     right = F.normalize(torch.linalg.cross(forward, up), dim=-1)
     return torch.stack([right, torch.linalg.cross(right, forward), -forward], -1)
 
@@ -78,7 +79,7 @@ def ray_samples(
     directions_HW3 = ray_directions(size, camera.fov_rad, camera_B2)
     world_BHW3 = torch.einsum("brc,hwc->bhwr", world_from_camera(origin_B3), directions_HW3)
     distance_S = torch.linspace(camera.near, camera.far, samples, dtype=camera_B2.dtype, device=camera_B2.device)
-    start_B3 = origin_B3 + origin_B3.new_tensor(camera.offset)
+    start_B3 = origin_B3 + constant(camera.offset, origin_B3)
     return world_BHW3[..., None, :] * distance_S[:, None] + start_B3[:, None, None, None]
 
 
@@ -87,8 +88,8 @@ def project(
 ) -> tuple[Float[Tensor, "b n 2"], Float[Tensor, "b n"]]:
     """Return where points of the face frame lie in a picture (x rightwards, y downwards, rims at -1, 1), and depths."""
     origin_B3 = camera_origin(camera_B2, camera.radius)
-    stand_B3 = origin_B3 + origin_B3.new_tensor(camera.offset)
+    stand_B3 = origin_B3 + constant(camera.offset, origin_B3)
     local_BN3 = (points_BN3 - stand_B3[:, None]) @ world_from_camera(origin_B3)
     depth_BN = -local_BN3[..., 2]
-    scale_BN = 1 / (depth_BN * torch.tan(depth_BN.new_tensor(camera.fov_rad / 2)))
+    scale_BN = 1 / (depth_BN * math.tan(camera.fov_rad / 2))
     return torch.stack([local_BN3[..., 0] * scale_BN, -local_BN3[..., 1] * scale_BN], -1), depth_BN

@@ -13,9 +13,11 @@ from torch import Tensor
 from dataprep.kernels.compositing_kernels import composited
 from dataprep.kernels.machine_code import suits
 from gan.config import MAP_CENTRE_Y, GeneratorConfig
+from gan.networks.arithmetic import arithmetic, patch
 
 MISS_DISTANCE = 10.0  # face units, behind everything: a miss is sorted last; the released code's
 VALID_ABOVE = 0.99  # of validity interpolated between rays: a pixel counts only where all rays about it hit (released)
+PATCH_PIXELS = 1 << 15  # composited again at a time for the backward pass: 24 layers of RGBA are 13 MB [assumed]
 BAND_PIXELS = 1 << 13  # composited at a time on a CPU: 24 layers of RGBA stay in the cache
 
 
@@ -40,15 +42,15 @@ def render_hits(
     if suits(maps_L4HW) and min(*layers_L4HW.shape[2:], *maps_L4HW.shape[2:], size) > 1:
         window = config.map_half_side, MAP_CENTRE_Y
         return ComposedPicture(*composited(maps_L4HW, layers_L4HW, origin_3, window, VALID_ABOVE, size))
-    rows = max(1, BAND_PIXELS // size) if maps_L4HW.device.type == "cpu" else size
-    bands = [
-        composite(
-            sample_maps(maps_L4HW, band[:, :2], config.map_half_side),
-            distance(band[:, :3], origin_3),
-            band[:, 3] > VALID_ABOVE,
-        )
-        for band in (_enlarged(layers_L4HW, size, slice(row, min(row + rows, size))) for row in range(0, size, rows))
-    ]
+
+    def of_rows(row: int, maps_L4HW: Tensor, layers_L4HW: Tensor) -> ComposedPicture:
+        band = _enlarged(layers_L4HW, size, slice(row, min(row + rows, size)))
+        colours_L4HW = sample_maps(maps_L4HW, band[:, :2], config.map_half_side)
+        return composite(colours_L4HW, distance(band[:, :3], origin_3), band[:, 3] > VALID_ABOVE)
+
+    small = maps_L4HW.device.type == "cpu" or arithmetic().recompute
+    rows = max(1, (BAND_PIXELS if maps_L4HW.device.type == "cpu" else PATCH_PIXELS) // size) if small else size
+    bands = [patch(of_rows, row, maps_L4HW, layers_L4HW) for row in range(0, size, rows)]
     return ComposedPicture(*(torch.cat(parts, -2) for parts in zip(*bands, strict=True)))
 
 
@@ -83,7 +85,7 @@ def composite(
     rgba_L4HW: Float[Tensor, "l 4 h w"], distance_LHW: Float[Tensor, "l h w"], valid_LHW: Bool[Tensor, "l h w"]
 ) -> ComposedPicture:
     """C = sum_i T_i alpha_i c_i with T_i = prod_{k<i} (1 - alpha_k), front to back by distance, over white."""
-    distance_LHW = torch.where(valid_LHW, distance_LHW, distance_LHW.new_tensor(MISS_DISTANCE))
+    distance_LHW = torch.where(valid_LHW, distance_LHW, MISS_DISTANCE)
     rgba_L4HW = torch.cat([rgba_L4HW[:, :3], rgba_L4HW[:, 3:] * valid_LHW[:, None]], 1)
     if distance_LHW.device.type != "cpu" or not _front_to_back(distance_LHW, valid_LHW):
         distance_LHW, order_LHW = distance_LHW.sort(dim=0, stable=True)

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gan.config import GeneratorConfig
+from gan.networks.arithmetic import patch
 from gan.networks.expression_deformation import ExpressionDeformation, search_coordinates
 from gan.networks.film import FilmStyle
 from gan.networks.manifold_predictor import ManifoldPredictor, levels
@@ -34,10 +35,14 @@ class DeformedField:
         """Return s and the scaled displacement of neutral-pose points."""
         s, displacement = [], []
         for part in in_chunks(points_N3, self.chunk):
-            shift = self.deform(part[None], self.style)
-            s.append(self.field(search_coordinates(part[None], shift)[0]))
-            displacement.append(shift[0])
+            s_of_part, shift = patch(self._of_part, part)
+            s.append(s_of_part)
+            displacement.append(shift)
         return torch.cat(s), torch.cat(displacement)
+
+    def _of_part(self, points_N3: Tensor) -> tuple[Tensor, Tensor]:
+        shift = self.deform(points_N3[None], self.style)
+        return self.field(search_coordinates(points_N3[None], shift)[0]), shift[0]
 
 
 def hit_manifolds(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.profiler import record_function
 
 from gan.config import GeneratorConfig
+from gan.networks.arithmetic import arithmetic
 from gan.networks.expression_deformation import ExpressionDeformation
 from gan.networks.film import film_style
 from gan.networks.manifold_predictor import ManifoldPredictor
@@ -33,7 +34,8 @@ from gan.rendering.truncation import Truncation
 
 View = Literal["portrait", "face"]
 CPU_CHUNK_POINTS = 1 << 10  # a thread: activations of 128-256 channels stay in its second-level cache
-CUDA_CHUNK_POINTS = 1 << 20
+CUDA_CHUNK_POINTS = 1 << 18  # a product of so many rows keeps any GPU busy; more would only take memory [assumed]
+PATCH_POINTS = 1 << 16  # computed again at a time for the backward pass: at phi's 256 channels 1.2 GB
 
 
 class Identity(NamedTuple):
@@ -66,9 +68,11 @@ class Generator(nn.Module):
         """Search nearest vertices among `nearest_subset` (the authors' list) or those the body's weights suggest."""
         super().__init__()
         self.config = config = config or GeneratorConfig()
-        self.radiance_net = RadianceGenerator(config.radiance_width, config.features)
+        self.radiance_net = RadianceGenerator(config.radiance_width, config.features, config.radiance_mapping_layers)
         self.sample_net = ManifoldPredictor(config.manifold_width)
-        self.deform_net = ExpressionDeformation(config.deform_width, config.deform_code_width)
+        self.deform_net = ExpressionDeformation(
+            config.deform_width, config.deform_code_width, config.deform_mapping_layers
+        )
         self.sr_net = ManifoldSuperResolution(
             config.features, config.sr_width, config.sr_growth, config.sr_blocks, config.radiance_width
         )
@@ -139,7 +143,7 @@ class Generator(nn.Module):
         low_L4HW = maps_LCHW[:, :4].contiguous()
         if sr_style_1K is None:
             return RadianceMaps(low_L4HW, None)
-        at_once = 1 if maps_LCHW.device.type == "cpu" else self.config.levels
+        at_once = 1 if maps_LCHW.device.type == "cpu" or arithmetic().recompute else self.config.levels
         return RadianceMaps(low_L4HW, super_resolve(self.sr_net, maps_LCHW, sr_style_1K[0], dtype, at_once))
 
     # -- frames
@@ -223,4 +227,6 @@ class Generator(nn.Module):
 
     def chunk_points(self) -> int:
         cpu = next(self.parameters()).device.type == "cpu"
+        if arithmetic().recompute and torch.is_grad_enabled():
+            return PATCH_POINTS
         return CPU_CHUNK_POINTS * torch.get_num_threads() if cpu else CUDA_CHUNK_POINTS

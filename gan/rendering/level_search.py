@@ -15,6 +15,8 @@ layers is some forty times its real slope. So m is taken from the second differe
 times what a parabola needs, and (H) is *checked* on every interval that is evaluated, one interval in `AUDIT` being
 evaluated for this alone. Where it fails anywhere, all margins are doubled; after three times everything is evaluated.
 
+Where shapes must not depend on numbers (`device_work`) every sample is evaluated.
+
 Suffixes: R rays, S samples of a ray, K knots, I intervals between them, W samples inside one, N points, L levels.
 """
 
@@ -24,6 +26,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from gan.networks.device_work import fixed_shapes
 
 Field = Callable[[Tensor], tuple[Tensor, ...]]
 
@@ -51,7 +55,7 @@ def evaluate_falls(
     Elsewhere its first answer s is linear between the knots and falls through no level; the others are zero.
     """
     rays, samples = points_RS3.shape[:2]
-    if samples < SAMPLES_WORTH_IT:
+    if samples < SAMPLES_WORTH_IT or fixed_shapes(points_RS3):
         return evaluate_everywhere(field, points_RS3, levels_L)
     whole = (samples - 1) // STRIDE * STRIDE  # steps in intervals of full width; the few after them are all evaluated
     at_knots = field(points_RS3[:, : whole + 1 : STRIDE].flatten(0, 1))

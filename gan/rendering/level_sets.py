@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gan.networks.device_work import fixed_shapes
+
 
 class Crossings(NamedTuple):
     """For every ray and level: the interval [near, near + 1], how far along it, and whether it is a hit at all."""
@@ -30,7 +32,8 @@ def find_crossings(
     fractions.
     """
     with torch.no_grad():
-        near_RL, found_RL = _earliest_intervals(s_RS, levels_L, falling_only)
+        earliest = _earliest_of_all if fixed_shapes(s_RS) else _earliest_intervals
+        near_RL, found_RL = earliest(s_RS, levels_L, falling_only)
     s_near, s_far = s_RS.gather(1, near_RL), s_RS.gather(1, near_RL + 1)
     valid_RL = found_RL & (s_near >= levels_L) & (s_far <= levels_L)
     interpolate_RL = valid_RL & ((s_far - s_near).abs() > guard)
@@ -44,6 +47,19 @@ def at_crossings(values_RSC: Float[Tensor, "r s c"], crossings: Crossings) -> Fl
     index_RLC = crossings.near_RL[..., None].expand(-1, -1, values_RSC.shape[2])
     near, far = values_RSC.gather(1, index_RLC), values_RSC.gather(1, index_RLC + 1)
     return torch.lerp(near, far, crossings.fraction_RL[..., None])
+
+
+def _earliest_of_all(s_RS: Tensor, levels_L: Tensor, falling_only: bool) -> tuple[Tensor, Tensor]:
+    """Return what `_earliest_intervals` does, from every interval, level by level."""
+    near_RI, far_RI = s_RS[:, :-1], s_RS[:, 1:]
+    low_RI, high_RI = (far_RI, near_RI) if falling_only else (near_RI.minimum(far_RI), near_RI.maximum(far_RI))
+    first, found = [], []
+    for level in levels_L.unbind():
+        met_RI = ((low_RI <= level) & (level <= high_RI)).view(torch.uint8)
+        first.append(met_RI.argmax(1))
+        found.append(met_RI.amax(1).bool())
+    found_RL = torch.stack(found, 1)
+    return torch.where(found_RL, torch.stack(first, 1), s_RS.shape[1] - 2), found_RL
 
 
 def _earliest_intervals(s_RS: Tensor, levels_L: Tensor, falling_only: bool) -> tuple[Tensor, Tensor]:

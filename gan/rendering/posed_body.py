@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from dataprep.frames.geometry import BODY_UNIT_M, FACE_ORIGIN_BODY, FACE_UNIT_BODY
 from dataprep.frames.rotations import matrix_from_zyx
 from dataprep.frames.smpl_joints import CANONICAL_ZYX, HEAD, NECK, POSED_JOINTS
+from gan.networks.device_work import constant
 from gan.rendering.body_arrays import BETAS, JOINTS, BodyArrays
 
 
@@ -80,10 +81,8 @@ class PosableBody(nn.Module):
 
 def canonical_rotations(like: Tensor) -> Float[Tensor, "24 3 3"]:
     """Return the 24 local rotations of the canonical ("mean") pose."""
-    angles_J3 = torch.zeros(JOINTS, 3, dtype=like.dtype, device=like.device)
-    for joint, angles in CANONICAL_ZYX.items():
-        angles_J3[joint] = torch.tensor(angles)
-    return matrix_from_zyx(angles_J3)
+    angles_J3 = tuple(tuple(CANONICAL_ZYX.get(joint, (0.0, 0.0, 0.0))) for joint in range(JOINTS))
+    return matrix_from_zyx(constant(angles_J3, like))
 
 
 def pose_rotations(pose_BP3: Float[Tensor, "b 6 3"]) -> Float[Tensor, "b 24 3 3"]:
@@ -111,7 +110,7 @@ def forward_kinematics(
 def face_from_metres(points_BN3: Float[Tensor, "b n 3"], neck_B3: Float[Tensor, "b 3"]) -> Float[Tensor, "b n 3"]:
     """Metres -> body frame (posed neck at 0) -> face frame."""
     body_BN3 = (points_BN3 - neck_B3[:, None]) / BODY_UNIT_M
-    return (body_BN3 - body_BN3.new_tensor(FACE_ORIGIN_BODY)) / FACE_UNIT_BODY
+    return (body_BN3 - constant(tuple(FACE_ORIGIN_BODY), body_BN3)) / FACE_UNIT_BODY
 
 
 def apply_affine(matrix_34: Float[Tensor, "*n 3 4"], points_3: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
@@ -121,5 +120,5 @@ def apply_affine(matrix_34: Float[Tensor, "*n 3 4"], points_3: Float[Tensor, "*n
 
 def invert_affine(matrix_34: Float[Tensor, "*n 3 4"]) -> Float[Tensor, "*n 3 4"]:
     """Return the inverse as 3 x 4; blends of rotations are no rotations, so the 3 x 3 is inverted in full."""
-    inverse_33 = torch.linalg.inv(matrix_34[..., :3])
+    inverse_33, _ = torch.linalg.inv_ex(matrix_34[..., :3])  # `inv` waits for the device to say that it could
     return torch.cat([inverse_33, -inverse_33 @ matrix_34[..., 3:]], -1)

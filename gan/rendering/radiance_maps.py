@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from gan.config import COORDINATE_SCALE, MAP_CENTRE_Y, GeneratorConfig
+from gan.networks.arithmetic import patch, reduced
+from gan.networks.device_work import fixed_shapes
 from gan.networks.film import FilmStyle
 from gan.networks.manifold_predictor import ManifoldPredictor, levels
 from gan.networks.manifold_superres import ManifoldSuperResolution
@@ -31,10 +33,15 @@ class RadianceMaps(NamedTuple):
 
 def map_rays(config: GeneratorConfig, like: Tensor) -> Float[Tensor, "r s 3"]:
     """Return orthographic rays down -z, one a map pixel, rows from low y to high y."""
-    across = torch.linspace(-config.map_half_side, config.map_half_side, config.map_size).to(like)
-    z = 1 - torch.linspace(config.map_near, config.map_far, config.map_samples).to(like)
+    across = _steps(-config.map_half_side, config.map_half_side, config.map_size, like)
+    z = 1 - _steps(config.map_near, config.map_far, config.map_samples, like)
     y, x, z = torch.meshgrid(across + MAP_CENTRE_Y, across, z, indexing="ij")
     return torch.stack([x, y, z], -1).flatten(0, 1)
+
+
+def _steps(first: float, last: float, count: int, like: Tensor) -> Float[Tensor, " n"]:
+    """Return equal steps, rounded to float32 whatever the type of `like`."""
+    return torch.linspace(first, last, count, device=like.device).to(like.dtype)
 
 
 class MapHits(NamedTuple):
@@ -44,6 +51,23 @@ class MapHits(NamedTuple):
     last_R3: Tensor
     crossings: Crossings
 
+    def to_shade(self) -> Float[Tensor, "n 3"]:
+        """Return the points that phi is asked about.
+
+        Every level that a ray never meets is shaded at the ray's last sample: one evaluation serves them all.
+        """
+        if fixed_shapes(self.last_R3):
+            return self.points_RL3.flatten(0, 1)  # a level never met lies at the last sample already
+        found_RL = self.crossings.found_RL
+        return torch.cat([self.points_RL3[found_RL], self.last_R3[(~found_RL).any(1)]])
+
+    def of_levels(self, shaded_BNC: Float[Tensor, "b n c"]) -> Float[Tensor, "b r l c"]:
+        """Return what was said of the points `to_shade`, for every ray and level."""
+        found_RL = self.crossings.found_RL
+        if fixed_shapes(self.last_R3):
+            return shaded_BNC.unflatten(1, found_RL.shape)
+        return shaded_BNC[:, rows_of_levels(found_RL, (~found_RL).any(1))]
+
 
 def map_hits(field: ManifoldPredictor, config: GeneratorConfig, like: Tensor, chunk: int) -> MapHits:
     """Intersect the rays of all map pixels with all levels."""
@@ -51,7 +75,7 @@ def map_hits(field: ManifoldPredictor, config: GeneratorConfig, like: Tensor, ch
         # Scaled here and scaled again inside M: see expression_deformation.search_coordinates.
         rays_RS3 = map_rays(config, like) * COORDINATE_SCALE
         levels_L = levels(config.levels, config.level_first, config.level_last, rays_RS3)
-        in_parts = lambda points_N3: (torch.cat([field(part) for part in in_chunks(points_N3, chunk)]),)  # noqa: E731
+        in_parts = lambda points_N3: (torch.cat([patch(field, part) for part in in_chunks(points_N3, chunk)]),)  # noqa: E731
         (s_RS,) = evaluate_for_search(in_parts, rays_RS3, levels_L, falling_only=False)
         crossings = find_crossings(s_RS, levels_L, config.guard, falling_only=False)
         points_RL3 = at_crossings(rays_RS3, crossings) / COORDINATE_SCALE
@@ -69,12 +93,9 @@ def shade_maps(
     """Intersect, shade and return RGB, alpha and features of every manifold; `style` is one identity's."""
     hits = map_hits(field, config, style.frequency_BLC, chunk)
     with record_function("maps: phi"):
-        # Every level a ray never meets is shaded at the ray's last sample: one evaluation serves them all.
-        found_RL = hits.crossings.found_RL
-        missed_R = (~found_RL).any(1)
-        points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
-        shaded_NC = torch.cat([radiance(part[None], style, dtype)[0] for part in in_chunks(points_N3, chunk)])
-        maps_RLC = shaded_NC[rows_of_levels(found_RL, missed_R)]
+        shade = lambda part_N3: radiance(part_N3[None], style, dtype)  # noqa: E731
+        shaded_1NC = torch.cat([patch(shade, part) for part in in_chunks(hits.to_shade(), chunk)], 1)
+        maps_RLC = hits.of_levels(shaded_1NC)[0]
 
     alpha_RL = opacity(maps_RLC[..., 3], config) * hits.crossings.valid_RL
     maps_RLC = torch.cat([maps_RLC[..., :3], alpha_RL[..., None], maps_RLC[..., 4:]], -1)
@@ -104,7 +125,6 @@ def super_resolve(
     device, inner = maps_LCHW.device.type, super_resolution_in_tiles(network, style_K, maps_LCHW, dtype)
     # channels_last: oneDNN's direct convolutions are 1.3-1.6 times as fast.
     direct = lambda part: network(part.to(memory_format=torch.channels_last), style_K)  # noqa: E731
-    reduced = torch.autocast(device, dtype, enabled=dtype != torch.float32 and inner is None)
-    with reduced, record_function("maps: U"):
-        parts = [torch.sigmoid((inner or direct)(part).to(maps_LCHW.dtype)) for part in maps_LCHW.split(chunk)]
+    with reduced(device, torch.float32 if inner else dtype), record_function("maps: U"):
+        parts = [torch.sigmoid(patch(inner or direct, part).to(maps_LCHW.dtype)) for part in maps_LCHW.split(chunk)]
     return torch.cat(parts).contiguous()

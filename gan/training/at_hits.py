@@ -16,6 +16,8 @@ from torch import Tensor
 
 from gan.config import GeneratorConfig
 from gan.data.priors import Codes
+from gan.networks.arithmetic import patch
+from gan.networks.device_work import fixed_shapes
 from gan.networks.film import FilmStyle
 from gan.rendering.cameras import camera_origin
 from gan.rendering.compositing import composite, distance
@@ -79,11 +81,15 @@ def _shaded(
     generator: Generator, points_RL3: Tensor, valid_RL: Bool[Tensor, "r l"], radiance_style: FilmStyle
 ) -> Float[Tensor, "r l 4"]:
     """Ask phi for colour and opacity where there is a hit; elsewhere all is zero."""
-    found_N3 = points_RL3[valid_RL]
+    everywhere = fixed_shapes(points_RL3)
+    found_N3 = points_RL3.flatten(0, 1) if everywhere else points_RL3[valid_RL]
     chunk = points_at_a_time(generator, generator.config.radiance_width)
-    parts = [generator.radiance_net(part[None], radiance_style, features=False)[0] for part in found_N3.split(chunk)]
+    shade = lambda part_N3: generator.radiance_net(part_N3[None], radiance_style, features=False)[0]  # noqa: E731
+    parts = [patch(shade, part) for part in found_N3.split(chunk)]
     shaded_N4 = torch.cat(parts) if parts else found_N3.new_zeros(0, 4)
     rgba_N4 = torch.cat([shaded_N4[:, :3], opacity(shaded_N4[:, 3:], generator.config)], 1)
+    if everywhere:
+        return torch.where(valid_RL[..., None], rgba_N4.unflatten(0, valid_RL.shape), 0.0)
     return points_RL3.new_zeros(*valid_RL.shape, 4).index_put((valid_RL,), rgba_N4)
 
 

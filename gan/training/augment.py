@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gan.data.priors import Purpose
 from gan.networks.critics import Verdicts
+from gan.networks.device_work import carried
 from gan.presets import Augmentation
 from gan.rendering.generator import View
 
@@ -94,16 +95,21 @@ def changes(
 
 def changed(image_B3HW: Float[Tensor, "b 3 h w"], changes: Sequence[Change]) -> Float[Tensor, "b 3 h w"]:
     """Return pictures in [-1, 1], and somewhat beyond, changed one by one."""
-    colour_B34 = torch.from_numpy(np.stack([one.colour_34 for one in changes])).to(image_B3HW)
+    colour_B34 = _beside(image_B3HW, [one.colour_34 for one in changes])
     shown_B3HW = torch.einsum("bij,bjhw->bihw", colour_B34[:, :, :3], image_B3HW) + colour_B34[:, :, 3, None, None]
     if any(one.noise for one in changes):
         shape = image_B3HW.shape[1:]
         noise = [one.noise * one.random.standard_normal(shape) if one.noise else np.zeros(shape) for one in changes]
-        shown_B3HW = shown_B3HW + torch.from_numpy(np.stack(noise)).to(image_B3HW)
+        shown_B3HW = shown_B3HW + _beside(image_B3HW, noise)
     if any(one.hole for one in changes):
-        kept_B1HW = np.stack([_outside(one.hole, image_B3HW.shape[2], image_B3HW.shape[3]) for one in changes])
-        shown_B3HW = shown_B3HW * torch.from_numpy(kept_B1HW).to(image_B3HW)
+        kept = [_outside(one.hole, image_B3HW.shape[2], image_B3HW.shape[3]) for one in changes]
+        shown_B3HW = shown_B3HW * _beside(image_B3HW, kept)
     return shown_B3HW
+
+
+def _beside(image_B3HW: Tensor, drawn: list[np.ndarray]) -> Tensor:
+    """Return what was drawn for each picture where the pictures are."""
+    return carried(torch.from_numpy(np.stack(drawn)), image_B3HW.device).to(image_B3HW.dtype)
 
 
 def _change(settings: Augmentation, probability: float, random: np.random.Generator) -> Change:

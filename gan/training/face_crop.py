@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gan.networks.device_work import constant
 from gan.rendering.cameras import ViewCamera, project
 from gan.rendering.posed_body import apply_affine
 
@@ -26,7 +27,7 @@ def crop_face(
 
     How the paper cut is not published: this frames as `face.png` is framed [assumed]. The portrait's rim goes on.
     """
-    canonical_23 = portrait_B3HW.new_tensor([[0.0, 0.0, 0.0], [0.0, _UP, 0.0]])
+    canonical_23 = constant(((0.0, 0.0, 0.0), (0.0, _UP, 0.0)), portrait_B3HW)
     head_B234 = posed_from_canonical_head_B34[:, None].expand(-1, 2, -1, -1)
     at_B22, depth_B2 = project(
         apply_affine(head_B234, canonical_23.expand(len(camera_B2), -1, -1)), camera_B2, portrait
@@ -35,7 +36,7 @@ def crop_face(
     right_B2 = torch.stack([-up_B2[:, 1], up_B2[:, 0]], -1)
     half_B1 = face.radius / depth_B2[:, :1]  # both cameras have one field of view
 
-    across = torch.linspace(-1, 1, side_px).to(portrait_B3HW)
+    across = torch.linspace(-1, 1, side_px, device=portrait_B3HW.device).to(portrait_B3HW.dtype)
     v, u = torch.meshgrid(across, across, indexing="ij")
     offset_BHW2 = torch.einsum("hw,bc->bhwc", u, half_B1 * right_B2) - torch.einsum("hw,bc->bhwc", v, half_B1 * up_B2)
     grid_BHW2 = centre_B2[:, None, None] + offset_BHW2

@@ -1,7 +1,7 @@
 """A run: from where it stands to its end, leaving a log, snapshots and checkpoints."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +15,7 @@ from gan.training.checkpoints import KEEP, best_of, forget, publish_best, state_
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.log import SEEN, Log, Row
+from gan.training.machine.fitting import fitted
 from gan.training.setup import Models, Run, open_run
 from gan.training.snapshots import snapshot_pngs
 from gan.training.state import TrainState, save_state
@@ -74,6 +75,8 @@ def train(
     options, watcher = options or RunOptions(), watcher or Watcher()
     execution = options.execution
     run = open_run(roots, preset, out, models, seed, begun_from, execution, watcher.reads)
+    execution = fitted(run.state, run.sources, execution)
+    watcher.computes(execution)
     state, writes = run.state, execution.ranks.is_first
     watcher.begins(run)
     if writes:
@@ -82,7 +85,7 @@ def train(
     log = Log(out, state.images_seen) if writes else None
     if log:
         publish_best(out, log.metrics, options.keep_best)
-    told = _Telling(run, out, options, watcher, log)
+    told = _Telling(run, out, replace(options, execution=execution), watcher, log)
     real = real_batches(
         run.dataset,
         seed,

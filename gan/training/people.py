@@ -10,12 +10,13 @@ from torch import Tensor
 
 from gan.config import GeneratorConfig
 from gan.data.priors import Codes
+from gan.networks.arithmetic import patch
 from gan.networks.film import FilmStyle
 from gan.rendering.cameras import camera_origin
 from gan.rendering.compositing import render_hits
 from gan.rendering.deformed_rays import DeformedField, hit_manifolds
 from gan.rendering.generator import Generator, View
-from gan.rendering.radiance_maps import map_hits, opacity, rows_of_levels
+from gan.rendering.radiance_maps import map_hits, opacity
 
 SMALL_NET_WIDTH = 256  # the width that a generator's chunks are made for
 
@@ -27,12 +28,9 @@ def shade_people(
     config, radiance = generator.config, generator.radiance_net
     hits = map_hits(generator.sample_net, config, z_id_BK, points_at_a_time(generator, config.manifold_width))
     style = radiance.style(torch.cat([z_id_BK, noise_BK], 1))
-    found_RL = hits.crossings.found_RL
-    missed_R = (~found_RL).any(1)
-    points_N3 = torch.cat([hits.points_RL3[found_RL], hits.last_R3[missed_R]])
     chunk = max(1, points_at_a_time(generator, config.radiance_width) // len(z_id_BK))
-    shaded = [radiance(part.expand(len(z_id_BK), -1, -1), style, features=False) for part in points_N3.split(chunk)]
-    maps_BRLC = torch.cat(shaded, 1)[:, rows_of_levels(found_RL, missed_R)]
+    shade = lambda part_N3: radiance(part_N3.expand(len(z_id_BK), -1, -1), style, features=False)  # noqa: E731
+    maps_BRLC = hits.of_levels(torch.cat([patch(shade, part) for part in hits.to_shade().split(chunk)], 1))
     alpha_BRL = opacity(maps_BRLC[..., 3], config) * hits.crossings.valid_RL
     maps_BRLC = torch.cat([maps_BRLC[..., :3], alpha_BRL[..., None]], -1)
     return maps_BRLC.unflatten(1, (config.map_size, config.map_size)).permute(0, 3, 4, 1, 2).contiguous()

@@ -22,6 +22,7 @@ from gan.losses import (
     nearby_points,
     pose_smooth_loss,
 )
+from gan.networks.device_work import carried
 from gan.networks.pose_deformation import PoseSmoothing
 from gan.presets import DeformationWeights, Preset
 from gan.rendering.cameras import ray_samples
@@ -128,13 +129,13 @@ def deformation_losses(
     D_e's displacement is compared with dx_ref in the units in which a hit uses it, face units [assumed; see
     expression_deformation.search_coordinates]. Eqs. 10, 12 and 13 train D_e alone, so the points carry no gradient.
     """
-    fixed = average_pool().to(codes.z_id_BK)
+    fixed = average_pool(codes.z_id_BK.dtype, codes.z_id_BK.device)
     rows = []
     for one, seed in zip(split(codes), seeds, strict=True):
         random = torch.Generator().manual_seed(seed)
         neutral_1N3, pose_smooth = _face_rays(generator, one, fixed)
         chosen = torch.randint(neutral_1N3.shape[1], (weights.points,), generator=random)
-        points_1N3 = neutral_1N3[:, chosen.to(neutral_1N3.device)].detach()
+        points_1N3 = neutral_1N3[:, carried(chosen, neutral_1N3.device)].detach()
         style = generator.deform_net.style(one.z_id_BK, one.z_exp_BK)
         move_1N3 = generator.deform_net(points_1N3, style)
         nearby_1N3 = generator.deform_net(nearby_points(points_1N3, weights.nearby_spread, random), style)

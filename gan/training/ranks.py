@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from dataprep.errors import ConfigError
 
@@ -40,17 +40,19 @@ class Ranks:
         for parameter, gradient in zip(listed, flat.split([p.numel() for p in listed]), strict=True):
             parameter.grad = gradient.view_as(parameter)
 
-    def add_values(self, values: dict[str, float], device: torch.device) -> dict[str, float]:
+    def add_values(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
         """Return the sum of every value over the ranks, which all have the same names in the same order."""
         if self.world == 1:
             return values
-        total = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+        total = torch.stack(list(values.values()))
         dist.all_reduce(total)
-        return dict(zip(values, total.tolist(), strict=True))
+        return dict(zip(values, total.unbind(), strict=True))
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether the flag is set on any rank; the same answer everywhere."""
-        return flag if self.world == 1 else self.add_values({"flag": float(flag)}, device)["flag"] > 0
+        if self.world == 1:
+            return flag
+        return bool(self.add_values({"flag": torch.tensor(float(flag)).to(device)})["flag"] > 0)
 
     def gathered(self, value: T) -> list[T]:
         """Return what every rank holds, by rank; for what is small and seldom."""

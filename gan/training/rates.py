@@ -3,8 +3,8 @@
 import math
 
 from gan.presets import Preset, RateSchedule
-from gan.training.paired import BETAS, rate
-from gan.training.state import TrainState
+from gan.training.state import TrainState, rate_factors
+from gan.training.warm_start.paired import BETAS, rate
 
 
 def set_rates(state: TrainState) -> None:
@@ -13,8 +13,9 @@ def set_rates(state: TrainState) -> None:
     factor = scheduled(preset.schedule, state.images_seen - preset.paired.images, preset.batch)
     lr = rate(preset, state.images_seen) if state.is_paired else factor * preset.generator_lr
     betas = BETAS if state.is_paired else preset.adam_betas
-    for group, shape in zip(state.generator_optimiser.param_groups, (1.0, preset.shape_lr_factor), strict=False):
-        group["lr"], group["betas"] = lr * shape, betas
+    factors = rate_factors(preset, state.is_paired)
+    for group in state.generator_optimiser.param_groups:
+        group["lr"], group["betas"] = lr * factors[group["part"]], betas
     critic_lr, critic_betas = of_critics(preset)
     for group in state.critic_optimiser.param_groups:
         group["lr"], group["betas"] = factor * critic_lr, critic_betas

@@ -26,13 +26,14 @@ from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.presets import Preset
 from gan.rendering.body_arrays import body_arrays
-from gan.training.appearance import appearance_codes, read_appearance, write_appearance
-from gan.training.beginnings import begin_with_expressions
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
-from gan.training.paired import Paired
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
+from gan.training.warm_start.appearance import appearance_codes, read_appearance, write_appearance
+from gan.training.warm_start.beginnings import begin_with_expressions
+from gan.training.warm_start.kept_rays import KEPT_BYTES, KeptRays
+from gan.training.warm_start.paired import Paired
 
 APPEARANCE_FILE = "appearance.npz"
 
@@ -124,7 +125,10 @@ def _paired(
         appearance = appearance_codes(on_cpu, dataset, state.key.data, told, basis)
     if writes:
         write_appearance(out / APPEARANCE_FILE, appearance)
-    return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance)
+    settings = state.key.preset.paired
+    on_cpu_only = KEPT_BYTES if next(state.generator.parameters()).device.type == "cpu" else 0
+    rays = KeptRays(settings.pool, settings.middle, state.key.seed, on_cpu_only)
+    return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance, rays)
 
 
 def _basis_with(begun_from: Path | None) -> Basis | None:

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -18,7 +18,6 @@ from gan.presets import Preset
 from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.generator import Generator
 from gan.training.augment import Adaptation
-from gan.training.beginnings import begin_at_body, begin_smooth
 from gan.training.checkpoints import (
     GENERATOR_FILE,
     KEEP,
@@ -31,8 +30,16 @@ from gan.training.checkpoints import (
 )
 from gan.training.errors import RunMismatch
 from gan.training.execution import Execution
+from gan.training.warm_start.beginnings import begin_at_body, begin_smooth
 
 FORMAT = "shhq-hs training 2"
+
+Part = Literal["shape", "heads", "styles", "others"]
+_PARTS: dict[Part, tuple[str, ...]] = {
+    "shape": ("sample_net.", "deform_net."),
+    "heads": ("radiance_net.output_",),
+    "styles": ("radiance_net.mapping_network.",),
+}
 
 
 @dataclass(frozen=True)
@@ -87,8 +94,7 @@ class TrainState:
     @torch.no_grad()
     def update_average(self) -> None:
         for average, kept in self.averages:
-            for mean, value in zip(average.parameters(), self.generator.parameters(), strict=True):
-                mean.lerp_(value, 1 - kept)
+            torch._foreach_lerp_(list(average.parameters()), list(self.generator.parameters()), 1 - kept)
 
     def begin_averages(self) -> None:
         """Let the averages begin as the generator is."""
@@ -124,21 +130,46 @@ def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState
         generator,
         average,
         critics,
-        torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, betas=preset.adam_betas),
-        torch.optim.Adam(critics.parameters(), preset.critic_lr, betas=preset.adam_betas),
+        *optimisers(generator, critics, preset, execution),
         execution.scaler(),
         Adaptation(preset.augment),
         copy.deepcopy(average) if preset.second_ema else None,
     )
 
 
+def optimisers(
+    generator: Generator, critics: Critics, preset: Preset, execution: Execution
+) -> tuple[torch.optim.Adam, torch.optim.Adam]:
+    """Return the generator's optimiser and the critics': one kernel for all parameters on a GPU."""
+    how: dict[str, Any] = {"betas": preset.adam_betas, "fused": execution.where.type == "cuda"}
+    return (
+        torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, **how),
+        torch.optim.Adam(critics.parameters(), preset.critic_lr, **how),
+    )
+
+
 def _at_their_rates(generator: Generator, preset: Preset) -> list[dict[str, Any]]:
-    """What is trained, in two groups: M and D_e, which move space, may learn more slowly."""
-    named = [(name, p) for name, p in generator.named_parameters() if p.requires_grad]
-    shape = [p for name, p in named if name.startswith(("sample_net.", "deform_net."))]
-    others = [p for name, p in named if not name.startswith(("sample_net.", "deform_net."))]
-    slow = {"params": shape, "lr": preset.generator_lr * preset.shape_lr_factor}
-    return [{"params": others}, slow] if shape else [{"params": others}]
+    """What is trained, in groups that learn at rates of their own: see `rate_factors`."""
+    groups: dict[Part, list[torch.nn.Parameter]] = {}
+    for name, parameter in generator.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(part_of(name), []).append(parameter)
+    return [{"params": parameters, "part": part} for part, parameters in groups.items()]
+
+
+def part_of(parameter: str) -> Part:
+    """Say to which part of the generator a parameter belongs, by its name."""
+    return next((part for part, starts in _PARTS.items() if parameter.startswith(starts)), "others")
+
+
+def rate_factors(preset: Preset, is_paired: bool) -> dict[Part, float]:
+    """Return what each part's learning rate is multiplied by.
+
+    M and D_e, which move space, may learn more slowly. In a paired start phi's heads and styles learn faster than its
+    layers of sines, whose frequencies multiply every change of their weights by 30.
+    """
+    heads, styles = (preset.paired.head_lr_factor, preset.paired.style_lr_factor) if is_paired else (1.0, 1.0)
+    return {"shape": preset.shape_lr_factor, "heads": heads, "styles": styles, "others": 1.0}
 
 
 def trains(parameter: str, preset: Preset) -> bool:

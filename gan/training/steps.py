@@ -18,15 +18,16 @@ from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace
 from gan.losses import adversarial_loss, critics_loss, landmark_loss, r1_loss, regression_loss
 from gan.networks.critics import Verdicts
+from gan.networks.device_work import carried
 from gan.presets import Preset
 from gan.training.augment import VIEWS, Glance, changed, changes, signs_of
-from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.growth import coarse, rays_of
-from gan.training.paired import Paired, paired_losses, paired_picture_losses
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
 from gan.training.rates import r1_is_due, set_rates
 from gan.training.state import TrainState
+from gan.training.told import read, step_if_finite
+from gan.training.warm_start.paired import Paired, paired_losses, paired_picture_losses
 
 
 class Sources(NamedTuple):
@@ -40,6 +41,20 @@ class Sources(NamedTuple):
 
 def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, float]:
     """Do one step and return its losses; raises Diverged, with the state spoiled, where one is not finite."""
+    losses = read(state, asked(state, sources, real, execution))
+    if not state.is_paired:
+        state.augment.hears(losses, state.key.preset.batch)
+    _close(state)
+    return losses
+
+
+def asked(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, Tensor]:
+    """Ask the device for all of a step, waiting for nothing, and return its losses unread."""
+    with execution.computing():
+        return _asked(state, sources, real, execution)
+
+
+def _asked(state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution) -> dict[str, Tensor]:
     set_rates(state)
     if state.is_paired:
         return _paired_step(state, sources, real, execution)
@@ -54,8 +69,6 @@ def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], executi
         log |= told
     if r1_is_due(state.key.preset, state.images_seen):
         log |= _r1_step(state, pictures, execution)
-    state.augment.hears(log, state.key.preset.batch)
-    _close(state)
     return log
 
 
@@ -68,7 +81,7 @@ def _close(state: TrainState) -> None:
 
 def _shared_step(
     state: TrainState, sources: Sources, pictures: list[RealBatch], execution: Execution
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Let both sides learn from the same generated pictures, and against each other as they were."""
     log = shared_gradients(state, sources, iter(pictures), execution)
     told = {name: log.pop(name) for name in list(log) if not name.startswith(("critic", "r1", "sign"))}
@@ -77,7 +90,7 @@ def _shared_step(
     return log | told
 
 
-def _r1_step(state: TrainState, pictures: list[RealBatch], execution: Execution) -> dict[str, float]:
+def _r1_step(state: TrainState, pictures: list[RealBatch], execution: Execution) -> dict[str, Tensor]:
     """Do lazy R1's own step of the critics, on the real pictures of this step."""
     state.scaler.update()  # the critics' optimiser steps for a second time
     log = r1_gradients(state, pictures, execution)
@@ -85,10 +98,10 @@ def _r1_step(state: TrainState, pictures: list[RealBatch], execution: Execution)
     return {name.replace("critic_", "r1_"): value for name, value in log.items()}
 
 
-def r1_gradients(state: TrainState, pictures: list[RealBatch], execution: Execution) -> dict[str, float]:
+def r1_gradients(state: TrainState, pictures: list[RealBatch], execution: Execution) -> dict[str, Tensor]:
     """Leave the gradients of R1, which counts for all the steps until it is due again."""
     state.critic_optimiser.zero_grad(set_to_none=True)
-    log: dict[str, float] = {}
+    log: dict[str, Tensor] = {}
     preset = state.key.preset
     for batch in pictures:
         portrait, face, said = _judge_real(state, batch, execution)
@@ -100,16 +113,16 @@ def r1_gradients(state: TrainState, pictures: list[RealBatch], execution: Execut
         if parameter.grad is None:  # R1 knows no biases; Adam must count the step for them as several ranks would
             parameter.grad = torch.zeros_like(parameter)
     execution.ranks.add_gradients(state.critics.parameters())
-    return execution.ranks.add_values(log, execution.where)
+    return execution.ranks.add_values(log)
 
 
 def shared_gradients(
     state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Leave the gradients of both sides' losses; each generated picture is made once and judged by both."""
     state.critic_optimiser.zero_grad(set_to_none=True)
     state.generator_optimiser.zero_grad(set_to_none=True)
-    log: dict[str, float] = {}
+    log: dict[str, Tensor] = {}
     preset = state.key.preset
     for positions in execution.positions(state.images_seen, preset.batch):
         share, pictures = len(positions) / preset.batch, _next(real, positions)
@@ -122,37 +135,36 @@ def shared_gradients(
         _accumulate(state.scaler.scale(loss), parts, share, log)
         state.critics.requires_grad_(True)
     execution.ranks.add_gradients([*state.critics.parameters(), *state.trained])
-    return execution.ranks.add_values(log, execution.where)
+    return execution.ranks.add_values(log)
 
 
 def _paired_step(
     state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Do one step of the paired start: phi alone learns, in stage 2 U."""
     log = paired_gradients(state, sources, real, execution)
     _optimise(state.generator_optimiser, _colouring(state), "generator", state, log)
-    _close(state)
     return log
 
 
 def paired_gradients(
     state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Leave the gradients of the paired start's loss on the next global batch of `real`; returns the losses."""
     assert sources.paired is not None
     state.generator_optimiser.zero_grad(set_to_none=True)
-    log: dict[str, float] = {}
-    preset, like = state.key.preset, next(state.generator.parameters())
+    log: dict[str, Tensor] = {}
+    preset = state.key.preset
     for positions in execution.positions(state.images_seen, preset.batch):
         pictures = _next(real, positions)
-        codes = Codes(*(values.to(like) for values in sources.paired.codes(pictures, state.key.seed)))
+        codes = _on_device(state, sources.paired.codes(pictures, state.key.seed))
         if preset.stage == 1:
-            loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed)
+            loss, parts = paired_losses(state.generator, codes, pictures, preset, state.key.seed, sources.paired.rays)
         else:
             loss, parts = paired_picture_losses(state.generator, codes, pictures, preset, execution.dtype)
         _accumulate(state.scaler.scale(loss), parts, len(positions) / preset.batch, log)
     execution.ranks.add_gradients(_colouring(state))
-    return execution.ranks.add_values(log, execution.where)
+    return execution.ranks.add_values(log)
 
 
 def _colouring(state: TrainState) -> list[nn.Parameter]:
@@ -174,22 +186,22 @@ def _next(real: Iterator[RealBatch], positions: range) -> RealBatch:
 
 def critic_gradients(
     state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """Leave the gradients of the critics' losses on the next global batch of `real`; returns the losses."""
     state.critic_optimiser.zero_grad(set_to_none=True)
-    log: dict[str, float] = {}
+    log: dict[str, Tensor] = {}
     batch = state.key.preset.batch
     for positions in execution.positions(state.images_seen, batch):
         loss, parts = critic_losses(state, sources, _next(real, positions), execution)
         _accumulate(state.scaler.scale(loss), parts, len(positions) / batch, log)
     execution.ranks.add_gradients(state.critics.parameters())
-    return execution.ranks.add_values(log, execution.where)
+    return execution.ranks.add_values(log)
 
 
-def generator_gradients(state: TrainState, sources: Sources, execution: Execution) -> dict[str, float]:
+def generator_gradients(state: TrainState, sources: Sources, execution: Execution) -> dict[str, Tensor]:
     """Leave the gradients of the generator's losses (U's in stage 2) against the critics as they are now."""
     state.generator_optimiser.zero_grad(set_to_none=True)
-    log: dict[str, float] = {}
+    log: dict[str, Tensor] = {}
     batch = state.key.preset.batch
     state.critics.requires_grad_(False)
     for positions in execution.positions(state.images_seen, batch):
@@ -197,7 +209,7 @@ def generator_gradients(state: TrainState, sources: Sources, execution: Executio
         _accumulate(state.scaler.scale(loss), parts, len(positions) / batch, log)
     state.critics.requires_grad_(True)
     execution.ranks.add_gradients(state.trained)
-    return execution.ranks.add_values(log, execution.where)
+    return execution.ranks.add_values(log)
 
 
 def critic_losses(
@@ -227,7 +239,7 @@ def critic_losses_of(
     if preset.augment.mode == "adaptive":
         parts |= signs_of(real_said)
     for kind, said, camera, face_camera in (
-        ("real", real_said, batch.camera_B2.to(like), batch.face_camera_B2.to(like)),
+        ("real", real_said, _carried(batch.camera_B2, like), _carried(batch.face_camera_B2, like)),
         ("fake", fake_said, codes.camera_B2, codes.face_camera_B2),
     ):
         parts[f"critic_camera_{kind}"] = regression_loss(said, camera, face_camera, preset.camera_weight)
@@ -239,7 +251,7 @@ def _judge_real(state: TrainState, batch: RealBatch, execution: Execution) -> tu
     """Return real portraits and faces, which take gradients for R1, and what critics say of them."""
     like, rays = next(state.critics.parameters()), rays_of(state.key.preset, state.images_seen)
     portrait, face = (
-        coarse(to_unit_range(image.to(like.device)).to(like.dtype), rays)
+        coarse(to_unit_range(carried(image, like.device)).to(like.dtype), rays)
         for image in (batch.portrait_B3HW, batch.face_B3HW)
     )
     portrait.requires_grad_()
@@ -332,18 +344,26 @@ def _judge(
 
 
 def _codes(state: TrainState, sources: Sources, positions: list[int], purpose: Purpose) -> Codes:
+    return _on_device(state, sources.prior.draw(positions, purpose))
+
+
+def _on_device(state: TrainState, codes: Codes) -> Codes:
     like = next(state.critics.parameters())
-    return Codes(*(values.to(like) for values in sources.prior.draw(positions, purpose)))
+    return Codes(*(_carried(values, like) for values in codes))
+
+
+def _carried(values: Tensor, like: Tensor) -> Tensor:
+    return carried(values, like.device).to(like.dtype)
 
 
 def _seed(seed: int, position: int) -> int:
     return int(np.random.SeedSequence((seed, int(Purpose.POINTS), position)).generate_state(1)[0])
 
 
-def _accumulate(loss: Tensor, parts: dict[str, Tensor], share: float, log: dict[str, float]) -> None:
+def _accumulate(loss: Tensor, parts: dict[str, Tensor], share: float, log: dict[str, Tensor]) -> None:
     (loss * share).backward()
     for name, value in parts.items():
-        log[name] = log.get(name, 0.0) + share * float(value.detach())
+        log[name] = log.get(name, 0.0) + share * value.detach().double()
 
 
 def _optimise(
@@ -351,15 +371,9 @@ def _optimise(
     parameters: list[nn.Parameter],
     who: str,
     state: TrainState,
-    losses: dict[str, float],
+    losses: dict[str, Tensor],
 ) -> None:
-    """Clip and apply the gradients and log their norm. In float16 a step that overflows is left out, and logged so."""
+    """Clip and apply the gradients and log their norm."""
     state.scaler.unscale_(optimiser)
-    norm = float(nn.utils.clip_grad_norm_(parameters, state.key.preset.clip_norm))
-    bad = [name for name, value in [*losses.items(), ("gradient", norm)] if not np.isfinite(value)]
-    if bad and (not state.scaler.is_enabled() or state.scaler.get_scale() <= 1):
-        raise Diverged(f"after {state.images_seen:,} images the {who}'s {', '.join(bad)} is not finite", who)
-    state.scaler.step(optimiser)
-    for name in bad:
-        losses.pop(name, None)
-    losses |= {f"{who}_skipped": 1.0} if bad else {f"{who}_gradient": norm}
+    losses[f"{who}_gradient"] = nn.utils.clip_grad_norm_(parameters, state.key.preset.clip_norm)
+    step_if_finite(optimiser, state, losses)

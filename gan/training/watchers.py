@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from gan.training.execution import Execution
 from gan.training.setup import Run
 
 
@@ -13,6 +14,9 @@ class Watcher:
 
     def begins(self, run: Run) -> None:
         """The run stands where it begins or goes on."""
+
+    def computes(self, execution: Execution) -> None:
+        """So many pictures are in memory at a time, and so they are computed."""
 
     def did_step(self, images_seen: int, losses: dict[str, float]) -> None:
         """A step was done; an exception from here ends the run as a crash would."""
@@ -41,6 +45,10 @@ class Watchers(Watcher):
     def begins(self, run: Run) -> None:
         for one in self._all:
             one.begins(run)
+
+    def computes(self, execution: Execution) -> None:
+        for one in self._all:
+            one.computes(execution)
 
     def did_step(self, images_seen: int, losses: dict[str, float]) -> None:
         for one in self._all:

@@ -18,7 +18,6 @@ from gan.rendering.cameras import (
     ray_samples,
     world_from_camera,
 )
-from gan.rendering.nearest_vertices import exhaustive_nearest, nearest_vertex
 from gan.rendering.posed_body import (
     PosableBody,
     apply_affine,
@@ -136,14 +135,6 @@ def test_face_camera_is_carried_by_the_head(tiny):
     assert (moved - still).norm(dim=-1).mean() > 0.01
     pairwise = lambda p: torch.pdist(p[0, ::5, ::5, ::5].reshape(-1, 3))  # noqa: E731
     torch.testing.assert_close(pairwise(moved), pairwise(still), atol=1e-5, rtol=1e-4)
-
-
-def test_nearest_vertices_are_exact():
-    random = torch.Generator().manual_seed(0)
-    points, vertices = torch.randn(3000, 3, generator=random), torch.randn(700, 3, generator=random)
-    expected = (points[:, None].double() - vertices).square().sum(-1).argmin(1)
-    assert torch.equal(nearest_vertex(points, vertices), expected)
-    assert torch.equal(exhaustive_nearest(points, vertices), expected)
 
 
 def test_posed_body_is_centred_on_its_neck():

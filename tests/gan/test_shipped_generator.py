@@ -22,10 +22,10 @@ from gan.presets import PRESETS
 from gan.rendering.body_arrays import body_arrays
 from gan.rendering.generator import Generator
 from gan.shipped import DEMO_FILE
-from gan.training.appearance import CELLS
 from gan.training.execution import Execution
 from gan.training.setup import Models, open_run
 from gan.training.steps import step
+from gan.training.warm_start.appearance import CELLS
 from pipelines.main import main
 from tests.gan.train.conftest import built, data, labels, models  # noqa: F401
 

@@ -9,7 +9,7 @@ from dataprep.errors import ConfigError
 from dataprep.settings import apply, settings_of
 from gan.presets import preset
 from pipelines import config_file, paper_stages
-from pipelines.commands.preset_files import preset_and_entries
+from pipelines.commands.generator.preset_files import preset_and_entries
 from pipelines.commands.summary import print_parameters
 from pipelines.main import main, make_parser
 from tests.fake_dataset import make_dataset, make_photos

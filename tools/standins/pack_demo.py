@@ -16,9 +16,9 @@ from gan.data.shards import ShardDataset
 from gan.errors import CheckpointError
 from gan.generator_files import open_generator
 from gan.shipped import DEMO_FILE
-from gan.training.appearance import read_appearance
 from gan.training.checkpoints import GENERATOR_FILE
 from gan.training.setup import APPEARANCE_FILE
+from gan.training.warm_start.appearance import read_appearance
 
 ROWS = 600  # of labels: people and motions enough to draw from, in 430 KB
 SIDE_PX, MAP_SIDE, FINE_SAMPLES = 128, 192, 96  # of what `animate` shows: twice what training sees

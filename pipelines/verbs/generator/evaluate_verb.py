@@ -56,7 +56,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _load() -> Run:
-    from pipelines.commands.evaluate import run
+    from pipelines.commands.generator.evaluate import run
 
     return run
 

@@ -34,8 +34,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "comes from, as a table or as a file for --preset; train nothing")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
     add("--precision", default="float32", metavar="P", help="of critics and U: float32 (default), bfloat16 or float16")
-    add("--micro", type=int, default=4, metavar="N", help="most pictures in memory at a time (default 4)")
-    add("--workers", type=int, default=0, metavar="N", help="loader processes (default 0: none but this one)")
+    add("--products", default="float32", metavar="P", help="digits of what phi, M and D_e multiply: float32 (default), "
+        "tf32 or bfloat16; they sum and take sines in float32")  # fmt: skip
+    add("--micro", type=_count_or_auto, metavar="N", help="most pictures in memory at a time (default auto: as many as "
+        "fit; 4 on a CPU)")  # fmt: skip
+    add("--recompute", choices=("auto", "yes", "no"), default="auto", help="compute patches again for the backward "
+        "pass, to save memory (default auto: where fewer than 4 pictures fit without)")  # fmt: skip
+    add("--workers", type=int, metavar="N", help="loader processes (default: 8 on a GPU or as many as there are cores, "
+        "none on a CPU)")  # fmt: skip
     add("--every", type=int, metavar="N", help="images between checkpoints and snapshots (default: a twentieth)")
     add("--keep", type=int, default=3, metavar="N", help="checkpoints that stay below RUN/checkpoints (default 3)")
     add("--keep-best", type=int, default=1, metavar="N", help="further ones that measured best (default 1)")
@@ -51,8 +57,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_config_argument(parser, PRESET)
 
 
+def _count_or_auto(value: str) -> int | None:
+    return None if value == "auto" else int(value)
+
+
 def _load() -> Run:
-    from pipelines.commands.train import run
+    from pipelines.commands.generator.train import run
 
     return run
 

@@ -86,9 +86,11 @@ def gradients(run: Run, execution: Execution) -> dict[str, dict]:
     state, preset = run.state, run.state.key.preset
     micro, ranks = execution.micro_of(preset.batch), execution.ranks
     real = real_batches(run.dataset, 0, state.images_seen, micro, run.mirror, ranks.rank, ranks.world)
-    losses = critic_gradients(state, run.sources, real, execution)
-    losses |= generator_gradients(state, run.sources, execution)
+    with execution.computing():
+        losses = critic_gradients(state, run.sources, real, execution)
+        losses |= generator_gradients(state, run.sources, execution)
     named = itertools.chain(state.critics.named_parameters("critics"), state.generator.named_parameters())
+    losses = {name: float(value) for name, value in losses.items()}
     return {"losses": losses, "gradients": {name: p.grad for name, p in named if p.grad is not None}}
 
 

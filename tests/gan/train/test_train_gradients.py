@@ -58,7 +58,7 @@ def test_two_processes_have_the_gradients_of_one(data: Path, whole: Path, tmp_pa
         gradients(double_run(data, preset, tmp_path, begun_from, alone), alone)
         for preset, begun_from in ((READS_FACES, None), (TWO, whole))
     ]
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    assert [rank.wait(timeout=600) for rank in ranks] == [0, 0]
     for stage, one in enumerate(expected, 1):
         two, other = (torch.load(tmp_path / f"stage{stage}-rank{rank}.pt", weights_only=True) for rank in range(2))
         assert one["losses"].keys() == two["losses"].keys()

@@ -118,7 +118,7 @@ def test_eq10_imitation() -> None:
 def test_eq11_pose_smoothing() -> None:
     """At the start D_p is the average pooling; a kernel with one entry doubled differs from it."""
     field = torch.randn(1, 12, 6, 10, 10, generator=torch.Generator().manual_seed(0))
-    smoother, fixed = PoseSmoothing(), average_pool()
+    smoother, fixed = PoseSmoothing(), average_pool(torch.float32, torch.device("cpu"))
     assert pose_smooth_loss(field, smoother, fixed).item() == 0
     assert not any(parameter.requires_grad for parameter in fixed.parameters())
     with torch.no_grad():

@@ -176,7 +176,7 @@ def test_two_processes_measure_as_one(data: Path, cache: Path, whole: Path, tmp_
     ranks = [subprocess.Popen(arguments, env=environment | {"RANK": str(rank)}) for rank in range(2)]
     alone = meter_of(data, cache)([open_run([data], ONE, whole, shipped_models(), 0, None, Execution()).state.average],
                                   Execution(), never)  # fmt: skip
-    assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    assert [rank.wait(timeout=600) for rank in ranks] == [0, 0]
     for rank in range(2):
         assert torch.load(tmp_path / f"measured-rank{rank}.pt") == alone
 

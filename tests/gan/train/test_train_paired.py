@@ -1,6 +1,7 @@
 """The paired start: appearance codes, rays of pictures, D_e from Eq. 10, and the steps that follow."""
 
 import dataclasses
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,12 @@ from gan.data.shards import ShardDataset
 from gan.data.stream import real_batches
 from gan.face.face_space import FaceSpace, face_from_3dmm
 from gan.generator_files import body_arrays
+from gan.networks.film import MappingNet
 from gan.presets import PRESETS, PairedStart, Preset
 from gan.rendering.generator import Generator
-from gan.training.appearance import CELLS, appearance_codes, persons, read_appearance
 from gan.training.at_hits import render_people_at_hits
-from gan.training.beginnings import begin_at_body, begin_smooth, begin_with_expressions, expression_pairs
 from gan.training.execution import Execution
 from gan.training.loop import RunOptions, train
-from gan.training.paired import WARM_UP_IMAGES, draw_rays, rate
 from gan.training.people import render_people, shade_people
 from gan.training.pictures import make_pictures
 from gan.training.setup import APPEARANCE_FILE, Models, Run, open_run
@@ -36,6 +35,10 @@ from gan.training.steps import (
     shared_gradients,
     step,
 )
+from gan.training.warm_start.appearance import CELLS, appearance_codes, persons, read_appearance
+from gan.training.warm_start.beginnings import begin_at_body, begin_smooth, begin_with_expressions, expression_pairs
+from gan.training.warm_start.kept_rays import KeptRays, draw_rays
+from gan.training.warm_start.paired import WARM_UP_IMAGES, rate
 from tests.gan.train.runs import ONE, PLAIN, TWO
 from tests.gan.train.test_training import Killed, Steps, assert_same_run
 
@@ -200,7 +203,7 @@ def test_the_start_trains_phi_and_nothing_else(data: Path, models: Models, tmp_p
 
 
 def test_the_start_learns_its_pictures(data: Path, models: Models, tmp_path: Path) -> None:
-    longer = replace(PAIRED, paired=PairedStart(images=120, rays=60, lr=3e-3), images=120, batch=4)
+    longer = replace(PAIRED, paired=PairedStart(images=120, rays=60, lr=1e-3), images=120, batch=4)
     losses: list[float] = []
 
     class Listens(Steps):
@@ -223,7 +226,8 @@ def test_micro_batches_add_up_to_the_batch(data: Path, models: Models, tmp_path:
             for module in (run.state.generator, run.state.critics, run.sources.space):
                 module.double()
             real = real_batches(run.dataset, 0, 0, micro, run.mirror)
-            losses = gradients(run.state, run.sources, real, Execution(micro=micro))
+            said = gradients(run.state, run.sources, real, Execution(micro=micro))
+            losses = {name: float(value) for name, value in said.items()}
             found.append((losses, {n: p.grad for n, p in run.state.generator.named_parameters() if p.grad is not None}))
         (one, grads), (other, others) = found
         assert one == pytest.approx(other, rel=1e-9)
@@ -262,18 +266,45 @@ def _gradients(state: TrainState) -> dict[str, torch.Tensor]:
 
 
 def test_rates_rise_fall_and_change_hands(data: Path, models: Models, tmp_path: Path) -> None:
-    long = replace(PAIRED, paired=PairedStart(images=1000, rays=40, lr=1e-3), images=2000)
+    long = replace(PAIRED, paired=PairedStart(images=1000, lr=1e-3, half_after=1500), images=2000)
     assert rate(long, 0) == pytest.approx(1e-3 * long.batch / WARM_UP_IMAGES)
     assert rate(long, 1500) == pytest.approx(1e-3 / 2)
     assert rate(long, 3000) == pytest.approx(1e-3 / 3)
     state = opened(data, long, models, tmp_path).state
     set_rates(state)
     assert {group["betas"] for group in state.generator_optimiser.param_groups} == {(0.9, 0.99)}
+    start = {group["part"]: group["lr"] / rate(long, 0) for group in state.generator_optimiser.param_groups}
+    assert start == pytest.approx({"shape": 1, "heads": 6, "styles": 2, "others": 1})
     state.images_seen = 1000
     set_rates(state)
-    factors = (1, long.shape_lr_factor)
-    assert [g["lr"] for g in state.generator_optimiser.param_groups] == [long.generator_lr * f for f in factors]
+    assert {group["lr"] for group in state.generator_optimiser.param_groups} == {long.generator_lr}
     assert {group["betas"] for group in state.generator_optimiser.param_groups} == {long.adam_betas}
+
+
+def test_rays_are_the_same_whether_they_are_kept_or_not(data: Path, models: Models, tmp_path: Path) -> None:
+    """Also when a person is met in other company: what a run learns does not depend on where it was stopped."""
+    run = opened(data, PAIRED, models, tmp_path)
+    assert run.sources.paired is not None
+    found = []
+    for most_bytes, micro in ((1 << 30, 2), (0, 1)):
+        rays = KeptRays(30, 0.5, 0, most_bytes)
+        for batch in itertools.islice(real_batches(run.dataset, 0, 0, micro, run.mirror), 4 // micro):
+            codes = run.sources.paired.codes(batch, 0)
+            pools = rays.of(run.state.generator, codes, batch, "face")
+            again = rays.of(run.state.generator, codes, batch, "face")
+            assert (pools[0] is again[0]) == (most_bytes > 0)
+            found += pools
+        assert (rays.nbytes > 0) == (most_bytes > 0)
+    for kept, anew in zip(found[:4], found[4:], strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(kept, anew, strict=True))
+
+
+def test_styles_are_linear_in_the_code_where_a_preset_says_so() -> None:
+    assert PRESETS["demo"].generator.radiance_mapping_layers == 1
+    network = MappingNet(8, 16, 10, depth=1)
+    code, nothing = torch.randn(2, 8), network(torch.zeros(1, 8))
+    torch.testing.assert_close(network(code.sum(0, True)) - nothing, (network(code) - nothing).sum(0, True))
+    assert len(list(MappingNet(8, 16, 10).parameters())) == 8, "the published one has four layers"
 
 
 # -- runs

@@ -11,8 +11,8 @@ from gan.config import COORDINATE_SCALE, GeneratorConfig
 from gan.data.priors import Codes
 from gan.rendering.body_arrays import BodyArrays, body_arrays
 from gan.rendering.generator import Generator, Identity, View
-from gan.training.beginnings import REACH_IN, REACH_OUT, begin_at_body, body_heights
 from gan.training.people import render_people, shade_people
+from gan.training.warm_start.beginnings import REACH_IN, REACH_OUT, begin_at_body, body_heights
 
 NETS = GeneratorConfig(
     image_size=16, ray_size=16, map_size=12, coarse_samples=8, fine_samples=24, map_samples=16, levels=4,

@@ -70,6 +70,17 @@ def test_a_killed_run_ends_as_the_undisturbed_one(whole: Path, data: Path, model
     assert not (tmp_path / "planted.partial").exists(), "nothing is written through links"
 
 
+def test_a_killed_run_that_saves_memory_ends_as_the_undisturbed_one(data: Path, models: Models, tmp_path: Path) -> None:
+    """Patches computed again, rounded products, reduced precision, micro-batches, a loader process: all at once."""
+    saving = Execution(micro=1, precision="bfloat16", recompute=True, products="bfloat16")
+    options = replace(PLAIN, execution=saving)
+    train([data], ONE, tmp_path / "whole", models, options=options)
+    with pytest.raises(Killed):
+        train([data], ONE, tmp_path / "killed", models, options=options, watcher=Steps(dies_at=6))
+    train([data], ONE, tmp_path / "killed", models, options=replace(options, workers=1))
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+
+
 def assert_same_run(one: Path, other: Path, snapshots: bool = False) -> None:
     """Everything that two folders of runs hold is the same to the last bit."""
     files = [path.name for path in other.iterdir() if path.is_file()]

@@ -28,7 +28,7 @@ from gan.data.label_rows import Labels
 from gan.data.shards import ShardDataset
 from gan.rendering.generator import Generator, View
 from gan.training.at_hits import Hits, hits_of_rays, style_of
-from gan.training.beginnings import REACH_IN, REACH_OUT
+from gan.training.warm_start.beginnings import REACH_IN, REACH_OUT
 
 CELLS = 32  # of a texture's side: a face is some ten wide
 COMPONENTS = 64  # at most: the rest of the noise stays free, for what textures of 32 cells cannot tell

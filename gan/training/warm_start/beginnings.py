@@ -28,6 +28,7 @@ CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights b
 STEP, BOX = 0.01, ((-0.3, 0.3), (-0.3, 0.24), (-0.24, 0.24))  # face units: x, y, z
 HEAD_BOX = ((-0.1, -0.13, -0.12), (0.1, 0.12, 0.12))  # face units, about the head's centre
 EXPRESSION_FACES, EXPRESSION_POINTS, EXPRESSION_SPREAD = 64, 64, 0.012  # a step; spread in face units (14 mm)
+EXPRESSION_STYLES = 0.1  # factor on what codes change of D_e at first: 0.21 of Eq. 10 left after 400 steps, else 0.46
 EXPRESSION_LR, EXPRESSION_SCALE = 1e-3, 1e4  # displacements are some 2 mm: squared face units are tiny
 FIT_STEPS, FIT_POINTS, FIT_LR = 400, 4096, 1e-2
 
@@ -80,6 +81,8 @@ def begin_with_expressions(generator: Generator, space: FaceSpace, prior: LabelP
     expressions did not obey.
     """
     network = generator.deform_net
+    with torch.no_grad():
+        network.mapping_network.last.weight.mul_(EXPRESSION_STYLES)
     optimiser = torch.optim.Adam(network.parameters(), EXPRESSION_LR, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, EXPRESSION_LR, total_steps=steps, pct_start=0.1)
     with torch.enable_grad():

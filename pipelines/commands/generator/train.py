@@ -36,7 +36,7 @@ from gan.training.state import TrainState
 from gan.training.wandb_watcher import WandbWatcher
 from gan.training.watchers import Watcher, Watchers
 from pipelines import config_file
-from pipelines.commands.preset_files import as_preset_file, preset_and_entries
+from pipelines.commands.generator.preset_files import as_preset_file, preset_and_entries
 from pipelines.engine.lock import run_lock
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line
@@ -45,6 +45,7 @@ from pipelines.machine.stopping import StopRequest, stop_request
 
 LEAST_MEASURED, MOST_MEASURED = 50, 2000  # pictures
 _SAY_EVERY_S = 10.0
+_LOADERS = 8  # at 70 decoded samples a second and core, more than a GPU uses up at any preset's size
 _STOPPING = "stopping after this step, with a checkpoint; once more abandons what came after the last checkpoint"
 
 
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
         watcher = _Watcher(options, chosen, stop, talks=ranks.is_first)
         try:
             with run_lock(options.out) if ranks.is_first else nullcontext(), _heard(options, watcher, ranks) as hearing:
-                state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), hearing)
+                state = _train(options, chosen, _execution(options, place, ranks), hearing)
         except BaseException as error:
             if watcher.began and not isinstance(error, Diverged):
                 print(f"\nto resume, run the same command again: {command}", file=sys.stderr)
@@ -85,6 +86,18 @@ def _heard(options: argparse.Namespace, watcher: Watcher, ranks: Ranks) -> Itera
         yield Watchers([watcher, sending])
 
 
+def _execution(options: argparse.Namespace, place: str, ranks: Ranks) -> Execution:
+    recompute = {"auto": None, "yes": True, "no": False}[options.recompute]
+    return Execution(place, options.micro, options.precision, ranks, recompute, options.products)
+
+
+def _workers(options: argparse.Namespace, execution: Execution) -> int:
+    """Return how many loader processes to start: beside a GPU the cores are idle, on a CPU they are not."""
+    if options.workers is not None or execution.where.type == "cpu":
+        return int(options.workers or 0)
+    return min(_LOADERS, max(1, cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+
+
 def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, watcher: Watcher) -> TrainState:
     every = options.every or max(chosen.batch, chosen.images // 20)
     count = _measured(options.measure, every)
@@ -98,7 +111,7 @@ def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, wa
         options.seed,
         DEMO_FILE if options.begun_from == Path(DEMO) and not options.begun_from.exists() else options.begun_from,
         RunOptions(
-            *(execution, options.workers, every, every, options.keep, options.keep_best),
+            *(execution, _workers(options, execution), every, every, options.keep, options.keep_best),
             _meter(options, chosen, count) if count else None,
         ),
         watcher,
@@ -173,6 +186,11 @@ class _Watcher(Watcher):
             print(_of_eq9(run, self._preset.deformation.landmark))
         if self._first:
             print(f"going on after {self._first:,} of {self._preset.images:,} images")
+
+    def computes(self, execution: Execution) -> None:
+        if self._talks and execution.where.type != "cpu":
+            how = ", patches computed again for the backward pass" if execution.recompute else ""
+            print(f"{execution.micro_of(self._preset.batch)} pictures in memory at a time{how}")
 
     def did_step(self, images_seen: int, losses: dict[str, float]) -> None:
         now, whole = time.monotonic(), self._preset.images

@@ -1,35 +1,32 @@
 """The paired start: phi (in stage 2: U) learns to repeat real pictures from their labels before the critics have a say.
 
 Not the paper's method, and off in its presets. Labels that are exact, or nearly, say where every ray of a picture meets
-the canonical person; the appearance code says who it is (gan.training.appearance). So colours can be compared ray by
-ray, which teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as
-they began; critics sharpen what the average of many pictures leaves soft. U, which needs whole maps, is compared
-picture by picture.
+the canonical person; the appearance code says who it is (appearance.py). So colours can be compared ray by ray, which
+teaches in minutes what critics teach in days: people with hair, skin, eyes and clothes. M and D_e stay as they began;
+critics sharpen what the average of many pictures leaves soft. U, which needs whole maps, is compared by whole pictures.
 
-Suffixes: B batch, H W pixels, R rays, N rows.
+Suffixes: B batch, R rays.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gan.data.label_rows import Labels
 from gan.data.priors import Codes, Purpose
 from gan.data.stream import RealBatch, to_unit_range
+from gan.networks.device_work import carried
 from gan.presets import Preset
 from gan.rendering.cameras import camera_origin
 from gan.rendering.generator import Generator, View
-from gan.training.appearance import AppearanceCodes
-from gan.training.at_hits import hits_of_rays, shade_rays, style_of
+from gan.training.at_hits import shade_rays, style_of
 from gan.training.pictures import make_pictures
+from gan.training.warm_start.appearance import AppearanceCodes
+from gan.training.warm_start.kept_rays import KeptRays
 
 BETAS = (0.9, 0.99)  # of Adam: without a critic nothing argues against momentum
-MIDDLE_SPREAD = 0.3  # of half the picture's side: a face is 0.5 wide
-FOREGROUND = 0.85  # of the rays; the rest lies anywhere, so that the background stays white
-WHITE = 250 / 255 * 2 - 1
 WARM_UP_IMAGES = 160  # over which the rate rises
 
 
@@ -40,6 +37,7 @@ class Paired:
     plain: Labels
     mirrored: Labels | None
     appearance: AppearanceCodes = field(repr=False)
+    rays: KeptRays = field(repr=False)
 
     def codes(self, batch: RealBatch, seed: int) -> Codes:
         """Return what should bring forth these pictures."""
@@ -57,31 +55,21 @@ class Paired:
 
 
 def paired_losses(
-    generator: Generator, codes: Codes, batch: RealBatch, preset: Preset, seed: int
+    generator: Generator, codes: Codes, batch: RealBatch, preset: Preset, seed: int, rays: KeptRays
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the mean absolute difference of rays drawn from either camera's pictures, with its parts for the log."""
     differences: dict[View, list[Tensor]] = {"portrait": [], "face": []}
     radiance_style = generator.radiance_net.style(torch.cat([codes.z_id_BK, codes.noise_BK], 1))
-    with torch.no_grad():
-        shape_style = generator.deform_net.style(codes.z_id_BK, codes.z_exp_BK)
-    pictures: tuple[tuple[View, Tensor, Tensor], ...] = (
-        ("portrait", batch.portrait_B3HW, codes.camera_B2),
-        ("face", batch.face_B3HW, codes.face_camera_B2),
-    )
-    for view, image_B3HW, camera_B2 in pictures:
-        wanted_B3HW = to_unit_range(image_B3HW.to(camera_B2.device))
-        with torch.no_grad():
-            _, neutral_BHWQ3 = generator.neutral_rays(codes.betas_BK, codes.pose_BP3, camera_B2, view)
+    cameras: tuple[tuple[View, Tensor], ...] = (("portrait", codes.camera_B2), ("face", codes.face_camera_B2))
+    for number, (view, camera_B2) in enumerate(cameras):
         origin_B3 = camera_origin(camera_B2, generator.cameras[view].radius)
-        for person, position in enumerate(batch.position_B.tolist()):
-            random = random_of(seed, position, ("portrait", "face").index(view))
-            wanted_R3 = wanted_B3HW[person].flatten(1).T
-            chosen_R = draw_rays(wanted_R3, preset.paired.rays, random, preset.paired.middle * (view == "face"))
-            with torch.no_grad():
-                rays_RQ3 = neutral_BHWQ3[person].flatten(0, 1)[chosen_R]
-                hits = hits_of_rays(generator, rays_RQ3, style_of(shape_style, person))
+        for person, pool in enumerate(rays.of(generator, codes, batch, view)):
+            random = random_of(seed, int(batch.position_B[person]), number)
+            count = min(preset.paired.rays, len(pool.colour_R3))
+            chosen_R = torch.from_numpy(random.choice(len(pool.colour_R3), count, replace=False))
+            hits, wanted_R3 = pool.take(chosen_R, origin_B3)
             seen_R3 = shade_rays(generator, hits, style_of(radiance_style, person), origin_B3[person])
-            differences[view].append((seen_R3 - wanted_R3[chosen_R]).abs().mean())
+            differences[view].append((seen_R3 - wanted_R3).abs().mean())
     parts = {f"paired_{view}": torch.stack(values).mean() for view, values in differences.items()}
     return torch.stack(list(parts.values())).mean(), parts
 
@@ -93,35 +81,10 @@ def paired_picture_losses(
     made = make_pictures(generator, codes, preset, dtype)
     pairs = {"portrait": (made.portrait_B3HW, batch.portrait_B3HW), "face": (made.face_B3HW, batch.face_B3HW)}
     parts = {
-        f"paired_{view}": (picture - to_unit_range(wanted.to(picture.device))).abs().mean()
+        f"paired_{view}": (picture - to_unit_range(carried(wanted, picture.device))).abs().mean()
         for view, (picture, wanted) in pairs.items()
     }
     return torch.stack(list(parts.values())).mean(), parts
-
-
-def draw_rays(
-    picture_R3: Float[Tensor, "r 3"], count: int, random: np.random.Generator, middle: float = 0.0
-) -> Int[Tensor, " n"]:
-    """Choose rays of a picture, most of them where it is not white; `middle` of them gather about its middle.
-
-    The middle of the face camera's picture is eyes, nose and mouth: what people look at.
-    """
-    person: Bool[np.ndarray, " r"] = (picture_R3.amin(1) < WHITE).cpu().numpy()
-    weight = np.full(len(person), (1 - FOREGROUND) / len(person))
-    if person.any():
-        weight[person] += FOREGROUND / person.sum()
-    weight = weight / weight.sum()
-    if middle:
-        weight = (1 - middle) * weight + middle * _about_the_middle(round(len(person) ** 0.5))
-    chosen = random.choice(len(person), count, replace=False, p=weight / weight.sum())
-    return torch.from_numpy(chosen).to(picture_R3.device)
-
-
-def _about_the_middle(side: int) -> Float[np.ndarray, " r"]:
-    """Return weights that sum to one, normal about the middle."""
-    across = np.exp(-0.5 * (np.linspace(-1, 1, side) / MIDDLE_SPREAD) ** 2)
-    weight = np.outer(across, across).ravel()
-    return weight / weight.sum()
 
 
 def rate(preset: Preset, images_seen: int) -> float:

@@ -1,0 +1,1 @@
+"""How networks may begin further on: at the body, with Eq. 10, and by repeating pictures."""
