@@ -161,6 +161,9 @@ class Preset:
     batch: int = number(32, 1, 65_536, "images a step over all devices")
     images: int = number(5_000_000, 1, 1e12, "real images that the whole training sees")
     mirror: bool = setting(True, "half of the pictures are shown mirrored, labels included")
+    balance: bool = setting(
+        False, "rare heads, mouths and skin tones are drawn more often, by the data set's `sampling_weight`"
+    )
 
     def __post_init__(self) -> None:
         require_bounds(self, "")

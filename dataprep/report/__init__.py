@@ -5,6 +5,7 @@ census.py       the manifest as columns, a few thousand rows at a time
 numbers.py      every number of the data; also written as report.json
   checks.py       labels of one row that must agree, compared
   coverage.py     angles, coefficients and sizes of the accepted portraits
+  evenness.py     balance of heads, mouths and skin tones, before and after weights
   prior.py        what training will draw, and never draw
   similar.py      near-duplicates, and whether they straddle the splits
   persons.py      people, and whether they stand in both splits

@@ -17,6 +17,7 @@ from dataprep.report.census import Census
 from dataprep.report.checks import Finding, run_checks
 from dataprep.report.coverage import HeatMap, Ranges, SizeHistogram, heat_maps, label_ranges, size_histograms
 from dataprep.report.differences import Difference, difference
+from dataprep.report.evenness import ApparentLooks, BalanceNumbers, balance
 from dataprep.report.headroom import REJECTING, headroom
 from dataprep.report.health import ColumnHealth, health
 from dataprep.report.persons import Persons, persons
@@ -153,6 +154,8 @@ class Numbers:
     ranges: tuple[Ranges, ...]
     sizes: tuple[SizeHistogram, ...]
     spreads: tuple[Spread, ...]
+    balance: BalanceNumbers
+    apparent: ApparentLooks | None
     prior: Prior | None
     similar: Similar
     persons: Persons | None
@@ -188,8 +191,12 @@ def count(
     limits: PageLimits,
     near_duplicate_bits: int = 10,
     earlier: Location | None = None,
+    apparent: ApparentLooks | None = None,
 ) -> Numbers:
-    """All numbers; `stages` are the map stages of the data set in their order, `earlier` another version of it."""
+    """All numbers; `stages` are the map stages of the data set in their order, `earlier` another version of it.
+
+    apparent: how old and of which sex people look, where that was asked for.
+    """
     if not len(census):
         raise StoreError("manifest.parquet has no rows; run: shhq-hs run SOURCE --out DIR")
     quality = stages.get("quality")
@@ -213,6 +220,8 @@ def count(
         ranges=label_ranges(census),
         sizes=size_histograms(census),
         spreads=tuple(spread for measure in MEASURES if (spread := _spread(census, measure))),
+        balance=balance(census),
+        apparent=apparent,
         prior=prior(census, limits.draws, limits.left_out),
         similar=similar(census, near_duplicate_bits, limits.clusters, limits.members),
         persons=persons(census, limits.clusters, limits.members),

@@ -46,6 +46,13 @@ head = np.histogram2d(*np.degrees(m[["pitch", "yaw"]].to_numpy().T), [np.arange(
 result = {"head": head[0][::-1].astype(int).tolist(), "upsampling": m.upsampling.quantile([0.05, 0.5, 0.95]).tolist()}
 result["joints_deg"] = np.percentile(np.degrees(np.stack(m.joints_zyx)), [0, 5, 25, 50, 75, 95, 100], axis=0).T.tolist()
 """,
+    "balance": """\
+import pandas as pd
+from dataprep.tables.sampling_weights import effective_rows
+m = pd.read_parquet("manifest.parquet").query("status == 'ok'")
+dark = pd.cut(m.skin_ita_deg, [-91, -30, 10, 28, 41, 55, 91]).value_counts(sort=False).tolist()
+result = {"tones": dark, "effective": effective_rows(m.sampling_weight.dropna().to_numpy(float))}
+""",
     "prior": """\
 import numpy as np, pandas as pd
 from dataprep.tables import labels, outliers

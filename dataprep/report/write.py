@@ -14,6 +14,7 @@ from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import encode_png
 from dataprep.report.census import MANIFEST, Census
+from dataprep.report.evenness import apparent_looks
 from dataprep.report.numbers import PageLimits, as_json, count
 from dataprep.report.outlines import Outliner
 from dataprep.report.page import gallery_ids, make_sheets, render, render_timing, shown_ids
@@ -49,7 +50,8 @@ def write_report(choices: ReportChoices, view: DatasetView, root: Location) -> d
 
 def _write_all(choices: ReportChoices, view: DatasetView, root: Location) -> dict[str, int]:
     census = Census(root)
-    numbers = count(census, view.stages, choices.limits, choices.near_duplicate_bits, _earlier(choices.earlier))
+    earlier, looks = _earlier(choices.earlier), apparent_looks(census, view)
+    numbers = count(census, view.stages, choices.limits, choices.near_duplicate_bits, earlier, looks)
     times = timings(root, list(view.stages))
     shelf = Shelf(PagePictures(view, root), census.samples(shown_ids(census, numbers), SAMPLE_COLUMNS), _outliner(view))
     content = as_json(numbers)

@@ -121,6 +121,10 @@ class Stage(Step):
         """Import and build what `process` needs (models, graphs); called once a process and passed as `tools`."""
         return None
 
+    def releases(self, column: Column) -> bool:
+        """Whether the manifest has this column of the stage."""
+        return column.released
+
     @classmethod
     def found(cls, row: Mapping[str, Any]) -> list[str]:
         """Lines of `shhq-hs show` about a row whose first column is filled.

@@ -22,12 +22,13 @@ from dataprep.files.locations import Location
 from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
-from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.tables.grouping import either, first_rows, is_validation, near_duplicates, people, ranks
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
 from dataprep.tables.regroup import in_places
+from dataprep.tables.sampling_weights import AXES, SAMPLING_WEIGHT, sampling_weights
 from dataprep.tables.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
 
 DICT = pa.dictionary(pa.int32(), STRING)
@@ -49,6 +50,12 @@ OWN_COLUMNS = (
         "person", STRING, "sample_id of the person's first input, by the likeness; null where a stage rejected the row"
     ),
     Column("flag_label_outlier", BOOL, "a label lies so far out that training does not draw it"),
+    Column(
+        SAMPLING_WEIGHT,
+        FLOAT,
+        "how often training may draw the row beside others to even out yaw, pitch, mouth and skin tone; 1 on average "
+        "over the training split, null elsewhere",
+    ),
     Column("shard", UINT16, "number of the shard of its split that holds the sample; null unless selected"),
     Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
     Column("models", DICT, "JSON: per stage that the row reached, its models: name, sha256, licence class"),
@@ -65,7 +72,7 @@ class Manifest(Aggregate):
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
@@ -82,6 +89,9 @@ class Manifest(Aggregate):
     )
     split_by_person: bool = setting(True, "keep all photographs of a person in one split, not near-duplicates alone")
     val_fraction: float = number(0.05, 0, 1, "part of the people that is the validation split")
+    weight_limit: float = number(
+        10.0, 1, 1000, "largest over smallest `sampling_weight`; 1: all rows are drawn equally often"
+    )
     shard_rows: int = number(1024, 1, 65_535, "samples in a shard")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
@@ -99,9 +109,10 @@ class Manifest(Aggregate):
             )
         together = either(cluster, person) if self.split_by_person else cluster
         splits = self._splits(ids[order].tolist(), verdict.accepted, together, order)
-        outlier = label_outliers(_drawn_labels(view, tuple(view.stages), order), splits)
+        outlier = label_outliers(_columns_by_name(view, [one.name for one in drawn()], order), splits)
         groups = Groups(cluster, rank, first_rows(person, order))
         rows = self._rows(ids[order].tolist(), verdict, splits, outlier, groups, _models(view))
+        self._weigh(rows, _columns_by_name(view, [axis.column for axis in AXES], order))
         own = table_from_rows(self.columns, rows)
         fingerprints = {name: view.refs[name].fingerprint for name in view.stages}
         metadata = {
@@ -166,6 +177,13 @@ class Manifest(Aggregate):
             rows.append(row)
         return rows
 
+    def _weigh(self, rows: list[dict[str, Any]], columns: Mapping[str, np.ndarray]) -> None:
+        """Give the rows of the training split their weights."""
+        train = np.array([i for i, row in enumerate(rows) if row.get("split") == "train"], int)
+        known = {name: values[train] for name, values in columns.items()}
+        for i, weight in zip(train, sampling_weights(known, len(train), self.weight_limit), strict=True):
+            rows[i][SAMPLING_WEIGHT] = float(weight)
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -208,13 +226,12 @@ def _verdict(
     return verdict
 
 
-def _drawn_labels(
-    view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]
-) -> dict[str, Float[np.ndarray, "n k"]]:
-    """Every label that the prior draws, NaN where a row has none."""
-    owner = {column.name: name for name in stages for column in view.stages[name].columns}
-    names = [one.name for one in drawn() if one.name in owner]
-    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names}
+def _columns_by_name(
+    view: DatasetView, names: Sequence[str], order: Int[np.ndarray, "n"]
+) -> dict[str, Float[np.ndarray, "n *k"]]:
+    """Those of the columns that the data set has, (n,) or (n, k), NaN where a row has none."""
+    owner = {column.name: name for name, stage in view.stages.items() for column in stage.columns}
+    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names if name in owner}
 
 
 def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:
@@ -263,7 +280,7 @@ def _released(
 def _hidden(stage: Stage) -> set[str]:
     """Columns that stay in the part files."""
     positions = {column.name for blob in stage.blobs for column in blob_position_columns(blob)}
-    return positions | {column.name for column in stage.columns if not column.released}
+    return positions | {column.name for column in stage.columns if not stage.releases(column)}
 
 
 def _models(view: DatasetView) -> dict[str | None, str]:
@@ -277,8 +294,10 @@ def _models(view: DatasetView) -> dict[str | None, str]:
     return found
 
 
-def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
-    """A list column as float64, NaN where null."""
+def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n *k"]:
+    """A column of numbers or of lists of them as float64, NaN where null."""
+    if not pa.types.is_list(column.type):
+        return column.cast(pa.float64()).to_numpy()
     known = column.is_valid().to_numpy()
     values = pc.list_flatten(column).to_numpy().astype(np.float64)
     width = len(values) // max(1, int(known.sum()))

@@ -61,10 +61,17 @@ class LabelPrior:
     """Draws codes from the rows of `labels` that are no outliers.
 
     With a `mirror` every row stands for itself and its mirror image; where coefficients have no mirror image, only for
-    itself. A draw is a function of (seed, purpose, position).
+    itself. A draw is a function of (seed, purpose, position). weights: how often each row is drawn beside others, as
+    the real pictures are; by default equally often.
     """
 
-    def __init__(self, labels: Labels, seed: int, mirror: Mirror | None = None) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        seed: int,
+        mirror: Mirror | None = None,
+        weights: Float[np.ndarray, " n"] | None = None,
+    ) -> None:
         self.seed = seed
         kept = drawable_rows({label.name: getattr(labels, label.name) for label in drawn()})
         require_rows(kept, "label prior")
@@ -72,9 +79,12 @@ class LabelPrior:
             " + ".join(label.name for label in drawn(group)): int((~rows).sum()) for group, rows in kept.items()
         }
         self._rows = {group: labels.take(rows) for group, rows in kept.items()}
+        shares = {} if weights is None else {group: weights[rows] for group, rows in kept.items()}
         for group in PriorGroup:
             if mirror and mirror.has(group):
                 self._rows[group] = concatenate([self._rows[group], mirror.labels(self._rows[group])])
+                shares |= {group: np.tile(shares[group], 2)} if shares else {}
+        self._ends = {group: np.cumsum(share, dtype=np.float64) for group, share in shares.items()}
 
     def draw(self, positions: Sequence[int], purpose: Purpose) -> Codes:
         """Return the codes of some positions of the stream."""
@@ -109,5 +119,11 @@ class LabelPrior:
 
     def _one(self, position: int, purpose: Purpose) -> tuple[tuple[int, ...], np.ndarray]:
         random = np.random.default_rng(np.random.SeedSequence((self.seed, int(purpose), position)))
-        rows = tuple(int(random.integers(len(self._rows[group]))) for group in PriorGroup)
+        rows = tuple(self._row(group, random) for group in PriorGroup)
         return rows, random.standard_normal(NOISE_CODE, dtype=np.float32)
+
+    def _row(self, group: PriorGroup, random: np.random.Generator) -> int:
+        if not self._ends:
+            return int(random.integers(len(self._rows[group])))
+        ends = self._ends[group]
+        return min(int(np.searchsorted(ends, random.random() * ends[-1], side="right")), len(ends) - 1)

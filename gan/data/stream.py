@@ -80,9 +80,13 @@ def real_batches(
     rank: int = 0,
     world: int = 1,
     workers: int = 0,
+    weights: Float[np.ndarray, " n"] | None = None,
 ) -> Iterator[RealBatch]:
-    """Endless micro-batches of `batch` samples of one rank; the same samples for any number of loader workers."""
-    sampler = PositionSampler(len(dataset), seed, images_seen, rank, world)
+    """Endless micro-batches of `batch` samples of one rank; the same samples for any number of loader workers.
+
+    weights: how often each sample of the data set is drawn beside others; by default equally often.
+    """
+    sampler = PositionSampler(len(dataset), seed, images_seen, rank, world, weights)
     loader = DataLoader(
         RealImages(dataset, seed, mirror),
         batch_size=batch,

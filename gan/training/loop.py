@@ -95,6 +95,7 @@ def train(
         execution.ranks.rank,
         execution.ranks.world,
         options.workers,
+        run.weights,
     )
     stopped = told.measures()  # of a run that ended before it had measured its checkpoint
     while state.images_seen < preset.images and not stopped:

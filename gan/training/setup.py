@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
+
 from dataprep.errors import ConfigError
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
@@ -49,6 +52,7 @@ class Run:
     """A run as it stands."""
 
     dataset: ShardDataset
+    weights: Float[np.ndarray, " n"] | None  # of its samples; None: all are drawn equally often
     mirror: Mirror | None
     sources: Sources
     state: TrainState
@@ -81,7 +85,8 @@ def open_run(
     )
     arrays = body_arrays(models.body)
     mirror = _mirror(models) if preset.mirror else None
-    prior = LabelPrior(dataset.labels, seed, mirror)
+    weights = dataset.sampling_weights() if preset.balance else None
+    prior = LabelPrior(dataset.labels, seed, mirror, weights)
     space = FaceSpace(models.face, face_from_3dmm(models.face, models.body))
     state = new_state(key, arrays, execution)
     if path := state_to_go_on_from(out):
@@ -96,7 +101,7 @@ def open_run(
     paired = None
     if state.is_paired:
         paired = _paired(state, dataset, mirror, out, begun_from, execution.ranks.is_first, told)
-    return Run(dataset, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
+    return Run(dataset, weights, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 
 def _paired(

@@ -1,7 +1,8 @@
 """`shhq-hs export`: the shards as plain files, in EG3D's layout or as PNG and CSV.
 
 eg3d     00000/img00000000.png ... and dataset.json: {"labels": [[path, 25 numbers], ...]}, 16 of the camera's matrix
-         (camera to world, OpenCV axes, row-major) and 9 of its intrinsics, normalised by the image size
+         (camera to world, OpenCV axes, row-major) and 9 of its intrinsics, normalised by the image size; beside them
+         "sampling_weights": [[path, weight or null], ...], which EG3D's own loader does not read
 plain    portraits/ID.png, faces/ID.png, alphas/ID.png, and labels.csv with a row a sample
 """
 
@@ -28,6 +29,7 @@ from dataprep.files.untrusted import as_cell, require_sample_ids
 from dataprep.stages.shards import shard_files
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import LABELS
+from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
 from dataprep.tables.store import atomic_file, unwritable
@@ -145,14 +147,15 @@ def _image(tar: IO[bytes], path: Path, row: Mapping[str, Any], name: str) -> byt
 
 
 def _write_eg3d(target: Path, samples: Iterator[Sample]) -> int:
-    labels = []
+    labels, weights = [], []
     for i, (row, images) in enumerate(samples):
         name = f"{i // _IMAGES_A_FOLDER:05d}/img{i:08d}.png"
         _write(target / name, images["portrait"])
         numbers = np.concatenate([row[label].ravel() for label in _EG3D]).astype(np.float64)
         labels.append([name, numbers.round(7).tolist()])
+        weights.append([name, row.get(SAMPLING_WEIGHT)])
     with atomic_file(target / "dataset.json") as file:  # last: its presence says that all images are there
-        file.write(json.dumps({"labels": labels}).encode())
+        file.write(json.dumps({"labels": labels, "sampling_weights": weights}).encode())
     return len(labels)
 
 

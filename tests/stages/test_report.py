@@ -20,6 +20,7 @@ from dataprep.report.checks import CHECKS, run_checks
 from dataprep.report.snippets import SNIPPETS
 from dataprep.stages.quality import RULES
 from dataprep.stages.report import Report
+from pipelines.paper_stages import MAP_STAGES
 from tests.fake_dataset import End, make_dataset, make_photos
 
 HOSTILE = "a&b <i>'q'.jpg"
@@ -113,7 +114,7 @@ def test_the_funnel_loses_nothing_silently(numbers):
         rows = stage["rows_ok"]
         assert stage["rows_in"] - rows == sum(loss["images"] for loss in stage["losses"])
     assert rows == numbers["accepted"]
-    assert [stage["name"] for stage in numbers["funnel"]][::9] == ["ingest", "manifest"]
+    assert [stage["name"] for stage in numbers["funnel"]][:: len(MAP_STAGES)] == ["ingest", "manifest"]
 
 
 def test_histograms_count_every_judged_portrait(numbers, manifest):
@@ -218,6 +219,12 @@ TOLD = {
         "head": n["coverage"][0]["counts"],
         "upsampling": next([s["p5"], s["median"], s["p95"]] for s in n["spreads"] if s["column"] == "upsampling"),
         "joints_deg": [row["percentiles"] for row in n["ranges"][0]["rows"]],
+    },
+    "balance": lambda n: {
+        "tones": [
+            row["accepted"] for table in n["balance"]["tables"] if table["axis"] == "tone" for row in table["bins"]
+        ],
+        "effective": n["balance"]["effective"],
     },
     "prior": lambda n: n["prior"]["trimmed"],
     "similar": lambda n: {"leaks": n["similar"]["leaks"]},

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 import pyarrow as pa
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from dataprep.errors import ConfigError, Damaged, Rejected
 from dataprep.files.file_hashes import file_sha256
@@ -22,6 +22,7 @@ from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
 from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.pictures.codecs import decode_mask, decode_rgb
+from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import SHARDS_INDEX, shard_folder
 from dataprep.tables.store import SCHEMA_VERSION
@@ -81,12 +82,24 @@ class ShardDataset:
             raise ShardsMissing(f"{_listed(roots)}: no samples in the split '{split}'")
         self.bases = _one_basis(tables)
         self.labels = concatenate(labels_from_table(table, str(tar)) for tar, table in tables)
+        self._weights = _weights([table for _, table in tables])
         self.sample_ids: list[str] = [name for _, table in tables for name in table["sample_id"].to_pylist()]
         self._starts = np.array([shard.first for shard in self._shards])
         self._descriptors: dict[Location, int] = {}
 
     def __len__(self) -> int:
         return len(self.sample_ids)
+
+    def sampling_weights(self) -> Float[np.ndarray, " n"]:
+        """Return how often each sample is to be drawn beside others; 1 on average in each data set.
+
+        Raises ShardsMissing where a data set was built without them.
+        """
+        if self._weights is None or not np.all(self._weights > 0):
+            raise ShardsMissing(
+                f"balance=yes: not every sample has a {SAMPLING_WEIGHT}; build the data set again: shhq-hs run"
+            )
+        return self._weights
 
     def __getitem__(self, index: int) -> Sample:
         return Sample(index, self.image(index, "portrait", self.portrait_px), self.image(index, "face", self.face_px))
@@ -175,7 +188,7 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
             for suffix in ("tar", "parquet"):
                 _compare_size(folder / f"{entry['name']}.{suffix}", entry[suffix]["bytes"])
             path = folder / f"{entry['name']}.parquet"
-            table = _read_columns(path, columns, entry["parquet"]["sha256"])
+            table = _read_columns(path, columns, (SAMPLING_WEIGHT,), entry["parquet"]["sha256"])
             if len(table) != entry["rows"]:
                 raise ShardCorrupt(f"{path} has {len(table)} rows, the index says {entry['rows']}: shhq-hs run")
             require_sample_ids(table["sample_id"].to_pylist(), path)
@@ -204,16 +217,16 @@ def _compare_size(path: Location, expected: int) -> None:
         )
 
 
-def _read_columns(path: Location, columns: list[str], sha256: str) -> pa.Table:
+def _read_columns(path: Location, columns: list[str], optional: tuple[str, ...], sha256: str) -> pa.Table:
     try:
-        table = read_table(path, columns)
+        table = read_table(path, [*columns, *optional])
     except Damaged as error:
         raise ShardCorrupt(f"{path} {error.what}; {_REPAIR}") from error
     if file_sha256(path) != sha256:
         raise ShardCorrupt(f"{path} has other bytes than index.json says; {_REPAIR}")
     if missing := sorted(set(columns) - set(table.column_names)):
         raise ShardCorrupt(f"{path} has no column {', '.join(missing)}; build the shards again: shhq-hs run")
-    return table.select(columns)
+    return table.select([*columns, *(name for name in optional if name in table.column_names)])
 
 
 def _shard(tar: Location, first: int, table: pa.Table) -> _Shard:
@@ -238,6 +251,13 @@ def _one_basis(tables: Sequence[tuple[Location, pa.Table]]) -> Bases:
             f"{said}. Coefficients of different bases never mix: train on one of them, or rebuild all with one"
         )
     return next(iter(seen))
+
+
+def _weights(tables: Sequence[pa.Table]) -> Float[np.ndarray, " n"] | None:
+    """Return the sampling weights of all rows, NaN where a row has none; None where a data set has no such column."""
+    if any(SAMPLING_WEIGHT not in table.column_names for table in tables):
+        return None
+    return np.concatenate([table[SAMPLING_WEIGHT].cast(pa.float64()).to_numpy() for table in tables])
 
 
 def _listed(roots: Sequence[Location]) -> str:

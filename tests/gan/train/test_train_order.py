@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
+from gan.data.errors import ShardsMissing
 from gan.data.mirror import Mirror
 from gan.data.sampler import PositionSampler, draw_at
 from gan.data.shards import ShardDataset
 from gan.data.stream import real_batches, to_unit_range
+from tests.gan.train.shard_tools import set_column
+
+WEIGHTS = np.array([1.0, 4, 1, 1, 2, 10, 1])
 
 NO_COEFFICIENTS = Mirror(None, None, None)
 
@@ -108,3 +112,44 @@ def test_mirrored_pictures_carry_mirrored_cameras(built: Path) -> None:
 def test_unit_range() -> None:
     image = torch.tensor([0, 255], dtype=torch.uint8).view(1, 1, 1, 2).expand(1, 3, 1, 2)
     assert to_unit_range(image)[0, 0, 0].tolist() == [-1.0, 1.0]
+
+
+def weighted(count: int, **kwargs: int) -> list:
+    return list(itertools.islice(PositionSampler(7, 5, weights=WEIGHTS, **kwargs), count))
+
+
+def test_weighted_rows_are_drawn_by_their_share_in_every_epoch() -> None:
+    rows = np.array([draw.row for draw in weighted(700)]).reshape(100, 7)
+    share = WEIGHTS * 7 / WEIGHTS.sum()
+    counts = np.stack([np.bincount(epoch, minlength=7) for epoch in rows])
+    assert (np.abs(counts - share) < 1).all()
+    np.testing.assert_allclose(counts.mean(axis=0), share, atol=0.15)
+    assert len({tuple(epoch) for epoch in rows}) > 80
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_weighted_draws_resume_exactly_on_any_number_of_ranks(world: int) -> None:
+    whole = weighted(40)
+    for seen in (6, 12, 30):
+        assert weighted(40 - seen, images_seen=seen) == whole[seen:]
+        parts = [weighted(6 // world, images_seen=seen, rank=rank, world=world) for rank in range(world)]
+        assert sorted(itertools.chain(*parts)) == sorted(whole[seen : seen + 6])
+
+
+@pytest.mark.parametrize("wrong", [np.ones(6), np.array([1, 1, 1, 1, 1, 1, 0.0]), np.full(7, np.nan)])
+def test_wrong_weights_are_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(ConfigError, match="weights for 7 samples"):
+        PositionSampler(7, 5, weights=wrong)
+
+
+def test_weights_come_from_the_shards_and_reach_the_stream(built: Path, copy: Path) -> None:
+    dataset = ShardDataset([built])
+    weights = dataset.sampling_weights()
+    assert weights.mean() == pytest.approx(1, abs=1e-6)
+    steep = np.where(np.arange(len(weights)) == 0, 20.0, 1.0)
+    stream = itertools.islice(real_batches(dataset, 9, 0, 2, weights=steep), 2 * len(weights))
+    rows = torch.cat([batch.row_B for batch in stream]).numpy()
+    assert (rows == 0).mean() > 0.5
+    set_column(copy / "shards", "train-00000", "sampling_weight", [None] * len(weights))
+    with pytest.raises(ShardsMissing, match="balance=yes"):
+        ShardDataset([copy]).sampling_weights()

@@ -93,3 +93,12 @@ def test_robust_distance_by_hand() -> None:
     np.testing.assert_allclose(robust_distance(values), expected)
     mostly_zero = np.array([[0.0]] * 9 + [[10.0]])
     assert robust_distance(mostly_zero)[-1] == pytest.approx(10 / 3)  # MAD is zero: standard deviation 3
+
+
+@pytest.mark.parametrize("mirror", [None, Mirror(None, None, None)])
+def test_weighted_rows_are_drawn_by_their_weight(labels: Labels, mirror: Mirror | None) -> None:
+    weights = np.where(np.arange(len(labels)) < 10, 10.0, 1.0)
+    codes = LabelPrior(labels, 1, mirror, weights).draw(range(2000), Purpose.GENERATOR)
+    kinds = [(codes.z_id_BK, labels.bfm_id), (codes.z_exp_BK, labels.bfm_exp)]
+    for values, table in kinds if mirror is None else kinds[:1]:
+        assert (rows_of(values, table) < 10).mean() == pytest.approx(100 / 130, abs=0.04)
