@@ -30,6 +30,7 @@ from gan.training.ranks import open_ranks
 from gan.training.setup import Models, Run
 from gan.training.state import TrainState
 from pipelines import config_file
+from pipelines.commands.train_plan import plan_text
 from pipelines.engine.lock import run_lock
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line
@@ -46,8 +47,11 @@ def run(options: argparse.Namespace) -> int:
     if options.print:
         print(describe(chosen))
         return 0
+    if options.plan is not None:
+        print(plan_text(options, chosen))
+        return 0
     if not options.data or not options.out:
-        raise ConfigError("--data OUT and --out RUN are needed to train; --print alone needs neither")
+        raise ConfigError("--data OUT and --out RUN are needed to train; --print and --plan need neither")
     torch.set_num_threads(max(1, options.threads or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     device = str(resolve_device(options.device))
     command = command_line(options.arguments)

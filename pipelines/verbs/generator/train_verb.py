@@ -14,6 +14,7 @@ examples (docs/training.md has the rest):
   shhq-hs train --preset paper-stage1 --print                            every value and where it comes from
   shhq-hs train --data OUT --preset small --out RUN1                     stage 1
   shhq-hs train --data OUT --preset small-stage2 --from RUN1 --out RUN2  stage 2: super-resolution on a frozen stage 1
+  shhq-hs train --preset paper-stage1 --plan                             what it will cost, and how long it takes
   torchrun --nproc-per-node 4 --no-python shhq-hs train ...              the same run on four GPUs
 To resume, run the same command again.
 """
@@ -30,6 +31,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "stage 2 needs one of stage 1; demo: the people that come with the package")  # fmt: skip
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change an entry of the preset (repeatable)")
     add("--print", action="store_true", help="print the preset and where each value comes from; train nothing")
+    add("--plan", nargs="?", type=int, const=8, metavar="N", help="print pictures, steps, bytes, products, and "
+        "hours on one and on N (default 8) of the GPUs that people have; train nothing")  # fmt: skip
+    add("--gpu-check", type=Path, metavar="FILE", help="what `make check-gpu` found, for --plan (default: "
+        "build/gpu-check.json where there is one)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
     add("--precision", default="float32", metavar="P", help="of critics and U: float32 (default), bfloat16 or float16")
     add("--micro", type=int, default=4, metavar="N", help="most pictures in memory at a time (default 4)")
