@@ -20,7 +20,7 @@ from tools.gpu_check.trial import NotHere, Numbers, Trial, allow_tf32, require, 
 MOST_STEPS, ENOUGH_S = 5, 15.0
 FREE_SHARE = 0.85  # of a GPU's memory: its allocator needs room, too
 CPU_MICRO = 2
-GRADIENTS_OFF = 0.02  # of their norm, float32 against float64: hits that fall into the next interval; see the docs
+GRADIENTS_OFF = 0.01  # of their norm, float32 against float64; on a CPU 3e-5. A hit in another interval is a jump
 R1_OFF = 0.25  # of R1's gradients' norm, bfloat16 against float32
 
 
@@ -94,7 +94,7 @@ def same_gradients(trial: Trial) -> Numbers:
     allow_tf32(False)
     numbers: Numbers = {}
     for name in ("tiny", "tiny-stage2"):
-        preset = replace(PRESETS[name], batch=1, with_pose_smoothing=True, begins_at_body=False)
+        preset = _halved(replace(PRESETS[name], batch=1, with_pose_smoothing=True, begins_at_body=False))
         ours = _gradients(preset, trial.device, torch.float32)
         reference = _gradients(preset, "cpu", torch.float64)
         for network, wanted in reference.items():
@@ -102,6 +102,18 @@ def same_gradients(trial: Trial) -> Numbers:
     holds = {f"{name} {value:.1%} is at most {GRADIENTS_OFF:.0%}": float(value) <= GRADIENTS_OFF
              for name, value in numbers.items()}  # fmt: skip
     return require(holds, numbers)
+
+
+def _halved(preset: Preset) -> Preset:
+    """Return a preset of half the sides: float64 takes its time."""
+    config = preset.generator
+    sides = {name: getattr(config, name) // 2 for name in ("image_size", "ray_size", "map_size")}
+    return replace(
+        preset,
+        portrait_px=preset.portrait_px // 2,
+        face_px=preset.face_px // 2,
+        generator=replace(config, **sides),
+    )
 
 
 def _gradients(preset: Preset, device: str, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -32,15 +32,15 @@ class NamedGpu:
 
 
 GPUS = (
-    NamedGpu("L4", 24, 30.3, 60, 121, 300),
-    NamedGpu("RTX 3090", 24, 35.6, 35.6, 71, 936),
-    NamedGpu("RTX 4090", 24, 82.6, 82.6, 165, 1008),
-    NamedGpu("A100 40 GB", 40, 19.5, 156, 312, 1555),
-    NamedGpu("RTX A6000", 48, 38.7, 77.4, 155, 768),
-    NamedGpu("L40S", 48, 91.6, 183, 362, 864),
-    NamedGpu("A100 80 GB", 80, 19.5, 156, 312, 2039),
-    NamedGpu("H100", 80, 67, 495, 989, 3350),
-    NamedGpu("H200", 141, 67, 495, 989, 4800),
+    NamedGpu("L4", 24, 30.3, 60.0, 121.0, 300),
+    NamedGpu("RTX 3090", 24, 35.6, 35.6, 71.0, 936),
+    NamedGpu("RTX 4090", 24, 82.6, 82.6, 165.0, 1008),
+    NamedGpu("A100 40 GB", 40, 19.5, 156.0, 312.0, 1555),
+    NamedGpu("RTX A6000", 48, 38.7, 77.4, 155.0, 768),
+    NamedGpu("L40S", 48, 91.6, 183.0, 362.0, 864),
+    NamedGpu("A100 80 GB", 80, 19.5, 156.0, 312.0, 2039),
+    NamedGpu("H100", 80, 67.0, 495.0, 989.0, 3350),
+    NamedGpu("H200", 141, 67.0, 495.0, 989.0, 4800),
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def seconds_on(gpu: NamedGpu, operations: Iterable[Operation], arithmetic: Arith
     """Return the seconds of operations one after another: each waits for its products, for memory, or to begin."""
     products = SHARE_OF_PRODUCTS * gpu.tflops(arithmetic) * 1e12
     memory = SHARE_OF_BANDWIDTH * gpu.bandwidth_gb_s * 1e9 * (2 if arithmetic == "bfloat16" else 1)
-    return sum(max(one.flops / products, one.bytes / memory, LAUNCH_S) for one in operations)
+    return sum((max(one.flops / products, one.bytes / memory, LAUNCH_S) for one in operations), 0.0)
 
 
 def gpu_named(said: str) -> NamedGpu | None:

@@ -74,10 +74,8 @@ def cost_of(preset: Preset, body: BodyArrays) -> TrainingCost:
 
 def picture_seconds(work: Work, gpu: NamedGpu, mode: Mode) -> float:
     """Return the seconds of one picture."""
-    return sum(
-        seconds_on(gpu, operations, mode.points if part in POINTS else mode.pictures)
-        for part, operations in work.items()
-    )
+    arithmetic = {part: mode.points if part in POINTS else mode.pictures for part in work}
+    return sum((seconds_on(gpu, operations, arithmetic[part]) for part, operations in work.items()), 0.0)
 
 
 def measured_hours(cost: TrainingCost, preset_name: str, found: GpuCheck) -> Iterator[tuple[TrainingRate, float]]:
