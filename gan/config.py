@@ -11,6 +11,8 @@ from dataprep.settings import number, require_bounds
 # 0.24, becomes 2.
 COORDINATE_SCALE = 2 / 0.24
 
+LEAST_RAYS = 10
+
 ID_CODE, EXPRESSION_CODE, NOISE_CODE = 80, 64, 80
 MAP_CENTRE_Y = -0.02830771  # height of the maps' middle, in face units; the released code's
 
@@ -21,7 +23,7 @@ class GeneratorConfig:
 
     image_size: int = number(512, 4, 4096, "side of the picture; px")
     # The smoothing network reflects 4 pixels and 2 samples at half resolution: hence 10 rays and 6 samples at least.
-    ray_size: int = number(128, 10, 2048, "rays an image side; hits are interpolated from here to image_size")
+    ray_size: int = number(128, LEAST_RAYS, 2048, "rays an image side; hits are interpolated from here to image_size")
     map_size: int = number(128, 4, 2048, "side of the low-resolution radiance maps, which U makes 4 times larger; px")
     coarse_samples: int = number(64, 6, 1024, "samples of a ray that inverse skinning deforms")
     fine_samples: int = number(256, 2, 4096, "samples of a ray that D_e and M evaluate")

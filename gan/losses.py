@@ -71,16 +71,30 @@ def critics_loss(
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Weighted sum over the critics of loss and R1, each on the real pictures it saw; the parts are for the log.
 
-    The patch critic's R1 is of its weighted logit, as GRAM-HD adds it to the other's before the gradient is taken.
+    `portrait` and `face` are the real pictures behind `real`, requiring gradients. With a gamma of 0 R1 is left out.
+    """
+    pairs = zip(_logits(real, weights), _logits(fake, weights), strict=True)
+    weighted = {name: (weight, critic_loss(said, of_fake)) for (name, weight, said), (_, _, of_fake) in pairs}
+    parts = {f"critic_{name}": loss for name, (_, loss) in weighted.items()}
+    total = torch.stack([weight * loss for weight, loss in weighted.values()]).sum()
+    if not gamma:
+        return total, parts
+    penalty, penalties = r1_loss(real, portrait, face, weights, gamma, r1_scale)
+    return total + penalty, parts | penalties
 
-    `portrait` and `face` are the real pictures behind `real`, requiring gradients.
+
+def r1_loss(
+    real: Verdicts, portrait: Tensor, face: Tensor, weights: AdversarialWeights, gamma: float, r1_scale: float = 1.0
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """Weighted sum of R1 over the critics.
+
+    The patch critic's is of its weighted logit, as GRAM-HD adds it to the other's before the gradient is taken.
     """
     parts: dict[str, Tensor] = {}
     total = portrait.new_zeros(())
-    for name, weight, real_logit, fake_logit, image in _pairs(real, fake, portrait, face, weights):
-        parts[f"critic_{name}"] = critic_loss(real_logit, fake_logit)
-        parts[f"r1_{name}"] = r1_penalty(real_logit, image, gamma, r1_scale)
-        total = total + weight * (parts[f"critic_{name}"] + (weight if name == "patch" else 1) * parts[f"r1_{name}"])
+    for name, weight, logit in _logits(real, weights):
+        parts[f"r1_{name}"] = r1_penalty(logit, face if name == "face" else portrait, gamma, r1_scale)
+        total = total + weight * (weight if name == "patch" else 1) * parts[f"r1_{name}"]
     return total, parts
 
 
@@ -91,18 +105,23 @@ def adversarial_loss(fake: Verdicts, weights: AdversarialWeights) -> tuple[Float
     return total, parts
 
 
-def camera_loss(regressed_B2: Float[Tensor, "b 2"], camera_B2: Float[Tensor, "b 2"]) -> Float[Tensor, ""]:
+def camera_loss(
+    regressed_B2: Float[Tensor, "b 2"], camera_B2: Float[Tensor, "b 2"], weight: float = CAMERA_WEIGHT
+) -> Float[Tensor, ""]:
     """GRAM's: mean squared error of pitch and yaw, for real pictures (critic) and fake ones (both)."""
-    return CAMERA_WEIGHT * F.mse_loss(regressed_B2, camera_B2)
+    return weight * F.mse_loss(regressed_B2, camera_B2)
 
 
 def regression_loss(
-    said: Verdicts, camera_B2: Float[Tensor, "b 2"], face_camera_B2: Float[Tensor, "b 2"]
+    said: Verdicts,
+    camera_B2: Float[Tensor, "b 2"],
+    face_camera_B2: Float[Tensor, "b 2"],
+    weight: float = CAMERA_WEIGHT,
 ) -> Float[Tensor, ""]:
     """Sum of `camera_loss` over the critics that regress a camera: each is asked for the one it looked through."""
     seen = ((said.whole, camera_B2), (said.torso, camera_B2), (said.face, face_camera_B2))
     errors = [
-        camera_loss(verdict.camera_B2, truth)
+        camera_loss(verdict.camera_B2, truth, weight)
         for verdict, truth in seen
         if verdict is not None and verdict.camera_B2 is not None
     ]
@@ -118,13 +137,6 @@ def _logits(verdicts: Verdicts, weights: AdversarialWeights) -> list[tuple[str, 
     if verdicts.patch_BPQ is not None:
         out.append(("patch", weights.patch, verdicts.patch_BPQ))
     return out
-
-
-def _pairs(
-    real: Verdicts, fake: Verdicts, portrait: Tensor, face: Tensor, weights: AdversarialWeights
-) -> list[tuple[str, float, Tensor, Tensor, Tensor]]:
-    both = zip(_logits(real, weights), _logits(fake, weights), strict=True)
-    return [(name, w, logit, other, face if name == "face" else portrait) for (name, w, logit), (_, _, other) in both]
 
 
 # -- deformation
@@ -188,7 +200,7 @@ def image_consistency_loss(
 
     Both sizes have a ray on either rim, so plain area averaging would shift the picture by up to 3 / 8 of a low pixel.
     """
-    down_LH = _onto_rays(high_B3HW.shape[-1], low_B3HW.shape[-1], high_B3HW)
+    down_LH = onto_rays(high_B3HW.shape[-1], low_B3HW.shape[-1], high_B3HW)
     return F.mse_loss(down_LH @ high_B3HW @ down_LH.T, low_B3HW)
 
 
@@ -197,7 +209,7 @@ def map_consistency_loss(high_M4HW: Float[Tensor, "m 4 h w"], low_M4HW: Float[Te
     return F.mse_loss(F.adaptive_avg_pool2d(high_M4HW, low_M4HW.shape[-1]), low_M4HW)
 
 
-def _onto_rays(high: int, low: int, like: Tensor) -> Float[Tensor, "l h"]:
+def onto_rays(high: int, low: int, like: Tensor) -> Float[Tensor, "l h"]:
     """Rows of a triangle filter, one low pixel wide on either side, about the place of each low ray."""
     step = (high - 1) / (low - 1)
     place_L = torch.arange(low, dtype=torch.float64) * step

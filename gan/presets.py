@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from dataprep.errors import ConfigError
-from dataprep.settings import number, require_bounds, setting, settings_of
-from gan.config import GeneratorConfig
-from gan.losses import AdversarialWeights
+from dataprep.settings import Setting, number, require_bounds, setting, settings_of
+from gan.config import LEAST_RAYS, GeneratorConfig
+from gan.losses import CAMERA_WEIGHT, AdversarialWeights
 from gan.networks.critics import CriticConfig
 
 Source = Literal["paper", "released", "assumed", "ours"]
@@ -59,6 +59,58 @@ class PairedStart:
 
 
 @dataclass(frozen=True)
+class RateSchedule:
+    """How both sides' learning rates change with the images seen, not counting a paired start (gan.training.rates).
+
+    It does not know where the run ends: `images` may be raised later, and the rates of what was seen stay what they
+    were.
+    """
+
+    kind: Literal["constant", "linear", "cosine"] = setting("constant", "how the rates fall")
+    warmup_images: int = number(0, 0, 1e12, "images over which the rates rise from zero")
+    after_images: int = number(0, 0, 1e12, "images before they begin to fall")
+    over_images: int = number(1_000_000, 1, 1e12, "images over which they fall")
+    last: float = number(0.0, 0, 1, "factor on the rates at the end of the fall, and afterwards")
+
+    def __post_init__(self) -> None:
+        require_bounds(self, "schedule.")
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How stage 1 begins with fewer rays, twice as many a side in every part (gan.training.growth)."""
+
+    first_px: int = number(0, 0, 4096, "rays a side of the first pictures; 0: all from the start")
+    images: int = number(200_000, 1, 1e12, "images until all rays are there, in equal parts for every size")
+
+    def __post_init__(self) -> None:
+        require_bounds(self, "growth.")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How pictures are changed before critics see them, real and generated ones alike (gan.training.augment).
+
+    None of the changes moves anything in a picture, so cameras and other labels stay true.
+    """
+
+    mode: Literal["off", "fixed", "adaptive"] = setting(
+        "off", "adaptive: the likelier, the more a critic knows the real pictures by heart (StyleGAN2-ADA)"
+    )
+    probability: float = number(0.0, 0, 1, "of every change; adaptive: at the start")
+    target: float = number(0.6, -1, 1, "mean sign of verdicts on real pictures that is aimed at")
+    every: int = number(4, 1, 10_000, "steps between adjustments")
+    over_images: int = number(500_000, 1, 1e12, "images in which the probability moves by 1")
+    most: float = number(0.8, 0, 1, "the probability rises no further: the generator would learn the changes")
+    colour: bool = setting(True, "brightness, contrast, light and dark, hue and saturation")
+    noise: bool = setting(True, "noise of every pixel")
+    cutout: bool = setting(True, "a grey square of half the side")
+
+    def __post_init__(self) -> None:
+        require_bounds(self, "augment.")
+
+
+@dataclass(frozen=True)
 class Preset:
     """Everything training depends on but the data; without metadata a value is assumed."""
 
@@ -89,10 +141,16 @@ class Preset:
     generator_lr: float = number(2e-5, 0, 10, "learning rate of the generator")
     shape_lr_factor: float = number(1.0, 0, 1e3, "factor on generator_lr for M and D_e")
     critic_lr: float = number(2e-4, 0, 10, "learning rate of the critics")
+    schedule: RateSchedule = field(default=RateSchedule())
     adam_betas: tuple[float, float] = number((0.0, 0.9), 0, 0.999999, "beta_1 and beta_2 of Adam")
     r1_gamma: float = number(1.0, 0, 1e6, "gamma of R1")
+    r1_every: int = number(1, 1, 10_000, "steps from one R1 to the next, with a step of its own (StyleGAN2: 16)")
+    camera_weight: float = number(CAMERA_WEIGHT, 0, 1e6, "weight of the cameras, where critic.regress_camera")
+    augment: Augmentation = field(default=Augmentation())
+    growth: Growth = field(default=Growth())
     clip_norm: float = number(0.3, 1e-9, 1e9, "gradients are clipped to this norm")
     ema: float = number(0.999, 0, 1, "share of its own that the averaged generator keeps a step")
+    second_ema: float = number(0.0, 0, 1, "the same of a second average, RUN/second.pt; 0: there is none")
     consistency: float = number(0.0, 0, 1e6, "weight of stage 2's consistency with stage 1")
     batch: int = number(32, 1, 65_536, "images a step over all devices")
     images: int = number(5_000_000, 1, 1e12, "real images that the whole training sees")
@@ -110,9 +168,22 @@ class Preset:
             raise ConfigError(
                 f"portrait_px {self.portrait_px} must be the generator's {what}, {wanted}, in stage {self.stage}"
             )
+        self._require_growth()
         if self.stage == 1 and self.face_px != self.portrait_px:
             raise ConfigError(
                 f"face_px {self.face_px} must be portrait_px {self.portrait_px} in stage 1: both are rays"
+            )
+
+    def _require_growth(self) -> None:
+        first = self.growth.first_px
+        if first and self.stage != 1:
+            raise ConfigError(f"growth.first_px is {first}, expected 0 in stage 2, whose rays are those of stage 1")
+        sizes = [self.portrait_px >> halvings for halvings in range(1, 12)]
+        possible = [side for side in sizes if side % 2 == 0 and side >= LEAST_RAYS and not self.portrait_px % side]
+        if first and first not in possible:
+            raise ConfigError(
+                f"growth.first_px is {first}, expected portrait_px halved some times: "
+                f"{', '.join(map(str, possible)) or 'this preset has too few rays for it'}"
             )
 
 
@@ -202,20 +273,24 @@ def preset(name: str, **changes: Any) -> Preset:
 
 def describe(chosen: Preset) -> str:
     """Return one line a value: name, value and where it comes from."""
+    rows = with_sources(chosen)
+    width = max(len(one.name) for one, _ in rows)
+    return "\n".join(f"{one.name:<{width}}  {one.value!s:<22}  {source}" for one, source in rows)
+
+
+def with_sources(chosen: Preset) -> list[tuple[Setting, Source]]:
+    """Return every entry with where its value comes from."""
     reference = PRESETS["paper-stage1" if chosen.stage == 1 else "paper-stage2"]
-    rows = [
-        (name, value, source if value == before else "ours")
-        for (name, value, source), (_, before, _) in zip(flat(chosen), flat(reference), strict=True)
-    ]
-    width = max(len(name) for name, _, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value!s:<22}  {source}" for name, value, source in rows)
+    published = [(value, source) for _, value, source in flat(reference)]
+    pairs = zip(settings_of(chosen), published, strict=True)
+    return [(one, source if one.value == value else "ours") for one, (value, source) in pairs]
 
 
 # Fields inside a nested group whose source is not the group's.
 _EXCEPTIONS: dict[str, Source] = {"adversarial.patch": "assumed", "generator.outside_weight_max": "assumed"}
 
 
-def flat(record: Any) -> Iterator[tuple[str, Any, str]]:
+def flat(record: Any) -> Iterator[tuple[str, Any, Source]]:
     """Yield name, value and source of every entry, nested ones with dots."""
     for one in settings_of(record):
         yield one.name, one.value, _EXCEPTIONS.get(one.name) or one.metadata.get("source", "assumed")

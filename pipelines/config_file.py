@@ -110,19 +110,20 @@ def _take(path: Path, name: str, verbs: Mapping[str, argparse.ArgumentParser]) -
     """Make the file's options defaults of the command `name`; return the settings that are for it."""
     stage_names, parameters = _load()
     place = f"--config {path}:"
-    tables = _read(path, place, [*(verb for verb in verbs if verb not in _ELSEWHERE), *stage_names, PRESET])
+    tables = read_tables(path, place, [*(verb for verb in verbs if verb not in _ELSEWHERE), *stage_names, PRESET])
     for verb in (table for table in tables if table in verbs):
         values = dict(_values(_options(verbs[verb]), tables[verb], f"{place} [{verb}]"))
         if verb == _ELSEWHERE.get(name, name):
             _set_defaults(_options(verbs[name]), values)
-    given = {table: list(_given(tables[table], place, f"{table}.")) for table in stage_names if table in tables}
+    given = {table: list(entries_of(tables[table], place, f"{table}.")) for table in stage_names if table in tables}
     given[STAGES] = [one for some in given.values() for one in some]
     read(given[STAGES], parameters)  # whoever takes them
-    given[PRESET] = list(_given(tables.get(PRESET, {}), place))
+    given[PRESET] = list(entries_of(tables.get(PRESET, {}), place))
     return [one for table in verbs[name].get_default("settings_tables") for one in given.get(table, ())]
 
 
-def _read(path: Path, place: str, known: Sequence[str]) -> dict[str, dict[str, Any]]:
+def read_tables(path: Path, place: str, known: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+    """Return the tables of a file; ConfigError on one that cannot be read and on tables of other names, if `known`."""
     if not path.is_file():
         shipped = {file.stem: file for file in sorted(SHIPPED_FOLDER.glob("*.toml"))}
         if str(path) not in shipped:
@@ -133,17 +134,17 @@ def _read(path: Path, place: str, known: Sequence[str]) -> dict[str, dict[str, A
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{place} this is no readable TOML file ({error})") from error
     for name, table in content.items():
-        if name not in known:
+        if known is not None and name not in known:
             raise ConfigError(f"{place} {unknown(name, known)}")
         if not isinstance(table, dict):
             raise ConfigError(f"{place} {name}={table}: expected a table, [{name}]")
     return content
 
 
-def _given(table: Mapping[str, Any], place: str, prefix: str = "") -> Iterator[Given]:
+def entries_of(table: Mapping[str, Any], place: str, prefix: str = "") -> Iterator[Given]:
     for name, value in table.items():
         if isinstance(value, dict):
-            yield from _given(value, place, f"{prefix}{name}.")
+            yield from entries_of(value, place, f"{prefix}{name}.")
         else:
             yield Given(prefix + name, value, place)
 

@@ -16,6 +16,7 @@ from dataprep.stages.crop import Crop
 from dataprep.stages.detect import Detect
 from dataprep.stages.face import Face
 from dataprep.stages.ingest import Ingest
+from dataprep.stages.likeness import Likeness
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.matte import Matte
 from dataprep.stages.quality import Quality
@@ -24,7 +25,7 @@ from dataprep.stages.shards import Shards
 from dataprep.stages.superres import SuperRes
 from pipelines.engine.dag import Dag, assemble
 
-MAP_STAGES: tuple[type[Stage], ...] = (Ingest, Detect, Body, Crop, SuperRes, Matte, Face, Camera, Quality)
+MAP_STAGES: tuple[type[Stage], ...] = (Ingest, Detect, Body, Crop, SuperRes, Matte, Face, Camera, Likeness, Quality)
 AGGREGATES: tuple[type[Aggregate], ...] = (Manifest, Shards, Report)
 STEPS: tuple[type[Step], ...] = (*MAP_STAGES, *AGGREGATES)
 STAGE_NAMES = tuple(step.name for step in STEPS)

@@ -6,6 +6,7 @@ person), so that pictures of it can be looked at.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from PIL import Image
 from skimage.data import astronaut
 
 from dataprep.frames import geometry
+from dataprep.models.face.likeness_file import FEATURES
 from dataprep.pictures.codecs import encode_png
 from dataprep.stages.aggregate import DatasetView
 from dataprep.stages.base import Item, Result, Stage
@@ -53,16 +55,22 @@ def make_photos(folder: Path, count: int, broken: int = 0) -> None:
 
 
 def make_dataset(
-    photos: Path, out: Path, ends: dict[str, End], small: bool = False, dag: Dag | None = None
+    photos: Path,
+    out: Path,
+    ends: dict[str, End],
+    small: bool = False,
+    dag: Dag | None = None,
+    people: Mapping[str, str] | None = None,
 ) -> DatasetView:
     """Commit every part of every map stage as a run leaves them, and build all aggregates but `report`.
 
+    `people`: who is in a photograph; where it does not say, somebody who is in no other.
     `small` pictures for many rows. A stage of `dag` that is none of the paper's works on the photographs themselves.
     """
     dag = dag or paper_stages.build()
     index = refresh(photos, out)
     write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
-    store, pictures = Store(out), _Pictures(small)
+    store, pictures = Store(out), _Pictures(small, people or {})
     plan = make_plan(store, dag, index)
     for stage in dag.stages:
         if stage.name == "face":  # `show` asks it which model the fit was made with
@@ -84,7 +92,8 @@ def make_dataset(
 class _Pictures:
     """PNGs that all rows share: encoding them once keeps big fake data sets quick."""
 
-    def __init__(self, small: bool) -> None:
+    def __init__(self, small: bool, people: Mapping[str, str]) -> None:
+        self.people = people
         crop_from_source = geometry.square_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 250)
         portrait_from_source = geometry.square_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 512)
         photo = astronaut()
@@ -169,4 +178,12 @@ def _known(source: Any, part: int, pictures: _Pictures, rng: np.random.Generator
         "crop_roll_rad": SQUARE.roll_rad,
         "face_alignment": np.array([0.9, 260.0, 200.0]),
         "bfm_trans": np.array([0.0, 0.0, 0.1]),
+        "likeness": _likeness(pictures.people.get(source.path, source.sample_id)),
+        "likeness_self": 0.99,
     }
+
+
+def _likeness(person: str) -> np.ndarray:
+    """A unit vector of this person alone."""
+    vector = np.random.default_rng(list(person.encode())).normal(size=FEATURES)
+    return vector / np.linalg.norm(vector)

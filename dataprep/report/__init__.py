@@ -7,6 +7,7 @@ numbers.py      every number of the data; also written as report.json
   coverage.py     angles, coefficients and sizes of the accepted portraits
   prior.py        what training will draw, and never draw
   similar.py      near-duplicates, and whether they straddle the splits
+  persons.py      people, and whether they stand in both splits
   health.py       nulls and ranges of every column
   differences.py  against another version of the data set
   headroom.py     how far a portrait lies above its thresholds: ranks best, weakest and nearest misses

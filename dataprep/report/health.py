@@ -22,7 +22,7 @@ RANGES = {
 # Null in accepted rows by definition, not by fault.
 OPTIONAL = frozenset({
     "stage", "reason", "message", "duplicate_of", "mask_path", "mask_sha256", "mask_iou", "mask_refused", "openpose",
-    "openpose25", "source_profile",
+    "openpose25", "source_profile", "likeness", "likeness_self",
 })  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from dataprep.report.coverage import HeatMap, Ranges, SizeHistogram, heat_maps, 
 from dataprep.report.differences import Difference, difference
 from dataprep.report.headroom import REJECTING, headroom
 from dataprep.report.health import ColumnHealth, health
+from dataprep.report.persons import Persons, persons
 from dataprep.report.prior import Prior, prior
 from dataprep.report.similar import Similar, similar
 from dataprep.stages.base import Stage
@@ -154,6 +155,7 @@ class Numbers:
     spreads: tuple[Spread, ...]
     prior: Prior | None
     similar: Similar
+    persons: Persons | None
     health: tuple[ColumnHealth, ...]
     difference: Difference | None
     strongest: tuple[Ranked, ...]
@@ -213,6 +215,7 @@ def count(
         spreads=tuple(spread for measure in MEASURES if (spread := _spread(census, measure))),
         prior=prior(census, limits.draws, limits.left_out),
         similar=similar(census, near_duplicate_bits, limits.clusters, limits.members),
+        persons=persons(census, limits.clusters, limits.members),
         health=health(census),
         difference=difference(earlier, census) if earlier else None,
         strongest=strongest,

@@ -16,7 +16,9 @@ from dataprep.report import charts
 from dataprep.report.census import Census
 from dataprep.report.health import OPTIONAL
 from dataprep.report.numbers import Numbers, Ranked, StageRecord
+from dataprep.report.persons import Persons
 from dataprep.report.shelf import Shelf, minus
+from dataprep.report.similar import Similar
 from dataprep.report.snippets import SNIPPETS
 from dataprep.report.timing import StageTime
 
@@ -56,6 +58,7 @@ class Sheets:
     draws: Sequence[Sequence[Shot]]
     left_out: Sequence[Shot]
     clusters: Mapping[str, Sequence[Sequence[Shot]]]  # leaking, largest
+    persons: Mapping[str, Sequence[Sequence[Shot]]]  # leaking, largest
     fates: Sequence[Sequence[Shot]]
     galleries: Mapping[str, Sequence[int]]
 
@@ -69,6 +72,8 @@ def shown_ids(census: Census, numbers: Numbers) -> list[str]:
     found |= {one.sample_id for one in (*numbers.strongest, *numbers.weakest, *numbers.near_misses)}
     found |= {i for finding in numbers.checks for i in finding.examples}
     found |= {i for cluster in (*numbers.similar.leaking, *numbers.similar.largest) for i in cluster.members}
+    if numbers.persons:
+        found |= {i for person in (*numbers.persons.leaking, *numbers.persons.largest) for i in person.members}
     if numbers.prior:
         found |= {i for draw in numbers.prior.draws for i in (draw.pose, draw.identity, draw.expression)}
         found |= {one.sample_id for one in numbers.prior.left_out}
@@ -122,13 +127,8 @@ def make_sheets(shelf: Shelf, census: Census, numbers: Numbers) -> Sheets:
             _shot(shelf, one.sample_id, "portrait", f"{one.label}, {one.distance:.1f} deviations out")
             for one in (numbers.prior.left_out if numbers.prior else ())
         ],
-        clusters={
-            name: [
-                [_shot(shelf, i, "portrait", shelf.rows[i].get("split") or "not selected") for i in cluster.members]
-                for cluster in getattr(numbers.similar, name)
-            ]
-            for name in ("leaking", "largest")
-        },
+        clusters=_clusters(shelf, numbers.similar),
+        persons=_clusters(shelf, numbers.persons) if numbers.persons else {},
         fates=[[_shot(shelf, i, "photograph" if fate.after != "accepted" else "portrait") for i in fate.examples]
                for fate in fates],
         galleries={
@@ -152,6 +152,17 @@ def _scored(shelf: Shelf, sample_id: str, score: str) -> Shot:
 
 def _has_portrait(shelf: Shelf, sample_id: str) -> bool:
     return bool(shelf.shown(sample_id, "portrait")["thumb"] >= 0)
+
+
+def _clusters(shelf: Shelf, found: Similar | Persons) -> dict[str, list[list[Shot]]]:
+    """The portraits of the named clusters, each with its split."""
+    return {
+        name: [
+            [_shot(shelf, i, "portrait", shelf.rows[i].get("split") or "not selected") for i in cluster.members]
+            for cluster in getattr(found, name)
+        ]
+        for name in ("leaking", "largest")
+    }
 
 
 def _ranked(shelf: Shelf, entries: Iterable[Ranked]) -> list[Shot]:
@@ -239,6 +250,8 @@ def _attention(numbers: Numbers) -> list[Attention]:
         found.append(Attention("similar", "similar.leaked_rows", "near-duplicates that lie in both splits"))
     if numbers.similar.same_file:
         found.append(Attention("similar", "similar.same_file", "files that lie in both splits"))
+    if numbers.persons and numbers.persons.leaks:
+        found.append(Attention("people", "persons.leaks", "people who stand in both splits"))
     for i, stage in enumerate(numbers.funnel):
         for k, loss in enumerate(stage.losses):
             if loss.status != "rejected":

@@ -60,6 +60,13 @@ m = pd.read_parquet("manifest.parquet").query("selected")
 m["found"] = clusters(np.stack([np.frombuffer(h, np.uint8) for h in m.portrait_dhash]), 10)
 result = {"leaks": int((m.groupby("found").split.agg(lambda s: len(set(s))) > 1).sum())}
 """,
+    "people": """\
+import pandas as pd
+m = pd.read_parquet("manifest.parquet").query("selected")
+photographs = m.groupby("person").size()
+result = {"people": len(photographs), "repeated": int((photographs > 1).sum()),
+          "leaks": int((m.groupby("person").split.agg(lambda s: len(set(s))) > 1).sum())}
+""",
     "health": """\
 import pandas as pd
 m = pd.read_parquet("manifest.parquet")

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
 from dataprep.models.detection import fan
+from dataprep.models.detection.blendshapes import BLENDSHAPES, LANDMARKER_PATH, LANDMARKER_SHA256, MEANINGS
 from dataprep.models.detection.mediapipe_graphs import LICENCE, MODEL_SHA256
 from dataprep.models.detection.person_detector import Detection, PersonDetector, mask_bbox
 from dataprep.models.detection.upright import upright_person
@@ -23,6 +24,7 @@ from dataprep.stages.base import DEVICE, Item, Result, Stage, Weight, gpu_wish
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, Column, floats
 
 _PX = {"unit": "px", "frame": "source"}
+_SHOWN = 0.4  # blendshapes from here on are named by `show`
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Detect(Stage):
     """
 
     name: ClassVar[str] = "detect"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = ("ingest",)
     blobs: ClassVar[tuple[str, ...]] = ("mask.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -96,6 +98,7 @@ class Detect(Stage):
             unit="fraction",
         ),
         floats("photo_box_px", (4,), "x0 y0 x1 y1 of the photograph without a frame of one colour around it", **_PX),
+        *(Column(name, FLOAT, f"blendshape: {meaning}", unit="activation") for name, meaning in MEANINGS.items()),
         Column("n_faces", UINT16, "faces found in the photograph", unit="count"),
         Column("mask_supplied", BOOL, "whether the person mask is the one that the data set supplied"),
         Column(
@@ -129,6 +132,7 @@ class Detect(Stage):
 
     def weights(self) -> tuple[Weight, ...]:
         ours = tuple(Weight(f"mediapipe/{name}", sha256, LICENCE) for name, sha256 in sorted(MODEL_SHA256.items()))
+        ours = (*ours, Weight(LANDMARKER_PATH.name, LANDMARKER_SHA256, LICENCE))
         if self.landmarks == "mesh":
             return ours
         return (*ours, Weight("face-alignment/2DFAN-4", fan.verified_sha256(fan.default_path()), fan.LICENCE))
@@ -149,10 +153,13 @@ class Detect(Stage):
         visible = int((row["keypoints33"][:, 2] >= 0.5).sum())
         mask = f"supplied, overlap {row['mask_iou']:.2f}" if row["mask_supplied"] else "found"
         refused = [row["mask_refused"]] if row["mask_refused"] else []
+        strong = sorted((name for name in BLENDSHAPES if (row[name] or 0) >= _SHOWN), key=lambda name: -row[name])
+        moved = [", ".join(f"{name} {row[name]:.2f}" for name in strong)] if strong else []
         agree = f"{row['mesh_agreement']:.0%} of meshes agree"
         return [
             f"face {width:.0f} × {height:.0f} px, score {row['face_score']:.2f}, {agree}",
             f"{visible} of 33 body points visible, mask {mask}",
+            *moved,
             *refused,
         ]
 
@@ -251,4 +258,7 @@ def _columns(found: Detection, person: PersonMask, openpose: str | None) -> dict
         "hand_over_face": found.hand_over_face,
         "n_faces": found.n_faces,
         "openpose25": parse_openpose(openpose) if openpose else None,
+        **dict(
+            zip(BLENDSHAPES, [None] * len(BLENDSHAPES) if found.blendshapes is None else found.blendshapes, strict=True)
+        ),
     }

@@ -1,4 +1,4 @@
-"""face: 3DMM on the portrait's 68 landmarks, and the face crop the generator's face camera sees."""
+"""face: 3DMM on the portrait's 68 landmarks and its blendshapes, and the face crop the generator's face camera sees."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from dataprep.errors import ConfigError, Rejected
 from dataprep.files.file_hashes import remembered_sha256
 from dataprep.fits.canonical_head import canonical_head
+from dataprep.fits.face.blendshape_response import RESPONSE_PATH, response_of
 from dataprep.fits.face.contour import contour_of
 from dataprep.fits.face.expression_units import UNITS_PATH, units_of
 from dataprep.fits.face.face_appearance import Appearance, fit_appearance
@@ -19,6 +20,7 @@ from dataprep.fits.face.landmark_errors import LANDMARK_ERRORS_PATH, load_landma
 from dataprep.fits.head_tie import head_offset
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import face_crop_from_portrait
+from dataprep.models.detection import blendshapes
 from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import STANDIN, files_of, open_face
 from dataprep.models.licensed import RESEARCH_ONLY, find_file
@@ -63,7 +65,7 @@ class Face(Stage):
     """
 
     name: ClassVar[str] = "face"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "superres", "matte")
     blobs: ClassVar[tuple[str, ...]] = ("face.png",)
     columns: ClassVar[tuple[Column, ...]] = (
@@ -128,10 +130,12 @@ class Face(Stage):
         if self.method == "rnet":
             path = find_file(self.rnet, "face.rnet")
             return (*used, Weight(path.name, remembered_sha256(path), RESEARCH_ONLY))
-        errors, units = load_landmark_errors(), units_of(model)
+        errors, units, response = load_landmark_errors(), units_of(model), response_of(model)
         used.append(Weight(LANDMARK_ERRORS_PATH.stem, errors.sha256, str(errors.meta["licence"])))
         if units is not None:
             used.append(Weight(UNITS_PATH.stem, units.sha256, str(units.meta["licence"])))
+        if response is not None:
+            used.append(Weight(RESPONSE_PATH.stem, response.sha256, str(response.meta["licence"])))
         return tuple(used)
 
     def resources(self) -> dict[str, float]:
@@ -151,10 +155,10 @@ class Face(Stage):
         errors = load_landmark_errors()
         errors = errors if errors.meta["face_sha256"] == model.sha256 else errors.for_another_face()
         contour = contour_of(model) if self.contour == "sliding" else None
-        units = units_of(model)
+        expression = (units_of(model), response_of(model))
         fitters = {
-            "mesh": FaceFitter(model, config, errors, contour, units),
-            "fan": FaceFitter(model, config, None, contour, units),
+            "mesh": FaceFitter(model, config, errors, contour, *expression),
+            "fan": FaceFitter(model, config, None, contour, *expression),
         }
         return FaceTools(model, fitters, None)
 
@@ -172,11 +176,13 @@ class Face(Stage):
 
     def _landmark_fits(self, items: Sequence[Item], tools: FaceTools) -> list[Result | Rejected]:
         landmarks = np.stack([_landmarks(item) for item in items])
+        shapes = [blendshapes.of_row(item.row) for item in items]
         found_by = np.array([item.row.get("landmarks68_method", "mesh") for item in items])
         fits: dict[int, FaceFit | Rejected] = {}
         for method in sorted(set(found_by)):
             rows = np.flatnonzero(found_by == method)
-            fits |= dict(zip(rows.tolist(), tools.fitters[method](landmarks[rows]), strict=True))
+            found = tools.fitters[method](landmarks[rows], [shapes[row] for row in rows])
+            fits |= dict(zip(rows.tolist(), found, strict=True))
         results: list[Result | Rejected] = []
         for i, item in enumerate(items):
             fit = fits[i]

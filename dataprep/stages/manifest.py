@@ -1,12 +1,11 @@
 """manifest: the release table, one row for every input, accepted or not, sorted by id.
 
-Here the data set is seen as a whole for the first time: near-duplicates, label outliers, the split and the place of
-each accepted sample in the shards are decided.
+Here the data set is seen as a whole for the first time: near-duplicates, people, label outliers, the split and the
+place of each accepted sample in the shards are decided.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +17,13 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
-from dataprep.duplicates import HASH_BYTES, clusters
+from dataprep.duplicates import HASH_BYTES
 from dataprep.files.locations import Location
 from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
 from dataprep.tables.columns import BOOL, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.tables.grouping import either, first_rows, is_validation, near_duplicates, people, ranks
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
@@ -38,9 +38,16 @@ OWN_COLUMNS = (
     Column("reason", DICT, "short code of why; null when accepted"),
     Column("message", STRING, "one sentence of why; null when accepted"),
     Column("selected", BOOL, "the sample is in the shards"),
-    Column("split", DICT, "train or val, from a hash of the cluster's first input; null unless selected"),
+    Column(
+        "split",
+        DICT,
+        "train or val, from a hash of the first input of the person and their near-duplicates; null unless selected",
+    ),
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
     Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),
+    Column(
+        "person", STRING, "sample_id of the person's first input, by the likeness; null where a stage rejected the row"
+    ),
     Column("flag_label_outlier", BOOL, "a label lies so far out that training does not draw it"),
     Column("shard", UINT16, "number of the shard of its split that holds the sample; null unless selected"),
     Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
@@ -58,7 +65,7 @@ class Manifest(Aggregate):
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
@@ -67,7 +74,14 @@ class Manifest(Aggregate):
         10, 0, 256, "portraits whose hashes differ in at most so many of 256 bits are one cluster"
     )
     keep_near_duplicates: bool = setting(False, "keep all members of a cluster, not its representative alone")
-    val_fraction: float = number(0.05, 0, 1, "part of the clusters that is the validation split")
+    same_person_cosine: float = number(
+        0.86, 0, 1, "people are one when the likenesses of their photographs agree by so much on average; cosine"
+    )
+    min_likeness_self: float = number(
+        0.9, -1, 1, "a face that agrees less with its mirror image is a person of its own (`likeness_self`); cosine"
+    )
+    split_by_person: bool = setting(True, "keep all photographs of a person in one split, not near-duplicates alone")
+    val_fraction: float = number(0.05, 0, 1, "part of the people that is the validation split")
     shard_rows: int = number(1024, 1, 65_535, "samples in a shard")
 
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
@@ -75,14 +89,19 @@ class Manifest(Aggregate):
         order = np.argsort(ids)
         (hashes,) = _columns(view, "quality", ["portrait_dhash"], order)
         verdict = _verdict(view, tuple(view.stages), order, ~hashes.is_null().to_numpy())
-        cluster, rank = self._clusters(hashes, verdict.judged, verdict.accepted, order)
+        packed = np.frombuffer(b"".join(hashes.drop_null().to_pylist()), np.uint8).reshape(-1, HASH_BYTES)
+        cluster = near_duplicates(packed, verdict.judged, self.near_duplicate_bits)
+        rank = ranks(cluster, verdict.accepted, order)
+        person = self._people(view, verdict.accepted, order)
         if not self.keep_near_duplicates:
             verdict.reject(
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
-        splits = self._splits(ids[order].tolist(), verdict.accepted, cluster, order)
+        together = either(cluster, person) if self.split_by_person else cluster
+        splits = self._splits(ids[order].tolist(), verdict.accepted, together, order)
         outlier = label_outliers(_drawn_labels(view, tuple(view.stages), order), splits)
-        rows = self._rows(ids[order].tolist(), verdict, splits, outlier, cluster, rank, _models(view))
+        groups = Groups(cluster, rank, first_rows(person, order))
+        rows = self._rows(ids[order].tolist(), verdict, splits, outlier, groups, _models(view))
         own = table_from_rows(self.columns, rows)
         fingerprints = {name: view.refs[name].fingerprint for name in view.stages}
         metadata = {
@@ -93,42 +112,25 @@ class Manifest(Aggregate):
         write_tables(root / "manifest.parquet", _joined(own, view, tuple(view.stages), order), metadata)
         return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
 
-    def _clusters(
-        self,
-        hashes: pa.ChunkedArray,
-        judged: Bool[np.ndarray, "n"],
-        accepted: Bool[np.ndarray, "n"],
-        order: Int[np.ndarray, "n"],
-    ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-        """Cluster and rank of every row that reached quality, -1 elsewhere.
-
-        Accepted members rank first, then earlier inputs (`order` is a row's place in the index), so that images which
-        are added later do not take the place of published ones.
-        """
-        cluster = np.full(len(judged), -1)
-        rank = np.full(len(judged), -1)
-        found = hashes.filter(pa.array(judged)).to_pylist()
-        packed = np.frombuffer(b"".join(found), np.uint8).reshape(-1, HASH_BYTES)
-        cluster[judged] = clusters(packed, self.near_duplicate_bits)
-        members = np.flatnonzero(judged)
-        members = members[np.lexsort((order[members], ~accepted[members], cluster[members]))]
-        first = np.flatnonzero(np.diff(cluster[members], prepend=-1))
-        for group in np.split(members, first[1:]):
-            rank[group] = np.arange(len(group))
-        return cluster, rank
+    def _people(
+        self, view: DatasetView, accepted: Bool[np.ndarray, "n"], order: Int[np.ndarray, "n"]
+    ) -> Int[np.ndarray, "n"]:
+        likeness, likeness_self = _columns(view, "likeness", ["likeness", "likeness_self"], order)
+        certainty = likeness_self.cast(pa.float64()).fill_null(np.nan).to_numpy()
+        return people(_matrix(likeness), certainty, accepted, self.same_person_cosine, self.min_likeness_self)
 
     def _splits(
         self,
-        ids: list[str],
+        ids: Sequence[str],
         accepted: Bool[np.ndarray, "n"],
-        cluster: Int[np.ndarray, "n"],
+        group: Int[np.ndarray, "n"],
         order: Int[np.ndarray, "n"],
     ) -> list[str | None]:
-        """train or val of every accepted row, None elsewhere: a cluster goes where the hash of its first input says."""
-        first_of_cluster = {cluster[i]: ids[i] for i in np.argsort(-order) if cluster[i] >= 0}
+        """train or val of every accepted row, None elsewhere: a group goes where the hash of its first input says."""
+        first = first_rows(group, order)
         splits: list[str | None] = [None] * len(ids)
         for i in np.flatnonzero(accepted):
-            splits[i] = "val" if _unit_interval(first_of_cluster[cluster[i]]) < self.val_fraction else "train"
+            splits[i] = "val" if is_validation(ids[first[i]], self.val_fraction) else "train"
         return splits
 
     def _rows(
@@ -137,8 +139,7 @@ class Manifest(Aggregate):
         verdict: _Verdict,
         splits: Sequence[str | None],
         outlier: Bool[np.ndarray, "n"],
-        cluster: Int[np.ndarray, "n"],
-        rank: Int[np.ndarray, "n"],
+        groups: Groups,
         models: Mapping[str | None, str],
     ) -> list[dict[str, Any]]:
         placed = {"train": 0, "val": 0}
@@ -154,14 +155,25 @@ class Manifest(Aggregate):
                 "flag_label_outlier": bool(outlier[i]),
                 "models": models[verdict.stage[i] if verdict.stage[i] in models else None],
             }
-            if cluster[i] >= 0:
-                row |= {"dup_cluster": int(cluster[i]), "dup_rank": int(rank[i])}
+            if verdict.judged[i]:
+                row |= {"dup_cluster": int(groups.cluster[i]), "dup_rank": int(groups.rank[i])}
+            if groups.first_of_person[i] >= 0:
+                row["person"] = ids[groups.first_of_person[i]]
             if (split := splits[i]) is not None:
                 shard, shard_row = divmod(placed[split], self.shard_rows)
                 placed[split] += 1
                 row |= {"split": split, "shard": shard, "shard_row": shard_row}
             rows.append(row)
         return rows
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Where every row that reached quality belongs: near-duplicates, rank among them, first row of the person."""
+
+    cluster: Int[np.ndarray, "n"]
+    rank: Int[np.ndarray, "n"]
+    first_of_person: Int[np.ndarray, "n"]
 
 
 @dataclass
@@ -273,8 +285,3 @@ def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n k"]:
     matrix = np.full((len(column), width), np.nan)
     matrix[known] = values.reshape(int(known.sum()), width)
     return matrix
-
-
-def _unit_interval(sample_id: str) -> float:
-    """A number in [0, 1) that depends on the id alone."""
-    return int(hashlib.sha256(f"split:{sample_id}".encode()).hexdigest()[:8], 16) / 2**32

@@ -13,6 +13,7 @@ from dataprep.errors import StoreError
 
 STRING, BOOL, FLOAT = pa.string(), pa.bool_(), pa.float32()
 UINT8, UINT16, UINT32, UINT64, INT32 = pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(), pa.int32()
+FLOAT16 = pa.float16()
 HASH256 = pa.binary(32)
 
 

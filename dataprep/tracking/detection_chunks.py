@@ -39,6 +39,7 @@ _COLUMNS = (
     floats("face_bbox_px", (4,), "x0 y0 x1 y1", **_PX),
     Column("face_score", FLOAT, "of the face detector"),
     Column("head_turn_rad", FLOAT, "yaw beside the face model's", unit="rad"),
+    floats("blendshapes", (52,), "in the order of `BLENDSHAPES`; null when not read"),
     Column("thumb", pa.binary(), "24 x 24 picture"),
     Column("face_patch", pa.binary(), "16 x 16 face; null when nobody was found"),
     Column("mouth_contrast", FLOAT, "of the lips, in Lab units; null when nobody was found"),
@@ -121,7 +122,7 @@ def look_of(row: dict[str, Any]) -> Look:
     sighting = None
     if row.get("landmarks68_px") is not None:
         names = ("landmarks68_px", "landmarks68_method", "mesh_agreement", "face_bbox_px", "face_score")
-        more = ("head_turn_rad", "keypoints33", "keypoints33_world_m")
+        more = ("head_turn_rad", "keypoints33", "keypoints33_world_m", "blendshapes")
         sighting = Sighting(*(_single(row[name]) for name in (*names, *more)))
     patch = row["face_patch"]
     return Look(

@@ -17,12 +17,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
+from dataprep.models.detection.face_readings import FaceReading, read_face
 from dataprep.models.detection.facing import head_turns
 from dataprep.models.detection.mediapipe_graphs import FaceBox, PosePoints, quiet_stderr
 from dataprep.models.detection.person_detector import (
     PersonDetector,
     _face_of,
-    _FaceReading,
     _require_inside,
 )
 from dataprep.models.detection.squares import Square, box_iou, face_squares, square_around
@@ -50,6 +50,7 @@ class Sighting:
     head_turn_rad: float  # by the middle of the witnesses of `head_turns`
     keypoints33: Float[np.ndarray, "33 3"] | None = None
     keypoints33_world_m: Float[np.ndarray, "33 3"] | None = None
+    blendshapes: Float[np.ndarray, "52"] | None = None
 
     @property
     def face_side_px(self) -> float:
@@ -87,7 +88,7 @@ class Follower(PersonDetector):
         mesh = None if reading is None else reading.mesh478
         turn_rad = float(np.nanmedian(head_turns(mesh, points, face.points_px)))
         if reading is not None:
-            return _sighting(reading.landmarks68, "mesh", reading.agreement, face, turn_rad, pose)
+            return _sighting(reading.landmarks68, "mesh", reading.agreement, face, turn_rad, pose, reading.blendshapes)
         assert annotated is not None
         return _sighting(annotated, "pts", 1.0, face, turn_rad, pose)
 
@@ -151,10 +152,10 @@ class Follower(PersonDetector):
                 return pose
         return None
 
-    def _reading(self, rgb: np.ndarray, face: FaceBox) -> _FaceReading:
+    def _reading(self, rgb: np.ndarray, face: FaceBox) -> FaceReading:
         """Mesh and landmarks, and how far their readings agreed."""
         squares = list(face_squares(face, _FACE_SCALES))
-        reading = self._read_face(rgb, squares, face)
+        reading = read_face(self._graphs, rgb, squares, face)
         if reading is None or reading.agreement < _MIN_AGREEMENT:
             raise Rejected(
                 COVERED, "no face mesh, or several that contradict each other, where the detector sees a face"
@@ -191,7 +192,13 @@ def _face_centre(sighting: Sighting) -> np.ndarray:
 
 
 def _sighting(
-    landmarks: np.ndarray, method: str, agreement: float, face: FaceBox, turn_rad: float, pose: PosePoints | None
+    landmarks: np.ndarray,
+    method: str,
+    agreement: float,
+    face: FaceBox,
+    turn_rad: float,
+    pose: PosePoints | None,
+    blendshapes: np.ndarray | None = None,
 ) -> Sighting:
     return Sighting(
         landmarks,
@@ -202,4 +209,5 @@ def _sighting(
         turn_rad,
         None if pose is None else pose.points,
         None if pose is None else pose.world_m,
+        blendshapes,
     )

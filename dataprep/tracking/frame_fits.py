@@ -111,7 +111,8 @@ class Fitter:
         for method, rows in _by_method(seen).items():
             placed, landmarks = _in_portraits(rows, seen, squares)
             fitter = fitter_of(self.face_tools.model, self.face_tools.fitters[method], identity)
-            for i, square, fit in zip(rows, placed, fitter(landmarks), strict=True):
+            fits = fitter(landmarks, [one.blendshapes if (one := seen[row]) else None for row in rows])
+            for i, square, fit in zip(rows, placed, fits, strict=True):
                 if not isinstance(fit, Rejected):
                     out[i] = _face_row(fit, square)
         return out

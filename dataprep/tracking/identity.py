@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dataprep.fits.face.contour import contour_of
-from dataprep.fits.face.face3dmm import FaceFitter, Faces
+from dataprep.fits.face.face3dmm import FaceFitter, Faces, Measured
 from dataprep.fits.face.face_fit import FaceFit
 from dataprep.models.face.bfm import EXP, ID, FaceModel
 
@@ -51,7 +51,7 @@ def fitter_of(model: FaceModel, fitter: FaceFitter, identity: Float[np.ndarray, 
     mean = model.shape(identity, np.zeros(EXP)).astype(np.float32)
     person = dataclasses.replace(model, mean=mean, id_base=np.zeros_like(model.id_base))
     contour = contour_of(person) if fitter.contour is not None else None
-    return FaceFitter(person, fitter.config, fitter.errors, contour, fitter.units)
+    return FaceFitter(person, fitter.config, fitter.errors, contour, fitter.units, fitter.response)
 
 
 def _evidence(
@@ -65,7 +65,7 @@ def _evidence(
     )
     targets = np.stack([fit.alignment.to_224(points) for fit, points in zip(fits, landmarks_px, strict=True)])
     information, slope = np.zeros((ID, ID)), np.zeros(ID)
-    for normal, gradient in zip(*fitter.normal(faces, targets), strict=True):
+    for normal, gradient in zip(*fitter.normal(faces, Measured.landmarks(targets)), strict=True):
         coupling = normal[np.ix_(_OWN, _REST)]
         information += normal[np.ix_(_OWN, _OWN)] - np.eye(ID)
         information -= coupling @ np.linalg.solve(normal[np.ix_(_REST, _REST)], coupling.T)

@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     POINTS = 6  # of the deformation losses
     PAIRED = 7  # rays, and jitter of the appearance, of the paired start
     EXPRESSIONS = 8  # D_e before the first step
+    AUGMENT = 9  # changes of pictures before critics see them
 
 
 class Codes(NamedTuple):

@@ -4,13 +4,15 @@ A person's frames: four expressions, four poses, five cameras, everything else a
 Suffixes: N frames, P people, L landmarks, K code values.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from dataprep.models.face.likeness_file import LIKENESS_SHA256
 from gan.data.priors import Codes
 from gan.evaluation.control import MIN_READ, landmarks_mm
 from gan.evaluation.fakes import Fakes
@@ -39,7 +41,8 @@ class SweepJob:
     reader: ReaderSpec
 
     def key(self) -> dict[str, Any]:
-        return {"what": "sweeps", "frames": [EXPRESSIONS, POSES, *YAWS_RAD], **self.source.key(), **self.reader.key()}
+        frames = {"frames": [EXPRESSIONS, POSES, *YAWS_RAD], "likeness": LIKENESS_SHA256}
+        return {"what": "sweeps", **frames, **self.source.key(), **self.reader.key()}
 
     def open(self) -> Compute:
         fakes, _ = self.source.open()
@@ -55,8 +58,8 @@ class SweepJob:
                     people[person] = sweep_person(fakes, person)
                 identity, codes = people[person]
                 faces.append(fakes.faces(identity, Codes(*(values[frame : frame + 1] for values in codes))))
-            z_id_NK, z_exp_NK = reader.codes(np.concatenate(faces))
-            return {"z_id": z_id_NK, "z_exp": z_exp_NK}
+            z_id_NK, z_exp_NK, likeness_NK = reader.codes_and_likeness(np.concatenate(faces))
+            return {"z_id": z_id_NK, "z_exp": z_exp_NK, "likeness": likeness_NK}
 
         return run
 
@@ -76,40 +79,67 @@ def sweep_person(fakes: Fakes, person: int) -> tuple[Identity, Codes]:
 
 
 class Drift(NamedTuple):
-    """How far one person's frames are from their mean, in mm, beside how far people are from each other.
+    """How far one person's frames are apart, beside how far people are.
 
-    `identity_mm` reads the 68 landmarks of the neutral face; `shape_mm` with the expression, which must not change with
-    the camera either. `read` of `of` frames; none of the three is a number where these are fewer than MIN_READ.
+    `likeness` is 1 - the mean cosine of two frames of one person, as a network sees who it is, and
+    `likeness_between_people` that of frames of two people. In mm, from the person's mean: `identity_mm` reads the 68
+    landmarks of the neutral face, `shape_mm` with the expression, which must not change with the camera either.
+    Of `of` frames, `likeness_read` and `read` could be read; what would stand on fewer than MIN_READ is no number.
     """
 
+    likeness: float
+    likeness_between_people: float
     identity_mm: float
     shape_mm: float
     between_people_mm: float
+    likeness_read: int
     read: int
     of: int
 
 
 def drifts(
-    z_id_NK: Float[np.ndarray, "n 80"], z_exp_NK: Float[np.ndarray, "n 64"], space: FaceSpace
+    z_id_NK: Float[np.ndarray, "n 80"],
+    z_exp_NK: Float[np.ndarray, "n 64"],
+    likeness_NK: Float[np.ndarray, "n k"],
+    space: FaceSpace,
 ) -> dict[str, Drift]:
     """Return identity drift over expressions and poses, and the consistency over cameras, by kind."""
     people = len(z_id_NK) // FRAMES
     neutral = landmarks_mm(space, z_id_NK, np.zeros_like(z_exp_NK)).reshape(people, FRAMES, 68, 3)
     whole = landmarks_mm(space, z_id_NK, z_exp_NK).reshape(people, FRAMES, 68, 3)
-    read = np.isfinite(whole).all((2, 3))
+    looks = likeness_NK.reshape(people, FRAMES, -1)
+    read, looked = np.isfinite(whole).all((2, 3)), np.isfinite(looks).all(2)
     out = {}
     for kind, frames in KINDS.items():
         seen = read[:, frames]
-        some = np.flatnonzero(seen.sum(1) >= 2).tolist() if seen.sum() >= MIN_READ else []
+        some = _often_read(seen)
         means = [neutral[p, frames][seen[p]].mean(0) for p in some]
         out[kind] = Drift(
+            *unlikeness([looks[p, frames][looked[p, frames]] for p in _often_read(looked[:, frames])]),
             float(np.mean([spread_mm(neutral[p, frames][seen[p]]) for p in some])) if some else float("nan"),
             float(np.mean([spread_mm(whole[p, frames][seen[p]]) for p in some])) if some else float("nan"),
             spread_mm(np.stack(means)) if len(means) > 1 else float("nan"),
+            int(looked[:, frames].sum()),
             int(seen.sum()),
             int(seen.size),
         )
     return out
+
+
+def _often_read(seen_PN: Bool[np.ndarray, "p n"]) -> list[int]:
+    """People with two frames that were read or more; none where too few were read in all."""
+    return np.flatnonzero(seen_PN.sum(1) >= 2).tolist() if seen_PN.sum() >= MIN_READ else []
+
+
+def unlikeness(looks_PNK: Sequence[Float[np.ndarray, "_ k"]]) -> tuple[float, float]:
+    """Return 1 - the mean cosine of two frames of one person, at least two each, and that of frames of two people."""
+    counts = np.array([len(looks) for looks in looks_PNK], float)
+    sums_PK = np.stack([looks.sum(0) for looks in looks_PNK]) if looks_PNK else np.zeros((0, 1))
+    own = ((sums_PK**2).sum(1) - counts) / np.maximum(counts * (counts - 1), 1)  # a frame with itself left out
+    means_PK = sums_PK / np.maximum(counts, 1)[:, None]
+    others = (means_PK @ means_PK.T)[np.triu_indices(len(counts), 1)]
+    within, between = (float(1 - cosines.mean()) if len(cosines) else float("nan") for cosines in (own, others))
+    return within, between
 
 
 def spread_mm(shapes_NL3: Float[np.ndarray, "n l 3"]) -> float:

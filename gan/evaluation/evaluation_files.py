@@ -148,7 +148,8 @@ def percent(share: float | None) -> str:
 
 
 def _too_few(outcome: Outcome) -> bool:
-    read = [*(one.read for one in outcome.control.values()), *(one.read for one in outcome.drift.values())]
+    drift = outcome.drift.values()
+    read = [*(one.read for one in outcome.control.values()), *(min(one.read, one.likeness_read) for one in drift)]
     return any(count < MIN_READ for count in read)
 
 

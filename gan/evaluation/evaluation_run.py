@@ -46,6 +46,11 @@ FindTruth = Callable[[RealSet], tuple[np.ndarray, Control]]  # indices within th
 Say = Callable[[str, int], Callable[[int], None]]  # what begins, of how many pictures -> what hears of progress
 
 
+def features_cache() -> Path:
+    """Return where the features of real pictures are kept for all runs of this machine."""
+    return Path(platformdirs.user_cache_dir("shhq-hs")) / "features"
+
+
 @dataclass(frozen=True)
 class Options:
     """What to evaluate, against what. `control` pictures are read, `people` swept; zero leaves either out."""
@@ -68,7 +73,7 @@ class Options:
     reader: Literal["landmarks", "network"] = "landmarks"
     workers: int = 1
     device: str = "cpu"
-    cache: Path = field(default_factory=lambda: Path(platformdirs.user_cache_dir("shhq-hs")) / "features")
+    cache: Path = field(default_factory=features_cache)
 
     def __post_init__(self) -> None:
         if self.count < 2:
@@ -197,7 +202,7 @@ def _control(
         control = control_accuracy(control_of(arrays, "commanded"), control_of(arrays, "shown"), space, floors, known)
     if options.people:
         swept = jobs.kept("people under many commands", SweepJob(source, spec), options.people * FRAMES)
-        drift = drifts(swept["z_id"], swept["z_exp"], space)
+        drift = drifts(swept["z_id"], swept["z_exp"], swept["likeness"], space)
     return control, drift, {name: floors[name] for name in ("landmarks_mm",) if name in floors}
 
 

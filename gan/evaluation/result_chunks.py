@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -58,8 +59,12 @@ class ResultChunks:
 
     def read(self, total: int) -> Arrays:
         """Return the rows of all indices below `total`, in order."""
-        parts = [_read(self.path(span)) for span in spans(total)]
+        parts = [self.read_span(span) for span in spans(total)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def read_span(self, span: range) -> Arrays:
+        """Return the rows of one file."""
+        return _read(self.path(span))
 
     def write(self, span: range, arrays: Arrays) -> None:
         with atomic_file(self.path(span)) as file:
@@ -97,7 +102,11 @@ def _here(chunks: ResultChunks, missing: list[range], done: Callable[[int], None
 
 def _in_processes(chunks: ResultChunks, missing: list[range], workers: int, done: Callable[[int], None]) -> None:
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(missing)), context, _begin, (chunks,)) as pool:
+    workers = min(workers, len(missing))
+    numbers = context.Queue()
+    for number in range(workers):
+        numbers.put(number)
+    with ProcessPoolExecutor(workers, context, _begin, (chunks, numbers)) as pool:
         futures = {pool.submit(_work, span): span for span in missing}
         try:
             for future in as_completed(futures):
@@ -111,9 +120,18 @@ def _in_processes(chunks: ResultChunks, missing: list[range], workers: int, done
 _STATE: dict[str, Any] = {}
 
 
-def _begin(chunks: ResultChunks) -> None:
+def _begin(chunks: ResultChunks, numbers: Queue) -> None:
+    """Open the job in a process of its own; what it loads to `cuda` lies on the GPU of its number."""
     torch.set_num_threads(1)
+    number = numbers.get()
+    if gpus := torch.cuda.device_count():
+        torch.cuda.set_device(gpu_of(number, gpus))
     _STATE.update(chunks=chunks, run=chunks.job.open())
+
+
+def gpu_of(number: int, gpus: int) -> int:
+    """Return the GPU of one of several processes: each has one of its own as long as there are enough."""
+    return number % gpus
 
 
 def _work(span: range) -> None:

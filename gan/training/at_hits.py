@@ -33,16 +33,16 @@ class Hits(NamedTuple):
 
 
 def render_people_at_hits(
-    generator: Generator, codes: Codes, radiance_style: FilmStyle, view: View
+    generator: Generator, codes: Codes, radiance_style: FilmStyle, view: View, config: GeneratorConfig | None = None
 ) -> Float[Tensor, "b 3 h w"]:
-    """Render everybody with a camera of their own; `radiance_style` is phi's of these people."""
+    """Render everybody with a camera of their own; `config` overrides rays and samples."""
     camera_B2 = codes.camera_B2 if view == "portrait" else codes.face_camera_B2
-    _, neutral_BHWQ3 = generator.neutral_rays(codes.betas_BK, codes.pose_BP3, camera_B2, view)
+    _, neutral_BHWQ3 = generator.neutral_rays(codes.betas_BK, codes.pose_BP3, camera_B2, view, config)
     shape_style = generator.deform_net.style(codes.z_id_BK, codes.z_exp_BK)
     origin_B3 = camera_origin(camera_B2, generator.cameras[view].radius)
     pictures = []
     for person, neutral_HWQ3 in enumerate(neutral_BHWQ3):
-        hits = hits_of_rays(generator, neutral_HWQ3.flatten(0, 1), style_of(shape_style, person))
+        hits = hits_of_rays(generator, neutral_HWQ3.flatten(0, 1), style_of(shape_style, person), config)
         colour_R3 = shade_rays(generator, hits, style_of(radiance_style, person), origin_B3[person])
         pictures.append(colour_R3.unflatten(0, neutral_HWQ3.shape[:2]).permute(2, 0, 1))
     return torch.stack(pictures)

@@ -1,9 +1,10 @@
 """Which checkpoints a run keeps, and which of them to go on from.
 
-state.pt, generator.pt                    the newest
-checkpoints/state-000000001600.pt, ...    the last few, by the number of images seen
+state.pt, generator.pt                    the newest; second.pt: the second average, where there is one
+best.pt                                   the averaged generator of the best checkpoint, where pictures are measured
+checkpoints/state-000000001600.pt, ...    the last few and the best few, by the number of images seen
 
-The newest ones are further names (hard links) of their numbered files and take no space of their own; on a file system
+Those at the top are further names (hard links) of their numbered files and take no space of their own; on a file system
 without hard links they are copies. A state that was damaged on disk is passed over for the one before it.
 """
 
@@ -11,24 +12,31 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from dataprep.errors import AssetError
 from dataprep.files.own_files import open_new
+from dataprep.tables.store import unwritable
+from gan.training.log import SEEN, Row
 
-STATE_FILE, GENERATOR_FILE = "state.pt", "generator.pt"
+STATE_FILE, GENERATOR_FILE, SECOND_FILE, BEST_FILE = "state.pt", "generator.pt", "second.pt", "best.pt"
 FOLDER = "checkpoints"
 KEEP = 3
+LEADING = ("FID/portrait", "frechet_span/portrait")  # the first that was measured says which checkpoint is best
+COUNTS = ("pictures", "real_pictures")  # that it was measured with: other counts give other numbers
 
 
 def numbered(folder: Path, newest: str, images_seen: int) -> Path:
-    """Return the numbered file of STATE_FILE or GENERATOR_FILE; twelve digits sort as numbers do."""
+    """Return the numbered file of STATE_FILE, GENERATOR_FILE or SECOND_FILE; twelve digits sort as numbers do."""
     name = Path(newest)
     return folder / FOLDER / f"{name.stem}-{images_seen:012d}{name.suffix}"
 
 
 def publish(path: Path, newest: Path) -> None:
     """Let `newest` be the file `path` from now on, at once."""
+    if newest.is_file() and newest.samefile(path):  # renaming one name of a file to another leaves both
+        return
     temporary = newest.with_name(newest.name + ".partial")
     temporary.unlink(missing_ok=True)
     try:
@@ -39,11 +47,37 @@ def publish(path: Path, newest: Path) -> None:
     temporary.replace(newest)
 
 
-def forget(folder: Path, keep: int) -> None:
-    """Remove numbered checkpoints but for the last `keep`."""
-    for newest in (STATE_FILE, GENERATOR_FILE):
+def forget(folder: Path, keep: int, best: Collection[int] = ()) -> None:
+    """Remove numbered checkpoints but for the last `keep` and those after the numbers of images in `best`."""
+    for newest in (STATE_FILE, GENERATOR_FILE, SECOND_FILE):
+        spared = {numbered(folder, newest, images_seen) for images_seen in best}
         for path in _history(folder, newest)[keep:]:
-            path.unlink()
+            if path not in spared:
+                path.unlink()
+
+
+def best_of(metrics: Sequence[Row], count: int) -> list[int]:
+    """Return after how many images the best checkpoints were, the best first.
+
+    Those alone are compared that were measured as the latest was. Of equal ones the earlier is the better.
+    """
+    if not metrics:
+        return []
+    latest = metrics[-1]
+    name = next(name for name in LEADING if name in latest)
+    alike = [row for row in metrics if name in row and all(row.get(key) == latest.get(key) for key in COUNTS)]
+    return [row[SEEN] for row in sorted(alike, key=lambda row: (row[name], row[SEEN]))[:count]]
+
+
+def publish_best(folder: Path, metrics: Sequence[Row], count: int) -> None:
+    """Let BEST_FILE be the best generator that is still there."""
+    for seen in best_of(metrics, count):
+        if (path := numbered(folder, GENERATOR_FILE, seen)).is_file():
+            try:
+                publish(path, folder / BEST_FILE)
+            except OSError as error:
+                raise unwritable(folder / BEST_FILE, error) from error
+            return
 
 
 def state_to_go_on_from(folder: Path) -> Path | None:

@@ -1,7 +1,8 @@
 """TensorBoard's event files, written without TensorBoard: length-framed records of a few protobuf fields.
 
 A record is: length (u64), its masked CRC32C (u32), content, the content's masked CRC32C (u32), all little-endian. The
-content is an `Event`: wall_time = 1, step = 2, file_version = 3, summary = 5, which holds values of a tag and a number.
+content is an `Event`: wall_time = 1, step = 2, file_version = 3, summary = 5, which holds values: tag = 1 and a number
+(simple_value = 2) or a picture (image = 4).
 `wall_time` stays zero: two runs that did the same have the same bytes; TensorBoard shows them by step.
 
 Not by tensorboardX or torch's writer: both put the clock and the host into the file's name and header and write from a
@@ -25,6 +26,14 @@ def scalars(step: int, values: Mapping[str, float]) -> bytes:
         _field(1, _field(1, tag.encode()) + b"\x15" + struct.pack("<f", value)) for tag, value in values.items()
     )
     return _record(b"\x10" + _varint(step) + _field(5, summary))
+
+
+def picture(step: int, tag: str, png: bytes) -> bytes:
+    """Return the record of an RGB picture at a step; image = 4 holds height, width, colour space and the PNG."""
+    width, height = struct.unpack(">II", png[16:24])  # of the IHDR chunk, which comes first
+    size = b"\x08" + _varint(height) + b"\x10" + _varint(width) + b"\x18\x03"
+    value = _field(1, _field(1, tag.encode()) + _field(4, size + _field(4, png)))
+    return _record(b"\x10" + _varint(step) + _field(5, value))
 
 
 def _record(content: bytes) -> bytes:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gan.config import GeneratorConfig
 from gan.data.priors import Codes
 from gan.networks.film import FilmStyle
 from gan.rendering.cameras import camera_origin
@@ -38,12 +39,16 @@ def shade_people(
 
 
 def render_people(
-    generator: Generator, maps_BL4HW: Float[Tensor, "b l 4 mh mw"], codes: Codes, view: View
+    generator: Generator,
+    maps_BL4HW: Float[Tensor, "b l 4 mh mw"],
+    codes: Codes,
+    view: View,
+    config: GeneratorConfig | None = None,
 ) -> Float[Tensor, "b 3 h w"]:
-    """Render everybody with a camera of their own."""
-    config = generator.config
+    """Render everybody with a camera of their own; `config` overrides rays and samples."""
+    config = config or generator.config
     camera_B2 = codes.camera_B2 if view == "portrait" else codes.face_camera_B2
-    _, neutral_BHWS3 = generator.neutral_rays(codes.betas_BK, codes.pose_BP3, camera_B2, view)
+    _, neutral_BHWS3 = generator.neutral_rays(codes.betas_BK, codes.pose_BP3, camera_B2, view, config)
     style = generator.deform_net.style(codes.z_id_BK, codes.z_exp_BK)
     origin_B3 = camera_origin(camera_B2, generator.cameras[view].radius)
     side = (config.ray_size, config.ray_size)

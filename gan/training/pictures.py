@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gan.config import GeneratorConfig
 from gan.data.priors import Codes
 from gan.face.face_space import FaceSpace
 from gan.losses import (
@@ -28,6 +29,7 @@ from gan.rendering.generator import Generator, Identity
 from gan.rendering.skinning import apply_field, carry_with_head, transform_field
 from gan.training.at_hits import render_people_at_hits
 from gan.training.face_crop import crop_face
+from gan.training.growth import enlarged
 from gan.training.people import render_people, shade_people
 
 
@@ -45,41 +47,57 @@ def make_pictures(
     preset: Preset,
     dtype: torch.dtype = torch.float32,
     reads_faces: bool = False,
+    rays: int | None = None,
 ) -> Pictures:
     """Render every code with both cameras, one identity after another; U works in `dtype`.
 
-    Where nobody looks at faces (no D_face, and not `reads_faces`) the portrait stands in for them unseen.
+    Where nobody looks at faces (no D_face, and not `reads_faces`) the portrait stands in for them unseen. `rays` a side
+    are fewer than the pictures' pixels while stage 1 grows (gan.training.growth); the pictures are made larger.
     """
+    config = generator.config
+    if preset.stage == 1 and rays:
+        config = dataclasses.replace(config, ray_size=rays, image_size=rays)
+    made = _made_by(generator, codes, preset, dtype, preset.with_face or reads_faces, config)
+    portrait_B3HW, face_B3HW = enlarged(made.portrait_B3HW, preset.portrait_px), made.face_B3HW
+    face_B3HW = portrait_B3HW if face_B3HW is made.portrait_B3HW else enlarged(face_B3HW, preset.face_px)
+    return Pictures(portrait_B3HW, face_B3HW, made.consistency)
+
+
+def _made_by(
+    generator: Generator, codes: Codes, preset: Preset, dtype: torch.dtype, with_face: bool, config: GeneratorConfig
+) -> Pictures:
+    """Render as `make_pictures` says, with the rays of `config`."""
     if preset.stage == 1 and preset.shades_at_hits and not preset.cropped_face:
-        return _at_hits(generator, codes, preset.with_face or reads_faces)
+        return _at_hits(generator, codes, with_face, config)
     if preset.stage == 1 and not preset.cropped_face:
-        return _all_at_once(generator, codes, preset.with_face or reads_faces)
+        return _all_at_once(generator, codes, with_face, config)
     portraits, faces, consistency = [], [], []
     for one in split(codes):
         maps = generator.radiance_maps(one.z_id_BK, one.noise_BK, None, dtype, high=preset.stage == 2)
         identity = Identity(one.z_id_BK, one.betas_BK, maps)
-        portrait = generator.render(identity, one.z_exp_BK, one.pose_BP3, one.camera_B2)
+        portrait = generator.render(identity, one.z_exp_BK, one.pose_BP3, one.camera_B2, config=config)
         portraits.append(portrait.image_B3HW)
-        seen = preset.with_face or reads_faces
-        faces.append(_face(generator, identity, one, preset, portrait.image_B3HW) if seen else portrait.image_B3HW)
+        if with_face:
+            faces.append(_face(generator, identity, one, preset, portrait.image_B3HW))
         if maps.high_L4HW is not None:
             same_maps = map_consistency_loss(maps.high_L4HW, maps.low_L4HW)
             consistency.append(same_maps + image_consistency_loss(portrait.image_B3HW, portrait.image_low_B3HW))
     total = torch.stack(consistency).mean() if consistency else portraits[0].new_zeros(())
-    return Pictures(torch.cat(portraits), torch.cat(faces), total)
+    portrait_B3HW = torch.cat(portraits)
+    return Pictures(portrait_B3HW, torch.cat(faces) if faces else portrait_B3HW, total)
 
 
-def _all_at_once(generator: Generator, codes: Codes, with_face: bool) -> Pictures:
+def _all_at_once(generator: Generator, codes: Codes, with_face: bool, config: GeneratorConfig) -> Pictures:
     maps_BL4HW = shade_people(generator, codes.z_id_BK, codes.noise_BK)
-    portrait_B3HW = render_people(generator, maps_BL4HW, codes, "portrait")
-    face_B3HW = render_people(generator, maps_BL4HW, codes, "face") if with_face else portrait_B3HW
+    portrait_B3HW = render_people(generator, maps_BL4HW, codes, "portrait", config)
+    face_B3HW = render_people(generator, maps_BL4HW, codes, "face", config) if with_face else portrait_B3HW
     return Pictures(portrait_B3HW, face_B3HW, portrait_B3HW.new_zeros(()))
 
 
-def _at_hits(generator: Generator, codes: Codes, with_face: bool) -> Pictures:
+def _at_hits(generator: Generator, codes: Codes, with_face: bool, config: GeneratorConfig) -> Pictures:
     style = generator.radiance_net.style(torch.cat([codes.z_id_BK, codes.noise_BK], 1))
-    portrait_B3HW = render_people_at_hits(generator, codes, style, "portrait")
-    face_B3HW = render_people_at_hits(generator, codes, style, "face") if with_face else portrait_B3HW
+    portrait_B3HW = render_people_at_hits(generator, codes, style, "portrait", config)
+    face_B3HW = render_people_at_hits(generator, codes, style, "face", config) if with_face else portrait_B3HW
     return Pictures(portrait_B3HW, face_B3HW, portrait_B3HW.new_zeros(()))
 
 

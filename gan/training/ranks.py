@@ -8,12 +8,15 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 from dataprep.errors import ConfigError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class Ranks:
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether the flag is set on any rank; the same answer everywhere."""
         return flag if self.world == 1 else self.add_values({"flag": float(flag)}, device)["flag"] > 0
+
+    def gathered(self, value: T) -> list[T]:
+        """Return what every rank holds, by rank; for what is small and seldom."""
+        if self.world == 1:
+            return [value]
+        held: list[Any] = [None] * self.world
+        dist.all_gather_object(held, value)
+        return held
 
     def agree(self, value: int, what: str, device: torch.device) -> None:
         """Raise ConfigError, on every rank, unless all ranks hold the same value."""

@@ -90,7 +90,7 @@ def open_run(
     elif preset.expression_steps:
         begin_with_expressions(state.generator.cpu(), space, prior, preset.expression_steps)
         state.generator.to(execution.where)
-        state.average.load_state_dict(state.generator.state_dict())
+        state.begin_averages()
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
     paired = None
     if state.is_paired:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from gan.networks.pose_deformation import KERNEL_DHW, PoseSmoothing
 from gan.presets import Preset
 from gan.rendering.body_arrays import BodyArrays
 from gan.rendering.generator import Generator
+from gan.training.augment import Adaptation
 from gan.training.beginnings import begin_at_body, begin_smooth
 from gan.training.checkpoints import (
     GENERATOR_FILE,
     KEEP,
+    SECOND_FILE,
     STATE_FILE,
     forget,
     numbered,
@@ -61,6 +64,8 @@ class TrainState:
     generator_optimiser: torch.optim.Adam
     critic_optimiser: torch.optim.Adam
     scaler: torch.amp.GradScaler
+    augment: Adaptation
+    second: Generator | None = None  # a second average
     images_seen: int = 0
 
     @property
@@ -73,10 +78,22 @@ class TrainState:
         """Whether the next step belongs to the paired start."""
         return self.images_seen < self.key.preset.paired.images
 
+    @property
+    def averages(self) -> list[tuple[Generator, float]]:
+        """The averaged generators, each with the share of its own that it keeps a step."""
+        preset = self.key.preset
+        return [(self.average, preset.ema), *([(self.second, preset.second_ema)] if self.second else [])]
+
     @torch.no_grad()
     def update_average(self) -> None:
-        for mean, value in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-            mean.lerp_(value, 1 - self.key.preset.ema)
+        for average, kept in self.averages:
+            for mean, value in zip(average.parameters(), self.generator.parameters(), strict=True):
+                mean.lerp_(value, 1 - kept)
+
+    def begin_averages(self) -> None:
+        """Let the averages begin as the generator is."""
+        for average, _ in self.averages:
+            average.load_state_dict(self.generator.state_dict())
 
 
 def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState:
@@ -110,6 +127,8 @@ def new_state(key: RunKey, body: BodyArrays, execution: Execution) -> TrainState
         torch.optim.Adam(_at_their_rates(generator, preset), preset.generator_lr, betas=preset.adam_betas),
         torch.optim.Adam(critics.parameters(), preset.critic_lr, betas=preset.adam_betas),
         execution.scaler(),
+        Adaptation(preset.augment),
+        copy.deepcopy(average) if preset.second_ema else None,
     )
 
 
@@ -157,6 +176,8 @@ def begin_from(state: TrainState, given: Path) -> None:
     try:
         state.average.load_state_dict(content["average"])
         state.generator.load_state_dict(content["generator" if stage == wanted else "average"])
+        if state.second is not None:
+            state.second.load_state_dict(content["second" if stage == wanted and "second" in content else "average"])
         if stage == wanted:
             state.critics.load_state_dict(content["critics"])
     except RuntimeError as error:
@@ -165,47 +186,57 @@ def begin_from(state: TrainState, given: Path) -> None:
 
 def _begin_from_file(state: TrainState, checkpoint: Checkpoint) -> None:
     """Raise BasisError on other body or face models, CheckpointError on networks of other sizes."""
-    for generator in (state.generator, state.average):
-        load_into(generator, checkpoint, state.key.bases)
+    load_into(state.generator, checkpoint, state.key.bases)
+    state.begin_averages()
 
 
-def save_state(state: TrainState, folder: Path, keep: int = KEEP) -> None:
-    """Write the averaged generator for `animate`, then the state; each file replaces its predecessor at once.
+def save_state(state: TrainState, folder: Path, keep: int = KEEP, best: Collection[int] = ()) -> None:
+    """Write the averaged generators for `animate`, then the state; each file replaces its predecessor at once.
 
-    The state comes last: a run that is killed in between does the same steps again and writes both. The last `keep`
-    checkpoints stay under their numbers.
+    The state comes last: a run that is killed in between does the same steps again and writes all. The last `keep`
+    checkpoints stay under their numbers, and those of `best`.
     """
     content = {
         "format": FORMAT,
         "key": state.key.as_dict(),
         "images_seen": state.images_seen,
-        **{name: getattr(state, name).state_dict() for name in _STATEFUL},
+        **{name: getattr(state, name).state_dict() for name in _stateful(state)},
     }
-    generator, whole = (numbered(folder, name, state.images_seen) for name in (GENERATOR_FILE, STATE_FILE))
+    whole = numbered(folder, STATE_FILE, state.images_seen)
     try:
-        generator.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(generator, state.average, state.key.bases)
-        publish(generator, folder / GENERATOR_FILE)
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        for name, (average, _) in zip((GENERATOR_FILE, SECOND_FILE), state.averages, strict=False):
+            generator = numbered(folder, name, state.images_seen)
+            save_checkpoint(generator, average, state.key.bases)
+            publish(generator, folder / name)
         with atomic_file(whole) as file:
             torch.save(content, file)
         publish(whole, folder / STATE_FILE)
-        forget(folder, keep)
+        forget(folder, keep, best)
     except OSError as error:
         raise unwritable(folder / STATE_FILE, error) from error
 
 
-_STATEFUL = ("generator", "average", "critics", "generator_optimiser", "critic_optimiser", "scaler")
+def _stateful(state: TrainState) -> list[str]:
+    """The parts of a state that are saved; what an option adds is there only with the option."""
+    always = ["generator", "average", "critics", "generator_optimiser", "critic_optimiser", "scaler"]
+    added = {"second": state.second is not None, "augment": state.key.preset.augment.mode != "off"}
+    return [*always, *(name for name, there in added.items() if there)]
 
 
 def resume(state: TrainState, path: Path) -> None:
-    """Continue from a state of the same run; RunMismatch names what differs. The number of images may change."""
+    """Continue from a state of the same run; RunMismatch names what differs. The number of images may change.
+
+    An entry that the state does not know is newer than it, and was what it is by default.
+    """
     content = read_state(path)
-    before, now = dict(_flat(content["key"])), dict(_flat(state.key.as_dict()))
+    before, now = (dict(_flat(key)) for key in (content["key"], state.key.as_dict()))
+    before = {f"preset.{name}": value for name, value in _flat(dataclasses.asdict(Preset()))} | before
     differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if differing := [name for name in differing if name != "preset.images"]:
         said = "; ".join(f"{name} was {before.get(name)}, is {now.get(name)}" for name in differing[:4])
         raise RunMismatch(f"{path} is of another run: {said}. Choose another --out, or the run's own settings")
-    for name in _STATEFUL:
+    for name in _stateful(state):
         if content[name] or name != "scaler":  # without float16 there is no scale to go on with
             getattr(state, name).load_state_dict(content[name])
     state.images_seen = content["images_seen"]

@@ -16,13 +16,16 @@ from gan.data.priors import Codes, LabelPrior, Purpose
 from gan.data.stream import RealBatch, to_unit_range
 from gan.face.face_coefficients import FaceEstimator
 from gan.face.face_space import FaceSpace
-from gan.losses import adversarial_loss, critics_loss, landmark_loss, regression_loss
-from gan.networks.critics import Critics, Verdicts
+from gan.losses import adversarial_loss, critics_loss, landmark_loss, r1_loss, regression_loss
+from gan.networks.critics import Verdicts
 from gan.presets import Preset
+from gan.training.augment import VIEWS, Glance, changed, changes, signs_of
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
-from gan.training.paired import BETAS, Paired, paired_losses, paired_picture_losses, rate
+from gan.training.growth import coarse, rays_of
+from gan.training.paired import Paired, paired_losses, paired_picture_losses
 from gan.training.pictures import Pictures, deformation_losses, make_pictures
+from gan.training.rates import r1_is_due, set_rates
 from gan.training.state import TrainState
 
 
@@ -40,14 +43,20 @@ def step(state: TrainState, sources: Sources, real: Iterator[RealBatch], executi
     set_rates(state)
     if state.is_paired:
         return _paired_step(state, sources, real, execution)
+    pictures = [_next(real, positions) for positions in _micro_batches(state, execution)]
     if state.key.preset.shared_fakes:
-        return _shared_step(state, sources, real, execution)
-    log = critic_gradients(state, sources, real, execution)
-    _optimise(state.critic_optimiser, list(state.critics.parameters()), "critic", state, log)
-    told = generator_gradients(state, sources, execution)
-    _optimise(state.generator_optimiser, state.trained, "generator", state, told)
+        log = _shared_step(state, sources, pictures, execution)
+    else:
+        log = critic_gradients(state, sources, iter(pictures), execution)
+        _optimise(state.critic_optimiser, list(state.critics.parameters()), "critic", state, log)
+        told = generator_gradients(state, sources, execution)
+        _optimise(state.generator_optimiser, state.trained, "generator", state, told)
+        log |= told
+    if r1_is_due(state.key.preset, state.images_seen):
+        log |= _r1_step(state, pictures, execution)
+    state.augment.hears(log, state.key.preset.batch)
     _close(state)
-    return log | told
+    return log
 
 
 def _close(state: TrainState) -> None:
@@ -58,15 +67,40 @@ def _close(state: TrainState) -> None:
 
 
 def _shared_step(
-    state: TrainState, sources: Sources, real: Iterator[RealBatch], execution: Execution
+    state: TrainState, sources: Sources, pictures: list[RealBatch], execution: Execution
 ) -> dict[str, float]:
-    """Do one step in which both sides learn from the same generated pictures, and against each other as they were."""
-    log = shared_gradients(state, sources, real, execution)
-    told = {name: log.pop(name) for name in list(log) if not name.startswith(("critic", "r1"))}
+    """Let both sides learn from the same generated pictures, and against each other as they were."""
+    log = shared_gradients(state, sources, iter(pictures), execution)
+    told = {name: log.pop(name) for name in list(log) if not name.startswith(("critic", "r1", "sign"))}
     _optimise(state.critic_optimiser, list(state.critics.parameters()), "critic", state, log)
     _optimise(state.generator_optimiser, state.trained, "generator", state, told)
-    _close(state)
     return log | told
+
+
+def _r1_step(state: TrainState, pictures: list[RealBatch], execution: Execution) -> dict[str, float]:
+    """Do lazy R1's own step of the critics, on the real pictures of this step."""
+    state.scaler.update()  # the critics' optimiser steps for a second time
+    log = r1_gradients(state, pictures, execution)
+    _optimise(state.critic_optimiser, list(state.critics.parameters()), "critic", state, log)
+    return {name.replace("critic_", "r1_"): value for name, value in log.items()}
+
+
+def r1_gradients(state: TrainState, pictures: list[RealBatch], execution: Execution) -> dict[str, float]:
+    """Leave the gradients of R1, which counts for all the steps until it is due again."""
+    state.critic_optimiser.zero_grad(set_to_none=True)
+    log: dict[str, float] = {}
+    preset = state.key.preset
+    for batch in pictures:
+        portrait, face, said = _judge_real(state, batch, execution)
+        gamma = preset.r1_gamma * preset.r1_every
+        loss, parts = r1_loss(said, portrait, face, preset.adversarial, gamma, state.scaler.get_scale())
+        parts = {name: value / preset.r1_every for name, value in parts.items()}
+        _accumulate(state.scaler.scale(loss), parts, len(batch.position_B) / preset.batch, log)
+    for parameter in state.critics.parameters():
+        if parameter.grad is None:  # R1 knows no biases; Adam must count the step for them as several ranks would
+            parameter.grad = torch.zeros_like(parameter)
+    execution.ranks.add_gradients(state.critics.parameters())
+    return execution.ranks.add_values(log, execution.where)
 
 
 def shared_gradients(
@@ -80,7 +114,7 @@ def shared_gradients(
     for positions in execution.positions(state.images_seen, preset.batch):
         share, pictures = len(positions) / preset.batch, _next(real, positions)
         codes = _codes(state, sources, list(positions), Purpose.GENERATOR)
-        fake = make_pictures(state.generator, codes, preset, execution.dtype, _reads_faces(sources, preset))
+        fake = _made(state, codes, execution, _reads_faces(sources, preset))
         loss, parts = critic_losses_of(state, pictures, codes, fake, execution)
         _accumulate(state.scaler.scale(loss), parts, share, log)
         state.critics.requires_grad_(False)
@@ -127,13 +161,8 @@ def _colouring(state: TrainState) -> list[nn.Parameter]:
     return list(network.parameters())
 
 
-def set_rates(state: TrainState) -> None:
-    """Give the generator's optimiser the rates of this step: the paired start has its own."""
-    preset = state.key.preset
-    lr = rate(preset, state.images_seen) if state.is_paired else preset.generator_lr
-    betas = BETAS if state.is_paired else preset.adam_betas
-    for group, factor in zip(state.generator_optimiser.param_groups, (1.0, preset.shape_lr_factor), strict=False):
-        group["lr"], group["betas"] = lr * factor, betas
+def _micro_batches(state: TrainState, execution: Execution) -> list[range]:
+    return execution.positions(state.images_seen, state.key.preset.batch)
 
 
 def _next(real: Iterator[RealBatch], positions: range) -> RealBatch:
@@ -177,7 +206,7 @@ def critic_losses(
     """Weighted critic losses and R1 on one micro-batch."""
     codes = _codes(state, sources, batch.position_B.tolist(), Purpose.DISCRIMINATOR)
     with torch.no_grad():
-        fake = make_pictures(state.generator, codes, state.key.preset, execution.dtype)
+        fake = _made(state, codes, execution)
     return critic_losses_of(state, batch, codes, fake, execution)
 
 
@@ -186,20 +215,43 @@ def critic_losses_of(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Judge real pictures and those that the generator made of `codes`; no gradient reaches the generator."""
     preset, like = state.key.preset, codes.camera_B2
-    portrait = to_unit_range(batch.portrait_B3HW.to(like.device)).to(like.dtype).requires_grad_()
-    face = to_unit_range(batch.face_B3HW.to(like.device)).to(like.dtype).requires_grad_()
-    real_said = _judge(state.critics, portrait, face, execution)
-    fake_said = _judge(state.critics, fake.portrait_B3HW.detach(), fake.face_B3HW.detach(), execution)
-    loss, parts = critics_loss(
-        real_said, fake_said, portrait, face, preset.adversarial, preset.r1_gamma, state.scaler.get_scale()
+    portrait, face, real_said = _judge_real(state, batch, execution)
+    fake_said = _judge(
+        *(state, fake.portrait_B3HW.detach(), fake.face_B3HW.detach()),
+        *(batch.position_B.tolist(), Glance.FAKE, execution),
     )
+    gamma = preset.r1_gamma if preset.r1_every == 1 else 0.0
+    loss, parts = critics_loss(
+        real_said, fake_said, portrait, face, preset.adversarial, gamma, state.scaler.get_scale()
+    )
+    if preset.augment.mode == "adaptive":
+        parts |= signs_of(real_said)
     for kind, said, camera, face_camera in (
         ("real", real_said, batch.camera_B2.to(like), batch.face_camera_B2.to(like)),
         ("fake", fake_said, codes.camera_B2, codes.face_camera_B2),
     ):
-        parts[f"critic_camera_{kind}"] = regression_loss(said, camera, face_camera)
+        parts[f"critic_camera_{kind}"] = regression_loss(said, camera, face_camera, preset.camera_weight)
         loss = loss + parts[f"critic_camera_{kind}"]
     return loss, parts
+
+
+def _judge_real(state: TrainState, batch: RealBatch, execution: Execution) -> tuple[Tensor, Tensor, Verdicts]:
+    """Return real portraits and faces, which take gradients for R1, and what critics say of them."""
+    like, rays = next(state.critics.parameters()), rays_of(state.key.preset, state.images_seen)
+    portrait, face = (
+        coarse(to_unit_range(image.to(like.device)).to(like.dtype), rays)
+        for image in (batch.portrait_B3HW, batch.face_B3HW)
+    )
+    portrait.requires_grad_()
+    face.requires_grad_()
+    return portrait, face, _judge(state, portrait, face, batch.position_B.tolist(), Glance.REAL, execution)
+
+
+def _made(state: TrainState, codes: Codes, execution: Execution, reads_faces: bool = False) -> Pictures:
+    """Make the pictures of some codes, with the rays of this step."""
+    preset = state.key.preset
+    rays = rays_of(preset, state.images_seen)
+    return make_pictures(state.generator, codes, preset, execution.dtype, reads_faces, rays)
 
 
 def generator_losses(
@@ -208,7 +260,7 @@ def generator_losses(
     """Adversarial, landmark and deformation (stage 1) and consistency (stage 2) losses on one micro-batch."""
     preset = state.key.preset
     codes = _codes(state, sources, list(positions), Purpose.GENERATOR)
-    fake = make_pictures(state.generator, codes, preset, execution.dtype, _reads_faces(sources, preset))
+    fake = _made(state, codes, execution, _reads_faces(sources, preset))
     return generator_losses_of(state, sources, positions, codes, fake, execution)
 
 
@@ -221,9 +273,9 @@ def generator_losses_of(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Judge what the generator made of `codes`; the critics are what they are."""
     preset = state.key.preset
-    said = _judge(state.critics, fake.portrait_B3HW, fake.face_B3HW, execution)
+    said = _judge(state, fake.portrait_B3HW, fake.face_B3HW, list(positions), Glance.GENERATOR, execution)
     loss, parts = adversarial_loss(said, preset.adversarial)
-    parts["generator_camera"] = regression_loss(said, codes.camera_B2, codes.face_camera_B2)
+    parts["generator_camera"] = regression_loss(said, codes.camera_B2, codes.face_camera_B2, preset.camera_weight)
     loss = loss + parts["generator_camera"]
     if preset.stage == 2:
         parts["consistency"] = fake.consistency
@@ -254,10 +306,26 @@ def warm_up(preset: Preset, images: int) -> float:
     return min(1.0, max(0.0, images / over)) if over else float(images >= 0)
 
 
-def _judge(critics: Critics, portrait_B3HW: Tensor, face_B3HW: Tensor, execution: Execution) -> Verdicts:
-    """Ask the critics, in reduced precision where that is wanted; losses are taken of float32 verdicts."""
+def _judge(
+    state: TrainState,
+    portrait_B3HW: Tensor,
+    face_B3HW: Tensor,
+    positions: list[int],
+    look: Glance,
+    execution: Execution,
+) -> Verdicts:
+    """Show pictures to the critics, changed where that is wanted.
+
+    They work in reduced precision where that is wanted; losses are taken of float32 verdicts.
+    """
+    shown = [
+        changed(image, changes(state.key.preset.augment, probability, state.key.seed, positions, look, view))
+        if (probability := state.augment.probability[view])
+        else image
+        for view, image in zip(VIEWS, (portrait_B3HW, face_B3HW), strict=True)
+    ]
     with execution.autocast():
-        said = critics(portrait_B3HW, face_B3HW)
+        said = state.critics(*shown)
     like, patch = portrait_B3HW, said.patch_BPQ
     face, torso = (verdict and verdict.to(like) for verdict in (said.face, said.torso))
     return Verdicts(said.whole.to(like), face, torso, None if patch is None else patch.to(like))

@@ -21,9 +21,10 @@ from dataprep.errors import ConfigError, Rejected
 from dataprep.fits.face.face_fit import FaceFit
 from dataprep.frames import geometry
 from dataprep.frames.face_frames import pitch_yaw_of_head, roll_of
+from dataprep.models.detection.face_readings import read_face
 from dataprep.models.detection.facing import head_turns
 from dataprep.models.detection.mediapipe_graphs import FaceBox
-from dataprep.models.detection.person_detector import PersonDetector, _FaceReading
+from dataprep.models.detection.person_detector import PersonDetector
 from dataprep.models.detection.squares import Square, box_iou, face_squares
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.face import Face, FaceTools
@@ -98,11 +99,11 @@ class FaceReader(PersonDetector):
         if not (high > 0).all() or not (low < rgb.shape[1::-1]).all() or not (high > low).all():
             raise Rejected("not_annotated", "the annotated points lie outside the picture")
         face = self._annotated_face(rgb, np.concatenate((low, high)))
-        reading: _FaceReading | None = self._read_face(rgb, list(face_squares(face)), face)
+        reading = read_face(self._graphs, rgb, list(face_squares(face)), face)
         if reading is None:
             raise Rejected("no_mesh", "a face was found, but no face mesh on it")
         turns_rad = head_turns(reading.mesh478, None, face.points_px)
-        fit = self._fit(reading.landmarks68)
+        fit = self._fit(reading.landmarks68, reading.blendshapes)
         return FoundFace(reading.landmarks68, reading.agreement, reading.spread, turns_rad, fit)
 
     def _annotated_face(self, rgb: np.ndarray, box_px: Float[np.ndarray, "4"]) -> FaceBox:
@@ -115,11 +116,11 @@ class FaceReader(PersonDetector):
                 return best
         raise Rejected("no_face", "no face was found where one is annotated")
 
-    def _fit(self, landmarks_px: Float[np.ndarray, "68 2"]) -> FaceFit:
+    def _fit(self, landmarks_px: Float[np.ndarray, "68 2"], blendshapes: Float[np.ndarray, "52"] | None) -> FaceFit:
         low, high = landmarks_px.min(0), landmarks_px.max(0)
         side_px = _PORTRAIT_SIDES * float(np.max(high - low))
         portrait = geometry.square_from_source((low + high) / 2, side_px, 0.0, geometry.PORTRAIT_PX)
-        (fit,) = self._fitter(geometry.transform(portrait, landmarks_px)[None])
+        (fit,) = self._fitter(geometry.transform(portrait, landmarks_px)[None], [blendshapes])
         if isinstance(fit, Rejected):
             raise fit
         return fit

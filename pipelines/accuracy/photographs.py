@@ -35,6 +35,7 @@ from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import SHARDS, shard_name, twins
 from dataprep.tables.store import write_json
 from pipelines.accuracy.bodies import body_fits
+from pipelines.accuracy.expression import correlations
 from pipelines.accuracy.tracked_clip import clip_accuracy
 from pipelines.accuracy.truth_files import Truth, read_truth, truth_path
 from pipelines.text_table import table
@@ -80,7 +81,7 @@ def report(
     numbers: dict[str, Any] = {name: _spread(frame[name].dropna()) for name in _METRICS if name in frame}
     with_truth = _inputs_with_truth(out, truth_folder)
     numbers["accepted"] = {"n": len(frame), "of": with_truth}
-    numbers["expression_corr"] = _expression_correlation(expressions)
+    numbers["expression_corr"] = correlations(*(np.stack(side) for side in zip(*expressions, strict=True)))
     _print(numbers, frame)
     if people:
         numbers["body_fits"] = body_fits(out, truth_folder, people)
@@ -91,15 +92,6 @@ def report(
     if csv_path:
         frame.rename(index=as_cell).to_csv(csv_path)
     return 0
-
-
-def _expression_correlation(pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Pearson correlation over samples and coefficients: all 64, and the ten strongest (the basis is in that order)."""
-    estimated, true = (np.stack(side) for side in zip(*pairs, strict=True))
-    found: dict[str, float] = {"n": len(pairs)}
-    for name, count in (("pearson", 64), ("pearson_strongest10", 10)):
-        found[name] = float(np.corrcoef(estimated[:, :count].ravel(), true[:, :count].ravel())[0, 1])
-    return found
 
 
 def _spread(values: pd.Series) -> dict[str, float]:
@@ -200,7 +192,9 @@ def _print(numbers: Mapping[str, Mapping[str, float]], frame: pd.DataFrame) -> N
     print(table(("metric", "median", "90%", "n", "worst"), rows))
     expression, accepted = numbers["expression_corr"], numbers["accepted"]
     print(
-        "  expression coefficients, Pearson correlation: "
-        f"{expression['pearson_strongest10']:.2f} of the ten strongest, {expression['pearson']:.2f} of all 64\n"
+        "  expression coefficients, correlation about each one's mean: "
+        f"{expression['centred_strongest10']:.2f} of the ten strongest, {expression['centred']:.2f} of all 64\n"
+        f"  not about the means: {expression['pearson_strongest10']:.2f} and {expression['pearson']:.2f}; a constant, "
+        f"the mean truth of the others: {expression['constant_strongest10']:.2f} and {expression['constant']:.2f}\n"
         f"  over the {accepted['n']} accepted of {accepted['of']} images that have truth"
     )

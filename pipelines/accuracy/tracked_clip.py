@@ -32,6 +32,7 @@ from dataprep.tracking.smoothed_labels import Smoothing
 from dataprep.tracking.track_table import track_table
 from dataprep.tracking.tracker import NobodyFound, track
 from dataprep.tracking.video_reader import open_video
+from pipelines.accuracy.expression import about_mean, pearson
 from pipelines.engine.progress import Progress
 from pipelines.text_table import table
 
@@ -67,9 +68,9 @@ def compare_tracks(tracked: pa.Table, truth: pa.Table) -> dict[str, Any]:
         a = np.stack([row[BFM_EXP + suffix] for row in rows]).astype(np.float64)
         b = np.stack([row[BFM_EXP] for row in matched]).astype(np.float64)
         found[kind]["expression"] = {
-            "pearson": _pearson(a, b),
-            "pearson_strongest10": _pearson(a[:, :10], b[:, :10]),
-            "pearson_over_time": _pearson(_moving(a), _moving(b)),
+            "pearson": pearson(a, b),
+            "pearson_strongest10": pearson(a[:, :10], b[:, :10]),
+            "pearson_over_time": pearson(about_mean(a), about_mean(b)),
             "jitter_of_truth": _second_difference(a, steps) / _second_difference(b, steps),
         }
     return found
@@ -136,15 +137,6 @@ def _second_difference(values: Float[np.ndarray, "n k"], steps: np.ndarray) -> f
 
 def _mean_change(steps_taken: Float[np.ndarray, "m k"], steps: np.ndarray) -> float:
     return float(np.linalg.norm(np.diff(steps_taken, axis=0), axis=1)[steps[:-1] & steps[1:]].mean())
-
-
-def _moving(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """What changes over the clip."""
-    return values - values.mean(axis=0)
-
-
-def _pearson(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
 def _print(numbers: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""A clean stop: the first SIGINT, SIGTERM or SIGHUP finishes what is in flight, a second one abandons it.
+"""A clean stop: the first SIGINT, SIGTERM, SIGHUP or SIGUSR1 finishes what is in flight, a second one abandons it.
 
-SIGHUP comes when a terminal closes; what is printed afterwards goes nowhere. Under nohup it stays ignored.
+SIGHUP comes when a terminal closes; what is printed afterwards goes nowhere. Under nohup it stays ignored. SIGUSR1 is
+how Slurm announces the end of a job (`--signal`); the SIGTERM that follows it abandons nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+INTERRUPTED = 130  # exit status when a person stopped it
+REQUEUE = 75  # EX_TEMPFAIL of sysexits.h: when the machine is being taken away, start the same command again
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _SAID = "stopping: parts in flight are being finished; once more abandons them"
 
 
@@ -23,14 +26,22 @@ class StopRequest:
 
     def __init__(self, said: str, patient: bool) -> None:
         self.requested = False
+        self.signal: int | None = None  # the first one
         self._said, self._patient = said, patient
+
+    @property
+    def exit_status(self) -> int:
+        """INTERRUPTED after Ctrl-C or a closed terminal, REQUEUE after SIGTERM, SIGUSR1, or another process's stop."""
+        return INTERRUPTED if self.signal in (signal.SIGINT, signal.SIGHUP) else REQUEUE
 
     def _handle(self, number: int, frame: Any) -> None:
         if number == signal.SIGHUP:
             _print_nowhere()
-        if self.requested and not self._patient:
+        announced = number != signal.SIGINT and signal.SIGUSR1 in (number, self.signal)
+        if self.requested and not self._patient and not announced:
             raise KeyboardInterrupt
         if not self.requested:
+            self.signal = number
             print(f"\n{self._said}", file=sys.stderr, flush=True)
         self.requested = True
 

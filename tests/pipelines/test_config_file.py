@@ -9,6 +9,7 @@ from dataprep.errors import ConfigError
 from dataprep.settings import apply, settings_of
 from gan.presets import preset
 from pipelines import config_file, paper_stages
+from pipelines.commands.generator.preset_files import preset_and_entries
 from pipelines.commands.summary import print_parameters
 from pipelines.main import main, make_parser
 from tests.fake_dataset import make_dataset, make_photos
@@ -148,3 +149,40 @@ def test_a_preset_comes_back_as_it_was(tmp_path, name):
     options = config_file.parse(make_parser(), ["train", "--config", str(path)])
     assert options.data == resolved["train"]["data"]
     assert apply(preset("paper-stage1"), options.set) == preset(name)
+
+
+@pytest.mark.parametrize("name", ["paper-stage2", "tiny"])
+def test_a_printed_preset_is_edited_and_given_back(tmp_path, capsys, name):
+    """Every entry with meaning and source; two changes are all that differs, wherever they are told."""
+    path = tmp_path / "mine.toml"
+    assert main(["train", "--preset", name, "--print", "toml", "--set", "batch=6"]) == 0
+    path.write_text(capsys.readouterr().out)
+    base, entries = preset_and_entries(str(path))
+    assert apply(preset(base), entries) == preset(name, batch=6)
+    assert "\nbatch = 6  # images a step over all devices (ours)\n" in path.read_text()
+    assert "\nwhole = " in path.read_text()
+    path.write_text(path.read_text().replace("batch = 6 ", "batch = 12 "))
+    assert main(["train", "--preset", str(path), "--print", "--set", "ema=0.5"]) == 0
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()}
+    assert (lines["batch"], lines["ema"]) == (["12", "ours"], ["0.5", "ours"])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[preset]\nbatch = 4\n", "names no preset that its entries change"),
+        ("[train]\npreset = 'tiny'\n[preset]\nbatsh = 4\n", "did you mean batch"),
+        ("[train]\npreset = 'tiny'\n[preset.augment]\nmode = 'on'\n", "one of off, fixed, adaptive"),
+        ("[train]\npreset = 'tinny'\n", "no preset 'tinny'"),
+        ("[train\n", "no readable TOML file"),
+        (None, "there is no such file"),
+    ],
+)
+def test_a_wrong_preset_file_is_explained(tmp_path, capsys, content, said):
+    path = tmp_path / "mine.toml"
+    if content is not None:
+        path.write_text(content)
+    assert main(["train", "--preset", str(path), "--print"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "mine.toml" in error or "tinny" in error

@@ -14,6 +14,7 @@ from dataprep.errors import AssetError, ConfigError
 from dataprep.fits.body.detector_errors import load_detector
 from dataprep.fits.body.random_people import CAM_FROM_UPRIGHT
 from dataprep.fits.canonical_head import canonical_head
+from dataprep.fits.face.blendshape_response import response_of
 from dataprep.fits.face.contour import contour_of
 from dataprep.fits.face.landmark_errors import load_landmark_errors
 from dataprep.fits.generator_labels import (
@@ -30,6 +31,7 @@ from dataprep.models.body.body_points import PosedPoints, body_points
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX, POINT_NAMES
 from dataprep.models.body.openpose_points import coco_points
 from dataprep.models.body.smpl import load_body
+from dataprep.models.detection.blendshapes import BLENDSHAPES
 from dataprep.models.face.bfm import load_face
 from dataprep.models.regressors.mhr_joints import NECK as MHR_NECK
 from dataprep.pictures.codecs import decode_rgb, encode_png
@@ -202,6 +204,19 @@ def test_body_columns_agree_with_each_other(story: dict[str, Any]) -> None:
     np.testing.assert_allclose(story["neck_cam_m"], posed.joints[0, NECK], atol=1e-5)
     np.testing.assert_allclose(story["chest_rotation_cam"], posed.rotations[0, CHEST], atol=1e-5)
     np.testing.assert_allclose(story["smpl_joints_px"], scale * posed.joints[0, :, :2].numpy() + offset, atol=0.02)
+
+
+def test_the_face_stage_takes_blendshapes_for_evidence(story: dict[str, Any]) -> None:
+    """Blendshapes of a lowered jaw, read off the row, lower the chin of the fitted face; one missing is none read."""
+    response = response_of(load_face())
+    assert response is not None
+    read = dict(zip(BLENDSHAPES, response.rest.tolist(), strict=True)) | {"jawOpen": 0.8}
+    portrait = {"portrait.png": encode_png(np.full((512, 512, 3), 150, np.uint8))}
+    opened = run(Face(), story | read, portrait)[0]["bfm_exp"]
+    chin_dm = load_face().exp_base[load_face().landmarks[8], 1].astype(np.float64)
+    assert chin_dm @ opened < chin_dm @ story["bfm_exp"] - 0.01
+    missing = run(Face(), story | read | {"eyeBlinkLeft": None}, portrait)[0]
+    np.testing.assert_array_equal(missing["bfm_exp"], story["bfm_exp"])
 
 
 def test_face_and_tie_find_the_head(story: dict[str, Any], person: dict[str, Any]) -> None:

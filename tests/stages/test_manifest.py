@@ -57,6 +57,46 @@ def test_the_split_never_separates_a_cluster(view_and_root):
     assert len({row["split"] for row in rows if row["selected"]}) == 1
 
 
+@pytest.fixture(scope="module")
+def few_people(tmp_path_factory):
+    """24 photographs of 8 people, three each, one of them lost before quality."""
+    folder = tmp_path_factory.mktemp("people")
+    make_photos(folder / "photos", 24)
+    people = {f"photo{number:04d}.jpg": f"person {number % 8}" for number in range(24)}
+    ends = {"photo0003.jpg": End("detect")}
+    view = make_dataset(folder / "photos", folder / "out", ends, small=True, people=people)
+    return (view, folder / "out"), people
+
+
+def test_photographs_of_a_person_name_the_first_and_share_a_split(few_people):
+    built, people = few_people
+    _, rows = build(built, val_fraction=0.5)
+    known = {people[row["source_path"]]: row["person"] for row in rows if row["person"]}
+    assert len(known) == len(set(known.values())) == 8
+    splits = {}
+    for row in rows:
+        if row["person"] is None:
+            assert row["stage"] == "detect"
+            continue
+        assert row["person"] == known[people[row["source_path"]]]
+        splits.setdefault(row["person"], set()).add(row["split"])
+    assert sorted(len(found) for found in splits.values()) == [1] * 8
+    assert {split for found in splits.values() for split in found} == {"train", "val"}
+
+
+def test_splits_by_photograph_can_be_asked_for(few_people):
+    _, rows = build(few_people[0], val_fraction=0.5, split_by_person=False)
+    splits = {}
+    for row in rows:
+        splits.setdefault(row["person"], set()).add(row["split"])
+    assert max(len(found) for found in splits.values()) == 2
+
+
+def test_people_are_apart_where_nothing_is_trusted(few_people):
+    _, rows = build(few_people[0], min_likeness_self=1.0)
+    assert all(row["person"] == row["sample_id"] for row in rows if row["selected"])
+
+
 @pytest.mark.parametrize(("fraction", "split"), [(0.0, "train"), (1.0, "val")])
 def test_the_share_of_validation_is_a_parameter(view_and_root, fraction, split):
     _, rows = build(view_and_root, keep_near_duplicates=True, val_fraction=fraction)

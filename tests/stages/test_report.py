@@ -221,6 +221,7 @@ TOLD = {
     },
     "prior": lambda n: n["prior"]["trimmed"],
     "similar": lambda n: {"leaks": n["similar"]["leaks"]},
+    "people": lambda n: {key: n["persons"][key] for key in ("people", "repeated", "leaks")},
     "health": lambda n: {c["column"]: {key: c[key] for key in ("null_fraction", "null_accepted")} for c in n["health"]},
 }
 
@@ -272,8 +273,8 @@ def test_the_page_tells_every_story(page, manifest):
         assert row["status"] == "ok" or told[row["sample_id"]]["message"] == row["message"]
     assert "<b>face" not in page
     assert {k: len(v) for k, v in data["galleries"].items()} == {"accepted": 6, "rejected": 5}
-    for section in ("funnel", "pictures", "checks", "scores", "extremes", "coverage", "prior", "similar", "health",
-                    "unmeasured", "timing", "difference", "provenance"):  # fmt: skip
+    for section in ("funnel", "pictures", "checks", "scores", "extremes", "coverage", "prior", "similar", "people",
+                    "health", "unmeasured", "timing", "difference", "provenance"):  # fmt: skip
         assert section in parsed.ids
 
 

@@ -24,8 +24,8 @@ pytestmark = [
 ROWS = 40_000
 MAX_BYTES, MAX_SECONDS, MAX_PAINT_MS = 10e6, 60, 2000
 MAX_MIB = 400  # of the whole process
-SECTIONS = ("overview", "funnel", "pictures", "checks", "scores", "extremes", "coverage", "prior", "similar", "health",
-            "unmeasured", "timing", "difference", "provenance")  # fmt: skip
+SECTIONS = ("overview", "funnel", "pictures", "checks", "scores", "extremes", "coverage", "prior", "similar", "people",
+            "health", "unmeasured", "timing", "difference", "provenance")  # fmt: skip
 ENDS = {
     "text0.png": End("ingest", reason="undecodable", message="the file is not an image"),
     "photo0001.jpg": End("detect", reason="no_face", message="no face was found"),

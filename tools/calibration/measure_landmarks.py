@@ -23,7 +23,7 @@ from dataprep.fits.generator_labels import view_from_cam
 from dataprep.frames.face_frames import CAM_FROM_GL, pitch_yaw_of_head
 from dataprep.frames.landmarks68 import MIRROR68
 from dataprep.frames.smpl_joints import HEAD
-from dataprep.models.detection.person_detector import PersonDetector
+from dataprep.models.detection.person_detector import Detection, PersonDetector
 from dataprep.models.face.bfm import load_face
 from dataprep.pictures.codecs import decode_rgb
 
@@ -87,12 +87,12 @@ def misses(truth: dict[str, Any], found_px: Float[np.ndarray, "68 2"]) -> Misses
     return Misses(missed, turn)
 
 
-def _people(folders: list[Path]) -> Iterator[Misses]:
-    """Detect every person with truth under the folders; people the detector rejects are skipped."""
+def found_people(folders: list[Path]) -> Iterator[tuple[dict[str, Any], Detection]]:
+    """Detect every good person with truth under the folders; people the detector rejects are skipped."""
     detector = PersonDetector()
     for path in (path for folder in folders for path in sorted((folder / "truth").rglob("*.json"))):
         truth = json.loads(path.read_text())
-        if truth["expect"] != "ok":
+        if truth.get("expect") != "ok":
             continue
         folder = path.parents[len(Path(truth["image"]).parts)]
         try:
@@ -101,7 +101,7 @@ def _people(folders: list[Path]) -> Iterator[Misses]:
             print(f"{truth['image']}: {rejected.reason}")
             continue
         print(truth["image"])
-        yield misses(truth, found.landmarks68_px)
+        yield truth, found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folders", type=Path, nargs="+", help="folders with people/ and truth/")
     parser.add_argument("--out", type=Path, default=LANDMARK_ERRORS_PATH)
     options = parser.parse_args(arguments)
-    people = list(_people(options.folders))
+    people = [misses(truth, found.landmarks68_px) for truth, found in found_people(options.folders)]
     errors = measure(people)
     face = load_face()
     meta = {

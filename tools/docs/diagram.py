@@ -39,11 +39,11 @@ _PIPELINE = (
     Box("matte", 3, 1.0, "matte", "dataprep/stages/matte.py", "data"),
     Box("face", 2, 1.0, "face: 3DMM", "dataprep/stages/face.py", "data"),
     Box("camera", 1, 1.0, "camera", "dataprep/stages/camera.py", "data"),
-    Box("quality", 0, 1.0, "quality", "dataprep/stages/quality.py", "data"),
-    Box("manifest", 0, 2.0, "manifest", "dataprep/stages/manifest.py", "data"),
-    Box("shards", 1, 2.0, "shards", "dataprep/stages/shards.py", "data"),
-    Box("report", 2, 2.0, "report", "dataprep/stages/report.py", "data"),
-    Box("run", 3, 2.0, "driver", "pipelines/engine/run.py", "file"),
+    Box("likeness", 0, 1.0, "likeness: who it is", "dataprep/stages/likeness.py", "data"),
+    Box("quality", 0, 2.0, "quality", "dataprep/stages/quality.py", "data"),
+    Box("manifest", 1, 2.0, "manifest", "dataprep/stages/manifest.py", "data"),
+    Box("shards", 2, 2.0, "shards", "dataprep/stages/shards.py", "data"),
+    Box("report", 3, 2.0, "report", "dataprep/stages/report.py", "data"),
     Box("store", 4, 2.0, "parts on disk", "dataprep/tables/store.py", "file"),
 )
 _GENERATOR = (
@@ -72,8 +72,8 @@ _GENERATOR = (
 BOXES = (*_PIPELINE, *_GENERATOR)
 _ARROWS = """
 photos>ingest ingest>detect detect>body body>crop crop>superres superres>matte matte>face face>camera
-camera>quality quality>manifest manifest>shards shards>report shards>stream prior>cameras cameras>skinning
-smpl>skinning skinning>dp dp>de de>m m>levels levels>maps phi>maps maps>u u>compose compose>critics
+camera>likeness likeness>quality quality>manifest manifest>shards shards>report shards>stream prior>cameras
+cameras>skinning smpl>skinning skinning>dp dp>de de>m m>levels levels>maps phi>maps maps>u u>compose compose>critics
 critics>losses stream>prior
 """
 ARROWS = tuple(_ARROWS.split())

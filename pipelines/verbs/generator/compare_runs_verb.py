@@ -13,7 +13,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _load() -> Run:
-    from pipelines.commands.evaluated_runs import compare_runs
+    from pipelines.commands.generator.evaluated_runs import compare_runs
 
     return lambda options: compare_runs(options.runs)
 

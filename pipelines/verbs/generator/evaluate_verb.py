@@ -49,14 +49,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         default="auto",
         metavar="N",
-        help="processes; no number depends on it (default: one a core)",
+        help="processes, shared out over all GPUs; no number depends on it (default: one a core, or one a GPU)",
     )
     add("--device", default="auto", help="auto (default), cpu or cuda")
     add_config_argument(parser)
 
 
 def _load() -> Run:
-    from pipelines.commands.evaluate import run
+    from pipelines.commands.generator.evaluate import run
 
     return run
 

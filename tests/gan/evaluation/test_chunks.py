@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dataprep.errors import StoreError
-from gan.evaluation.result_chunks import CHUNK, ResultChunks, compute, spans
+from gan.evaluation.result_chunks import CHUNK, ResultChunks, compute, gpu_of, spans
 
 
 class Ended(Exception):
@@ -74,3 +74,7 @@ def test_a_damaged_file_is_named(tmp_path: Path):
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(StoreError, match="delete it and evaluate again"):
         compute(chunks, CHUNK, workers=1)
+
+
+def test_every_process_has_a_gpu_as_long_as_there_are_enough():
+    assert [gpu_of(number, gpus=4) for number in range(6)] == [0, 1, 2, 3, 0, 1]

@@ -10,7 +10,7 @@ from dataprep.models.face.bfm import FaceModel, load_face
 from gan.config import GeneratorConfig
 from gan.data.priors import Codes
 from gan.evaluation.control import UNITS, Control, ControlError, angle_deg, commanded, control_accuracy, control_errors
-from gan.evaluation.control_sweep import FRAMES, drifts
+from gan.evaluation.control_sweep import FRAMES, drifts, unlikeness
 from gan.evaluation.evaluation_run import _means
 from gan.evaluation.fakes import GeneratedPictures
 from gan.evaluation.jobs import SHOULDER_POINTS
@@ -157,11 +157,24 @@ def test_drift_and_floors_need_ten_faces_too(told, space: FaceSpace):
     assert _means([control_errors(command, unread(command, 10), space)]).keys() == UNITS.keys()
     frames = np.arange(3 * FRAMES)
     z_id = np.where((frames % FRAMES < 3)[:, None], np.random.default_rng(0).standard_normal((len(frames), 80)), np.nan)
-    nine = drifts(z_id, np.zeros((len(frames), 64)), space)["expression"]
-    assert (nine.read, nine.of) == (9, 12)
+    looks = np.where((frames % FRAMES < 3)[:, None], np.eye(128)[frames // FRAMES], np.nan)
+    nine = drifts(z_id, np.zeros((len(frames), 64)), looks, space)["expression"]
+    assert (nine.read, nine.likeness_read, nine.of) == (9, 9, 12)
     assert np.isnan([nine.identity_mm, nine.shape_mm, nine.between_people_mm]).all()
-    more = drifts(np.where(np.isnan(z_id), 0.1, z_id), np.zeros((len(frames), 64)), space)["expression"]
+    assert np.isnan([nine.likeness, nine.likeness_between_people]).all()
+    more = drifts(np.where(np.isnan(z_id), 0.1, z_id), np.zeros((len(frames), 64)), looks, space)["expression"]
     assert np.isfinite([more.identity_mm, more.shape_mm, more.between_people_mm]).all()
+    assert np.isnan(more.likeness)  # what one of the two reads is no number of the other
+
+
+def test_likenesses_are_apart_by_the_angles_between_them():
+    """By hand: one person whose frames are 60 degrees apart, one whose frames are the same, at right angles to both."""
+    turning = np.array([[1.0, 0.0, 0.0], [0.5, np.sqrt(0.75), 0.0]])
+    still = np.tile([0.0, 0.0, 1.0], (5, 1))
+    assert unlikeness([turning, still]) == pytest.approx((0.25, 1.0))
+    within, between = unlikeness([still])
+    assert within == pytest.approx(0)
+    assert np.isnan(between)
 
 
 def test_pictures_of_nothing_are_not_read(reader: Reader, told, space: FaceSpace):

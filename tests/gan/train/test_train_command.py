@@ -12,10 +12,11 @@ import pytest
 
 from dataprep.settings import apply
 from gan.presets import PRESETS, Preset, flat, preset
-from gan.training.checkpoints import STATE_FILE
-from gan.training.log import LOG_FILE, read_log
+from gan.training.checkpoints import BEST_FILE, STATE_FILE
+from gan.training.log import LOG_FILE, METRICS_FILE, read_log
 from gan.training.state import read_state
 from pipelines import config_file
+from pipelines.machine.stopping import stop_request
 from pipelines.main import main
 from tests.gan.train.runs import ONE
 from tests.gan.train.test_training import assert_same_run
@@ -32,7 +33,7 @@ def command(data: Path, out: Path, every: int) -> list[str]:
     """A command that does what `ONE` says."""
     return [
         *("train", "--data", str(data), "--preset", "tiny", "--out", str(out), *settings(ONE, "tiny")),
-        *("--every", str(every), "--micro", "2", "--threads", "1", "--device", "cpu"),
+        *("--every", str(every), "--micro", "2", "--threads", "1", "--device", "cpu", "--measure", "0"),
     ]
 
 
@@ -70,23 +71,56 @@ def test_sigkill_changes_nothing(whole: Path, data: Path, tmp_path: Path, capsys
     assert_same_run(tmp_path, whole, snapshots=True)
 
 
-def test_an_interrupt_ends_with_a_checkpoint_and_says_how_to_go_on(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGUSR1, 75)], ids=lambda one: str(one)
+)
+def test_a_signal_ends_with_a_checkpoint_and_says_how_to_go_on(
+    number: int, status: int, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    def interrupt() -> None:
+    """A person's Ctrl-C, or a machine that is being taken away, which has an exit status of its own."""
+
+    def send() -> None:
         wait_for_steps(tmp_path, 1)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     arguments = [*command(data, tmp_path, every=100_000), "--set", "images=100000"]
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=send)
     thread.start()
-    status = main(arguments)
+    assert main(arguments) == status
     thread.join()
-    assert status == 130
     said = capsys.readouterr()
     assert "stopping after this step" in said.err
     assert f"run the same command again: shhq-hs train --data {data}" in said.out
     assert read_state(tmp_path / STATE_FILE)["images_seen"] == 2 * len(read_log(tmp_path / LOG_FILE))
+
+
+def test_slurm_s_second_signal_abandons_nothing() -> None:
+    """SIGUSR1 announces the end, SIGTERM follows while the state is written; Ctrl-C still counts."""
+    with stop_request() as stop:
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+        assert (stop.requested, stop.exit_status) == (True, 75)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    with stop_request():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_checkpoints_are_measured_by_default(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    arguments = [*command(data, tmp_path, every=4)[:-1], "auto", "--set", "images=4"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    (row,) = read_log(tmp_path / METRICS_FILE)
+    assert f"4 of 4 images  frechet_span/portrait {row['frechet_span/portrait']:.4g}" in said
+    assert row["pictures"] == 50
+    assert f"measured best: {tmp_path / BEST_FILE}" in said
+    assert main([*arguments[:-3], "1"]) == 2
+    assert "--measure 1: expected auto, 0, or a number of pictures of at least 2" in capsys.readouterr().err
 
 
 def test_print_says_where_values_come_from(capsys: pytest.CaptureFixture) -> None:

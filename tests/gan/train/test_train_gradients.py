@@ -16,7 +16,7 @@ from gan.rendering.sparse_gradients import Field
 from gan.training.execution import Execution
 from gan.training.ranks import Ranks
 from tests.gan.conftest import codes
-from tests.gan.train.runs import READS_FACES, TWO, double_run, gradients
+from tests.gan.train.runs import ALL, OPTION_STEPS, READS_FACES, TWO, double_run, gradients, steps
 
 
 def everywhere(field: Field, points_RS3: torch.Tensor, levels_L: torch.Tensor, falling_only: bool) -> tuple:
@@ -50,7 +50,7 @@ def test_sparse_searches_have_the_gradients_of_a_full_graph(tiny: Generator, mon
 
 def test_two_processes_have_the_gradients_of_one(data: Path, whole: Path, tmp_path: Path) -> None:
     """Half the batch each, over gloo, in float64: all critics with R1 and camera heads, Eqs. 9-13, both stages."""
-    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    environment = os.environ | {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     command = [sys.executable, "-m", "tests.gan.train.runs", str(data), str(tmp_path), str(whole)]
     ranks = [subprocess.Popen(command, env=environment | {"RANK": str(rank)}) for rank in range(2)]
     alone = Execution(micro=2)
@@ -67,12 +67,26 @@ def test_two_processes_have_the_gradients_of_one(data: Path, whole: Path, tmp_pa
         for name, gradient in one["gradients"].items():
             assert torch.equal(two["gradients"][name], other["gradients"][name]), name
             torch.testing.assert_close(two["gradients"][name], gradient, rtol=1e-7, atol=1e-12, msg=name)
+    options = steps(double_run(data, ALL, tmp_path, None, alone), alone, OPTION_STEPS)
+    assert_same_steps(options, *(torch.load(tmp_path / f"options-rank{rank}.pt") for rank in range(2)))
     critics = {name.split(".")[1] for name in expected[1]["gradients"] if name.startswith("critics.")}
     assert critics == {"whole", "face", "torso", "patch"}
     assert {"landmark", "imitation", "r1_face", "critic_camera_real"} <= expected[0]["losses"].keys()
 
 
-def _free_port() -> int:
+def assert_same_steps(alone: dict, one: dict, other: dict) -> None:
+    """Lazy R1, changed pictures, growing ones and a schedule: losses and weights of three steps."""
+    assert one["augment"] == other["augment"] == alone["augment"]
+    assert "r1_whole" in alone["logs"][0]
+    assert "r1_whole" not in alone["logs"][1]
+    for log, wanted in zip(one["logs"], alone["logs"], strict=True):
+        assert log == pytest.approx(wanted, rel=1e-6, abs=1e-12)
+    for name, value in alone["weights"].items():
+        assert torch.equal(one["weights"][name], other["weights"][name]), name
+        torch.testing.assert_close(one["weights"][name], value, rtol=1e-6, atol=1e-9, msg=name)
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

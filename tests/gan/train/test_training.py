@@ -16,10 +16,11 @@ from gan.networks.critics import Critics
 from gan.training.checkpoints import GENERATOR_FILE, STATE_FILE, numbered
 from gan.training.errors import Diverged, RunMismatch
 from gan.training.execution import Execution
-from gan.training.loop import Watcher, train
+from gan.training.loop import train
 from gan.training.setup import Models
 from gan.training.state import TrainState, read_state
 from gan.training.steps import warm_up
+from gan.training.watchers import Watcher
 from tests.gan.train.runs import ONE, PLAIN, TWO
 
 
@@ -40,7 +41,7 @@ class Steps(Watcher):
             raise Killed
 
     def stops(self) -> bool:
-        return self.seen[-1] == self.stops_at
+        return self.stops_at in self.seen[-1:]
 
 
 def same(one: object, other: object) -> bool:

@@ -11,7 +11,7 @@ from dataprep.models.detection.person_detector import PersonDetector
 from dataprep.models.detection.upright import upright_person
 from dataprep.pictures.codecs import decode_rgb
 
-PEOPLE = Path(__file__).parents[2] / "samples/people"
+PEOPLE = Path(__file__).parents[3] / "samples/people"
 
 
 @pytest.fixture(scope="module")

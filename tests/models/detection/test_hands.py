@@ -10,7 +10,7 @@ from dataprep.models.detection.person_detector import PersonDetector
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.quality import Quality
 
-PEOPLE = Path(__file__).parents[2] / "samples" / "people"
+PEOPLE = Path(__file__).parents[3] / "samples" / "people"
 MOST = 1 - Quality.min_hand  # that hands may cover
 SQUARE = np.array([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0], [-1.0, 1.0]])
 

@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -19,37 +20,46 @@ from dataprep.models.face.face_files import STANDIN as FACE
 from dataprep.models.face.face_files import open_face
 from dataprep.settings import apply, settings_of
 from dataprep.tables.store import atomic_file
+from gan.evaluation.evaluation_run import features_cache
+from gan.evaluation.feature_networks import find_networks
+from gan.evaluation.training_meter import TrainingMeter
 from gan.face.face_estimator import open_estimator
 from gan.presets import Preset, describe, preset
 from gan.shipped import DEMO, DEMO_FILE
-from gan.training.checkpoints import GENERATOR_FILE
+from gan.training.checkpoints import BEST_FILE, GENERATOR_FILE, LEADING
 from gan.training.errors import Diverged
 from gan.training.execution import Execution
-from gan.training.loop import RunOptions, Watcher, train
-from gan.training.ranks import open_ranks
+from gan.training.loop import RunOptions, train
+from gan.training.ranks import Ranks, open_ranks
 from gan.training.setup import Models, Run
 from gan.training.state import TrainState
+from gan.training.wandb_watcher import WandbWatcher
+from gan.training.watchers import Watcher, Watchers
 from pipelines import config_file
-from pipelines.commands.train_plan import plan_text
+from pipelines.commands.generator.preset_files import as_preset_file, preset_and_entries
+from pipelines.commands.generator.train_plan import plan_text
 from pipelines.engine.lock import run_lock
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line
 from pipelines.machine.resources import cores
 from pipelines.machine.stopping import StopRequest, stop_request
 
+LEAST_MEASURED, MOST_MEASURED = 50, 2000  # pictures
 _SAY_EVERY_S = 10.0
 _STOPPING = "stopping after this step, with a checkpoint; once more abandons what came after the last checkpoint"
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a preset, or train by it; returns the exit status."""
-    chosen = apply(preset(options.preset), options.set)
+    base, entries = preset_and_entries(options.preset)
+    chosen = apply(preset(base), [*entries, *options.set])
     if options.print:
-        print(describe(chosen))
+        print(describe(chosen) if options.print == "table" else as_preset_file(base, chosen))
         return 0
     if options.plan is not None:
-        print(plan_text(options, chosen))
+        print(plan_text(options, base, chosen))
         return 0
+    options.resolved["train"]["preset"] = base  # what a file of the user's changes stands below, entry by entry
     if not options.data or not options.out:
         raise ConfigError("--data OUT and --out RUN are needed to train; --print and --plan need neither")
     torch.set_num_threads(max(1, options.threads or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
@@ -58,17 +68,30 @@ def run(options: argparse.Namespace) -> int:
     with open_ranks(device) as (ranks, place), stop_request(_STOPPING, patient=ranks.world > 1) as stop:
         watcher = _Watcher(options, chosen, stop, talks=ranks.is_first)
         try:
-            with run_lock(options.out) if ranks.is_first else nullcontext():
-                state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), watcher)
+            with run_lock(options.out) if ranks.is_first else nullcontext(), _heard(options, watcher, ranks) as hearing:
+                state = _train(options, chosen, Execution(place, options.micro, options.precision, ranks), hearing)
         except BaseException as error:
             if watcher.began and not isinstance(error, Diverged):
                 print(f"\nto resume, run the same command again: {command}", file=sys.stderr)
             raise
-    return _after(options, state, command) if ranks.is_first else 0
+    if ranks.is_first:
+        _say_what_came(options, state, command)
+    return 0 if state.images_seen >= state.key.preset.images else stop.exit_status
+
+
+@contextmanager
+def _heard(options: argparse.Namespace, watcher: Watcher, ranks: Ranks) -> Iterator[Watcher]:
+    """Let W&B hear of the run as well, where that is asked for; the first rank speaks for all."""
+    if options.log is None or not ranks.is_first:
+        yield watcher
+        return
+    with closing(WandbWatcher(options.out)) as sending:
+        yield Watchers([watcher, sending])
 
 
 def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, watcher: Watcher) -> TrainState:
     every = options.every or max(chosen.batch, chosen.images // 20)
+    count = _measured(options.measure, every)
     body, face = open_body(options.body or BODY), open_face(options.face or FACE)
     reads_faces = chosen.stage == 1 and chosen.deformation.landmark > 0
     return train(
@@ -78,22 +101,41 @@ def _train(options: argparse.Namespace, chosen: Preset, execution: Execution, wa
         Models(body, face, open_estimator(face) if reads_faces else None),
         options.seed,
         DEMO_FILE if options.begun_from == Path(DEMO) and not options.begun_from.exists() else options.begun_from,
-        RunOptions(execution, options.workers, every, every, options.keep),
+        RunOptions(
+            *(execution, options.workers, every, every, options.keep, options.keep_best),
+            _meter(options, chosen, count) if count else None,
+        ),
         watcher,
     )
 
 
-def _after(options: argparse.Namespace, state: TrainState, command: str) -> int:
+def _measured(wanted: str, every: int) -> int:
+    """Return how many pictures a checkpoint is measured with: a small part of what is trained in between."""
+    if wanted == "auto":
+        return min(max(every // 20, LEAST_MEASURED), MOST_MEASURED)
+    if not wanted.isdecimal() or int(wanted) == 1:
+        raise ConfigError(f"--measure {wanted}: expected auto, 0, or a number of pictures of at least 2")
+    return int(wanted)
+
+
+def _meter(options: argparse.Namespace, chosen: Preset, count: int) -> TrainingMeter:
+    networks = tuple(find_networks(options.inception, "tf1"))
+    return TrainingMeter(
+        tuple(options.data), chosen, options.seed, count, max(MOST_MEASURED, count), networks, features_cache()
+    )
+
+
+def _say_what_came(options: argparse.Namespace, state: TrainState, command: str) -> None:
     seen, wanted = state.images_seen, state.key.preset.images
-    snapshots = sorted(options.out.glob("snapshot-*.png"))[-2:]
     if seen < wanted:
         print(f"stopped after {seen:,} of {wanted:,} images\nto resume, run the same command again: {command}")
-        return 130
+        return
     print(f"{options.out}: trained on {seen:,} images")
-    for path in snapshots:
+    for path in sorted(options.out.glob("snapshot-*.png"))[-2:]:
         print(f"  snapshot grid: {path}")
     print(f"  generator:     {options.out / GENERATOR_FILE}  (shhq-hs animate --checkpoint ...)")
-    return 0
+    if (best := options.out / BEST_FILE).is_file():
+        print(f"  measured best: {best}")
 
 
 def _of_eq9(run: Run, weight: float) -> str:
@@ -147,6 +189,11 @@ class _Watcher(Watcher):
             parts.append(f"{torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
         left = clock(max(0, whole - images_seen) / rate)
         print(f"{images_seen:>9,} of {whole:,} images  {rate:.2f}/s  ETA {left}  {'  '.join(parts)}", flush=True)
+
+    def did_measure(self, images_seen: int, metrics: dict[str, float]) -> None:
+        if self._talks:
+            said = "  ".join(f"{name} {metrics[name]:.4g}" for name in LEADING if name in metrics)
+            print(f"{images_seen:>9,} of {self._preset.images:,} images  {said}", flush=True)
 
     def stops(self) -> bool:
         return self._stop.requested

@@ -12,7 +12,7 @@ from dataprep.models.detection.mediapipe_graphs import PosePoints
 from dataprep.models.detection.person_detector import PersonDetector, _missing_face
 from dataprep.pictures.codecs import decode_rgb
 
-SAMPLES = Path(__file__).parents[2] / "samples"
+SAMPLES = Path(__file__).parents[3] / "samples"
 # Points of a head in cm: x to the person's left (image right), y down, z away from the camera.
 EARS, EYES = np.array([[7.0, 0.0, 0.0], [-7.0, 0.0, 0.0]]), np.array([[3.2, -1.0, -8.0], [-3.2, -1.0, -8.0]])
 NOSE, MOUTH = np.array([0.0, 2.0, -11.2]), np.array([0.0, 6.0, -8.5])

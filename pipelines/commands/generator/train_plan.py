@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dataprep.errors import ConfigError
 from dataprep.files.locations import Location
 from dataprep.models.body.body_files import STANDIN, open_body
 from gan.data.shards import ShardDataset
-from gan.presets import Preset
+from gan.presets import PRESETS, Preset
 from gan.rendering.body_arrays import body_arrays
 from gan.training.cost.cpu_rates import MACHINE, one_core_rate
 from gan.training.cost.gpu_check import DEFAULT_FILE, GpuCheck, read_check
@@ -22,23 +23,29 @@ from pipelines.text_table import table
 SAMPLE_BYTES = 400_000  # portrait and face of a photograph, as PNG at 512 and 256 px, without --data [assumed]
 
 
-def plan_text(options: argparse.Namespace, chosen: Preset) -> str:
+def plan_text(options: argparse.Namespace, base: str, chosen: Preset) -> str:
     """Return what `--plan` prints; ConfigError without a GPU to plan for, or on a check that cannot be read."""
     if options.plan < 1:
         raise ConfigError(f"--plan {options.plan}: expected a number of GPUs of at least 1")
+    name = base if _same_work(chosen, PRESETS[base]) else f"{base}, changed"
     cost = cost_of(chosen, body_arrays(open_body(options.body or STANDIN)))
     found = _check(options.gpu_check)
     return "\n".join(
         [
-            f"{options.preset}, before anything is done:",
+            f"{name}, before anything is done:",
             *_quantities(cost, options.data, options.keep),
             "",
-            *_arithmetic(cost, options.preset, found, options.plan),
+            *_arithmetic(cost, name, found, options.plan),
             "",
-            *_measured(cost, options.preset, found),
-            _on_a_cpu(cost, options.preset),
+            *_measured(cost, name, found),
+            _on_a_cpu(cost, name),
         ]
     )
+
+
+def _same_work(chosen: Preset, named: Preset) -> bool:
+    """Say whether a picture costs what one of the named preset does: what was measured of that holds."""
+    return replace(chosen, images=named.images, batch=named.batch, paired=named.paired) == named
 
 
 def _check(given: Path | None) -> GpuCheck | None:

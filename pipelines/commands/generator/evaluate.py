@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable
 
+import torch
+
 from dataprep.errors import ConfigError
 from dataprep.models.devices import resolve_device
 from dataprep.models.face.face_files import STANDIN as FACE
@@ -63,8 +65,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _workers(wanted: str, device: str) -> int:
-    """One a core on the CPU, one alone on a GPU, or as many as wanted."""
-    return 1 if wanted == "auto" and device != "cpu" else worker_count(wanted)
+    """One a core on the CPU, one a GPU where none is named, or as many as wanted."""
+    if wanted != "auto" or device == "cpu":
+        return worker_count(wanted)
+    return max(1, torch.cuda.device_count()) if device == "cuda" else 1
 
 
 def _say(what: str, total: int) -> Callable[[int], None]:

@@ -13,7 +13,7 @@ from dataprep.models.detection import mediapipe_graphs
 from dataprep.models.detection.person_detector import PersonDetector, mask_bbox
 from dataprep.pictures.codecs import decode_mask, decode_rgb
 
-SAMPLES = Path(__file__).parents[2] / "samples" / "people"
+SAMPLES = Path(__file__).parents[3] / "samples" / "people"
 OUTER_EYES = (36, 45)
 
 

@@ -1,0 +1,1 @@
+"""What the verbs of the generator do: train, evaluate, animate."""
