@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gan.training.cost.gpu_check import Check, GpuCheck, read_check
+from gan.training.cost.gpu_check import CheckResult, GpuCheck, read_check
 from tools.gpu_check.__main__ import main, run_checks
 from tools.gpu_check.check_list import CHECKS, WHOLE_S, Planned
 from tools.gpu_check.check_page import page
@@ -114,7 +114,7 @@ def test_memory_of_one_and_two_pictures_says_how_many_fit(batch: int, one: int, 
 
 
 def test_a_page_says_what_was_found_whatever_it_holds():
-    odd = Check("odd", "failed", "RuntimeError: a|b <script> `x`\nmore", 1.0, 2.0, {"psnr_db": 41.23456})
+    odd = CheckResult("odd", "failed", "RuntimeError: a|b <script> `x`\nmore", 1.0, 2.0, {"psnr_db": 41.23456})
     text = page(GpuCheck({"name": "NVIDIA L4"}, {"size": "paper"}, (odd,)))
     assert "# GPU check: NVIDIA L4" in text
     assert "<script>" not in text

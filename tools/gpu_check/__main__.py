@@ -12,7 +12,7 @@ from dataprep.errors import ShhqError
 from dataprep.models.devices import resolve_device
 from dataprep.tables.store import atomic_file
 from gan.presets import PRESETS
-from gan.training.cost.gpu_check import DEFAULT_FILE, Check, GpuCheck, write_check
+from gan.training.cost.gpu_check import DEFAULT_FILE, CheckResult, GpuCheck, write_check
 from gan.training.execution import DTYPES
 from tools.gpu_check.check_list import CHECKS, CPU_S, CPU_WHOLE_S, MACHINE, WHOLE_S, Planned, step_of
 from tools.gpu_check.check_page import page, shown
@@ -47,7 +47,7 @@ def run_checks(trial: Trial, planned: Sequence[Planned], path: Path, whole_s: fl
         for name, function, budget_s in planned:
             left = end - time.monotonic()
             if left < _LEAST_S:
-                check = Check(name, "skipped", f"the {whole_s / 60:g} minutes of the whole are over (--minutes)")
+                check = CheckResult(name, "skipped", f"the {whole_s / 60:g} minutes of the whole are over (--minutes)")
             else:
                 check = worker.check(name, function, min(budget_s if trial.is_gpu else CPU_S, left))
             found = GpuCheck(found.machine, found.settings, (*found.checks, check))
@@ -64,7 +64,7 @@ def _write(path: Path, found: GpuCheck) -> None:
         file.write(page(found).encode())
 
 
-def _say(check: Check) -> None:
+def _say(check: CheckResult) -> None:
     few = ", ".join(f"{name} {shown(value)}" for name, value in list(check.numbers.items())[:4])
     print(f"{check.name:<10} {check.status:<8} {check.seconds:6.1f} s {check.peak_gb:7.2f} GB  "
           f"{check.reason or few}", flush=True)  # fmt: skip

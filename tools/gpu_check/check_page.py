@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gan.training.cost.gpu_check import Check, GpuCheck, Number
+from gan.training.cost.gpu_check import CheckResult, GpuCheck, Number
 
 _MEANINGS = {
     "products": "square matrix products, TFLOP/s",
@@ -46,7 +46,7 @@ def page(found: GpuCheck) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _row(check: Check) -> str:
+def _row(check: CheckResult) -> str:
     what = _MEANINGS.get(check.name, "")
     return f"| {check.name} | {what} | {check.status} | {check.seconds:.1f} | {check.peak_gb:.2f} |"
 

@@ -48,16 +48,16 @@ def parity(trial: Trial) -> Numbers:
     generator = Generator(body, nearest_subset=np.arange(0, len(body.v_template), 2))
     load_state(generator, {name: torch.from_numpy(value) for name, value in weights.official_state_dict(7).items()})
     generator.to(trial.where)
-    on_device = {name: value.to(trial.where) for name, value in given.items()}
+    there = {name: value.to(trial.where) for name, value in given.items()}
     with torch.inference_mode():
-        target, neutral = generator.neutral_rays(*(on_device[name] for name in ("betas", "pose", "camera")))
+        target, neutral = generator.neutral_rays(there["betas"], there["pose"], there["camera"])
     found = {
         "expected_target_points": target[:, ::8, ::8, ::8],
         "expected_neutral_points": neutral[:, ::8, ::8, ::8],
     }
     if not trial.is_tiny:
-        identity = generator.identity(*(on_device[name] for name in ("z_id", "noise", "betas")))
-        frames = generator.frames(identity, *(on_device[name] for name in ("z_exp", "pose", "camera")))
+        identity = generator.identity(there["z_id"], there["noise"], there["betas"])
+        frames = generator.frames(identity, there["z_exp"], there["pose"], there["camera"])
         assert identity.maps.high_L4HW is not None
         found |= {
             "expected_maps_hr": identity.maps.high_L4HW[:, :, ::16, ::16],

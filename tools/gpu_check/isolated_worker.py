@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from gan.training.cost.gpu_check import Check
+from gan.training.cost.gpu_check import CheckResult
 from tools.gpu_check.trial import Missed, NotHere, Numbers, Trial
 
 CheckFunction = Callable[[Trial], Numbers]
@@ -36,7 +36,7 @@ class Worker:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
 
-    def check(self, name: str, function: CheckFunction, budget_s: float) -> Check:
+    def check(self, name: str, function: CheckFunction, budget_s: float) -> CheckResult:
         """Do a check within so many seconds; whatever happens there is a result here."""
         begun = time.monotonic()
         try:
@@ -45,11 +45,11 @@ class Worker:
             connection.send((name, function))
             if not connection.poll(budget_s):
                 raise TimeoutError(f"took more than {budget_s:.0f} s")
-            found: Check = connection.recv()
+            found: CheckResult = connection.recv()
         except (EOFError, OSError) as error:
             reason = self._end() if isinstance(error, EOFError | ConnectionError) else str(error)
             self.close()
-            return Check(name, "failed", reason, time.monotonic() - begun)
+            return CheckResult(name, "failed", reason, time.monotonic() - begun)
         if found.status == "failed" and self._trial.is_gpu:
             self.close()
         return found
@@ -93,7 +93,7 @@ def _serve(connection: Connection, trial: Trial) -> None:
         connection.send(tried(name, function, trial))
 
 
-def tried(name: str, function: CheckFunction, trial: Trial) -> Check:
+def tried(name: str, function: CheckFunction, trial: Trial) -> CheckResult:
     """Do a check here and say how it went."""
     _forget_peak(trial)
     begun = time.perf_counter()
@@ -108,7 +108,7 @@ def tried(name: str, function: CheckFunction, trial: Trial) -> Check:
     except Exception as error:
         status, reason = "failed", last_line(error)
     seconds = time.perf_counter() - begun
-    return Check(name, status, reason, seconds, _peak_gb(trial), numbers)  # type: ignore[arg-type]
+    return CheckResult(name, status, reason, seconds, _peak_gb(trial), numbers)  # type: ignore[arg-type]
 
 
 def last_line(error: BaseException) -> str:

@@ -63,7 +63,7 @@ def micro_for_memory(trial: Trial, preset: Preset) -> int:
             return 1
         peaks.append(torch.cuda.max_memory_allocated(trial.where))
     torch.cuda.empty_cache()
-    return largest_micro(preset.batch, *peaks, torch.cuda.mem_get_info(trial.where)[0])
+    return largest_micro(preset.batch, peaks[0], peaks[1], torch.cuda.mem_get_info(trial.where)[0])
 
 
 def largest_micro(batch: int, bytes_of_one: int, bytes_of_two: int, free_bytes: int) -> int:

@@ -20,7 +20,7 @@ Number = float | int | str
 
 
 @dataclass(frozen=True)
-class Check:
+class CheckResult:
     """How one check ended. `reason` says why it failed or was skipped; `peak_gb` is the device's memory, or RAM."""
 
     name: str
@@ -37,14 +37,14 @@ class GpuCheck:
 
     machine: dict[str, Number]
     settings: dict[str, Number]
-    checks: tuple[Check, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def device(self) -> str:
         return str(self.machine.get("name", "an unknown machine"))
 
     @property
-    def failed(self) -> tuple[Check, ...]:
+    def failed(self) -> tuple[CheckResult, ...]:
         return tuple(check for check in self.checks if check.status == "failed")
 
 
@@ -78,7 +78,7 @@ def read_check(path: Path) -> GpuCheck:
         content: Any = parse_json(path.read_bytes())
         if content["format"] != FORMAT:
             raise ValueError(f"its format is {content['format']!r}")
-        checks = tuple(Check(**check) for check in content["checks"])
+        checks = tuple(CheckResult(**check) for check in content["checks"])
         return GpuCheck(dict(content["machine"]), dict(content["settings"]), checks)
     except (OSError, StoreError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(

@@ -10,9 +10,10 @@ Suffixes: N points, B one person, K code values, H W pixels.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -70,7 +71,7 @@ class PictureWork:
             return dict(work)
         rays = self.preset.paired.rays
         for view in self._views():
-            work["bodies and D_p"] += self._counted(lambda view=view: self._rays(view), learns=False)
+            work["bodies and D_p"] += self._counted(partial(self._rays, view), learns=False)
             work["M and D_e"] += self._counted(lambda: self._search(rays * self.preset.generator.fine_samples), False)
             work["phi"] += self._counted(lambda: self._phi(rays * self.preset.generator.levels), learns=True)
         return dict(work)
@@ -93,16 +94,16 @@ class PictureWork:
             work["U"] += self._counted(self._u, learns)
         for view in self._views():
             smooths = learns_shape and preset.with_pose_smoothing
-            work["bodies and D_p"] += self._counted(lambda view=view: self._rays(view), smooths)
+            work["bodies and D_p"] += self._counted(partial(self._rays, view), smooths)
             work["M and D_e"] += self._counted(lambda: self._search(rays * config.fine_samples), learns=False)
             work["M and D_e"] += self._counted(lambda: self._search(rays * ends), learns_shape)
-            work["compositing"] += self._counted(lambda view=view: self._composite(view), learns)
+            work["compositing"] += self._counted(partial(self._composite, view), learns)
 
     def _counted(self, work: Callable[[], Tensor], learns: bool) -> list[Operation]:
         with nullcontext() if learns else torch.no_grad():
             return work_of(work)
 
-    def _views(self) -> Iterator[View] | list[View]:
+    def _views(self) -> list[View]:
         return ["portrait", "face"] if self.preset.with_face and not self.preset.cropped_face else ["portrait"]
 
     def _codes(self, *sizes: int) -> list[Tensor]:
@@ -132,7 +133,7 @@ class PictureWork:
 
     def _rays(self, view: View) -> Tensor:
         pose_1P3, camera_12 = torch.zeros(1, JOINTS, 3, device="meta"), torch.zeros(1, 2, device="meta")
-        return self.generator.neutral_rays(*self._codes(BETAS), pose_1P3, camera_12, view)[1]
+        return self.generator.neutral_rays(self._codes(BETAS)[0], pose_1P3, camera_12, view)[1]
 
     def _composite(self, view: View) -> Tensor:
         config, stage = self.preset.generator, self.preset.stage

@@ -15,7 +15,7 @@ from gan.presets import PRESETS, Preset
 from gan.rendering.body_arrays import BodyArrays, body_arrays
 from gan.training.checkpoints import GENERATOR_FILE, STATE_FILE
 from gan.training.cost.counted_work import CountedWork, Operation, work_of
-from gan.training.cost.gpu_check import Check, GpuCheck, read_check, write_check
+from gan.training.cost.gpu_check import CheckResult, GpuCheck, read_check, write_check
 from gan.training.cost.named_gpus import GPUS, MODES, gpu_named, seconds_on
 from gan.training.cost.picture_work import PictureWork
 from gan.training.cost.training_cost import cost_of, picture_seconds, reached
@@ -112,7 +112,7 @@ def test_a_check_scales_the_arithmetic_of_every_gpu(body: BodyArrays):
     cost = cost_of(ONE, body)
     seconds = min(picture_seconds(cost.work, GPUS[-1], mode) for mode in MODES)
     numbers = {"preset": "mine", "precision": "bfloat16", "micro": 4, "images_per_second": 0.25 / seconds}
-    found = GpuCheck({"name": "NVIDIA H200"}, {}, (Check("stage1", "ok", numbers=numbers),))
+    found = GpuCheck({"name": "NVIDIA H200"}, {}, (CheckResult("stage1", "ok", numbers=numbers),))
     assert reached(cost, "mine", found) == pytest.approx(4)
     assert reached(cost, "another", found) is None
 
@@ -120,7 +120,7 @@ def test_a_check_scales_the_arithmetic_of_every_gpu(body: BodyArrays):
 def test_plan_tells_what_a_preset_costs(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     numbers = {"preset": "tiny", "precision": "bfloat16 + TF32", "micro": 8, "images_per_second": 100.0}
     found = tmp_path / "check.json"
-    write_check(found, GpuCheck({"name": "NVIDIA L4"}, {}, (Check("stage1", "ok", numbers=numbers),)))
+    write_check(found, GpuCheck({"name": "NVIDIA L4"}, {}, (CheckResult("stage1", "ok", numbers=numbers),)))
     command = ["train", "--preset", "tiny", "--set", "images=7200001", "--plan", "3", "--data", str(data)]
     assert main([*command, "--gpu-check", str(found)]) == 0
     said = capsys.readouterr().out
