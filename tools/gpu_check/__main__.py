@@ -12,7 +12,7 @@ from dataprep.errors import ShhqError
 from dataprep.models.devices import resolve_device
 from dataprep.tables.store import atomic_file
 from gan.presets import PRESETS
-from gan.training.cost.gpu_check import DEFAULT_FILE, CheckResult, GpuCheck, write_check
+from gan.training.cost.gpu_check import DEFAULT_FILE, CheckResult, GpuCheck, read_check, write_check
 from gan.training.execution import DTYPES
 from tools.gpu_check.check_list import CHECKS, CPU_S, CPU_WHOLE_S, MACHINE, WHOLE_S, Planned, step_of
 from tools.gpu_check.check_page import page, shown
@@ -61,7 +61,7 @@ def run_checks(trial: Trial, planned: Sequence[Planned], path: Path, whole_s: fl
 def _write(path: Path, found: GpuCheck) -> None:
     write_check(path, found)
     with atomic_file(path.with_suffix(".md")) as file:
-        file.write(page(found).encode())
+        file.write(page(read_check(path)).encode())
 
 
 def _say(check: CheckResult) -> None:

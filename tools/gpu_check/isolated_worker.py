@@ -44,7 +44,7 @@ class Worker:
             begun = time.monotonic()
             connection.send((name, function))
             if not connection.poll(budget_s):
-                raise TimeoutError(f"took more than {budget_s:.0f} s")
+                raise TimeoutError(f"took more than {budget_s:.3g} s")
             found: CheckResult = connection.recv()
         except (EOFError, OSError) as error:
             reason = self._end() if isinstance(error, EOFError | ConnectionError) else str(error)
