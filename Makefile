@@ -25,7 +25,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy train-tiny train-demo test test-all lint format bench bench-scale lifter authors-examples docs docs-check site clean
+.PHONY: force help setup dataset accuracy train-tiny train-demo test test-all lint format bench check-gpu bench-scale lifter authors-examples docs docs-check site clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -91,6 +91,10 @@ bench: $(SETUP) ## Measure speed (processor time, shares, fits by method); AGAIN
 	$(if $(AGAINST),$(BIN)/python -m tools.bench.stage_ratios $(AGAINST) --json build/bench-ratios.json)
 	$(BIN)/python -m tools.bench.superres_speed --json build/bench-superres.json
 	$(BIN)/python -m tools.bench.generator_speed
+
+# On a machine without a GPU everything runs at tiny sizes: whether it works, not how fast.
+check-gpu: $(SETUP) ## Try everything on the GPU, in 8 minutes at most; build/gpu-check.json and .md (ARGS='--micro 4')
+	$(BIN)/python -m tools.gpu_check --json build/gpu-check.json $(ARGS)
 
 bench-scale: $(SETUP) ## Measure the machinery at 40,000 rows and 1,000 people through all stages (half an hour)
 	$(BIN)/python -m tools.scale.all_scales --json build/bench-scale.json

@@ -7,6 +7,7 @@ plain oracle, which evaluates every sample.
 import numpy as np
 import pytest
 import torch
+from agreement import disagreements
 from oracle import Oracle
 from weights import official_state_dict, synthetic_smpl
 
@@ -18,25 +19,9 @@ from gan.rendering.level_search import evaluate_everywhere
 from gan.rendering.radiance_maps import RadianceMaps, shade_maps, super_resolve
 from tests.gan.conftest import body_arrays, codes
 
-# array -> (quantile, absolute tolerance), as recorded with the expected arrays
-TOLERANCES = {
-    "expected_target_points": [(1.0, 1e-5)],
-    "expected_neutral_points": [(0.999, 1e-4)],
-    "expected_maps_lr": [(0.99, 1e-3), (0.999, 2e-3)],
-    "expected_maps_hr": [(0.999, 1e-3)],
-    "expected_image_lr": [(0.999, 1e-3)],
-    "expected_image": [(0.5, 1e-4), (0.999, 2e-3)],
-    "expected_depth": [(0.999, 1e-4)],
-}
-
 
 def assert_parity(name: str, ours: torch.Tensor, expected: torch.Tensor) -> None:
-    assert ours.shape == expected.shape
-    assert torch.equal(ours.isnan(), expected.isnan()), f"{name}: NaN in other places"
-    difference = (ours.double() - expected.double()).abs().numpy()
-    difference = difference[~np.isnan(difference)]
-    for quantile, tolerance in TOLERANCES[name]:
-        assert np.quantile(difference, quantile) <= tolerance, f"{name} at {quantile:.1%}"
+    assert not list(disagreements(name, ours, expected))
 
 
 @pytest.fixture(scope="module")

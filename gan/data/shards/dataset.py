@@ -101,6 +101,12 @@ class ShardDataset:
             )
         return self._weights
 
+    @property
+    def picture_bytes(self) -> int:
+        """What all portraits and faces take in their shards."""
+        columns = [IMAGE_NAMES.index("portrait"), IMAGE_NAMES.index("face")]
+        return int(sum(shard.size_N3[:, columns].sum() for shard in self._shards))
+
     def __getitem__(self, index: int) -> Sample:
         return Sample(index, self.image(index, "portrait", self.portrait_px), self.image(index, "face", self.face_px))
 

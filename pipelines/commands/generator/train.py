@@ -37,6 +37,7 @@ from gan.training.wandb_watcher import WandbWatcher
 from gan.training.watchers import Watcher, Watchers
 from pipelines import config_file
 from pipelines.commands.generator.preset_files import as_preset_file, preset_and_entries
+from pipelines.commands.generator.train_plan import plan_text
 from pipelines.engine.lock import run_lock
 from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line
@@ -56,9 +57,12 @@ def run(options: argparse.Namespace) -> int:
     if options.print:
         print(describe(chosen) if options.print == "table" else as_preset_file(base, chosen))
         return 0
+    if options.plan is not None:
+        print(plan_text(options, base, chosen))
+        return 0
     options.resolved["train"]["preset"] = base  # what a file of the user's changes stands below, entry by entry
     if not options.data or not options.out:
-        raise ConfigError("--data OUT and --out RUN are needed to train; --print alone needs neither")
+        raise ConfigError("--data OUT and --out RUN are needed to train; --print and --plan need neither")
     torch.set_num_threads(max(1, options.threads or cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     device = str(resolve_device(options.device))
     command = command_line(options.arguments)

@@ -15,6 +15,7 @@ examples (docs/training.md has the rest):
   shhq-hs train --data OUT --preset small --out RUN1                     stage 1
   shhq-hs train --data OUT --preset small-stage2 --from RUN1 --out RUN2  stage 2: super-resolution on a frozen stage 1
   shhq-hs train --preset small --print toml > MINE.toml                  a preset as a file, to edit: --preset MINE.toml
+  shhq-hs train --preset paper-stage1 --plan                             what it will cost, and how long it takes
   torchrun --nproc-per-node 4 --no-python shhq-hs train ...              the same run on four GPUs
 To resume, run the same command again. After SIGTERM or SIGUSR1 a run saves its state and ends with exit status 75.
 """
@@ -32,6 +33,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change an entry of the preset (repeatable)")
     add("--print", nargs="?", const="table", choices=("table", "toml"), help="print the preset and where each value "
         "comes from, as a table or as a file for --preset; train nothing")  # fmt: skip
+    add("--plan", nargs="?", type=int, const=8, metavar="N", help="print pictures, steps, bytes, products, and "
+        "hours on one and on N (default 8) of the GPUs that people have; train nothing")  # fmt: skip
+    add("--gpu-check", type=Path, metavar="FILE", help="what `make check-gpu` found, for --plan (default: "
+        "build/gpu-check.json where there is one)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="N", help="of everything random (default 0)")
     add("--precision", default="float32", metavar="P", help="of critics and U: float32 (default), bfloat16 or float16")
     add("--products", default="float32", metavar="P", help="digits of what phi, M and D_e multiply: float32 (default), "
