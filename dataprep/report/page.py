@@ -45,6 +45,7 @@ class Shot:
     name: str
     caption: str = ""
     layers: str = ""  # overlays that are always on
+    bare: bool = False  # judged by eye, sharpness above all: nothing is ever drawn over it
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def make_sheets(shelf: Shelf, census: Census, numbers: Numbers) -> Sheets:
     fates = numbers.difference.fates if numbers.difference else ()
     return Sheets(
         reasons={
-            (loss.stage, loss.status, loss.reason): [_shot(shelf, i, "photograph") for i in loss.examples]
+            (loss.stage, loss.status, loss.reason): [
+                _shot(shelf, i, "photograph", bare=loss.stage == "quality") for i in loss.examples
+            ]
             for stage in numbers.funnel
             for loss in stage.losses
         },
@@ -138,16 +141,17 @@ def make_sheets(shelf: Shelf, census: Census, numbers: Numbers) -> Sheets:
     )  # fmt: skip
 
 
-def _shot(shelf: Shelf, sample_id: str, kind: str, caption: str = "", layers: str = "") -> Shot:
+def _shot(shelf: Shelf, sample_id: str, kind: str, caption: str = "", layers: str = "", bare: bool = False) -> Shot:
     shown = shelf.shown(sample_id, kind)
     place = shelf.place(sample_id, portrait=False)
     width, height = shown["size"]
-    return Shot(place, kind, shown["thumb"], width, height, shelf.rows[sample_id]["source_path"], caption, layers)
+    name = shelf.rows[sample_id]["source_path"]
+    return Shot(place, kind, shown["thumb"], width, height, name, caption, layers, bare)
 
 
 def _scored(shelf: Shelf, sample_id: str, score: str) -> Shot:
     return _shot(shelf, sample_id, "portrait" if _has_portrait(shelf, sample_id) else "photograph",
-                 f"{shelf.rows[sample_id][score]:.2f}")  # fmt: skip
+                 f"{shelf.rows[sample_id][score]:.2f}", bare=True)  # fmt: skip
 
 
 def _has_portrait(shelf: Shelf, sample_id: str) -> bool:
@@ -167,7 +171,13 @@ def _clusters(shelf: Shelf, found: Similar | Persons) -> dict[str, list[list[Sho
 
 def _ranked(shelf: Shelf, entries: Iterable[Ranked]) -> list[Shot]:
     return [
-        _shot(shelf, one.sample_id, "portrait", f"{one.score.removeprefix('q_').replace('_', ' ')} {one.value:.2f}")
+        _shot(
+            shelf,
+            one.sample_id,
+            "portrait",
+            f"{one.score.removeprefix('q_').replace('_', ' ')} {one.value:.2f}",
+            bare=True,
+        )
         for one in entries
     ]
 

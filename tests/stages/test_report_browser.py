@@ -115,11 +115,26 @@ def test_filters_pages_and_the_opened_picture(browser, page):
 def test_overlays_appear_and_go(browser, page):
     browser.open(page)
     browser.run("document.getElementById('pictures').scrollIntoView({behavior: 'instant'})")
-    browser.wait("document.querySelector('#gallery svg.overlay .landmarks')")
-    browser.run("document.querySelector('input[value=body]').click()")
-    browser.wait("document.querySelector('#gallery svg.overlay .body path')")
+    browser.wait("document.querySelector('#gallery img')?.src")
+    assert browser.run("document.querySelectorAll('svg.overlay').length") == 0, "they are off until somebody asks"
+    for layer in ("landmarks", "body"):
+        browser.run(f"document.querySelector('input[value={layer}]').click()")
+        browser.wait(f"document.querySelector('#gallery svg.overlay .{layer} path')")
     browser.run("document.querySelectorAll('input[name=layer]:checked').forEach((box) => box.click())")
     browser.wait("!document.querySelector('#gallery svg.overlay')")
+
+
+@pytest.mark.parametrize("bare", ["#scores", "#extremes"])
+def test_nothing_covers_a_picture_that_is_judged_by_eye(browser, page, bare):
+    browser.open(page)
+    browser.run("document.querySelectorAll('input[name=layer]').forEach((box) => box.click())")
+    browser.run(f"document.querySelector('{bare}').scrollIntoView({{behavior: 'instant'}})")
+    browser.wait(f"document.querySelector('{bare} .picture img').src")
+    browser.run(f"document.querySelector('{bare} button.picture').click()")
+    browser.wait("document.querySelector('dialog img')?.naturalWidth > 0")
+    for where in (bare, "dialog"):
+        assert browser.run(f"document.querySelectorAll('{where} svg.overlay').length") == 0
+    assert browser.run("document.querySelectorAll('#funnel .picture[data-bare]').length") == 1  # what sharpness cost
 
 
 @pytest.mark.parametrize(("width", "mobile"), [(390, True), (320, True), (768, False), (1280, False)])

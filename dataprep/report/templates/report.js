@@ -44,7 +44,7 @@ const SVG = "http://www.w3.org/2000/svg";
 function draw(picture) {
   picture.querySelector("svg.overlay")?.remove();
   const shown = data.samples[picture.dataset.place][picture.dataset.kind];
-  if (!shown?.layers) return;
+  if (!shown?.layers || "bare" in picture.dataset) return;
   const always = new Set((picture.dataset.layers ?? "").split(" "));
   const names = Object.keys(shown.layers).filter((name) => chosen.has(name) || always.has(name));
   if (!names.length) return;
@@ -77,13 +77,13 @@ document.querySelector(".overlays").addEventListener("change", () => {
 });
 
 // One picture as a button (or, in the dialog, as a plain frame).
-function frame(place, kind, tag, layers) {
+function frame(place, kind, tag, { layers = "", bare } = {}) {
   const sample = data.samples[place];
   const shown = sample[kind];
   const element = document.createElement(tag);
   if (tag === "button") element.type = "button";
   element.className = shown.size[1] > shown.size[0] ? "picture tall" : "picture";
-  Object.assign(element.dataset, { place, kind, layers: layers ?? "" });
+  Object.assign(element.dataset, { place, kind, layers }, bare === undefined ? {} : { bare });
   element.style.aspectRatio = `${shown.size[0]} / ${shown.size[1]}`;
   if (shown.thumb < 0) {
     const absent = document.createElement("span");
@@ -171,10 +171,10 @@ function open(button) {
   opened = button;
   const list = button.closest("ul");
   siblings = [...(list ?? document).querySelectorAll("button.picture")];
-  const { place, layers } = button.dataset;
+  const { place } = button.dataset;
   const sample = data.samples[place];
   const kinds = ["portrait", "photograph"].filter((kind) => sample[kind] && sample[kind].thumb >= 0);
-  const frames = (kinds.length ? kinds : [button.dataset.kind]).map((kind) => frame(place, kind, "div", layers));
+  const frames = (kinds.length ? kinds : [button.dataset.kind]).map((kind) => frame(place, kind, "div", button.dataset));
   dialog.querySelector(".frames").replaceChildren(...frames);
   const title = document.createElement("h3");
   title.textContent = sample.name;
