@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 
 from dataprep.report.coverage import PERCENTILES, HeatMap, Ranges, SizeHistogram
 from dataprep.report.numbers import Histogram
+from dataprep.report.wording import plural
 
 # Stand-ins that no chart uses otherwise; the page's variables take their place.
 _GOOD, _LOST, _INK, _SOFT, _LINE, _TRACK, _PAPER = (
@@ -95,7 +96,7 @@ def heat_map(chart: HeatMap) -> Markup:
         axes.spines["bottom"].set_visible(False)
 
     total = sum(map(sum, chart.counts))
-    return _svg(560, 330, f"{chart.title}: {total} portraits by yaw and pitch", draw)
+    return _svg(560, 330, f"{chart.title}: {total} {plural(total, 'portrait')} by yaw and pitch", draw)
 
 
 def ranges(chart: Ranges) -> Markup:
@@ -134,7 +135,8 @@ def sizes(chart: SizeHistogram) -> Markup:
         axes.set(xlim=(-0.6, len(labels) - 0.4), ylim=(0, 1.15 * max(*chart.counts, 1)), yticks=())
         axes.set_xticks(range(len(labels)), labels)
 
-    return _svg(480, 150, f"{chart.title}: {sum(chart.counts)} portraits", draw)
+    total = sum(chart.counts)
+    return _svg(480, 150, f"{chart.title}: {total} {plural(total, 'portrait')}", draw)
 
 
 def _svg(width: float, height: float, label: str, draw: Callable[[Any], None]) -> Markup:

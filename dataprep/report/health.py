@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataprep.report.census import Census
+from dataprep.report.wording import plural
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 
@@ -64,9 +65,9 @@ def _column(census: Census, name: str) -> ColumnHealth:
     known = low <= high
     defects = []
     if null_accepted and name not in OPTIONAL:
-        defects.append(f"null in {null_accepted} accepted rows")
+        defects.append(f"null in {null_accepted} accepted {plural(null_accepted, 'row')}")
     if not_finite:
-        defects.append(f"{not_finite} values are not finite")
+        defects.append(f"{not_finite} {plural(not_finite, 'value is', 'values are')} not finite")
     if allowed and known and (low < allowed[0] - 1e-5 or high > allowed[1] + 1e-5):
         defects.append(f"outside {allowed[0]:g} to {allowed[1]:g}")
     unit = (field.metadata or {}).get(b"unit", b"-").decode()

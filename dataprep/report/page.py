@@ -13,16 +13,18 @@ from markupsafe import Markup, escape
 
 from dataprep.files.filenames import printable_lines
 from dataprep.report import charts
+from dataprep.report.attention import attention
 from dataprep.report.census import Census
-from dataprep.report.health import OPTIONAL
 from dataprep.report.numbers import Numbers, Ranked, StageRecord
 from dataprep.report.persons import Persons
 from dataprep.report.shelf import Shelf, minus
 from dataprep.report.similar import Similar
 from dataprep.report.snippets import SNIPPETS
 from dataprep.report.timing import StageTime
+from dataprep.report.wording import plural
 
-THUMBS_A_CHUNK = 48
+THUMBS_A_CHUNK = 24
+PAGE_BYTES = 8_500_000  # of pictures and what is said of them; tables and charts of 40,000 rows stay below 1 MB
 _TEMPLATES = Path(__file__).parent / "templates"
 _WITH_PHOTOGRAPH = 48  # accepted pictures whose photograph is on the page too
 # Overlays that are on from the start beside a finding, so that the fault is seen.
@@ -45,6 +47,7 @@ class Shot:
     name: str
     caption: str = ""
     layers: str = ""  # overlays that are always on
+    bare: bool = False  # judged by eye, sharpness above all: nothing is ever drawn over it
 
 
 @dataclass(frozen=True)
@@ -93,14 +96,20 @@ def gallery_ids(census: Census, numbers: Numbers) -> tuple[list[str], list[str]]
 
 
 def make_sheets(shelf: Shelf, census: Census, numbers: Numbers) -> Sheets:
-    """All pictures of the page."""
+    """All pictures of the page, as large as it has space for."""
+    sheets = _thumbnails(shelf, census, numbers)
+    shelf.enlarge(PAGE_BYTES - sum(map(len, shelf.thumbs)) - len(_island(shelf.samples)))
+    return sheets
+
+
+def _thumbnails(shelf: Shelf, census: Census, numbers: Numbers) -> Sheets:
     accepted, rejected = gallery_ids(census, numbers)
-    for sample_id in accepted[:_WITH_PHOTOGRAPH]:
-        shelf.place(sample_id, photograph=True)
     fates = numbers.difference.fates if numbers.difference else ()
     return Sheets(
         reasons={
-            (loss.stage, loss.status, loss.reason): [_shot(shelf, i, "photograph") for i in loss.examples]
+            (loss.stage, loss.status, loss.reason): [
+                _shot(shelf, i, "photograph", bare=loss.stage == "quality") for i in loss.examples
+            ]
             for stage in numbers.funnel
             for loss in stage.losses
         },
@@ -132,22 +141,23 @@ def make_sheets(shelf: Shelf, census: Census, numbers: Numbers) -> Sheets:
         fates=[[_shot(shelf, i, "photograph" if fate.after != "accepted" else "portrait") for i in fate.examples]
                for fate in fates],
         galleries={
-            "accepted": [shelf.place(i) for i in accepted],
+            "accepted": [shelf.place(i, photograph=k < _WITH_PHOTOGRAPH) for k, i in enumerate(accepted)],
             "rejected": [shelf.place(i, shelf.rows[i]["stage"] == "quality", True) for i in rejected],
         },
     )  # fmt: skip
 
 
-def _shot(shelf: Shelf, sample_id: str, kind: str, caption: str = "", layers: str = "") -> Shot:
+def _shot(shelf: Shelf, sample_id: str, kind: str, caption: str = "", layers: str = "", bare: bool = False) -> Shot:
     shown = shelf.shown(sample_id, kind)
     place = shelf.place(sample_id, portrait=False)
     width, height = shown["size"]
-    return Shot(place, kind, shown["thumb"], width, height, shelf.rows[sample_id]["source_path"], caption, layers)
+    name = shelf.rows[sample_id]["source_path"]
+    return Shot(place, kind, shown["thumb"], width, height, name, caption, layers, bare)
 
 
 def _scored(shelf: Shelf, sample_id: str, score: str) -> Shot:
     return _shot(shelf, sample_id, "portrait" if _has_portrait(shelf, sample_id) else "photograph",
-                 f"{shelf.rows[sample_id][score]:.2f}")  # fmt: skip
+                 f"{shelf.rows[sample_id][score]:.2f}", bare=True)  # fmt: skip
 
 
 def _has_portrait(shelf: Shelf, sample_id: str) -> bool:
@@ -167,7 +177,13 @@ def _clusters(shelf: Shelf, found: Similar | Persons) -> dict[str, list[list[Sho
 
 def _ranked(shelf: Shelf, entries: Iterable[Ranked]) -> list[Shot]:
     return [
-        _shot(shelf, one.sample_id, "portrait", f"{one.score.removeprefix('q_').replace('_', ' ')} {one.value:.2f}")
+        _shot(
+            shelf,
+            one.sample_id,
+            "portrait",
+            f"{one.score.removeprefix('q_').replace('_', ' ')} {one.value:.2f}",
+            bare=True,
+        )
         for one in entries
     ]
 
@@ -175,11 +191,11 @@ def _ranked(shelf: Shelf, entries: Iterable[Ranked]) -> list[Shot]:
 def render(numbers: Numbers, content: Mapping[str, Any], sheets: Sheets, shelf: Shelf) -> Iterator[str]:
     """One self-contained HTML document, piece by piece; `content` is report.json's."""
     environment = _environment()
-    environment.globals |= {"num": _number_of(content), "snippets": SNIPPETS}
+    environment.globals |= {"num": _number_of(content), "word": _word_of(content), "snippets": SNIPPETS}
     return environment.get_template("report.html.j2").generate(
         n=numbers,
         sheets=sheets,
-        attention=_attention(numbers),
+        attention=attention(numbers),
         models=_models(numbers.stages),
         charts=charts,
         data=_island({"samples": shelf.samples, "galleries": sheets.galleries, "chunk": THUMBS_A_CHUNK}),
@@ -222,50 +238,27 @@ def _number_of(content: Mapping[str, Any]) -> Callable[..., Markup]:
     """`num("similar.leaks")`: a number of report.json as it is shown, marked with where it comes from."""
 
     def num(path: str, style: str = "count") -> Markup:
-        value: Any = content
-        for step in path.split("."):
-            value = value[int(step)] if isinstance(value, list) else value[step]
+        value = _value_at(content, path)
         text = {"count": lambda v: f"{v:,}", "percent": _percent, "significant": significant}[style](value)
         return Markup(f'<data value="{value}" data-number="{escape(path)}">{escape(text)}</data>')
 
     return num
 
 
-@dataclass(frozen=True)
-class Attention:
-    """A line of the page's first screen: something a person should look at, and the section that shows it."""
+def _word_of(content: Mapping[str, Any]) -> Callable[..., str]:
+    """`word("similar.leaks", "cluster")`: the word in the form that goes with that number."""
 
-    section: str
-    number: str  # its path in report.json
-    text: str
+    def word(path: str, one: str, many: str = "") -> str:
+        return plural(_value_at(content, path), one, many)
+
+    return word
 
 
-def _attention(numbers: Numbers) -> list[Attention]:
-    found = [
-        Attention(f"check-{finding.key}", f"checks.{i}.failed", f"portraits where {finding.says}")
-        for i, finding in enumerate(numbers.checks)
-        if finding.failed
-    ]
-    if numbers.similar.leaks:
-        found.append(Attention("similar", "similar.leaked_rows", "near-duplicates that lie in both splits"))
-    if numbers.similar.same_file:
-        found.append(Attention("similar", "similar.same_file", "files that lie in both splits"))
-    if numbers.persons and numbers.persons.leaks:
-        found.append(Attention("people", "persons.leaks", "people who stand in both splits"))
-    for i, stage in enumerate(numbers.funnel):
-        for k, loss in enumerate(stage.losses):
-            if loss.status != "rejected":
-                text = f"images ended in a {loss.status} at {stage.name} ({loss.reason})"
-                found.append(Attention("funnel", f"funnel.{i}.losses.{k}.images", text))
-    if numbers.prior and any(numbers.prior.trimmed.values()):
-        for kind, rows in numbers.prior.trimmed.items():
-            if rows:
-                text = f"training rows whose {kind} the generator will never be given: too far out"
-                found.append(Attention("prior", f"prior.trimmed.{kind}", text))
-    for i, column in enumerate(numbers.health):
-        if column.defects and column.null_accepted and column.column not in OPTIONAL:
-            found.append(Attention("health", f"health.{i}.null_accepted", f"accepted rows without {column.column}"))
-    return found
+def _value_at(content: Mapping[str, Any], path: str) -> Any:
+    value: Any = content
+    for step in path.split("."):
+        value = value[int(step)] if isinstance(value, list) else value[step]
+    return value
 
 
 @dataclass(frozen=True)

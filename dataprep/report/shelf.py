@@ -30,7 +30,8 @@ from dataprep.tables.labels import (
     SMPL_TRANSL,
 )
 
-PORTRAIT_PX, PHOTO_PX = 224, 288  # longest sides of the thumbnails
+THUMB_PX = {"portrait": 224, "photograph": 288}  # longest sides
+FULL_PX = {"portrait": 512, "photograph": 768}  # a portrait's own pixels; what a screen shows of an opened photograph
 SAMPLE_COLUMNS = (
     *("sample_id", "status", "stage", "reason", "message", "source_path", "source_sha256", "part", "split"),
     *("source_width", "source_height", "keypoints33", "smpl_joints_px", LANDMARKS68, CROP_FROM_SOURCE),
@@ -61,10 +62,10 @@ class Shelf:
             self.samples.append(_entry(self.rows[sample_id]))
         entry, row = self.samples[self._places[sample_id]], self.rows[sample_id]
         if portrait and "portrait" not in entry:
-            picture = self.pictures.emitted("matte", "portrait.png", row, PORTRAIT_PX)
+            picture = self._read("portrait", row, THUMB_PX)
             entry["portrait"] = self._drawn(picture, 1, 1, portrait_marks(row, self.outliner) if picture else None)
         if photograph and "photograph" not in entry:
-            picture = self.pictures.photograph(row, PHOTO_PX)
+            picture = self._read("photograph", row, THUMB_PX)
             size = (row.get("source_width") or 1, row.get("source_height") or 1)
             entry["photograph"] = self._drawn(picture, *size, photograph_marks(row) if picture else None)
         return self._places[sample_id]
@@ -73,6 +74,29 @@ class Shelf:
         """The entry of one picture: its thumbnail's number (-1: none), its size and its marks."""
         place = self.place(sample_id, kind == "portrait", kind == "photograph")
         return self.samples[place][kind]
+
+    def enlarge(self, spare_bytes: int) -> None:
+        """Put full-size pictures in place of thumbnails while `spare_bytes` last.
+
+        Portraits come first, then photographs; among each, those that a section asked for first.
+        """
+        for kind in FULL_PX:
+            for sample_id, place in self._places.items():
+                shown = self.samples[place].get(kind, {"thumb": -1})
+                picture = self._read(kind, self.rows[sample_id], FULL_PX) if shown["thumb"] >= 0 else None
+                if picture is None:
+                    continue
+                larger = _webp(picture.rgb)
+                spare_bytes -= len(larger) - len(self.thumbs[shown["thumb"]])
+                if spare_bytes < 0:
+                    return
+                self.thumbs[shown["thumb"]] = larger
+                shown["size"] = [picture.width, picture.height]
+
+    def _read(self, kind: str, row: Row, longest_px: Mapping[str, int]) -> Picture | None:
+        if kind == "photograph":
+            return self.pictures.photograph(row, longest_px[kind])
+        return self.pictures.emitted("matte", "portrait.png", row, longest_px[kind])
 
     def _drawn(self, picture: Picture | None, width: int, height: int, marks: Any) -> dict[str, Any]:
         if picture is None:

@@ -1,6 +1,7 @@
 """The report says what the manifest says, whole, safely and in bounded size."""
 
 import base64
+import io
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from dataprep.fits.generator_labels import pitch_yaw
 from dataprep.frames.face_frames import CAM_FROM_GL, head_from_3dmm
@@ -18,6 +20,7 @@ from dataprep.pictures.codecs import decode_rgb
 from dataprep.report.census import Census
 from dataprep.report.checks import CHECKS, run_checks
 from dataprep.report.snippets import SNIPPETS
+from dataprep.report.wording import plural
 from dataprep.stages.quality import RULES
 from dataprep.stages.report import Report
 from pipelines.paper_stages import MAP_STAGES
@@ -299,6 +302,35 @@ def test_every_picture_lies_in_the_page_once(page):
     assert sorted(used) == list(range(len(thumbs)))
     assert all(base64.b64decode(thumb)[8:12] == b"WEBP" for thumb in thumbs)
     assert {int(number) for number in re.findall(r'data-thumb="(\d+)"', page)} <= set(used)
+
+
+def test_pictures_are_whole_where_there_is_space(page):
+    data, thumbs = islands(page)
+    for sample in data["samples"]:
+        for kind, longest in (("portrait", 512), ("photograph", 512)):  # the astronaut has 512 pixels
+            if sample.get(kind, {}).get("thumb", -1) >= 0:
+                width, height = Image.open(io.BytesIO(base64.b64decode(thumbs[sample[kind]["thumb"]]))).size
+                assert [width, height] == sample[kind]["size"]
+                assert max(width, height) == longest
+
+
+def test_a_page_without_space_keeps_its_thumbnails(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr("dataprep.report.page.PAGE_BYTES", 1_000)
+    view, out = dataset
+    shutil.copytree(out, tmp_path / "out")
+    Report().build(view, tmp_path / "out")
+    data, _ = islands((tmp_path / "out" / "report" / "index.html").read_text())
+    portraits = [one["portrait"]["size"] for one in data["samples"] if one.get("portrait", {}).get("thumb", -1) >= 0]
+    assert portraits == [[224, 224]] * 7
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows")])
+def test_words_agree_with_their_number(count, said):
+    assert f"{count} {plural(count, 'row')}" == said
+
+
+def test_one_of_anything_is_one(page):
+    assert not re.findall(r">1</data> (?:rows|portraits|people|photographs|clusters|members|files)\b", page)
 
 
 def test_overlays_are_drawn_in_each_pictures_own_pixels(page):

@@ -112,20 +112,94 @@ def test_filters_pages_and_the_opened_picture(browser, page):
     assert browser.errors == []
 
 
+def test_a_reload_shows_what_was_filtered(browser, page):
+    browser.open(page)
+    browser.run("(() => { const f = document.getElementById('filters'); f.elements.text.value = 'photo004';"
+                "f.dispatchEvent(new Event('input')); })()")  # fmt: skip
+    browser.run("document.querySelector('input[value=skeleton]').click()")
+    browser.run("document.querySelector('nav a[href=\"#funnel\"]').click()")
+    browser.wait("location.hash.startsWith('#funnel?')")
+    browser.call("Page.reload")
+    browser.wait("document.readyState === 'complete' && document.querySelectorAll('#gallery button').length === 10")
+    assert browser.run("document.querySelector('input[value=skeleton]').checked")
+    assert browser.run("document.getElementById('found').textContent") == "10 of 57 match"
+    browser.run("location.hash = '#pictures?from=48&gallery=neither&split=%22%3E&x=1'")  # as somebody may type it
+    browser.wait("document.getElementById('page').textContent === '49–57 of 57'")
+    browser.run("location.hash = '#pictures?text=photo0042'")
+    browser.wait("document.getElementById('found').textContent === '1 of 57 matches'")
+    assert browser.errors == []
+
+
+def test_an_opened_picture_has_its_own_pixels(browser, page):
+    browser.open(page)
+    browser.run("document.querySelector('#gallery button').click()")
+    browser.wait("[...document.querySelectorAll('dialog img')].every((i) => i.naturalWidth > 0)")
+    widths = "[...document.querySelectorAll('dialog img')].map((i) => i.{})"
+    shown, own = (browser.run(widths.format(width)) for width in ("clientWidth", "naturalWidth"))
+    assert len(shown) == 2
+    assert all(a <= b for a, b in zip(shown, own, strict=True)), (shown, own)
+
+
 def test_overlays_appear_and_go(browser, page):
     browser.open(page)
     browser.run("document.getElementById('pictures').scrollIntoView({behavior: 'instant'})")
-    browser.wait("document.querySelector('#gallery svg.overlay .landmarks')")
-    browser.run("document.querySelector('input[value=body]').click()")
-    browser.wait("document.querySelector('#gallery svg.overlay .body path')")
+    browser.wait("document.querySelector('#gallery img')?.src")
+    assert browser.run("document.querySelectorAll('svg.overlay').length") == 0, "they are off until somebody asks"
+    for layer in ("landmarks", "body"):
+        browser.run(f"document.querySelector('input[value={layer}]').click()")
+        browser.wait(f"document.querySelector('#gallery svg.overlay .{layer} path')")
     browser.run("document.querySelectorAll('input[name=layer]:checked').forEach((box) => box.click())")
     browser.wait("!document.querySelector('#gallery svg.overlay')")
+
+
+@pytest.mark.parametrize("bare", ["#scores", "#extremes"])
+def test_nothing_covers_a_picture_that_is_judged_by_eye(browser, page, bare):
+    browser.open(page)
+    browser.run("document.querySelectorAll('input[name=layer]').forEach((box) => box.click())")
+    browser.run(f"document.querySelector('{bare}').scrollIntoView({{behavior: 'instant'}})")
+    browser.wait(f"document.querySelector('{bare} .picture img').src")
+    browser.run(f"document.querySelector('{bare} button.picture').click()")
+    browser.wait("document.querySelector('dialog img')?.naturalWidth > 0")
+    for where in (bare, "dialog"):
+        assert browser.run(f"document.querySelectorAll('{where} svg.overlay').length") == 0
+    assert browser.run("document.querySelectorAll('#funnel .picture[data-bare]').length") == 1  # what sharpness cost
 
 
 @pytest.mark.parametrize(("width", "mobile"), [(390, True), (320, True), (768, False), (1280, False)])
 def test_nothing_sticks_out(browser, page, width, mobile):
     browser.open(page, width, 844, mobile=mobile)
     assert browser.run("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "mobile"), [(390, True), (320, True), (768, False), (1280, False)])
+def test_every_section_is_in_reach_and_marked(browser, page, width, mobile):
+    browser.open(page, width, 844, mobile=mobile)
+    for name in SECTIONS:
+        if not browser.run("document.querySelector('nav .menu').open"):
+            browser.run("document.querySelector('nav .menu summary').click()")
+        link = f"document.querySelector('nav a[href=\"#{name}\"]')"
+        browser.run(f"{link}.scrollIntoView({{block: 'nearest', behavior: 'instant'}})")
+        box = browser.run(
+            f"(({{left, right, top, bottom}}) => [left, right, top, bottom])({link}.getBoundingClientRect())"
+        )
+        assert (box[0] >= 0, box[1] <= width, box[2] >= 0, box[3] <= 844) == (True,) * 4, (name, box)
+        browser.run(f"document.getElementById('{name}').scrollIntoView({{behavior: 'instant'}})")
+        browser.wait("document.querySelectorAll('nav a[aria-current]').length === 1")
+        last = browser.run("innerHeight + scrollY >= document.documentElement.scrollHeight - 2")
+        browser.wait(
+            f"{link}.ariaCurrent === 'location'" if not last else "document.querySelector('nav a[aria-current]')"
+        )
+
+
+@pytest.mark.parametrize("width", [390, 320])
+def test_on_a_phone_an_opened_picture_begins_at_its_beginning(browser, page, width):
+    browser.open(page, width, 700, mobile=True)
+    browser.run("document.querySelector('#extremes button.picture').click()")
+    browser.wait("document.querySelector('dialog img')?.naturalWidth > 0")
+    assert browser.run("document.querySelector('dialog').scrollTop") == 0
+    for inside in ("dialog img", "dialog .next"):
+        box = browser.run(f"document.querySelector('{inside}').getBoundingClientRect().toJSON()")
+        assert (box["top"] >= 0, box["bottom"] <= 700, box["left"] >= 0, box["right"] <= width) == (True,) * 4, inside
 
 
 def test_light_and_dark_differ(browser, page):
