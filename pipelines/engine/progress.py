@@ -8,9 +8,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from dataprep.files.filenames import printable
 
@@ -19,6 +19,7 @@ _PLAIN_AT_LEAST_EVERY_S = 20.0  # while none is: who reads a pipe, or a CI that 
 _LIVE_EVERY_S = 0.2
 _BEAT_S = 1.0
 _COLUMNS = 80  # of a terminal that does not say
+_BAR = 20  # characters; narrow terminals have better use for most of them
 _CLEAR = "\r\x1b[2K"  # moves and erases; no colour
 
 
@@ -54,6 +55,7 @@ class Progress:
     _shown: float = field(default_factory=time.monotonic)
     _advanced: float = field(default_factory=time.monotonic)
     _begun: str = ""
+    _stands: bool = False  # a live line, to be erased before anything else is written
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def begin(self, stage: str) -> None:
@@ -71,7 +73,8 @@ class Progress:
     def say(self, sentence: str) -> None:
         """Print a line of its own, above the live line."""
         with self._lock:
-            self.stream.write((_CLEAR if self._is_live() else "") + printable(sentence) + "\n")
+            self._erase()
+            self.stream.write(printable(sentence) + "\n")
             self.stream.flush()
 
     def close(self) -> None:
@@ -81,21 +84,25 @@ class Progress:
 
     @contextmanager
     def beating(self) -> Iterator[None]:
-        """Show that the block is alive while nothing is finished; an error leaves the live line empty."""
-        ended = threading.Event()
+        """Show that the block is alive while nothing is finished; an error leaves the live line empty.
+
+        Whatever the block prints to stderr stands above the live line.
+        """
+        ended, above = threading.Event(), _Above(self)
 
         def beat() -> None:
             while not ended.wait(_BEAT_S):
                 with self._lock, suppress(OSError, ValueError):  # nobody listens any more
-                    self._show(_PLAIN_AT_LEAST_EVERY_S)
+                    if above.ended_line:
+                        self._show(_PLAIN_AT_LEAST_EVERY_S)
 
         heart = threading.Thread(target=beat, daemon=True)
         heart.start()
         try:
-            yield
+            with redirect_stderr(above if self.stream is sys.stderr else sys.stderr):
+                yield
         except BaseException:
-            if self._is_live():
-                self.stream.write(_CLEAR)
+            self._erase()
             raise
         finally:
             ended.set()
@@ -128,6 +135,11 @@ class Progress:
         pace = sum(self._seconds[name] for name in seen) / assumed if assumed else 1.0
         return pace * self.assumed_s[stage]
 
+    def _erase(self) -> None:
+        if self._stands:
+            self.stream.write(_CLEAR)
+        self._stands = False
+
     def _is_live(self) -> bool:
         return self.stream.isatty() and os.environ.get("TERM") != "dumb"
 
@@ -138,6 +150,7 @@ class Progress:
         self._shown = time.monotonic()
         if live:
             self.stream.write(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""))
+            self._stands = not final
         else:
             self.stream.write(self._line() + "\n")
         self.stream.flush()
@@ -145,8 +158,9 @@ class Progress:
     def _line(self, columns: int | None = None) -> str:
         """The most telling first; what does not fit into `columns` is left out."""
         total, done = sum(self.total.values()), sum(self._done.values())
-        bar = "#" * int(20 * (1.0 if total == 0 else done / total))
-        line = f"[{bar:<20}] {done}/{total} {self.unit}"
+        width = _BAR if columns is None or columns > _COLUMNS else _BAR // 4
+        bar = "#" * int(width * (1.0 if total == 0 else done / total))
+        line = f"[{bar:<{width}}] {done}/{total} {self.unit}"
         for piece in self._pieces(total, done):
             if columns is None or len(line) + 2 + len(piece) <= columns:
                 line += f"  {piece}"
@@ -162,6 +176,22 @@ class Progress:
         if done:
             yield f"{done / max(self.elapsed_s, 1e-6):.1f}/s"
         yield from (f"{stage} {self._done[stage]}/{n}" for stage, n in self.total.items() if 0 < self._done[stage] < n)
+
+
+class _Above:
+    """stderr as others see it while a live line stands there; everything but writing is the stream's own."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self.ended_line = progress, True
+
+    def write(self, text: str) -> int:
+        with self._progress._lock:
+            self._progress._erase()
+            self.ended_line = text.endswith("\n") if text else self.ended_line
+            return self._progress.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._progress.stream, name)
 
 
 def _columns(stream: TextIO) -> int:

@@ -4,8 +4,10 @@ import io
 import os
 import re
 import struct
+import sys
 import termios
 import threading
+from contextlib import suppress
 from fcntl import ioctl
 
 import pytest
@@ -33,10 +35,19 @@ def terminal(monkeypatch):
     os.close(master)
 
 
+def sent(stream, master):
+    """All that the terminal was sent; closes it."""
+    stream.close()
+    read = b""
+    with suppress(OSError):  # the end of a terminal is an error
+        while more := os.read(master, 1 << 16):
+            read += more
+    return read.decode()
+
+
 def shown(stream, master):
     """What the terminal was sent, as the pieces between erasures and line ends."""
-    stream.flush()
-    text = os.read(master, 1 << 20).decode()
+    text = sent(stream, master)
     return [piece for piece in re.split(r"\r\x1b\[2K|\r\n", text) if piece]
 
 
@@ -59,8 +70,7 @@ def test_a_dumb_terminal_gets_plain_lines(terminal, monkeypatch):
     monkeypatch.setenv("TERM", "dumb")
     stream, master = terminal(80)
     Progress({"one": 1}, 1, stream=stream).close()
-    stream.flush()
-    assert "\x1b" not in os.read(master, 1 << 20).decode()
+    assert "\x1b" not in sent(stream, master)
 
 
 class Heard(io.StringIO):
@@ -90,19 +100,33 @@ def test_a_pipe_hears_of_work_that_does_not_end(monkeypatch):
     assert pipe.getvalue() == said
 
 
-def test_an_error_leaves_no_half_line(terminal):
+def test_an_error_leaves_no_half_line(terminal, monkeypatch):
+    monkeypatch.setattr(module, "_LIVE_EVERY_S", 0.0)
     stream, master = terminal(80)
     progress = Progress({"one": 2}, 1, stream=stream)
 
     def fail():
         with progress.beating():
-            progress._show(0)
+            progress.advance("one", 1, 1.0)
             raise ValueError
 
     with pytest.raises(ValueError):
         fail()
-    stream.flush()
-    assert os.read(master, 1 << 20).decode().endswith("\r\x1b[2K")
+    assert sent(stream, master).endswith("\r\x1b[2K")
+
+
+def test_what_others_print_stands_above_the_line(terminal, monkeypatch):
+    monkeypatch.setattr(module, "_LIVE_EVERY_S", 0.0)
+    stream, master = terminal(80)
+    monkeypatch.setattr(sys, "stderr", stream)
+    progress = Progress({"one": 2}, 1)
+    with progress.beating():
+        progress.advance("one", 1, 1.0)
+        print("a word", file=sys.stderr)
+        progress.advance("one", 1, 1.0)
+    erase = r"\r\x1b\[2K"
+    assert sys.stderr is stream
+    assert re.search(rf"{erase}\[[# ]*\] 1/2[^\r\n]*{erase}a word\r\n{erase}\[", sent(stream, master))
 
 
 def test_the_eta_stands_before_a_stage_was_seen():
