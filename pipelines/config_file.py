@@ -204,7 +204,8 @@ def _expected(option: argparse.Action) -> str:
         return "true or false"
     if option.choices:
         return f"one of {', '.join(map(str, option.choices))}"
-    return _EXPECTED.get(option.type, "text")
+    own_type = str(option.metavar) if callable(option.type) and option.metavar else "text"
+    return _EXPECTED.get(option.type, own_type)
 
 
 def _set_defaults(options: Mapping[str, argparse.Action], values: Mapping[str, Any]) -> None:

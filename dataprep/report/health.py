@@ -9,6 +9,7 @@ import numpy as np
 
 from dataprep.report.census import Census
 from dataprep.tables.labels import LABELS
+from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 
 # What a unit or a definition allows, far outside of which a value is a fault: column -> (low, high).
 RANGES = {
@@ -22,7 +23,7 @@ RANGES = {
 # Null in accepted rows by definition, not by fault.
 OPTIONAL = frozenset({
     "stage", "reason", "message", "duplicate_of", "mask_path", "mask_sha256", "mask_iou", "mask_refused", "openpose",
-    "openpose25", "source_profile", "likeness", "likeness_self",
+    "openpose25", "source_profile", "likeness", "likeness_self", "skin_ita_deg", "skin_cheeks", SAMPLING_WEIGHT,
 })  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Likeness(Stage):
     )
 
     min_face_px: float = number(
-        24, 1, 1000, "a face whose eyes, nose and mouth are taken from fewer px across has no likeness; px"
+        24.0, 1, 1000, "a face whose eyes, nose and mouth are taken from fewer px across has no likeness; px"
     )
 
     def weights(self) -> tuple[Weight, ...]:

@@ -53,7 +53,7 @@ def follow_the_page(folder):
     text = path.read_text()
     first = "from dataprep.stages.crop import Crop\n"
     changed = text.replace(first, f"from dataprep.stages.colourfulness import Colourfulness\n{first}")
-    changed = changed.replace("= (Ingest, ", "= (Ingest, Colourfulness, ")
+    changed = changed.replace("    Ingest,\n", "    Ingest,\n    Colourfulness,\n")
     assert changed.count("Colourfulness") == 2
     path.write_text(changed)
 

@@ -7,7 +7,7 @@ import pytest
 
 from dataprep.errors import ConfigError
 from dataprep.settings import apply, settings_of
-from gan.presets import preset
+from gan.presets import PRESETS, preset
 from pipelines import config_file, paper_stages
 from pipelines.commands.generator.preset_files import preset_and_entries
 from pipelines.commands.summary import print_parameters
@@ -65,7 +65,7 @@ def test_plan_reads_what_run_reads_and_others_their_own(tmp_path):
         ("[rum]\nworkers = 1", "there is no 'rum'; did you mean run?"),
         ("[run]\nworker = 1", r"\[run\] there is no 'worker'; did you mean workers?"),
         ("[run]\nhelp = true", "there is no 'help'"),
-        ("[train]\nmicro = 'four'", r"\[train\] micro=four: expected a whole number"),
+        ("[train]\nmicro = 'four'", r"\[train\] micro=four: expected N.auto"),
         ("[run]\nmax-error-fraction = true", "max-error-fraction=True: expected a number"),
         ("[run]\ndashboard = 1", "dashboard=1: expected true or false"),
         ("[run]\nworkers = [1]", r"workers=\[1\]: expected text"),
@@ -186,3 +186,9 @@ def test_a_wrong_preset_file_is_explained(tmp_path, capsys, content, said):
     error = capsys.readouterr().err
     assert said in error
     assert "mine.toml" in error or "tinny" in error
+
+
+def test_every_default_has_the_type_it_is_read_back_in():
+    """Else a run's own config.toml makes another fingerprint, and everything is computed again."""
+    every = [*paper_stages.parameters(), *(one for preset in PRESETS.values() for one in settings_of(preset))]
+    assert [one.name for one in every if isinstance(one.kind, type) and type(one.value) is not one.kind] == []

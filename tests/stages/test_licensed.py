@@ -160,7 +160,8 @@ def test_the_pipeline_accepts_a_photo_with_smpl_and_bfm(built: Path, assets: Pat
     assert row["status"] == "ok", (row["stage"], row["reason"], row["message"])
     models = json.loads(row["models"])
     named = {entry["name"]: entry for entry in (*models["body"], *models["face"])}
-    read_by = {"landmarks_anny", "face_anny", "face_units_anny"}  # the shipped face measures the size of faces
+    # The shipped face measures the size of faces.
+    read_by = {"landmarks_anny", "face_anny", "face_units_anny", "blendshapes_anny"}
     assert set(named) == {"SMPL_NEUTRAL", "lifter", "BFM_model_front", *read_by}
     assert {named[name]["licence"] for name in named if name not in read_by} == {"research-only"}
     assert named["SMPL_NEUTRAL"]["sha256"] == row["body_model_sha256"] == remembered_sha256(assets / "SMPL_NEUTRAL.pkl")

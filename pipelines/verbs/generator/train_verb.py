@@ -41,8 +41,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--precision", default="float32", metavar="P", help="of critics and U: float32 (default), bfloat16 or float16")
     add("--products", default="float32", metavar="P", help="digits of what phi, M and D_e multiply: float32 (default), "
         "tf32 or bfloat16; they sum and take sines in float32")  # fmt: skip
-    add("--micro", type=_count_or_auto, metavar="N", help="most pictures in memory at a time (default auto: as many as "
-        "fit; 4 on a CPU)")  # fmt: skip
+    add("--micro", type=_count_or_auto, metavar="N|auto", help="most pictures in memory at a time (default auto: as "
+        "many as fit; 4 on a CPU)")  # fmt: skip
     add("--recompute", choices=("auto", "yes", "no"), default="auto", help="compute patches again for the backward "
         "pass, to save memory (default auto: where fewer than 4 pictures fit without)")  # fmt: skip
     add("--workers", type=int, metavar="N", help="loader processes (default: 8 on a GPU or as many as there are cores, "

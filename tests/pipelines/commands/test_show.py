@@ -97,7 +97,7 @@ def test_a_lost_image_says_where_and_has_fewer_panels(dataset, capsys):
     accepted, _ = picture_of(dataset / "out", "photo0000", capsys)
     failed, text = picture_of(dataset / "out", "photo0001", capsys)
     assert "error at body, ValueError: it broke" in text
-    assert text.count("not reached") == 6
+    assert text.count("not reached") == 8
     assert failed.shape[1] < accepted.shape[1] / 2
     unreadable, text = picture_of(dataset / "out", "text0", capsys)
     assert "rejected at ingest, undecodable: the file is not an image" in text
