@@ -19,6 +19,7 @@ from dataprep.tables.parts import PartRecord
 from dataprep.tables.sources import Source
 from dataprep.tables.store import Store, write_json
 from pipelines.engine import last_run, look, outputs, resume
+from pipelines.engine.assumed_costs import assumed_s
 from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.engine.dag import Dag, record_of
 from pipelines.engine.event_log import EventLog
@@ -30,7 +31,6 @@ from pipelines.engine.lock import run_lock
 from pipelines.engine.plan import Plan, make_plan
 from pipelines.engine.progress import Progress
 from pipelines.engine.repair import Repairs
-from pipelines.engine.stage_costs import assumed_s
 from pipelines.engine.task import PartReport, PartTask, run_part
 from pipelines.executors.base import Executor, Listener, WorkerDied
 from pipelines.machine.stopping import StopRequest, stop_request

@@ -13,8 +13,8 @@ from fcntl import ioctl
 import pytest
 
 from pipelines.engine import progress as module
+from pipelines.engine.assumed_costs import assumed_s
 from pipelines.engine.progress import Progress
-from pipelines.engine.stage_costs import assumed_s
 from pipelines.paper_stages import build
 
 STAGES = build().stages
