@@ -34,20 +34,37 @@ help: ## Show this help
 
 setup: $(SETUP) ## Make .venv with everything in it (TORCH=<requirement> chooses another torch)
 
+# Nothing is installed before this Python, the disk and the network were looked at; who has it all may be offline.
+GOAL := $(or $(firstword $(MAKECMDGOALS)),setup)
+CHECK := tools/before_setup.py
+
 # The requirement that the environment was made for; another TORCH= changes it and sets up again.
 $(VENV)/.torch: force
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
-	  { rm -rf $(VENV); echo "No virtual environment: '$(PYTHON) -m venv' failed. Name a Python 3.11 or 3.12 that has venv: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@test -e $(SETUP) -a -x $(BIN)/python || { python=$(PYTHON); test ! -x $(BIN)/python || python=$(BIN)/python; \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null || \
+	    { echo "'$$python' is no Python 3 that runs here; name one that does: make $(GOAL) PYTHON=python3.11" >&2; exit 1; }; \
+	  "$$python" $(CHECK) $(GOAL); }
+	@test -x $(BIN)/python || { echo "set-up 1/4: virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); } || \
+	  { rm -rf $(VENV); echo "No virtual environment: '$(PYTHON) -m venv' failed. Name a Python 3.11 or 3.12 that has venv: make $(GOAL) PYTHON=python3.11" >&2; exit 1; }
 	@echo '$(TORCH)' | cmp -s - $@ || echo '$(TORCH)' > $@
 
+# $(call step,what is done,command): one line; what the command says only when it fails, and whether that was the network.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+comma := ,
+define step
+	@echo 'set-up $(1)'
+	@$(2) > $(VENV)/set-up.log 2>&1 || { tail -n 25 $(VENV)/set-up.log >&2; \
+	  ! $(BIN)/python $(CHECK) network $(GOAL) || echo 'set-up failed; all of it: $(VENV)/set-up.log; to try again: make $(GOAL)' >&2; exit 1; }
+endef
+
 $(SETUP): pyproject.toml constraints.txt $(VENV)/.torch
-	$(BIN)/python -m pip install -q --disable-pip-version-check 'setuptools>=77,<81' wheel '$(TORCH)'
+	$(call step,2/4: $(TORCH),$(INSTALL) 'setuptools>=77$(comma)<81' wheel '$(TORCH)')
 	@cp constraints.txt $(VENV)/constraints.txt
 	@$(BIN)/python -c "import importlib.metadata as m; print('torch==' + m.version('torch').split('+')[0])" >> $(VENV)/constraints.txt
-	PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[realesrgan,dev]'
+	$(call step,3/4: shhq-hs and the other packages; a minute or two,PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(INSTALL) --no-build-isolation -e '.[realesrgan$(comma)dev]')
 	@# A machine without OpenGL libraries cannot load opencv's window code: take the same version without it.
-	@$(BIN)/python -c 'import cv2' 2>/dev/null || \
-	  $(BIN)/python -m pip install -q --force-reinstall --no-deps opencv-contrib-python-headless==$(OPENCV)
+	$(call step,4/4: OpenCV,{ $(BIN)/python -c 'import cv2' || $(INSTALL) --force-reinstall --no-deps opencv-contrib-python-headless==$(OPENCV); })
+	@echo 'set-up done'
 	@touch $@
 
 dataset: $(SETUP) ## Build the data set: SOURCE (default: the shipped samples) -> OUT

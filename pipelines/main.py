@@ -45,6 +45,7 @@ from pipelines.verbs.checking import (
 )
 from pipelines.verbs.generator import animate_verb, compare_runs_verb, evaluate_verb, track_verb, train_verb
 from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, select_verb, shards_verb
+from pipelines.verbs.suggesting_parser import SuggestingParser
 
 _DESCRIPTION = """\
 Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of AniPortraitGAN.
@@ -61,6 +62,14 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs evaluate RUN --data OUT                    how good it is, and does it obey?
   shhq-hs animate --checkpoint FILE --out DIR        people of a trained generator, moving
   shhq-hs track VIDEO -o FILE.parquet                a person of a video, for a generated one to follow
+"""
+_EXIT_STATUS = """\
+exit status:
+  0    done
+  1    nothing was accepted, something failed, or a check found a fault
+  2    something for you to put right; the message says how
+  75   training was stopped by SIGTERM or SIGUSR1: start the same command again
+  130  stopped by you
 """
 VERBS = tuple(
     module.VERB
@@ -98,7 +107,7 @@ _URL_AS_PATH = re.compile(r"(s3|memory|gs|abfs|https?):/+(.*)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0 done, 1 nothing accepted or something failed, 2 the user's to fix."""
+    """Run one command; returns the exit status (`_EXIT_STATUS`)."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         options = config_file.parse(make_parser(), arguments)
@@ -133,8 +142,8 @@ def _check_urls(options: argparse.Namespace) -> None:
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; an option `load` of what it parses imports what is asked for."""
-    parser = argparse.ArgumentParser(
-        "shhq-hs", description=_DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = SuggestingParser(
+        "shhq-hs", description=_DESCRIPTION, epilog=_EXIT_STATUS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"shhq-hs {__version__}")
     verbs = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

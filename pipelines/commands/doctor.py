@@ -6,13 +6,16 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from dataprep.errors import ShhqError
 from dataprep.models.known_models import assets_folder, known_assets, state_of
@@ -24,6 +27,7 @@ GIB = 1 << 30
 WORKER_BYTES = 1.5 * GIB  # with every model loaded 0.85 was measured; the rest is for large photographs
 _PACKAGES = ("torch", "numpy", "opencv-python", "mediapipe", "pillow", "pyarrow", "pandas", "dask", "distributed")
 _FREE_BYTES, _SLOW_MB_S, _SLOW_COMMIT_S = 5 * GIB, 20.0, 0.2
+_ANSWER_S = 10.0  # of nvidia-smi; a driver that hangs is no GPU to build with
 _TEST_BYTES, _TEST_COMMITS = 32 << 20, 8
 
 
@@ -80,11 +84,38 @@ def _environment() -> Iterator[Diagnosis]:
     if off:
         slower = "super-resolution and the generator take two to three times as long on a CPU; run: make setup"
         yield Diagnosis("warning", f"no loops in machine code: {off}", slower)
+    yield _gpu(torch)
+
+
+def _gpu(torch: Any) -> Diagnosis:
+    """The GPUs that torch uses, or why it uses none of those that are there."""
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        yield Diagnosis("ok", f"GPU: {', '.join(names)}")
-    else:
-        yield Diagnosis("ok", "no GPU: super-resolution will take most of the time (superres.model=span is quick)")
+        return Diagnosis("ok", f"GPU: {', '.join(names)}")
+    idle = _nvidia_gpus()
+    if not idle:
+        return Diagnosis("ok", "no GPU: super-resolution will take most of the time (superres.model=span is quick)")
+    what = f"GPU: {', '.join(idle)}, but torch {torch.__version__} "
+    if torch.version.cuda is None:
+        release = torch.__version__.split("+")[0]
+        index = "https://download.pytorch.org/whl/cu126"
+        return Diagnosis("warning", f"{what}is built for CPUs", "run, with the index for your driver (pytorch.org): "
+                         f"{sys.executable} -m pip install --force-reinstall --no-deps torch=={release} "
+                         f"--index-url {index}")  # fmt: skip
+    advice = "compare CUDA Version of `nvidia-smi` with torch's; update the driver, or look at CUDA_VISIBLE_DEVICES"
+    return Diagnosis("warning", f"{what}for CUDA {torch.version.cuda} cannot use it", advice)
+
+
+def _nvidia_gpus() -> list[str]:
+    """Names of the GPUs of this machine, whatever torch can use; from the driver's own tool."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    try:
+        told = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=_ANSWER_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return re.findall(r"^GPU \d+: (.*?)(?: \(UUID|$)", told.stdout, re.MULTILINE)
 
 
 def _models() -> Iterator[Diagnosis]:

@@ -1,18 +1,26 @@
-"""Progress of a run: one live line on a terminal, plain lines elsewhere."""
+"""Progress of a run: one live line on a terminal, never wider than it; plain lines elsewhere, at least every 30 s."""
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Any, TextIO
 
 from dataprep.files.filenames import printable
 
-_PLAIN_EVERY_S = 10.0
+_PLAIN_EVERY_S = 10.0  # while work is finished
+_PLAIN_AT_LEAST_EVERY_S = 20.0  # while none is: who reads a pipe, or a CI that looks for life, gives up after 30
 _LIVE_EVERY_S = 0.2
+_BEAT_S = 1.0
+_COLUMNS = 80  # of a terminal that does not say
+_BAR = 20  # characters; narrow terminals have better use for most of them
+_CLEAR = "\r\x1b[2K"  # moves and erases; no colour
 
 
 def clock(seconds: float) -> str:
@@ -24,65 +32,170 @@ def clock(seconds: float) -> str:
 
 @dataclass
 class Progress:
-    """Counts rows per stage and estimates what is left from each stage's own measured cost."""
+    """Counts rows per stage and estimates what is left from each stage's own measured cost.
 
-    total: Mapping[str, int]  # rows to run per stage
+    Attributes:
+        total: Rows to run by stage.
+        workers: How many work at a time.
+        unit: What rows are, for people.
+        stream: Where it is shown.
+        assumed_s: Seconds a row by stage, until the stage has been measured; what has been measured tells how much
+            faster or slower than assumed this machine is.
+
+    """
+
+    total: Mapping[str, int]
     workers: int
     unit: str = "image-stages"
     stream: TextIO = field(default_factory=lambda: sys.stderr)
+    assumed_s: Mapping[str, float] = field(default_factory=dict)
     _done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _started: float = field(default_factory=time.monotonic)
     _shown: float = field(default_factory=time.monotonic)
+    _advanced: float = field(default_factory=time.monotonic)
+    _begun: str = ""
+    _stands: bool = False  # a live line, to be erased before anything else is written
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def begin(self, stage: str) -> None:
+        """Work of `stage` is in hand; worth saying where one piece of it takes long."""
+        self._begun = stage
 
     def advance(self, stage: str, rows: int, seconds: float) -> None:
         """A task of `stage` finished `rows` rows in `seconds` of one worker's time."""
-        self._done[stage] += rows
-        self._seconds[stage] += seconds
-        self._show()
+        with self._lock:
+            self._done[stage] += rows
+            self._seconds[stage] += seconds
+            self._advanced = time.monotonic()
+            self._show(_PLAIN_EVERY_S)
 
     def say(self, sentence: str) -> None:
         """Print a line of its own, above the live line."""
-        self.stream.write(("\r\x1b[2K" if self.stream.isatty() else "") + printable(sentence) + "\n")
-        self.stream.flush()
+        with self._lock:
+            self._erase()
+            self.stream.write(printable(sentence) + "\n")
+            self.stream.flush()
 
     def close(self) -> None:
-        self._show(final=True)
+        """Show where it ended, and leave the line."""
+        with self._lock:
+            self._show(0, final=True)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Show that the block is alive while nothing is finished; an error leaves the live line empty.
+
+        Whatever the block prints to stderr stands above the live line.
+        """
+        ended, above = threading.Event(), _Above(self)
+
+        def beat() -> None:
+            while not ended.wait(_BEAT_S):
+                with self._lock, suppress(OSError, ValueError):  # nobody listens any more
+                    if above.ended_line:
+                        self._show(_PLAIN_AT_LEAST_EVERY_S)
+
+        heart = threading.Thread(target=beat, daemon=True)
+        heart.start()
+        try:
+            with redirect_stderr(above if self.stream is sys.stderr else sys.stderr):
+                yield
+        except BaseException:
+            self._erase()
+            raise
+        finally:
+            ended.set()
+            heart.join()
 
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self._started
 
     def eta_s(self) -> float | None:
-        """Seconds left if every stage goes on as measured; None until every stage with work has been seen."""
+        """Seconds left if every stage goes on as measured, or assumed; None while a stage with work is neither."""
         left = 0.0
         for stage, total in self.total.items():
             if total > self._done[stage]:
-                if not self._done[stage]:
+                cost_s = self._cost_s(stage)
+                if cost_s is None:
                     return None
-                left += (total - self._done[stage]) * self._seconds[stage] / self._done[stage]
-        return left / self.workers
+                left += (total - self._done[stage]) * cost_s
+        left /= self.workers
+        return max(left - (time.monotonic() - self._advanced), 0.1 * left)  # what is in hand goes on
 
-    def _show(self, final: bool = False) -> None:
-        live = self.stream.isatty()
-        if not final and time.monotonic() - self._shown < (_LIVE_EVERY_S if live else _PLAIN_EVERY_S):
+    def _cost_s(self, stage: str) -> float | None:
+        """Seconds of one worker a row."""
+        if self._done[stage]:
+            return self._seconds[stage] / self._done[stage]
+        if stage not in self.assumed_s:
+            return None
+        seen = [name for name, done in self._done.items() if done and name in self.assumed_s]
+        assumed = sum(self.assumed_s[name] * self._done[name] for name in seen)
+        pace = sum(self._seconds[name] for name in seen) / assumed if assumed else 1.0
+        return pace * self.assumed_s[stage]
+
+    def _erase(self) -> None:
+        if self._stands:
+            self.stream.write(_CLEAR)
+        self._stands = False
+
+    def _is_live(self) -> bool:
+        return self.stream.isatty() and os.environ.get("TERM") != "dumb"
+
+    def _show(self, plain_every_s: float, final: bool = False) -> None:
+        live = self._is_live()
+        if not final and time.monotonic() - self._shown < (_LIVE_EVERY_S if live else plain_every_s):
             return
         self._shown = time.monotonic()
-        line = self._line()
         if live:
-            self.stream.write("\r\x1b[2K" + line + ("\n" if final else ""))
+            self.stream.write(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""))
+            self._stands = not final
         else:
-            self.stream.write(line + "\n")
+            self.stream.write(self._line() + "\n")
         self.stream.flush()
 
-    def _line(self) -> str:
+    def _line(self, columns: int | None = None) -> str:
+        """The most telling first; what does not fit into `columns` is left out."""
         total, done = sum(self.total.values()), sum(self._done.values())
-        finished = 1.0 if total == 0 else done / total
-        bar = "#" * int(20 * finished)
-        busy = [f"{stage} {self._done[stage]}/{n}" for stage, n in self.total.items() if 0 < self._done[stage] < n]
-        eta = self.eta_s()
-        rate = done / max(self.elapsed_s, 1e-6)
-        left = "done" if done == total else f"ETA {clock(eta)}" if eta is not None else "ETA -"
-        return f"[{bar:<20}] {done}/{total} {self.unit}  {rate:.1f}/s  {clock(self.elapsed_s)} elapsed  {left}" + (
-            f"  ({', '.join(busy)})" if busy else ""
-        )
+        width = _BAR if columns is None or columns > _COLUMNS else _BAR // 4
+        bar = "#" * int(width * (1.0 if total == 0 else done / total))
+        line = f"[{bar:<{width}}] {done}/{total} {self.unit}"
+        for piece in self._pieces(total, done):
+            if columns is None or len(line) + 2 + len(piece) <= columns:
+                line += f"  {piece}"
+        return line if columns is None else line[:columns]
+
+    def _pieces(self, total: int, done: int) -> Iterator[str]:
+        eta = None if done == total else self.eta_s()
+        if done == total or eta is not None:
+            yield "done" if eta is None else f"ETA {clock(eta)}"
+        yield f"{clock(self.elapsed_s)} elapsed"
+        if self._begun and self._done[self._begun] < self.total.get(self._begun, 0):
+            yield self._begun
+        if done:
+            yield f"{done / max(self.elapsed_s, 1e-6):.1f}/s"
+        yield from (f"{stage} {self._done[stage]}/{n}" for stage, n in self.total.items() if 0 < self._done[stage] < n)
+
+
+class _Above:
+    """stderr as others see it while a live line stands there; everything but writing is the stream's own."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self.ended_line = progress, True
+
+    def write(self, text: str) -> int:
+        with self._progress._lock:
+            self._progress._erase()
+            self.ended_line = text.endswith("\n") if text else self.ended_line
+            return self._progress.stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._progress.stream, name)
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import platform
 import time
 from collections import Counter
@@ -18,6 +19,7 @@ from dataprep.tables.parts import PartRecord
 from dataprep.tables.sources import Source
 from dataprep.tables.store import Store, write_json
 from pipelines.engine import last_run, look, outputs, resume
+from pipelines.engine.assumed_costs import assumed_s
 from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.engine.dag import Dag, record_of
 from pipelines.engine.event_log import EventLog
@@ -156,19 +158,33 @@ def _run_aggregates(context: Context, plan: Plan, executor: Executor) -> None:
     """After the last part: each aggregate that is out of date, or reads one that has changed, in order."""
     stages = {stage.name: stage for stage in context.dag.stages}
     view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts))
+    due = list(itertools.dropwhile(lambda one: not plan.aggregates[one.name], context.dag.aggregates))
     rebuilt = False
-    for aggregate in context.dag.aggregates:
-        reason = plan.aggregates[aggregate.name] or (rebuilt and plan.outputs.state(aggregate).reason)
-        if not reason or context.stop.requested:
-            continue
-        rebuilt = True
-        key = plan.outputs.keys[aggregate.name]
-        task = AggregateTask(aggregate, view, key, plan.outputs.made_from(aggregate))
-        executor.submit(run_aggregate, task, f"{aggregate.name}-{task.key}", {})
-        for _, outcome in executor.completed():
-            if isinstance(outcome, BaseException):
-                raise outcome
-            context.log.write("aggregate", stage=aggregate.name, counts=outcome)
+    progress = Progress({aggregate.name: 1 for aggregate in due}, 1, "outputs")
+    with progress.beating():
+        for aggregate in due:
+            if context.stop.requested:
+                break
+            started_s = time.monotonic()
+            reason = plan.aggregates[aggregate.name] or (rebuilt and plan.outputs.state(aggregate).reason)
+            if reason:
+                rebuilt = True
+                progress.begin(aggregate.name)
+                key, made_from = plan.outputs.keys[aggregate.name], plan.outputs.made_from(aggregate)
+                counts = _build_by(executor, AggregateTask(aggregate, view, key, made_from))
+                context.log.write("aggregate", stage=aggregate.name, counts=counts)
+            progress.advance(aggregate.name, 1, time.monotonic() - started_s)
+    if rebuilt:
+        progress.close()
+
+
+def _build_by(executor: Executor, task: AggregateTask) -> dict[str, int]:
+    """Counts of what `task` wrote, in the executor's hands; raises what it raised."""
+    executor.submit(run_aggregate, task, f"{task.aggregate.name}-{task.key}", {})
+    ((_, outcome),) = executor.completed()
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 class Schedule:
@@ -184,16 +200,19 @@ class Schedule:
         self._suspect: list[PartTask] = []  # their worker died; one of their images may be guilty
         self._attempts: Counter[tuple[str, int]] = Counter()
         self.failed: list[str] = []
-        self.progress = Progress({s.name: s.rows_todo for s in plan.stages if s.todo}, 1)
+        rows = {stage.name: stage.rows_todo for stage in plan.stages if stage.todo}
+        self.progress = Progress(rows, 1, assumed_s=assumed_s(self._dag.stages))
 
     def run_parts(self, executor: Executor) -> None:
-        self.progress.workers = executor.workers
+        most_parts = max((len(stage.todo) for stage in self._plan.stages), default=0)
+        self.progress.workers = max(1, min(executor.workers, most_parts))
         self._begin()
-        while executor.pending or ((self._ready or self._suspect) and not self.stopped):
-            while executor.pending < executor.capacity and (self._suspect or self._ready) and not self.stopped:
-                self._submit_next(executor)
-            for task, outcome in executor.completed():
-                self._finish(task, outcome)
+        with self.progress.beating():
+            while executor.pending or ((self._ready or self._suspect) and not self.stopped):
+                while executor.pending < executor.capacity and (self._suspect or self._ready) and not self.stopped:
+                    self._submit_next(executor)
+                for task, outcome in executor.completed():
+                    self._finish(task, outcome)
         if any(stage.todo for stage in self._plan.stages):
             self.progress.close()
         self._write_ledgers()

@@ -1,5 +1,6 @@
 """The command line: settings, help that teaches, errors that say what to do."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,30 @@ def test_every_verb_has_a_file_and_every_such_file_is_a_verb():
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_what_a_verb_loads_is_there(verb):
     assert callable(verb.load())
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["statsu", "build"], "there is no 'statsu'; did you mean status?"),
+        (["doktor"], "did you mean doctor?"),
+        (["shards", "biuld"], "did you mean build?"),
+        (["run", "samples", "--out", "build/x", "--worker-count", "2"], "did you mean --workers?"),
+        (
+            ["run", "samples", "--out", "build/x", "--cluser=local"],
+            "no option --cluser; did you mean --cluster",
+        ),
+        (["xyzzy"], "there is no 'xyzzy'; there are: run, plan"),
+    ],
+)
+def test_a_wrong_word_names_the_nearest(typed, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(typed)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_help_says_what_an_exit_status_means(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert re.search(r"exit status:\n  0    done\n  1    ", capsys.readouterr().out)

@@ -1,6 +1,9 @@
 """doctor: says what is wrong and what to do, and only then ends with 1."""
 
+import os
+
 import pytest
+import torch
 
 from dataprep.errors import AssetError
 from pipelines.commands import doctor
@@ -68,3 +71,20 @@ def test_a_probe_that_fails_says_where(monkeypatch):
 def test_one_photograph_goes_through_all_stages(tmp_path, capsys):
     assert main(["doctor", "--out", str(tmp_path)]) == 0
     assert "one photograph through all stages" in capsys.readouterr().out
+
+
+def test_a_gpu_beside_a_torch_for_cpus_is_named_with_the_command(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: NVIDIA H200 (UUID: GPU-1)'\necho 'GPU 1: Tesla T4 (UUID: GPU-2)'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    found = doctor._gpu(torch)
+    assert found.level == "warning"
+    assert found.what == f"GPU: NVIDIA H200, Tesla T4, but torch {torch.__version__} is built for CPUs"
+    assert f"-m pip install --force-reinstall --no-deps torch=={torch.__version__.split('+')[0]}" in found.advice
+    monkeypatch.setattr(torch.version, "cuda", "12.6")
+    assert "for CUDA 12.6 cannot use it" in doctor._gpu(torch).what
+    tool.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
+    assert doctor._gpu(torch).what.startswith("no GPU")
