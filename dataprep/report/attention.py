@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dataprep.report.health import OPTIONAL
 from dataprep.report.numbers import Numbers
-from dataprep.report.wording import plural
+from dataprep.wording import plural
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from matplotlib.patches import Rectangle
 
 from dataprep.report.coverage import PERCENTILES, HeatMap, Ranges, SizeHistogram
 from dataprep.report.numbers import Histogram
-from dataprep.report.wording import plural
+from dataprep.wording import plural
 
 # Stand-ins that no chart uses otherwise; the page's variables take their place.
 _GOOD, _LOST, _INK, _SOFT, _LINE, _TRACK, _PAPER = (

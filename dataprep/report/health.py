@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataprep.report.census import Census
-from dataprep.report.wording import plural
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
+from dataprep.wording import plural
 
 # What a unit or a definition allows, far outside of which a value is a fault: column -> (low, high).
 RANGES = {

@@ -21,7 +21,7 @@ from dataprep.report.shelf import Shelf, minus
 from dataprep.report.similar import Similar
 from dataprep.report.snippets import SNIPPETS
 from dataprep.report.timing import StageTime
-from dataprep.report.wording import plural
+from dataprep.wording import plural
 
 THUMBS_A_CHUNK = 24
 PAGE_BYTES = 8_500_000  # of pictures and what is said of them; tables and charts of 40,000 rows stay below 1 MB

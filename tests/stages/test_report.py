@@ -20,9 +20,9 @@ from dataprep.pictures.codecs import decode_rgb
 from dataprep.report.census import Census
 from dataprep.report.checks import CHECKS, run_checks
 from dataprep.report.snippets import SNIPPETS
-from dataprep.report.wording import plural
 from dataprep.stages.quality import RULES
 from dataprep.stages.report import Report
+from dataprep.wording import plural
 from pipelines.paper_stages import MAP_STAGES
 from tests.fake_dataset import End, make_dataset, make_photos
 
