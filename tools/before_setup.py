@@ -56,9 +56,8 @@ def network_fault(goal: str) -> str:
     """Why pip will not reach its index; "" when it will, or needs none."""
     settings = _pip_settings()
     index = urlsplit(settings.get("index-url", INDEX))
-    offline = settings.get("no-index", "").lower() in ("1", "true", "yes", "on")
-    if offline or not index.hostname or settings.get("find-links") or settings.get("extra-index-url"):
-        return ""  # nothing is needed, or there are other places: pip will say
+    if settings.get("no-index", "").lower() in ("1", "true", "yes", "on") or not index.hostname:
+        return ""
     proxy = settings.get("proxy") or _proxy(index.scheme, index.hostname)
     first = urlsplit(proxy if "//" in proxy else f"//{proxy}") if proxy else index
     port = first.port or (443 if first.scheme == "https" else 80)
@@ -98,7 +97,7 @@ def _pip_settings() -> dict:
     settings = {}  # type: dict[str, str]
     for section in ("global", "install"):
         settings.update(read[section] if read.has_section(section) else {})
-    for name in ("index-url", "extra-index-url", "find-links", "no-index", "proxy"):
+    for name in ("index-url", "no-index", "proxy"):
         given = os.environ.get("PIP_" + name.upper().replace("-", "_"))
         settings.update({name: given} if given else {})
     return settings
