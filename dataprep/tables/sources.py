@@ -27,8 +27,9 @@ from dataprep.tables.layouts import IMAGE_SUFFIXES, is_image, is_shhq, layout_of
 
 DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
+HUGE_SET, HUGE_PART = 1 << 18, 256  # at a million, files and tasks of 64 rows cost more than what a lost part does
 _BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
-PART_SIZES = (SMALL_PART, PART)
+PART_SIZES = (SMALL_PART, PART, HUGE_PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
 COLUMNS = (
@@ -319,10 +320,10 @@ def arrange(found: list[Source], known: list[Source], part_size: int) -> list[So
 
 def part_size_for(n_inputs: int) -> int:
     """Rows in a part, from the number of inputs alone."""
-    return SMALL_PART if n_inputs < SMALL_SET else PART
+    return SMALL_PART if n_inputs < SMALL_SET else PART if n_inputs < HUGE_SET else HUGE_PART
 
 
 def part_size_of(known: list[Source]) -> int:
     """The part size of inputs that lie in parts, 0 for none."""
     fullest = max(Counter(source.part for source in known).values(), default=0)
-    return 0 if not known else SMALL_PART if fullest <= SMALL_PART else PART
+    return next((size for size in PART_SIZES if fullest <= size), HUGE_PART) if known else 0
