@@ -7,29 +7,24 @@ place of each accepted sample in the shards are decided.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
-from dataprep.duplicates import HASH_BYTES
 from dataprep.files.locations import Location
 from dataprep.settings import number, setting
-from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.stages.base import EVERY_STAGE, Stage
-from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
-from dataprep.tables.grouping import either, first_rows, is_validation, near_duplicates, people, ranks
-from dataprep.tables.labels import drawn
-from dataprep.tables.outliers import label_outliers
-from dataprep.tables.parts import blob_position_columns
-from dataprep.tables.regroup import in_places
-from dataprep.tables.sampling_weights import AXES, SAMPLING_WEIGHT, sampling_weights
-from dataprep.tables.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
+from dataprep.stages.aggregate import Aggregate, DatasetView, Workers
+from dataprep.stages.base import EVERY_STAGE
+from dataprep.stages.manifest_decisions import Rules, decide
+from dataprep.stages.manifest_gathering import PARTS_AT_A_TIME, RANGE_ROWS, Scratch, gather, known_labels
+from dataprep.stages.manifest_release import Release, release
+from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column
+from dataprep.tables.manifest_files import MANIFEST, PIECES, is_divided, pieces_of
+from dataprep.tables.ranges import clear
+from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
+from dataprep.tables.store import SCHEMA_VERSION
 
 DICT = pa.dictionary(pa.int32(), STRING)
 OWN_COLUMNS = (
@@ -60,12 +55,14 @@ OWN_COLUMNS = (
     Column("shard_row", UINT16, "row of the sample in its shard; null unless selected"),
     Column("models", DICT, "JSON: per stage that the row reached, its models: name, sha256, licence class"),
 )
-_PARTS_AT_A_TIME = 64
 
 
 @dataclass(frozen=True)
 class Manifest(Aggregate):
-    """Writes `manifest.parquet`.
+    """Writes `manifest.parquet`: a file, or a folder of files where there are many rows.
+
+    Three steps, each of tasks whose memory does not grow with the data set, or by a few hundred bytes a row: read every
+    part once (`manifest_gathering`), decide over all rows (`manifest_decisions`), write (`manifest_release`).
 
     `flag_label_outlier` follows `dataprep.tables.outliers`: training leaves the row out of a group of labels, measured
     among the rows of the training split.
@@ -93,194 +90,58 @@ class Manifest(Aggregate):
         10.0, 1, 1000, "largest over smallest `sampling_weight`; 1: all rows are drawn equally often"
     )
     shard_rows: int = number(1024, 1, 65_535, "samples in a shard")
+    one_file_rows: int = number(
+        1 << 18, 1, 1 << 31, "a data set of more inputs has a folder `manifest.parquet` of several files"
+    )
 
-    def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        ids = view.table("ingest", ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)
-        order = np.argsort(ids)
-        (hashes,) = _columns(view, "quality", ["portrait_dhash"], order)
-        verdict = _verdict(view, tuple(view.stages), order, ~hashes.is_null().to_numpy())
-        packed = np.frombuffer(b"".join(hashes.drop_null().to_pylist()), np.uint8).reshape(-1, HASH_BYTES)
-        cluster = near_duplicates(packed, verdict.judged, self.near_duplicate_bits)
-        rank = ranks(cluster, verdict.accepted, order)
-        person = self._people(view, verdict.accepted, order)
-        if not self.keep_near_duplicates:
-            verdict.reject(
-                verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
-            )
-        together = either(cluster, person) if self.split_by_person else cluster
-        splits = self._splits(ids[order].tolist(), verdict.accepted, together, order)
-        outlier = label_outliers(_columns_by_name(view, [one.name for one in drawn()], order), splits)
-        groups = Groups(cluster, rank, first_rows(person, order))
-        rows = self._rows(ids[order].tolist(), verdict, splits, outlier, groups, _models(view))
-        self._weigh(rows, _columns_by_name(view, [axis.column for axis in AXES], order))
-        own = table_from_rows(self.columns, rows)
+    def outputs_of(self, root: Location) -> tuple[str, ...]:
+        return (f"{MANIFEST}/{PIECES}",) if is_divided(root / MANIFEST) else self.outputs
+
+    def more_files(self, root: Location) -> dict[str, tuple[int, str]]:
+        return {f"{MANIFEST}/{one.name}": (one.bytes, one.sha256) for one in pieces_of(root / MANIFEST)}
+
+    def build_by(self, workers: Workers, view: DatasetView, root: Location) -> dict[str, int]:
+        folder = root / "stages" / self.name / "scratch"
+        clear(folder)
+        rows = len(view.parts) * _most_rows(view)
+        bundles = -(-len(view.parts) // PARTS_AT_A_TIME)
+        scratch = Scratch(folder, bundles, ranges=-(-rows // RANGE_ROWS) or 1)
+        found = gather(workers, view, scratch, self.columns)
+        labels = known_labels(view)
+        counts = decide(workers, scratch, self._rules(view), found, labels)
         fingerprints = {name: view.refs[name].fingerprint for name in view.stages}
         metadata = {
             "schema_version": str(SCHEMA_VERSION),
             "code_version": __version__,
             "stages": json.dumps(fingerprints),
         }
-        write_tables(root / "manifest.parquet", _joined(own, view, tuple(view.stages), order), metadata)
-        return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
+        task = Release(scratch, root / MANIFEST, self.columns, metadata, tuple(one.name for one in labels))
+        release(workers, task, divided=counts["rows"] > self.one_file_rows)
+        clear(folder)
+        return counts
 
-    def _people(
-        self, view: DatasetView, accepted: Bool[np.ndarray, "n"], order: Int[np.ndarray, "n"]
-    ) -> Int[np.ndarray, "n"]:
-        likeness, likeness_self = _columns(view, "likeness", ["likeness", "likeness_self"], order)
-        certainty = likeness_self.cast(pa.float64()).fill_null(np.nan).to_numpy()
-        return people(_matrix(likeness), certainty, accepted, self.same_person_cosine, self.min_likeness_self)
-
-    def _splits(
-        self,
-        ids: Sequence[str],
-        accepted: Bool[np.ndarray, "n"],
-        group: Int[np.ndarray, "n"],
-        order: Int[np.ndarray, "n"],
-    ) -> list[str | None]:
-        """train or val of every accepted row, None elsewhere: a group goes where the hash of its first input says."""
-        first = first_rows(group, order)
-        splits: list[str | None] = [None] * len(ids)
-        for i in np.flatnonzero(accepted):
-            splits[i] = "val" if is_validation(ids[first[i]], self.val_fraction) else "train"
-        return splits
-
-    def _rows(
-        self,
-        ids: list[str],
-        verdict: _Verdict,
-        splits: Sequence[str | None],
-        outlier: Bool[np.ndarray, "n"],
-        groups: Groups,
-        models: Mapping[str | None, str],
-    ) -> list[dict[str, Any]]:
-        placed = {"train": 0, "val": 0}
-        rows = []
-        for i, sample_id in enumerate(ids):
-            row: dict[str, Any] = {
-                "sample_id": sample_id,
-                "status": verdict.status[i],
-                "stage": verdict.stage[i],
-                "reason": verdict.reason[i],
-                "message": verdict.message[i],
-                "selected": bool(verdict.accepted[i]),
-                "flag_label_outlier": bool(outlier[i]),
-                "models": models[verdict.stage[i] if verdict.stage[i] in models else None],
-            }
-            if verdict.judged[i]:
-                row |= {"dup_cluster": int(groups.cluster[i]), "dup_rank": int(groups.rank[i])}
-            if groups.first_of_person[i] >= 0:
-                row["person"] = ids[groups.first_of_person[i]]
-            if (split := splits[i]) is not None:
-                shard, shard_row = divmod(placed[split], self.shard_rows)
-                placed[split] += 1
-                row |= {"split": split, "shard": shard, "shard_row": shard_row}
-            rows.append(row)
-        return rows
-
-    def _weigh(self, rows: list[dict[str, Any]], columns: Mapping[str, np.ndarray]) -> None:
-        """Give the rows of the training split their weights."""
-        train = np.array([i for i, row in enumerate(rows) if row.get("split") == "train"], int)
-        known = {name: values[train] for name, values in columns.items()}
-        for i, weight in zip(train, sampling_weights(known, len(train), self.weight_limit), strict=True):
-            rows[i][SAMPLING_WEIGHT] = float(weight)
+    def _rules(self, view: DatasetView) -> Rules:
+        models = _models(view)
+        return Rules(
+            self.near_duplicate_bits,
+            self.keep_near_duplicates,
+            self.same_person_cosine,
+            self.min_likeness_self,
+            self.split_by_person,
+            self.val_fraction,
+            self.weight_limit,
+            self.shard_rows,
+            self.columns,
+            (*view.stages, self.name),
+            (*(models[name] for name in view.stages), models[None]),
+        )
 
 
-@dataclass(frozen=True)
-class Groups:
-    """Where every row that reached quality belongs: near-duplicates, rank among them, first row of the person."""
-
-    cluster: Int[np.ndarray, "n"]
-    rank: Int[np.ndarray, "n"]
-    first_of_person: Int[np.ndarray, "n"]
-
-
-@dataclass
-class _Verdict:
-    """How each row ended; the first stage that did not accept it speaks."""
-
-    status: list[str]
-    stage: list[str | None]
-    reason: list[str | None]
-    message: list[str | None]
-    accepted: Bool[np.ndarray, "n"]
-    judged: Bool[np.ndarray, "n"]  # reached quality with a portrait
-
-    def reject(self, rows: Bool[np.ndarray, "n"], stage: str, reason: str, message: str) -> None:
-        for i in np.flatnonzero(rows):
-            self.status[i], self.stage[i], self.reason[i], self.message[i] = "rejected", stage, reason, message
-        self.accepted = self.accepted & ~rows
-
-
-def _verdict(
-    view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"], judged: Bool[np.ndarray, "n"]
-) -> _Verdict:
-    n = len(order)
-    verdict = _Verdict(["ok"] * n, [None] * n, [None] * n, [None] * n, np.ones(n, bool), judged)
-    for name in stages:
-        status, *words = _columns(view, name, ["status", "reason", "message"], order)
-        lost = ~pc.is_in(status, pa.array(["ok", "upstream"])).to_numpy() & verdict.accepted
-        for i in np.flatnonzero(lost):
-            verdict.status[i], verdict.stage[i] = status[i].as_py(), name
-            verdict.reason[i], verdict.message[i] = (column[i].as_py() for column in words)
-        verdict.accepted = verdict.accepted & ~lost
-    return verdict
-
-
-def _columns_by_name(
-    view: DatasetView, names: Sequence[str], order: Int[np.ndarray, "n"]
-) -> dict[str, Float[np.ndarray, "n *k"]]:
-    """Those of the columns that the data set has, (n,) or (n, k), NaN where a row has none."""
-    owner = {column.name: name for name, stage in view.stages.items() for column in stage.columns}
-    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names if name in owner}
-
-
-def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:
-    """Columns of a stage in the manifest's order."""
-    table = view.table(stage, names)
-    return [table[name].take(pa.array(order)) for name in names]
-
-
-def _joined(own: pa.Table, view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]) -> Iterator[pa.Table]:
-    """The manifest in pieces of `ROW_GROUP`: its own columns, then every released column of each stage."""
-    place = np.empty(len(order), np.int64)
-    place[order] = np.arange(len(order))
-    for first, released in in_places(_released(view, stages, place), len(order), ROW_GROUP):
-        mine = own.slice(first, len(released))
-        if not mine["sample_id"].combine_chunks().equals(released["sample_id"].combine_chunks()):
-            raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
-        released = released.drop_columns(["sample_id"])
-        schema = pa.schema([*mine.schema, *released.schema])
-        yield pa.Table.from_arrays([*mine.columns, *released.columns], schema=schema)
-
-
-def _released(
-    view: DatasetView, stages: Sequence[str], place: Int[np.ndarray, "n"]
-) -> Iterator[tuple[pa.Table, Int[np.ndarray, "k"]]]:
-    """Ids and released columns of some parts at a time, with the places of their rows in the manifest."""
-    skip = {column.name for column in (*ROW_COLUMNS, *OWN_COLUMNS)}
-    hidden = {name: _hidden(view.stages[name]) for name in stages}
-    done = 0
-    for start in range(0, len(view.parts), _PARTS_AT_A_TIME):
-        some = replace(view, parts=view.parts[start : start + _PARTS_AT_A_TIME])
-        ids, fields, columns = None, [], []
-        for name in stages:
-            table = some.table(name)
-            if ids is not None and not table["sample_id"].equals(ids):
-                raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
-            ids = table["sample_id"]
-            kept = [field for field in table.schema if field.name not in skip | hidden[name]]
-            fields += kept
-            columns += [table[field.name] for field in kept]
-        schema = pa.schema([pa.field("sample_id", pa.string()), *fields])
-        batch = pa.Table.from_arrays([ids, *columns], schema=schema)
-        yield batch, place[done : done + len(batch)]
-        done += len(batch)
-
-
-def _hidden(stage: Stage) -> set[str]:
-    """Columns that stay in the part files."""
-    positions = {column.name for blob in stage.blobs for column in blob_position_columns(blob)}
-    return positions | {column.name for column in stage.columns if not stage.releases(column)}
+def _most_rows(view: DatasetView) -> int:
+    """Rows in a part, as some parts tell."""
+    some = view.parts[:: max(1, len(view.parts) // 2)]
+    ref = view.refs["ingest"]
+    return max((view.store.table(ref, part, ["sample_id"]).num_rows for part in some), default=0)
 
 
 def _models(view: DatasetView) -> dict[str | None, str]:
@@ -292,15 +153,3 @@ def _models(view: DatasetView) -> dict[str | None, str]:
             models[name] = [{"name": w.name, "sha256": w.sha256, "licence": w.licence} for w in stage.weights()]
         found[name] = found[None] = json.dumps(models, sort_keys=True)
     return found
-
-
-def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n *k"]:
-    """A column of numbers or of lists of them as float64, NaN where null."""
-    if not pa.types.is_list(column.type):
-        return column.cast(pa.float64()).to_numpy()
-    known = column.is_valid().to_numpy()
-    values = pc.list_flatten(column).to_numpy().astype(np.float64)
-    width = len(values) // max(1, int(known.sum()))
-    matrix = np.full((len(column), width), np.nan)
-    matrix[known] = values.reshape(int(known.sum()), width)
-    return matrix

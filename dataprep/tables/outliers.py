@@ -40,11 +40,30 @@ def distance_by_parts(
 
 def _squares(values: Float[np.ndarray, "n k"], among: Bool[np.ndarray, " n"] | None) -> Float[np.ndarray, " n"]:
     """Sum over dimensions of squared robust deviations."""
-    reference = values if among is None else values[among]
+    return _deviations(values, *centre_and_spread(values if among is None else values[among]))
+
+
+def centre_and_spread(
+    reference: Float[np.ndarray, "n k"],
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Return what deviations of each dimension are measured from and by: the median, and 1.4826 MAD."""
     median = np.median(reference, axis=0)
     spread = 1.4826 * np.median(np.abs(reference - median), axis=0)
-    spread = np.where(spread > 0, spread, reference.std(axis=0))
-    z = np.divide(values - median, spread, out=np.zeros_like(values), where=spread > 0)
+    return median, np.where(spread > 0, spread, reference.std(axis=0))
+
+
+def distance_of(
+    values: Float[np.ndarray, "n k"], centre: Float[np.ndarray, " k"], spread: Float[np.ndarray, " k"]
+) -> Float[np.ndarray, " n"]:
+    """Return `robust_distance` of some rows, given what the rows it is measured by came to."""
+    width = values.shape[1]
+    slices = [slice(i, i + _DIMENSIONS) for i in range(0, width, _DIMENSIONS)]
+    parts = [_deviations(values[:, some].astype(np.float64), centre[some], spread[some]) for some in slices]
+    return np.sqrt(np.sum(parts, axis=0) / width)
+
+
+def _deviations(values: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> Float[np.ndarray, " n"]:
+    z = np.divide(values - centre, spread, out=np.zeros_like(values), where=spread > 0)
     return np.square(z).sum(axis=1)
 
 
