@@ -43,7 +43,9 @@ def links_of_band(hashes: UInt8[np.ndarray, "n 32"], max_distance: int, band: in
     alike all the same is divided again by the bits that are left, in the same way, so that it stays exact.
     """
     distinct, row = np.unique(_as_text(hashes), return_index=True)
-    words = np.frombuffer(distinct.tobytes(), np.uint64).reshape(len(row), -1) if len(row) else np.zeros((0, 4), np.uint64)
+    words = (
+        np.frombuffer(distinct.tobytes(), np.uint64).reshape(len(row), -1) if len(row) else np.zeros((0, 4), np.uint64)
+    )
     copies = np.stack([row[np.searchsorted(distinct, _as_text(hashes))], np.arange(len(hashes))], axis=1)
     links = _Links(len(hashes))
     links.add(copies[copies[:, 0] != copies[:, 1]] if band == 0 else copies[:0])
@@ -107,7 +109,9 @@ def _compare(
     large = sizes > _FEW
     if large.any():
         some = large[keys]
-        large &= sum(_pairs_after(rows.packed, bits, keys[some], members[some], len(sizes)) for bits in parts) < sizes**2
+        large &= (
+            sum(_pairs_after(rows.packed, bits, keys[some], members[some], len(sizes)) for bits in parts) < sizes**2
+        )
     whole = ~large[keys]
     _link(rows, members[whole], keys[whole], most)
     if large.any():

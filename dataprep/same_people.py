@@ -59,7 +59,7 @@ def links_of_faces(faces: Faces, rows: slice, min_similarity: float) -> Int[np.n
         some = faces[start : min(start + _LINK_ROWS, rows.stop)].astype(np.float32)
         for other in range(start, len(faces), _LINK_COLUMNS):
             alike = some @ faces[other : other + _LINK_COLUMNS].astype(np.float32).T >= least
-            pairs = np.argwhere(alike) + (start, other) if alike.any() else found[0]
+            pairs = np.argwhere(alike) + np.array([start, other]) if alike.any() else found[0]
             found.append(pairs[pairs[:, 0] < pairs[:, 1]])
     return np.concatenate(found)
 
@@ -86,9 +86,9 @@ def _components(links: Int[np.ndarray, "k 2"], faces: int) -> Iterator[Int[np.nd
     ends = np.cumsum(np.bincount(label)) if len(linked) else np.zeros(0, int)
     start = 0
     while start < len(linked):
-        stop = int(ends[max(np.searchsorted(ends, start, "right"), np.searchsorted(ends, start + _TOGETHER, "right") - 1)])
-        yield np.sort(by_component[start:stop])
-        start = stop
+        last = max(np.searchsorted(ends, start, "right"), np.searchsorted(ends, start + _TOGETHER, "right") - 1)
+        yield np.sort(by_component[start : ends[last]])
+        start = int(ends[last])
 
 
 def _merged(sums: Float[np.ndarray, "n k"], sizes: Float[np.ndarray, "n"], least: float) -> Int[np.ndarray, "n"]:

@@ -18,7 +18,7 @@ from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView, Workers
 from dataprep.stages.base import EVERY_STAGE
 from dataprep.stages.manifest_decisions import Rules, decide
-from dataprep.stages.manifest_gathering import PARTS_AT_A_TIME, RANGE_ROWS, Scratch, gather, known_labels
+from dataprep.stages.manifest_gathering import RANGE_ROWS, ROWS_AT_A_TIME, Scratch, gather, known_labels
 from dataprep.stages.manifest_release import Release, release
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column
 from dataprep.tables.manifest_files import MANIFEST, PIECES, is_divided, pieces_of
@@ -103,10 +103,11 @@ class Manifest(Aggregate):
     def build_by(self, workers: Workers, view: DatasetView, root: Location) -> dict[str, int]:
         folder = root / "stages" / self.name / "scratch"
         clear(folder)
-        rows = len(view.parts) * _most_rows(view)
-        bundles = -(-len(view.parts) // PARTS_AT_A_TIME)
-        scratch = Scratch(folder, bundles, ranges=-(-rows // RANGE_ROWS) or 1)
-        found = gather(workers, view, scratch, self.columns)
+        part_rows = max(1, _most_rows(view))
+        at_a_time = max(1, ROWS_AT_A_TIME // part_rows)
+        bundles = -(-len(view.parts) // at_a_time)
+        scratch = Scratch(folder, bundles, ranges=-(-len(view.parts) * part_rows // RANGE_ROWS) or 1)
+        found = gather(workers, view, scratch, at_a_time, self.columns)
         labels = known_labels(view)
         counts = decide(workers, scratch, self._rules(view), found, labels)
         fingerprints = {name: view.refs[name].fingerprint for name in view.stages}

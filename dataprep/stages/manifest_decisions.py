@@ -1,15 +1,16 @@
 """Second step of the manifest: what is decided over all rows at once, from arrays of a few hundred bytes a row.
 
-    groups          distinct likenesses, and who may be a near-duplicate: read by those that look for links
-    hashes-03       links between near-duplicates, of one band of bits
-    faces-03        links between likenesses, of some rows against all later ones
-    decided         order of the manifest, and the split of its rows: read by those that judge outliers
-    own-000012      the columns that are decided here, of one range of ids
-    usual-NAME      of each row of the manifest, whether the label NAME lies where the prior draws
+groups          distinct likenesses, and who may be a near-duplicate: read by those that look for links
+hashes-03       links between near-duplicates, of one band of bits
+faces-03        links between likenesses, of some rows against all later ones
+decided         order of the manifest, and the split of its rows: read by those that judge outliers
+own-000012      the columns that are decided here, of one range of ids
+usual-NAME      of each row of the manifest, whether the label NAME lies where the prior draws
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def _shares(faces: int) -> list[tuple[int, int]]:
     tasks = max(1, math.ceil(faces**2 / 2 / _FACES_A_TASK))
     left = faces * (1 - np.sqrt(1 - np.arange(tasks + 1) / tasks))
     cuts = np.unique(left.round().astype(int))
-    return [(int(a), int(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)] or [(0, 0)]
+    return [(int(a), int(b)) for a, b in itertools.pairwise(cuts)] or [(0, 0)]
 
 
 def _find_groups(task: _Task) -> int:
@@ -282,7 +283,9 @@ def _write_own(scratch: Scratch, rules: Rules, ids: np.ndarray, columns: Mapping
 
 
 def _ranges(ids: np.ndarray, ranges: int) -> Int[np.ndarray, " n"]:
-    return np.concatenate([range_of([one.decode() for one in ids[some]], ranges) for some in slices(len(ids), _ROWS_AT_A_TIME)])
+    return np.concatenate(
+        [range_of([one.decode() for one in ids[some]], ranges) for some in slices(len(ids), _ROWS_AT_A_TIME)]
+    )
 
 
 # --- one label ---------------------------------------------------------------------------------------------------
@@ -313,5 +316,8 @@ def _distances(scratch: Scratch, label: Label, among: Int[np.ndarray, " m"]) -> 
         centres.append(centre[0])
         spreads.append(spread[0])
     return np.concatenate(
-        [distance_of(np.ascontiguousarray(read_array(path, key).T), np.array(centres), np.array(spreads)) for path in facts]
+        [
+            distance_of(np.ascontiguousarray(read_array(path, key).T), np.array(centres), np.array(spreads))
+            for path in facts
+        ]
     )

@@ -1,7 +1,7 @@
 """First step of the manifest: every part is read once, by a worker, and what others need of it lies in scratch files.
 
-    rows-000012     what the manifest releases of the rows, by ranges of ids (`dataprep.tables.ranges`)
-    facts-000012    arrays in the order of the index: what is decided over all rows at once
+rows-000012     what the manifest releases of the rows, by ranges of ids (`dataprep.tables.ranges`)
+facts-000012    arrays in the order of the index: what is decided over all rows at once
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from dataprep.tables.ranges import write_arrays, write_ranges
 from dataprep.tables.sampling_weights import AXES
 from dataprep.tables.store import ROW_COLUMNS
 
-PARTS_AT_A_TIME = 64
+ROWS_AT_A_TIME = 4096  # of all columns of all stages
 MESSAGE = ":message"  # of the stage that did not accept the row; no column has such a name
 _LIKENESS = ("likeness", "likeness_self")
 ACCEPTED = -1  # number of the stage that a row ended in
-RANGE_ROWS = 32_768  # about so many rows of all columns are in memory at a time
+RANGE_ROWS = 8192  # about so many rows of all columns are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,12 @@ class _Gathering:
     left_out: frozenset[str]
 
 
-def gather(workers: Workers, view: DatasetView, scratch: Scratch, own: Sequence[Column]) -> list[Gathered]:
+def gather(
+    workers: Workers, view: DatasetView, scratch: Scratch, parts_at_a_time: int, own: Sequence[Column]
+) -> list[Gathered]:
     """Read all parts and leave rows and facts; `own` are the columns that the manifest makes itself."""
     left_out = frozenset(column.name for column in (*ROW_COLUMNS, *own))
-    tasks = [_Gathering(some, i, scratch, left_out) for i, some in enumerate(view.bundles(PARTS_AT_A_TIME))]
+    tasks = [_Gathering(some, i, scratch, left_out) for i, some in enumerate(view.bundles(parts_at_a_time))]
     return workers.each(_gather, tasks, "parts")
 
 
@@ -106,7 +108,7 @@ def known_labels(view: DatasetView) -> tuple[Label, ...]:
 
 
 def _gather(task: _Gathering) -> Gathered:
-    tables = {name: task.view.table(name) for name in task.view.stages}
+    tables = {name: task.view.table(name, _read_columns(stage)) for name, stage in task.view.stages.items()}
     ids = tables["ingest"]["sample_id"]
     if any(not table["sample_id"].equals(ids) for table in tables.values()):
         raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
@@ -119,6 +121,13 @@ def _gather(task: _Gathering) -> Gathered:
     released = _released(task, tables).append_column(MESSAGE, pa.array(ends.message, pa.string()))
     write_ranges(task.scratch.rows(task.bundle), released, task.scratch.ranges)
     return Gathered(len(ids), statuses, reasons)
+
+
+def _read_columns(stage: Stage) -> list[str]:
+    """Columns of a stage that are released, or decided by."""
+    decisive = {*_LIKENESS, "portrait_dhash", *(label.name for label in drawn()), *(axis.column for axis in AXES)}
+    own = [column.name for column in stage.columns if column.name in decisive or stage.releases(column)]
+    return [*(column.name for column in ROW_COLUMNS), *own]
 
 
 @dataclass(frozen=True)

@@ -125,5 +125,3 @@ def _outliers(task: Release, own: pa.Table, rows: slice) -> np.ndarray:
     usual = [read_array(usual_path(task.scratch, label), "usual", rows) for label in task.labels]
     kept = np.all(usual, axis=0) if usual else np.ones(len(own), bool)
     return own["selected"].to_numpy() & ~kept
-
-

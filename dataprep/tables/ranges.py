@@ -14,7 +14,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -131,7 +130,9 @@ def clear(folder: Location) -> None:
         try:
             shutil.rmtree(folder)
         except OSError as error:
-            raise StoreError(f"{folder} cannot be removed: {why(error)}; remove it, and run the command again") from error
+            raise StoreError(
+                f"{folder} cannot be removed: {why(error)}; remove it, and run the command again"
+            ) from error
 
 
 def slices(count: int, size: int) -> Iterator[slice]:

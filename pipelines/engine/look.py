@@ -19,6 +19,7 @@ from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, listing
 from dataprep.files.untrusted import leads_below, parse_json
+from dataprep.tables.manifest_files import MANIFEST
 from dataprep.tables.parts import PartRecord, part_number
 from dataprep.tables.sealed import identity
 from dataprep.tables.shard_folders import SHARDS
@@ -26,7 +27,7 @@ from dataprep.tables.store import StageRef, Store, write_json
 from pipelines.engine.ledger import ledger_path, read_ledger
 
 Listing = Mapping[str, tuple[int, int]]  # name -> bytes, time of writing
-_OUTPUT_FOLDERS = ("", SHARDS, "report")
+_OUTPUT_FOLDERS = ("", MANIFEST, SHARDS, "report")
 _SHOWN = 20
 _FEW = 8
 

@@ -107,7 +107,7 @@ def record(root: Location, aggregate: Aggregate, key: str, made_from: str, count
         "key": key,
         "made_from": made_from,
         "counts": counts,
-        "bytes": {name: (root / name).stat().st_size for name in aggregate.outputs},
-        "sha256": {name: file_sha256(root / name) for name in aggregate.outputs},
+        "bytes": {name: (root / name).stat().st_size for name in aggregate.outputs_of(root)},
+        "sha256": {name: file_sha256(root / name) for name in aggregate.outputs_of(root)},
     }
     write_json(record_path(root, aggregate.name), content)

@@ -10,6 +10,7 @@ from pathlib import Path
 from dataprep.errors import Damaged, StoreError
 from dataprep.files.locations import Location, matching
 from dataprep.files.untrusted import leads_below, lies_within
+from dataprep.stages.aggregate import Aggregate
 from dataprep.tables.store import StageRef, Store
 from pipelines.engine.dag import Dag
 from pipelines.engine.event_log import EventLog
@@ -44,7 +45,7 @@ def take_away(store: Store, paths: Sequence[str]) -> int:
             _remove_part(store, *part)
             continue
         for record in matching(store.root / "stages", "*/done.json"):
-            if inside in _named(record) or inside.partition("/")[0] == record.parent.name:
+            if inside in _named(record) or inside.partition("/")[0].removesuffix(".parquet") == record.parent.name:
                 record.unlink(missing_ok=True)
         (store.root / inside).unlink(missing_ok=True)
     return len(paths)
@@ -61,6 +62,13 @@ def _remove_part(store: Store, folder: str, part: int) -> str:
 def _named(record: Location) -> Collection[str]:
     """The files that the record of an aggregate names."""
     return read_json(record)[0].get("sha256", {})
+
+
+def _more(aggregate: Aggregate, root: Location) -> set[str]:
+    try:
+        return set(aggregate.more_files(root))
+    except Damaged:
+        return set()
 
 
 class Repairs:
@@ -103,7 +111,8 @@ class Repairs:
         if part := part_of(error.path):
             return _remove_part(self._store, *part), part[1]
         for aggregate in self._dag.aggregates:
-            if any(error.path == str(self._store.root / name) for name in aggregate.outputs):
+            names = {*aggregate.outputs, *aggregate.outputs_of(self._store.root)}
+            if error.path.removeprefix(f"{self._store.root}/") in names | _more(aggregate, self._store.root):
                 forget(self._store.root, aggregate.name)
                 return None
         raise error

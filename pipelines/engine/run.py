@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import platform
 import time
 from collections import Counter
@@ -14,13 +13,14 @@ from typing import Any
 from dataprep.errors import Damaged, ShhqError
 from dataprep.files.filenames import escape
 from dataprep.files.locations import Location, listing
-from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.tables.parts import PartRecord
 from dataprep.tables.sources import Source
 from dataprep.tables.store import Store, write_json
-from pipelines.engine import last_run, look, outputs, resume
+from pipelines.engine import last_run, look, resume
+from pipelines.engine.aggregates import run_aggregates
 from pipelines.engine.assumed_costs import assumed_s
 from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
+from pipelines.engine.context import Context
 from pipelines.engine.dag import Dag, record_of
 from pipelines.engine.event_log import EventLog
 from pipelines.engine.index import refresh
@@ -33,19 +33,9 @@ from pipelines.engine.progress import Progress
 from pipelines.engine.repair import Repairs
 from pipelines.engine.task import PartReport, PartTask, run_part
 from pipelines.executors.base import Executor, Listener, WorkerDied
-from pipelines.machine.stopping import StopRequest, stop_request
+from pipelines.machine.stopping import stop_request
 
 _ISOLATION_ATTEMPTS = 3  # an isolated part dies only with its worker, by no fault of its own
-
-
-@dataclass(frozen=True)
-class AggregateTask:
-    """One aggregate over the whole data set; `view` is what it may read."""
-
-    aggregate: Aggregate
-    view: DatasetView
-    key: str
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -103,20 +93,6 @@ def run(
         return RunSummary(plan, time.monotonic() - started_s, tuple(failed), stopped, stop.requested)
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a run's passes share."""
-
-    store: Store
-    source_root: Location
-    dag: Dag
-    log: EventLog
-    stop: StopRequest
-    budget: ErrorBudget
-    repairs: Repairs
-    limit_s: float | None  # processor seconds that an image may take; None: the stage's own limit
-
-
 def _files_of(store: Store, dag: Dag, plan: Plan) -> dict[str, look.Listing]:
     """Sizes and times of the stages' files, listed again where the plan had something to do."""
     refs = [dag.refs[stage.name] for stage in plan.stages]
@@ -144,7 +120,7 @@ def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Exe
             plan = make_plan(context.store, context.dag, index)
         if not any(stage.todo for stage in plan.stages):
             try:
-                _run_aggregates(context, plan, executor)
+                run_aggregates(context, plan, executor)
             except Damaged as error:
                 context.repairs.discard(error)
                 plan = make_plan(context.store, context.dag, index)
@@ -152,39 +128,6 @@ def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Exe
                 continue
             return [], "interrupted" if context.stop.requested else "", plan
         context.repairs.begin(plan)
-
-
-def _run_aggregates(context: Context, plan: Plan, executor: Executor) -> None:
-    """After the last part: each aggregate that is out of date, or reads one that has changed, in order."""
-    stages = {stage.name: stage for stage in context.dag.stages}
-    view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts))
-    due = list(itertools.dropwhile(lambda one: not plan.aggregates[one.name], context.dag.aggregates))
-    rebuilt = False
-    progress = Progress({aggregate.name: 1 for aggregate in due}, 1, "outputs")
-    with progress.beating():
-        for aggregate in due:
-            if context.stop.requested:
-                break
-            started_s = time.monotonic()
-            reason = plan.aggregates[aggregate.name] or (rebuilt and plan.outputs.state(aggregate).reason)
-            if reason:
-                rebuilt = True
-                progress.begin(aggregate.name)
-                key, made_from = plan.outputs.keys[aggregate.name], plan.outputs.made_from(aggregate)
-                counts = _build_by(executor, AggregateTask(aggregate, view, key, made_from))
-                context.log.write("aggregate", stage=aggregate.name, counts=counts)
-            progress.advance(aggregate.name, 1, time.monotonic() - started_s)
-    if rebuilt:
-        progress.close()
-
-
-def _build_by(executor: Executor, task: AggregateTask) -> dict[str, int]:
-    """Counts of what `task` wrote, in the executor's hands; raises what it raised."""
-    executor.submit(run_aggregate, task, f"{task.aggregate.name}-{task.key}", {})
-    ((_, outcome),) = executor.completed()
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
 
 
 class Schedule:
@@ -339,12 +282,3 @@ def _kept(records: Mapping[int, PartRecord], todo: Iterable[int]) -> dict[int, P
     """Records of the parts that stay as they are."""
     going = set(todo)
     return {part: record for part, record in records.items() if part not in going}
-
-
-def run_aggregate(task: AggregateTask) -> dict[str, int]:
-    """Build one aggregate and record that it is done, last."""
-    root = task.view.store.root
-    outputs.forget(root, task.aggregate.name)
-    counts = task.aggregate.build(task.view, root)
-    outputs.record(root, task.aggregate, task.key, task.made_from, counts)
-    return counts

@@ -3,7 +3,7 @@
     python -m tools.scale.replayed_parts DONOR OUT ROWS [--processes 2]
 
 Row i is drawn with seed i // 8192. Nine in ten rows are a donor's accepted row, one a lost one. Ids, files, likenesses
-and hashes are the row's own: three in ten rows show a person of an earlier row, one in fifty is almost the same picture.
+and hashes are the row's own: three in ten rows show a person of an earlier row, one in fifty is almost a copy.
 Hashes keep the donor's structure, white backgrounds above all: bits that seldom change in the donor seldom change here.
 Pictures are tiny, and the same for all rows.
 """
@@ -53,7 +53,9 @@ def make_parts(donor: Path, out: Path, rows: int, processes: int = 2) -> Dataset
     for stage in dag.stages:
         write_json(Store(out).folder(dag.refs[stage.name]) / "stage.json", record_of(dag, stage))
     blocks = range(0, rows, BLOCK)
-    write_index(out, (source for start in blocks for source in _sources(start, min(BLOCK, rows - start), part_size_for(rows))))
+    write_index(
+        out, (source for start in blocks for source in _sources(start, min(BLOCK, rows - start), part_size_for(rows)))
+    )
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for done, _ in enumerate(pool.imap_unordered(partial(_write_block, donor, out, rows), blocks), 1):
             print(f"{done}/{len(blocks)} blocks", file=sys.stderr)
@@ -71,7 +73,13 @@ def _ids(start: int, count: int) -> list[str]:
 
 def _sources(start: int, count: int, part_size: int) -> list[Source]:
     return [
-        Source(f"{i // 1000:05d}/{i:08d}.jpg", 100_000, hashlib.sha256(sample_id.encode()).digest(), sample_id, part=i // part_size)
+        Source(
+            f"{i // 1000:05d}/{i:08d}.jpg",
+            100_000,
+            hashlib.sha256(sample_id.encode()).digest(),
+            sample_id,
+            part=i // part_size,
+        )
         for i, sample_id in enumerate(_ids(start, count), start)
     ]
 
@@ -115,9 +123,7 @@ def _write_block(donor: Path, out: Path, rows: int, start: int) -> None:
             _write_part(store, dag.refs[stage.name], (start + first) // size, table.slice(first, size), stage, tars)
 
 
-def _own_columns(
-    sources: list[Source], start: int, random: np.random.Generator, donor: _Donor
-) -> dict[str, pa.Array]:
+def _own_columns(sources: list[Source], start: int, random: np.random.Generator, donor: _Donor) -> dict[str, pa.Array]:
     count = len(sources)
     bits = random.random((count, 256)) < donor.set_part
     copies = np.flatnonzero(random.random(count) < _COPY)
@@ -152,7 +158,9 @@ def _replaced(table: pa.Table, own: dict[str, pa.Array]) -> pa.Table:
             place, field = table.schema.get_field_index(name), table.schema.field(name)
             values = values.cast(field.type)
             if name not in ("sample_id", "source_path", "source_sha256", "part"):
-                values = pa.compute.if_else(table[name].is_valid().combine_chunks(), values, pa.scalar(None, field.type))
+                values = pa.compute.if_else(
+                    table[name].is_valid().combine_chunks(), values, pa.scalar(None, field.type)
+                )
             table = table.set_column(place, field, values)
     return table
 
