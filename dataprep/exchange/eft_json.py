@@ -25,7 +25,7 @@ from dataprep.models.body.body_files import STANDIN
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import SMPL_BETAS
-from dataprep.tables.sealed import read_table
+from dataprep.tables.manifest_files import MANIFEST, has_manifest, read_manifest
 from dataprep.tables.store import atomic_file
 
 MAX_LOSS_49 = 5e-4  # beyond this, and
@@ -56,10 +56,10 @@ def export_eft(out: Path, path: Path, keep_all: bool = False) -> tuple[int, int]
     Left out, as in the published files, are fits with a 49-joint loss above 5e-4 or a beta beyond 3, unless `keep_all`.
     Only images that the pipeline accepted are considered. Raises StoreError when there is no manifest.
     """
-    manifest = out / "manifest.parquet"
-    if not manifest.is_file():
+    manifest = out / MANIFEST
+    if not has_manifest(out):
         raise StoreError(f"{out}: no manifest.parquet; build the data set first: shhq-hs run SOURCE --out {out}")
-    rows = [row for row in rows_from_table(read_table(manifest, _COLUMNS)) if row["status"] == "ok"]
+    rows = [row for row in rows_from_table(read_manifest(out, _COLUMNS)) if row["status"] == "ok"]
     require_sample_ids((row["sample_id"] for row in rows), manifest)
     kept = [row for row in rows if keep_all or _is_good(row)]
     models = sorted({(row["body_model"], row["body_model_sha256"]) for row in rows})

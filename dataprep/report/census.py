@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -18,12 +16,11 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
 from dataprep.errors import StoreError
-from dataprep.files.locations import Location, ObjectPath
+from dataprep.files.locations import Location
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.tables.columns import rows_from_table
-from dataprep.tables.sealed import identity, open_table
+from dataprep.tables.manifest_files import ManifestReader, manifest_of
 
-MANIFEST = "manifest.parquet"
 BLOCK_ROWS = 2048
 
 
@@ -73,25 +70,18 @@ class Census:
 
     def __init__(self, root: Location) -> None:
         """`root`: the folder of a data set, or a manifest file itself; StoreError when neither has a manifest."""
-        named = root / MANIFEST if root.is_dir() else root
+        named = manifest_of(root)
         if not named.exists():
             raise StoreError(f"{named}: no such file; build it with: shhq-hs run SOURCE --out DIR")
-        self.path = self._fetched(named) if isinstance(named, ObjectPath) else named
-        identity(self.path)  # every byte, once; pages are verified again as they are read
-        with open_table(self.path) as file:
-            self.schema = file.schema_arrow
+        self.path = named
+        self._reader = ManifestReader(named)
+        self.schema = self._reader.schema
         self.metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         self.ids: list[str] = self.column("sample_id")
         require_sample_ids(self.ids, named)
         self.statuses: list[str] = self.column("status")
         self.ok: Bool[np.ndarray, " n"] = np.array([status == "ok" for status in self.statuses], bool)
         self.selected: Bool[np.ndarray, " n"] = np.array([bool(chosen) for chosen in self.column("selected")], bool)
-
-    def _fetched(self, manifest: ObjectPath) -> Path:
-        """A copy for the life of this object: columns are read one after the other, many times."""
-        self._copy = NamedTemporaryFile(prefix="shhq-hs-", suffix=".parquet")  # noqa: SIM115
-        manifest.download(Path(self._copy.name))
-        return Path(self._copy.name)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -114,7 +104,7 @@ class Census:
     def blocks(self, *names: str) -> Iterator[Block]:
         """All rows, a few thousand at a time, in order."""
         first = 0
-        for batch in self._batches(names):
+        for batch in self._reader.batches(names, BLOCK_ROWS):
             yield Block(first, pa.Table.from_batches([batch]))
             first += len(batch)
 
@@ -148,14 +138,16 @@ class Census:
         pieces = [block.table[name].filter(rows[block.rows]).chunks for block in self.blocks(name)]
         return pa.chunked_array([chunk for chunks in pieces for chunk in chunks], self.schema.field(name).type)
 
-    def _batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        # No threads and no read-ahead: both would hold whole row groups of every column at once.
-        with open_table(self.path) as file:
-            yield from file.iter_batches(BLOCK_ROWS, columns=list(names), use_threads=False)
+    def rows_where(self, chosen: Bool[np.ndarray, " n"]) -> pa.Table:
+        """Whole rows, of the manifest's own schema."""
+        pieces, first = [], 0
+        for batch in self._reader.batches(self.schema.names, BLOCK_ROWS):
+            pieces.append(batch.filter(pa.array(chosen[first : first + len(batch)])))
+            first += len(batch)
+        return pa.Table.from_batches(pieces, self.schema)
 
     def _read(self, name: str) -> pa.ChunkedArray:
-        with open_table(self.path) as file:
-            return file.read([name], use_threads=False)[name]
+        return self._reader.read([name])[name]
 
 
 def _as_float(column: pa.ChunkedArray) -> np.ndarray:

@@ -13,7 +13,7 @@ from dataprep.files.locations import Location, location
 from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import encode_png
-from dataprep.report.census import MANIFEST, Census
+from dataprep.report.census import Census
 from dataprep.report.evenness import apparent_looks
 from dataprep.report.numbers import PageLimits, as_json, count
 from dataprep.report.outlines import Outliner
@@ -23,6 +23,7 @@ from dataprep.report.sheets import portrait_sheet, rejected_sheet
 from dataprep.report.shelf import SAMPLE_COLUMNS, Shelf
 from dataprep.report.timing import timings
 from dataprep.stages.aggregate import DatasetView
+from dataprep.tables.manifest_files import has_manifest
 from dataprep.tables.store import atomic_file, write_json
 
 _CELL_PX, _SHEET = 160, 96  # of the contact sheets
@@ -76,7 +77,7 @@ def _earlier(named: str) -> Location | None:
     if not named:
         return None
     path = location(named)
-    if not (path / MANIFEST).is_file() and not path.is_file():
+    if not has_manifest(path) and not path.is_file():
         raise ConfigError(f"report.earlier {named!r}: no manifest.parquet there; give a data set's folder")
     return path
 

@@ -22,10 +22,9 @@ from dataprep.errors import Damaged
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
-from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.stages.aggregate import Aggregate, DatasetView, Workers
 from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
-from dataprep.tables.labels import LABELS
-from dataprep.tables.sealed import read_table
+from dataprep.tables.labels import LABELS, Label
 from dataprep.tables.shard_folders import INDEX_PATH, SHARDS, SHARDS_INDEX, shard_name
 from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
 
@@ -59,9 +58,10 @@ class Shards(Aggregate):
     def more_files(self, root: Location) -> dict[str, tuple[int, str]]:
         return shard_files(root / SHARDS)
 
-    def build(self, view: DatasetView, root: Location) -> dict[str, int]:
-        manifest = read_table(root / "manifest.parquet")
-        return write_shards(manifest, root / SHARDS, reader_of(view))
+    def build_by(self, workers: Workers, view: DatasetView, root: Location) -> dict[str, int]:
+        from dataprep.stages.shards_by_tasks import shards_by
+
+        return shards_by(workers, view, root)
 
 
 ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
@@ -72,14 +72,49 @@ def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) ->
     require_sample_ids(manifest["sample_id"].to_pylist(), "the manifest")
     entries = []
     for name, rows in _shards(manifest):
-        require_shard_name(name, "the manifest")
-        samples = rows_from_table(rows)
-        positions = _write_tar(folder / f"{name}.tar", samples, read_image)
-        _write_twin(folder / f"{name}.parquet", rows, positions)
-        entries.append(_entry(folder, name, len(samples)))
+        entries.append(write_shard(folder, name, rows, read_image))
+    chosen = manifest.filter(manifest["selected"])
+    statistics = {one.name: _statistics(chosen[one.name]) for one in counted_labels(chosen.schema) if len(chosen)}
+    models = chosen["models"][0].as_py() if len(chosen) else "{}"
+    return finish_shards(folder, entries, manifest.schema, models, statistics)
+
+
+def write_shard(folder: Location, name: str, rows: pa.Table, read_image: ReadImage) -> dict[str, Any]:
+    """Write a shard of these rows, in their order; returns its entry of the index."""
+    require_shard_name(name, "the manifest")
+    samples = rows_from_table(rows)
+    positions = _write_tar(folder / f"{name}.tar", samples, read_image)
+    _write_twin(folder / f"{name}.parquet", rows, positions)
+    return _entry(folder, name, len(samples))
+
+
+def finish_shards(
+    folder: Location,
+    entries: list[dict[str, Any]],
+    manifest: pa.Schema,
+    models: str,
+    statistics: Mapping[str, Mapping[str, list[float]]],
+) -> dict[str, int]:
+    """Write the index of the shards, which makes them count; `models`: JSON of the first sample's row."""
     _remove_stale(folder, {entry["name"] for entry in entries})
-    write_json(folder / SHARDS_INDEX, _index(manifest, entries))
-    return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
+    metadata = {key.decode(): value.decode() for key, value in (manifest.metadata or {}).items()}
+    samples = sum(entry["rows"] for entry in entries)
+    index = {
+        "schema_version": SCHEMA_VERSION,
+        "stages": parse_json(metadata["stages"]),
+        "samples": samples,
+        "members": list(MEMBERS.values()),
+        "models": parse_json(models),
+        "label_statistics": statistics,
+        "shards": entries,
+    }
+    write_json(folder / SHARDS_INDEX, index)
+    return {"samples": samples, "shards": len(entries)}
+
+
+def counted_labels(schema: pa.Schema) -> list[Label]:
+    """Labels of which the index gives mean and deviation."""
+    return [one for one in LABELS if one.statistics and one.name in schema.names]
 
 
 def _shards(manifest: pa.Table) -> Iterator[tuple[str, pa.Table]]:
@@ -175,26 +210,6 @@ def _remove_stale(folder: Location, names: set[str]) -> None:
     for path in folder.glob("*-*.*"):
         if _SHARD_FILE.fullmatch(path.name) and path.stem not in names:
             path.unlink()
-
-
-def _index(manifest: pa.Table, entries: list[dict[str, Any]]) -> dict[str, Any]:
-    chosen = manifest.filter(manifest["selected"])
-    metadata = {key.decode(): value.decode() for key, value in (manifest.schema.metadata or {}).items()}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "stages": parse_json(metadata["stages"]),
-        "samples": len(chosen),
-        "members": list(MEMBERS.values()),
-        "models": parse_json(chosen["models"][0].as_py()) if len(chosen) else {},
-        "label_statistics": _all_statistics(chosen) if len(chosen) else {},
-        "shards": entries,
-    }
-
-
-def _all_statistics(chosen: pa.Table) -> dict[str, dict[str, list[float]]]:
-    return {
-        one.name: _statistics(chosen[one.name]) for one in LABELS if one.statistics and one.name in chosen.column_names
-    }
 
 
 def _statistics(column: pa.ChunkedArray) -> dict[str, list[float]]:

@@ -108,18 +108,31 @@ def read_manifest(place: Location, columns: Sequence[str] | None = None) -> pa.T
     return pa.concat_tables(each(place, lambda path: read_table(path, columns), files))
 
 
+def peek_manifest(root: Location, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a data set's manifest; no more is verified than is read. Raises Damaged."""
+    return ManifestReader(root / MANIFEST, whole=False).read(columns)
+
+
+def manifest_metadata(root: Location) -> dict[str, str]:
+    """What the manifest of a data set says of itself; {} before there is one. Raises Damaged."""
+    if not has_manifest(root):
+        return {}
+    with open_table(files_of(root / MANIFEST)[0]) as table:
+        return {key.decode(): value.decode() for key, value in (table.schema_arrow.metadata or {}).items()}
+
+
 class ManifestReader:
     """A manifest to read column by column; all its bytes have been verified once, pages are again as they are read.
 
     Files of an object store are fetched, for the life of this object.
     """
 
-    def __init__(self, manifest: Location) -> None:
-        """Raises Damaged."""
+    def __init__(self, manifest: Location, whole: bool = True) -> None:
+        """Raises Damaged. Unless `whole`, no more is verified than is read."""
         files = files_of(manifest)
         self._folder = TemporaryDirectory(prefix="shhq-hs-") if isinstance(manifest, ObjectPath) else None
         self.files = [self._fetched(file) for file in files]
-        for file in self.files:
+        for file in self.files if whole else ():
             identity(file)
         with open_table(self.files[0]) as table:
             self.schema = table.schema_arrow
@@ -138,6 +151,17 @@ class ManifestReader:
     def _read(self, file: Path, columns: Sequence[str] | None) -> pa.Table:
         with open_table(file) as table:
             return table.read(columns, use_threads=False)
+
+    def row_groups(self, first: int, last: int) -> Iterator[pa.Table]:
+        """Whole row groups, those that hold rows of the manifest from `first` to `last`."""
+        place = 0
+        for file in self.files:
+            with open_table(file) as table:
+                for number in range(table.num_row_groups):
+                    rows = table.metadata.row_group(number).num_rows
+                    if place <= last and place + rows > first:
+                        yield table.read_row_group(number, use_threads=False)
+                    place += rows
 
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """At most `rows` rows at a time, in order."""

@@ -14,6 +14,7 @@ from jaxtyping import Float
 
 from dataprep.errors import ConfigError
 from dataprep.tables.labels import BFM_EXP, BFM_ID, CAMERA_PITCH_YAW, JOINTS_ZYX, SMPL_BETAS, drawn
+from dataprep.tables.manifest_files import MANIFEST, files_of, has_manifest
 from dataprep.tables.outliers import drawable_rows, require_rows
 from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 from gan.checkpoint import Bases
@@ -91,8 +92,8 @@ def open_labels(folder: Path) -> AnimateLabels:
 
 def _training_rows(folder: Path) -> pa.Table:
     """Return the selected rows of the training split, with every label that is drawn and that the data set has."""
-    files = [folder / "manifest.parquet"]
-    if not files[0].is_file():
+    files = files_of(folder / MANIFEST) if has_manifest(folder) else []
+    if not files:
         files = sorted({*folder.glob("shards/train-*.parquet"), *folder.glob("train-[0-9]*.parquet")})
     if not files:
         raise ConfigError(

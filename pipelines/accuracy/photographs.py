@@ -31,6 +31,7 @@ from dataprep.frames.smpl_joints import CHEST, HEAD, NECK
 from dataprep.pictures.codecs import decode_mask
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import BFM_ANGLE, BFM_EXP, CROP_FROM_SOURCE, FACE_PITCH_YAW, LANDMARKS68, SMPL_BODY_POSE
+from dataprep.tables.manifest_files import read_manifest
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import SHARDS, shard_name, twins
 from dataprep.tables.store import write_json
@@ -179,7 +180,7 @@ def _pairs(out: Path, truth_folder: Path) -> Iterator[tuple[dict[str, Any], Trut
 
 def _inputs_with_truth(out: Path, truth_folder: Path) -> int:
     """How many inputs, accepted or not, have a truth file: a strict gate must not look like good labels."""
-    paths = read_table(out / "manifest.parquet", ["source_path"])["source_path"].to_pylist()
+    paths = read_manifest(out, ["source_path"])["source_path"].to_pylist()
     return sum(truth_path(truth_folder, path).exists() for path in paths)
 
 

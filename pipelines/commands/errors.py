@@ -13,7 +13,7 @@ from dataprep.errors import ConfigError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching
 from dataprep.files.untrusted import parse_json
-from dataprep.tables.sealed import open_table
+from dataprep.tables.manifest_files import has_manifest, peek_manifest
 from dataprep.tables.sources import Source
 from dataprep.tables.store import Store
 from pipelines.engine.budget import FAULTS
@@ -56,12 +56,10 @@ class LostImage:
 
 def later_losses(out: Location, index: Sequence[Source], choice: Choice) -> Iterator[LostImage]:
     """Chosen rows that the manifest lost, when the data set was seen as a whole: near-duplicates."""
-    path = out / "manifest.parquet"
-    if not path.exists():
+    if not has_manifest(out):
         return
     by_id = {source.sample_id: source for source in index}
-    with open_table(path) as file:
-        table = file.read([*_COLUMNS, "stage"])
+    table = peek_manifest(out, [*_COLUMNS, "stage"])
     for row in table.filter(pc.equal(table["stage"], _LAST)).to_pylist():
         if source := by_id.get(row["sample_id"]):
             loss = LostImage(_LAST, source.part, source, row["status"], row["reason"] or "", row["message"] or "")

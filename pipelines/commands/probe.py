@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 from skimage.data import astronaut  # shipped with scikit-image: NASA, public domain
 
-from dataprep.tables.sealed import read_table
+from dataprep.tables.manifest_files import read_manifest
 from pipelines import paper_stages
 from pipelines.commands.verify import defects_of
 from pipelines.engine.run import run
@@ -29,7 +29,7 @@ def probe() -> str:
             summary = run(photos, out, paper_stages.build(_QUICK), executor)
         if summary.failed:
             return summary.failed[0]
-        (row,) = read_table(out / "manifest.parquet").to_pylist()
+        (row,) = read_manifest(out).to_pylist()
         if row["status"] != "ok":
             return f"{row['status']} in {row['stage']}: {row['reason']}: {row['message']}"
         return next(iter(defects_of(out, deep=True).defects), "")

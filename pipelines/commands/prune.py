@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from dataprep.files.locations import Location, ObjectPath, listing, names_in
 from dataprep.files.untrusted import parse_json
+from dataprep.tables.manifest_files import manifest_metadata
 from dataprep.tables.parts import part_number
-from dataprep.tables.sealed import open_table
 from dataprep.tables.store import Store
 from pipelines.engine.index import read_index
 from pipelines.engine.last_run import current_stages
@@ -62,11 +62,7 @@ def unused(store: Store) -> list[Variant]:
 
 
 def _in_manifest(out: Location) -> set[str]:
-    path = out / "manifest.parquet"
-    if not path.exists():
-        return set()
-    with open_table(path) as file:
-        stages = parse_json((file.schema_arrow.metadata or {}).get(b"stages", b"{}"))
+    stages = parse_json(manifest_metadata(out).get("stages", "{}"))
     return {f"{name}-{fingerprint}" for name, fingerprint in stages.items()}
 
 

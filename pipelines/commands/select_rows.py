@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from dataprep.report.census import Census
 from dataprep.report.selection import matching
-from dataprep.tables.sealed import read_table
 from dataprep.tables.store import write_table
 
 
@@ -16,7 +13,7 @@ def select(out: Path, expression: str, output: Path) -> int:
     """Write the manifest rows that match; returns 1 when there is none."""
     census = Census(out)
     chosen = matching(census, expression)
-    table = read_table(census.path).filter(pa.array(chosen))
+    table = census.rows_where(chosen)
     if not len(table):
         print(f"no row of {len(census)} matches {expression!r}; {output} was not written")
         return 1

@@ -19,7 +19,7 @@ from dataprep.pictures.codecs import encode_png
 from dataprep.report.page_pictures import read_photograph, source_folder
 from dataprep.report.story import Material, draw_story
 from dataprep.stages.base import Stage
-from dataprep.tables.sealed import open_table
+from dataprep.tables.manifest_files import has_manifest, manifest_metadata, peek_manifest
 from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store, atomic_file
 from pipelines.engine.index import read_index
@@ -104,11 +104,7 @@ def _chapter(store: Store, stage: type[Stage], fingerprint: str | None, source: 
 
 def _manifest_fingerprints(out: Location) -> dict[str, str]:
     """Which variant of each stage the manifest was made from; empty before there is a manifest."""
-    path = out / "manifest.parquet"
-    if not path.exists():
-        return {}
-    with open_table(path) as file:
-        return parse_json((file.schema_arrow.metadata or {}).get(b"stages", b"{}"))
+    return parse_json(manifest_metadata(out).get("stages", "{}"))
 
 
 def _newest(store: Store, name: str) -> StageRef | None:
@@ -117,13 +113,11 @@ def _newest(store: Store, name: str) -> StageRef | None:
 
 
 def _manifest_row(out: Path, sample_id: str) -> Row | None:
-    path = out / "manifest.parquet"
-    if not path.exists():
+    if not has_manifest(out):
         return None
     names = ["sample_id", "status", "stage", "reason", "message", "split", "shard", "shard_row", "dup_cluster",
              "dup_rank", "flag_label_outlier"]  # fmt: skip
-    with open_table(path) as file:
-        table = file.read(names)
+    table = peek_manifest(out, names)
     rows = table.filter(pc.equal(table["sample_id"], sample_id)).to_pylist()
     return rows[0] if rows else None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataprep.errors import StoreError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each
-from dataprep.tables.sealed import open_table
+from dataprep.tables.manifest_files import MANIFEST, has_manifest, peek_manifest
 from dataprep.tables.shard_folders import INDEX_PATH
 from dataprep.tables.store import StageRef, Store
 from pipelines.commands import beside
@@ -88,7 +88,7 @@ def status(out: Location) -> int:
     print(table(("stage", "parts", "rows"), rows))
     for note in beside.lines(store, index, stages["detect"].ref if "detect" in stages else None):
         print(note)
-    if (out / "manifest.parquet").exists():
+    if has_manifest(out):
         print()
         _print_manifest(out)
     return 0
@@ -107,11 +107,10 @@ def _counted(store: Store, ref: StageRef, parts: Iterable[int]) -> str:
     return ", ".join(f"{n} {status}" for status, n in counts.most_common())
 
 
-def _with_paths(out: Location, manifest: Location) -> list[tuple[str, str, str, str]]:
+def _with_paths(out: Location) -> list[tuple[str, str, str, str]]:
     """Status, stage, reason and path of every row; earlier versions left out the path of what failed at ingest."""
     names = ["sample_id", "status", "stage", "reason", "source_path"]
-    with open_table(manifest) as file:
-        rows = list(zip(*(column.to_pylist() for column in file.read(names).columns), strict=True))
+    rows = list(zip(*(column.to_pylist() for column in peek_manifest(out, names).columns), strict=True))
     nameless = any(row[-1] is None for row in rows)
     paths = {source.sample_id: source.path for source in read_index(out)} if nameless else {}
     return [(*row[1:-1], row[-1] if row[-1] is not None else paths.get(row[0], "")) for row in rows]
@@ -119,10 +118,9 @@ def _with_paths(out: Location, manifest: Location) -> list[tuple[str, str, str, 
 
 def _print_manifest(out: Location) -> int:
     """The funnel and the reasons, with a few example files each; returns the number accepted."""
-    path = out / "manifest.parquet"
-    if not path.exists():
-        raise StoreError(f"{path} is missing; run: shhq-hs run SOURCE --out {out}")
-    rows = _with_paths(out, path)
+    if not has_manifest(out):
+        raise StoreError(f"{out / MANIFEST} is missing; run: shhq-hs run SOURCE --out {out}")
+    rows = _with_paths(out)
     accepted = sum(status == "ok" for status, *_ in rows)
     print(f"{accepted} of {len(rows)} images accepted ({accepted / len(rows):.0%})")
     lost: dict[tuple[str, str, str], list[str]] = {}

@@ -14,6 +14,7 @@ from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.stages.shards import MEMBERS, shard_files
+from dataprep.tables.manifest_files import MANIFEST, has_manifest, pieces_of, read_manifest
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import INDEX_PATH, SHARDS
 from dataprep.tables.sources import Source
@@ -114,7 +115,7 @@ def defects_of(out: Location, deep: bool) -> Verification:
             continue
         counts = counts.plus(_check_stage(store, stage.ref, index, deep, report))
     _check_outputs(out, deep, report)
-    _check_manifest(out, ids, report)
+    _check_manifest(out, ids, deep, report)
     shards = _check_shards(out, deep, report)
     words = tuple(flaw.words for flaw in flaws)
     return Verification(
@@ -231,13 +232,15 @@ def _check_outputs(out: Location, deep: bool, report: Report) -> None:
                 report(Flaw(f"{path} has other bytes than were written", str(path)))
 
 
-def _check_manifest(out: Location, ids: Sequence[str], report: Report) -> None:
-    path = out / "manifest.parquet"
-    if not path.exists():
+def _check_manifest(out: Location, ids: Sequence[str], deep: bool, report: Report) -> None:
+    path = out / MANIFEST
+    if not has_manifest(out):
         report(Flaw("manifest: not built yet"))
         return
     try:
-        found = read_table(path, ["sample_id"])["sample_id"].to_pylist()
+        for piece in pieces_of(path):
+            _check_file(path / piece.name, piece.bytes, piece.sha256, deep, report)
+        found = read_manifest(out, ["sample_id"])["sample_id"].to_pylist()
     except Damaged as error:
         report(_flaw(error))
         return
