@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from jaxtyping import Int, UInt8
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+
+from dataprep.components import joined, numbered
 
 HASH_SIDE = 16
 HASH_BYTES = HASH_SIDE * HASH_SIDE // 8
@@ -54,18 +54,6 @@ def links_of_band(hashes: UInt8[np.ndarray, "n 32"], max_distance: int, band: in
     _compare(_Rows(words, row, hashes[row], links), of_band, np.setdiff1d(bits, of_band), np.zeros(len(row), np.int64),
              np.arange(len(row)), max_distance)  # fmt: skip
     return links.all()
-
-
-def joined(links: Int[np.ndarray, "k 2"], rows: int) -> Int[np.ndarray, " n"]:
-    """Which rows are linked, directly or through others: a label each."""
-    graph = coo_matrix((np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), shape=(rows, rows))
-    return connected_components(graph, directed=False)[1]
-
-
-def numbered(labels: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Labels that count up in order of first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
 
 
 class _Links:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Float, Int, Int16
+from jaxtyping import Bool, Float, Int, Int16
 
-from dataprep.duplicates import joined, numbered
+from dataprep.components import joined, numbered
 
 # Embeddings are rounded to integers of this many steps. Their products are then exact in float64, whatever the order
 # in which a processor adds them up, and so are sums of some thousand faces: no machine decides otherwise. The products

@@ -20,6 +20,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
 from dataprep import duplicates
+from dataprep.components import joined, numbered
 from dataprep.files.locations import Location
 from dataprep.same_people import distinct_faces, links_of_faces, people_of
 from dataprep.stages.aggregate import Workers
@@ -139,8 +140,8 @@ def _decide(task: _Task) -> int:
     ids, stage = ids[order], gathered(facts, "stage")[order]
     judged, accepted = gathered(facts, "judged")[order], stage == ACCEPTED
     cluster = np.full(len(ids), NO_GROUP)
-    linked = duplicates.joined(_links(scratch, "hashes", task.piece), len(ids))
-    cluster[judged] = duplicates.numbered(linked[order][judged])
+    linked = joined(_links(scratch, "hashes", task.piece), len(ids))
+    cluster[judged] = numbered(linked[order][judged])
     rank = ranks(cluster, accepted, order)
     person = _people(task, len(ids), accepted, order)
     if not rules.keep_near_duplicates:
@@ -279,7 +280,7 @@ def _write_own(scratch: Scratch, rules: Rules, ids: np.ndarray, columns: Mapping
             with pa.ipc.new_stream(file, piece.schema) as stream:
                 stream.write_table(piece)
 
-        write_scratch(scratch.own(number), write)  # type: ignore[arg-type]
+        write_scratch(scratch.own(number), write)
 
 
 def _ranges(ids: np.ndarray, ranges: int) -> Int[np.ndarray, " n"]:

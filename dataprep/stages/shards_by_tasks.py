@@ -17,7 +17,7 @@ from jaxtyping import Float
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.aggregate import DatasetView, Workers
-from dataprep.stages.shards import IMAGES, ReadImage, counted_labels, finish_shards, write_shard
+from dataprep.stages.packing import IMAGES, ReadImage, counted_labels, finish_shards, write_shard
 from dataprep.tables.manifest_files import MANIFEST, ManifestReader
 from dataprep.tables.parts import Place, blob_position_columns
 from dataprep.tables.ranges import clear, range_of, read_rows, write_ranges
@@ -157,7 +157,7 @@ def _reader(task: _Task, ids: list[str]) -> ReadImage:
 
 
 def _statistics(manifest: Location) -> Mapping[str, Mapping[str, list[float]]]:
-    """Mean and deviation of labels over the selected rows, added up row by row, however many rows are read at a time."""
+    """Mean and deviation of labels over the selected rows, added up row by row, however many are read at once."""
     reader = ManifestReader(manifest, whole=False)
     found = {}
     for label in counted_labels(reader.schema):

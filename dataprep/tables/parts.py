@@ -21,7 +21,7 @@ class Place(NamedTuple):
     sha256: bytes | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PartRecord:
     """A committed part: what its inputs were called, what they were, what it holds, and its size.
 

@@ -48,7 +48,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One input file. `sha256` and `mask_sha256` are raw digests; paths are text as `filenames.escape` writes it.
 
@@ -138,7 +138,7 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
     return Survey(inputs, layout.unused(source.mask_path for source in inputs), dict(sorted(ignored.items())))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Entry:
     size: int
     refused: str | None = None

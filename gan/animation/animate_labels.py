@@ -92,7 +92,7 @@ def open_labels(folder: Path) -> AnimateLabels:
 
 def _training_rows(folder: Path) -> pa.Table:
     """Return the selected rows of the training split, with every label that is drawn and that the data set has."""
-    files = files_of(folder / MANIFEST) if has_manifest(folder) else []
+    files = [Path(str(file)) for file in files_of(folder / MANIFEST)] if has_manifest(folder) else []
     if not files:
         files = sorted({*folder.glob("shards/train-*.parquet"), *folder.glob("train-[0-9]*.parquet")})
     if not files:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from dataprep.errors import ConfigError, Damaged
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.untrusted import as_cell, require_sample_ids
-from dataprep.stages.shards import shard_files
+from dataprep.stages.packing import shard_files
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT

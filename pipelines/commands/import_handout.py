@@ -21,7 +21,7 @@ from dataprep.models.body.body_files import open_body
 from dataprep.models.face.face_files import open_face
 from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.stages.manifest import OWN_COLUMNS
-from dataprep.stages.shards import write_shards
+from dataprep.stages.packing import write_shards
 from dataprep.tables.columns import STRING, Column, floats, table_from_rows
 from dataprep.tables.labels import LABELS, drawn
 from dataprep.tables.outliers import label_outliers

@@ -15,7 +15,7 @@ from dataprep.files.locations import read_range
 from dataprep.files.untrusted import inside, require_sample_ids
 from dataprep.report.census import Census
 from dataprep.stages.manifest import Manifest
-from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
+from dataprep.stages.packing import IMAGES, ReadImage, reader_of, write_shards
 from dataprep.tables.manifest_files import MANIFEST
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, twins

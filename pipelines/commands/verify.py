@@ -13,7 +13,7 @@ from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
-from dataprep.stages.shards import MEMBERS, shard_files
+from dataprep.stages.packing import MEMBERS, shard_files
 from dataprep.tables.manifest_files import MANIFEST, has_manifest, pieces_of, read_manifest
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import INDEX_PATH, SHARDS

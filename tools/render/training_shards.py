@@ -23,7 +23,7 @@ from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
 from dataprep.stages.face import Face
 from dataprep.stages.manifest import OWN_COLUMNS, Manifest
-from dataprep.stages.shards import BASES, IMAGES, write_shards
+from dataprep.stages.packing import BASES, IMAGES, write_shards
 from dataprep.tables import sources
 from dataprep.tables.columns import STRING, UINT32, Column, rows_from_table, table_from_rows
 from dataprep.tables.labels import LABELS, drawn

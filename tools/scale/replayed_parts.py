@@ -168,7 +168,7 @@ def _replaced(table: pa.Table, own: dict[str, pa.Array]) -> pa.Table:
 def _tar_of(stage: Any, ref: StageRef) -> tuple[bytes, dict[str, Any]]:
     """A tar that all parts of a stage share in content: one tiny picture a blob."""
     picture = encode_png(np.random.default_rng(0).integers(0, 255, (12, 12, 3), np.uint8))
-    buffer, row = io.BytesIO(), {}
+    buffer, row = io.BytesIO(), dict[str, Any]()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for blob in stage.blobs:
             row[f"{blob}:offset"] = add_tar_member(tar, f"{ref.name}.{blob}", picture)
@@ -193,7 +193,7 @@ def _write_part(
         )
         path.with_suffix(".tar").write_bytes(data)
         metadata |= {"tar_bytes": str(len(data)), "tar_sha256": hashlib.sha256(data).hexdigest()}
-    with path.open("w+b") as file:  # no fsync: nobody resumes this
+    with open(str(path), "w+b") as file:  # no fsync: nobody resumes this
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd", write_statistics=False,
                        write_page_checksum=True)  # fmt: skip
         seal(file)

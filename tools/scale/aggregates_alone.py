@@ -1,6 +1,6 @@
 """Aggregates of a large data set (`tools.scale.replayed_parts` makes one), step by step; a line of JSON each.
 
-python -m tools.scale.aggregates OUT ROWS [--only manifest,shards,report] [--workers 2]
+python -m tools.scale.aggregates_alone OUT ROWS [--only manifest,shards,report] [--workers 2]
 """
 
 from __future__ import annotations

@@ -1,0 +1,192 @@
+"""Packing samples into shards: a WebDataset-compatible tar each, its parquet twin, and the index of all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dataprep.errors import Damaged
+from dataprep.files.file_hashes import file_sha256
+from dataprep.files.locations import Location
+from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
+from dataprep.stages.aggregate import DatasetView
+from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.tables.labels import LABELS, Label
+from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_name
+from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
+
+IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
+MEMBERS = {"portrait": "portrait.png", "face": "face.png", "alpha": "alpha.png", "json": "json"}
+
+
+def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
+    return (
+        Column(f"{name}_offset", UINT64, f"byte offset of <sample_id>.{member} in the shard's tar", unit="B"),
+        Column(f"{name}_size", UINT32, f"size of <sample_id>.{member}", unit="B"),
+        Column(f"{name}_sha256", HASH256, f"sha256 of <sample_id>.{member}"),
+    )
+
+
+POSITION_COLUMNS = tuple(column for name, member in MEMBERS.items() for column in _position_columns(name, member))
+BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")  # what the coefficients belong to
+_SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
+
+
+ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
+
+
+def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) -> dict[str, int]:
+    """Write the selected rows of a manifest, each where its columns split, shard and shard_row say."""
+    require_sample_ids(manifest["sample_id"].to_pylist(), "the manifest")
+    entries = []
+    for name, rows in _shards(manifest):
+        entries.append(write_shard(folder, name, rows, read_image))
+    chosen = manifest.filter(manifest["selected"])
+    statistics = {one.name: _statistics(chosen[one.name]) for one in counted_labels(chosen.schema) if len(chosen)}
+    models = chosen["models"][0].as_py() if len(chosen) else "{}"
+    return finish_shards(folder, entries, manifest.schema, models, statistics)
+
+
+def write_shard(folder: Location, name: str, rows: pa.Table, read_image: ReadImage) -> dict[str, Any]:
+    """Write a shard of these rows, in their order; returns its entry of the index."""
+    require_shard_name(name, "the manifest")
+    samples = rows_from_table(rows)
+    positions = _write_tar(folder / f"{name}.tar", samples, read_image)
+    _write_twin(folder / f"{name}.parquet", rows, positions)
+    return _entry(folder, name, len(samples))
+
+
+def finish_shards(
+    folder: Location,
+    entries: list[dict[str, Any]],
+    manifest: pa.Schema,
+    models: str,
+    statistics: Mapping[str, Mapping[str, list[float]]],
+) -> dict[str, int]:
+    """Write the index of the shards, which makes them count; `models`: JSON of the first sample's row."""
+    _remove_stale(folder, {entry["name"] for entry in entries})
+    metadata = {key.decode(): value.decode() for key, value in (manifest.metadata or {}).items()}
+    samples = sum(entry["rows"] for entry in entries)
+    index = {
+        "schema_version": SCHEMA_VERSION,
+        "stages": parse_json(metadata["stages"]),
+        "samples": samples,
+        "members": list(MEMBERS.values()),
+        "models": parse_json(models),
+        "label_statistics": statistics,
+        "shards": entries,
+    }
+    write_json(folder / SHARDS_INDEX, index)
+    return {"samples": samples, "shards": len(entries)}
+
+
+def counted_labels(schema: pa.Schema) -> list[Label]:
+    """Labels of which the index gives mean and deviation."""
+    return [one for one in LABELS if one.statistics and one.name in schema.names]
+
+
+def _shards(manifest: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Name and rows of each shard, rows in shard order."""
+    places: dict[str, list[int]] = {}
+    columns = (manifest[name].to_pylist() for name in ("split", "shard"))
+    for i, (split, shard) in enumerate(zip(*columns, strict=True)):
+        if split is not None:
+            places.setdefault(shard_name(split, shard), []).append(i)  # manifest order is shard order
+    for name in sorted(places):
+        yield name, manifest.take(pa.array(places[name]))
+
+
+def reader_of(view: DatasetView) -> ReadImage:
+    """The images of a data set where the stages that made them left them."""
+    places = {
+        image: {
+            name: (stage, part, place)
+            for part in view.parts
+            for name, place in view.store.places(view.refs[stage], part, blob).items()
+        }
+        for image, (stage, blob) in IMAGES.items()
+    }
+    return lambda name, image: view.blob(*places[image][name])
+
+
+def _write_tar(path: Location, samples: list[dict[str, Any]], read_image: ReadImage) -> list[dict[str, Any]]:
+    """Write one shard; returns the position columns of each sample."""
+    rows = []
+    with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample in samples:
+            sample_id = sample["sample_id"]
+            content = {image: read_image(sample_id, image) for image in IMAGES}
+            content["json"] = _labels_json(sample)
+            row: dict[str, Any] = {}
+            for name, member in MEMBERS.items():
+                offset = add_tar_member(tar, f"{sample_id}.{member}", content[name])
+                digest = hashlib.sha256(content[name]).digest()
+                row |= {f"{name}_offset": offset, f"{name}_size": len(content[name]), f"{name}_sha256": digest}
+            rows.append(row)
+    return rows
+
+
+def _labels_json(sample: Mapping[str, Any]) -> bytes:
+    content = {
+        "sample_id": sample["sample_id"],
+        "source_path": sample["source_path"],
+        "license": sample["license"],
+        **{name: sample[name] for name in BASES},
+        **{
+            one.name: np.asarray(sample[one.name], np.float64).round(7).ravel().tolist()
+            for one in LABELS
+            if one.in_shards and sample.get(one.name) is not None  # data sets from elsewhere need not have every label
+        },
+    }
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _write_twin(path: Location, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
+    own = table_from_rows(POSITION_COLUMNS, positions)
+    fields, columns = [*rows.schema, *own.schema], [*rows.columns, *own.columns]
+    write_table(path, pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata)))
+
+
+def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": name, "rows": rows}
+    for suffix in ("tar", "parquet"):
+        path = folder / f"{name}.{suffix}"
+        entry[suffix] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+    return entry
+
+
+def shard_files(folder: Location) -> dict[str, tuple[int, str]]:
+    """Bytes and sha256 of every shard's tar and twin, by path below the data set; raises Damaged."""
+    path = folder / SHARDS_INDEX
+    try:
+        entries = parse_json(path.read_text())["shards"]
+        if strange := [entry["name"] for entry in entries if not _SHARD_FILE.fullmatch(f"{entry['name']}.tar")]:
+            raise ValueError(f"no shard is called {strange[0]!r}")
+        return {
+            f"{SHARDS}/{entry['name']}.{suffix}": (int(entry[suffix]["bytes"]), str(entry[suffix]["sha256"]))
+            for entry in entries
+            for suffix in ("tar", "parquet")
+        }
+    except FileNotFoundError as error:
+        raise Damaged(path, "is missing") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Damaged(path, f"is damaged: it cannot be read ({error})") from error
+
+
+def _remove_stale(folder: Location, names: set[str]) -> None:
+    """Shards of an earlier, larger build of this same data set."""
+    for path in folder.glob("*-*.*"):
+        if _SHARD_FILE.fullmatch(path.name) and path.stem not in names:
+            path.unlink()
+
+
+def _statistics(column: pa.ChunkedArray) -> dict[str, list[float]]:
+    values = np.array(column.to_pylist(), dtype=np.float64)
+    return {"mean": values.mean(axis=0).round(6).tolist(), "std": values.std(axis=0).round(6).tolist()}
