@@ -316,7 +316,7 @@ def listing(folder: Location) -> dict[str, tuple[int, int]]:
     try:
         with os.scandir(folder) as entries:
             stated = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return {name: (status.st_size, status.st_mtime_ns) for name, status in stated}
 

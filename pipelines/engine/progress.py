@@ -124,6 +124,14 @@ class Progress:
         left /= self.workers
         return max(left - (time.monotonic() - self._advanced), 0.1 * left)  # what is in hand goes on
 
+    def slowest(self) -> str:
+        """The stage that most of what is left will go into, where several have something left; "" while unknown."""
+        left = {stage: total - self._done[stage] for stage, total in self.total.items() if total > self._done[stage]}
+        costs = {stage: self._cost_s(stage) for stage in left}
+        if len(left) < 2 or None in costs.values():
+            return ""
+        return max(left, key=lambda stage: left[stage] * (costs[stage] or 0.0))
+
     def _cost_s(self, stage: str) -> float | None:
         """Seconds of one worker a row."""
         if self._done[stage]:
@@ -176,6 +184,8 @@ class Progress:
         if done:
             yield f"{done / max(self.elapsed_s, 1e-6):.1f}/s"
         yield from (f"{stage} {self._done[stage]}/{n}" for stage, n in self.total.items() if 0 < self._done[stage] < n)
+        if slowest := self.slowest():
+            yield f"most left in {slowest}"
 
 
 class _Above:

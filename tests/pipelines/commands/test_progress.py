@@ -149,3 +149,15 @@ def test_every_stage_of_the_paper_has_an_assumed_cost():
     assert assumed_s(STAGES).keys() == TOTAL.keys()
     quick = assumed_s(build(["superres.model=span"]).stages)
     assert quick["superres"] < assumed_s(STAGES)["superres"] / 5
+
+
+def test_the_line_names_the_stage_that_most_is_left_of():
+    progress = Progress({"quick": 100, "slow": 10}, 1, stream=io.StringIO(), assumed_s={"quick": 0.01, "slow": 1.0})
+    assert progress.slowest() == "slow"
+    progress.advance("quick", 1, 1.0)  # on this machine it is a hundred times as slow, and so may be the other
+    assert progress.slowest() == "slow"
+    progress.advance("slow", 9, 0.9)
+    assert progress.slowest() == "quick"
+    progress.advance("slow", 1, 0.1)
+    assert progress.slowest() == "", "one stage is left, and the line names it anyhow"
+    assert Progress({"a": 1, "b": 1}, 1, stream=io.StringIO()).slowest() == "", "unknown"
