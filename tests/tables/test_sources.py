@@ -152,7 +152,7 @@ def test_exact_duplicates_name_the_first(shhq):
     assert sum(s.duplicate_of is not None for s in arranged) == 1
 
 
-@pytest.mark.parametrize(("inputs", "size"), [(1, 4), (255, 4), (256, 64), (40_000, 64)])
+@pytest.mark.parametrize(("inputs", "size"), [(1, 4), (255, 4), (256, 64), (40_000, 64), (262_143, 64), (262_144, 256)])
 def test_part_size_depends_on_the_number_of_inputs_alone(inputs, size):
     assert sources.part_size_for(inputs) == size
 
