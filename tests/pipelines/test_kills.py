@@ -95,7 +95,7 @@ def test_five_kills_inside_manifest_and_shards_end_in_the_same_bytes(tmp_path):
     ]
     plans = [Kill("driver", 1, 0.0), Kill("worker", 2, 0.0), Kill("both", 3, 0.0), Kill("worker", 1, 0.01),
              Kill("group", 2, 0.01)]  # fmt: skip
-    hit = kill_until_done(command, lambda: len(list(out.glob("stages/*/scratch/*"))), plans, timeout_s=90)
+    hit = kill_until_done(command, lambda: len(list(out.glob("stages/*/scratch/*"))), plans, timeout_s=300)
     assert len(hit) == 5, f"only {hit} of {plans}"
     assert payload(out) == payload(tmp_path / "undisturbed")
     assert not list(out.glob("stages/*/scratch"))
