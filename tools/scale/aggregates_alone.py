@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "aggregate": aggregate.name, "rows": options.rows, "workers": options.workers,
                 "seconds": round(seconds, 1), "us_per_row": round(1e6 * seconds / options.rows, 1),
                 "driver_cpu_seconds": round(time.process_time() - used_s, 1),
-                "workers_cpu_seconds": round(children.ru_utime + children.ru_stime, 1),
+                "workers_cpu_seconds_so_far": round(children.ru_utime + children.ru_stime, 1),
                 "driver_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
                 "worker_mib": round(children.ru_maxrss / 1024), "steps": workers.steps,
                 "memory_mib": {step: round(mib) for step, mib in workers.memory_mib.items()}, "counts": counts,
