@@ -96,7 +96,7 @@ def append_marks(out: Location, marks: Iterable[Mark]) -> list[Mark]:
     """Add marks and return them as they were stored; when this returns, they survive a crash of the machine.
 
     A mark without a time is the latest of its image, even where another machine's clock is ahead. Marks that stand
-    there already, in all their words, are left out. Raises StoreError where the folder cannot be locked, and Unwritable.
+    there already, in all their words, are left out. Raises Unwritable, also where the file system has no locks.
     """
     added = list(marks)
     if not added:
@@ -200,8 +200,8 @@ def _read(path: Location) -> pa.Table:
         table = table.select(SCHEMA.names).cast(SCHEMA)
         require_sample_ids(table["sample_id"].to_pylist(), path)
     except Damaged as error:
-        raise StoreError(f"{path} {error.what}. It holds what people marked, which no command makes anew: put a copy of "
-                         f"it back, or move it away to go on without those marks") from error  # fmt: skip
+        raise StoreError(f"{path} {error.what}. It holds what people marked, which no command makes anew: put a copy "
+                         "of it back, or move it away to go on without those marks") from error  # fmt: skip
     except (KeyError, ValueError) as error:  # Arrow's own are ValueErrors
         raise StoreError(f"{path} is no table of marks ({' '.join(str(error).split())[:120]}); move it away to go on "
                          "without marks") from error  # fmt: skip

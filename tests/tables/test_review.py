@@ -49,9 +49,11 @@ def test_a_new_mark_is_the_latest_even_when_another_clock_is_ahead(out):
     ahead = datetime.now(UTC) + timedelta(hours=1)
     append_marks(out, [Mark(A, "reject", who="ahead", when=ahead)])
     (stored,) = append_marks(out, [Mark(A, "accept", who="here")])
-    assert stored.when > ahead and current_marks(out)[A].verdict == "accept"
+    assert stored.when > ahead
+    assert current_marks(out)[A].verdict == "accept"
     both = append_marks(out, [Mark(B, "accept"), Mark(B, "reject")])
-    assert both[0].when < both[1].when and current_marks(out)[B].verdict == "reject"
+    assert both[0].when < both[1].when
+    assert current_marks(out)[B].verdict == "reject"
 
 
 def test_marks_that_came_before_stay_behind_those_of_later(out):
@@ -70,7 +72,7 @@ def test_marks_that_came_before_stay_behind_those_of_later(out):
     ids=["id", "verdict", "words", "long reason", "long note", "control", "surrogate", "no zone"],
 )  # fmt: skip
 def test_what_is_no_mark_is_refused(wrong):
-    with pytest.raises((ConfigError, StoreError), match="sample id|expected"):
+    with pytest.raises((ConfigError, StoreError), match=r"sample id|expected"):
         Mark(**{"sample_id": A, "verdict": "reject"} | wrong)
 
 
@@ -98,14 +100,16 @@ def test_many_objects_are_merged_and_a_killed_merger_doubles_nothing(monkeypatch
     monkeypatch.setattr(review, "_MANY", 8)
     for i in range(20):
         append_marks(out, [Mark(f"{i:032x}", "reject")])
-    assert len(history(out)) == 20 and len((out / "review").names()) < 9
+    assert len(history(out)) == 20
+    assert len((out / "review").names()) < 9
     kept = {name: (out / "review" / name).read_bytes() for name in (out / "review").names()}
-    while not len((out / "review").names()) == 1:
+    while len((out / "review").names()) != 1:
         append_marks(out, [Mark(A, "doubt")])
     for name, content in kept.items():  # as a merger leaves them that dies before it has deleted anything
         (out / "review" / name).write_bytes(content)
     found = history(out)
-    assert len(found) == len(set(found)) and len(current_marks(out)) == 21
+    assert len(found) == len(set(found))
+    assert len(current_marks(out)) == 21
 
 
 def test_damaged_marks_are_said_and_kept(tmp_path):
