@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import reduce
 from typing import Any
@@ -40,11 +40,14 @@ _SHOWN = 160  # characters of an expression that are repeated
 _HELP = "for example: abs(yaw) < 0.35 and q_sharpness > 0.5 and split == 'train'"
 
 
-def matching(census: Census, expression: str) -> Bool[np.ndarray, " n"]:
-    """Which rows an expression is true for; a null makes a comparison false. Raises ConfigError on what it is not."""
+def matching(census: Census, expression: str, more: Mapping[str, np.ndarray] | None = None) -> Bool[np.ndarray, " n"]:
+    """Which rows an expression is true for; a null makes a comparison false. Raises ConfigError on what it is not.
+
+    `more`: columns beside the manifest's, or in place of them; bool, float or texts, a value a row.
+    """
     tree, said = _parsed(expression), _said(expression)
     with np.errstate(all="ignore"):  # what is out of range or no number compares as false
-        result = np.asarray(_Evaluation(census, said).value(tree))
+        result = np.asarray(_Evaluation(census, said, more or {}).value(tree))
     if result.dtype != bool:
         raise ConfigError(f"{said} is no condition: it gives values, not true or false; {_HELP}")
     return np.broadcast_to(result, (len(census),))
@@ -75,10 +78,10 @@ def _said(expression: str) -> str:
 
 
 class _Evaluation:
-    """Values of a tree over the rows; `said` names the expression in messages."""
+    """Values of a tree over the rows; `said` names the expression in messages, `more` adds to the census's columns."""
 
-    def __init__(self, census: Census, said: str) -> None:
-        self._census, self._said = census, said
+    def __init__(self, census: Census, said: str, more: Mapping[str, np.ndarray]) -> None:
+        self._census, self._said, self._more = census, said, more
 
     def value(self, node: ast.expr) -> Any:
         """An array over the rows, or a constant."""
@@ -157,6 +160,8 @@ class _Evaluation:
             raise ConfigError(f"{self._said} compares a text or a null with a number; {_HELP}") from None
 
     def _column(self, name: str) -> Any:
+        if name in self._more:
+            return self._more[name]
         kind = self._field(name).type
         if pa.types.is_list(kind):
             raise ConfigError(f"column {name!r} holds {self._shape(name)} numbers; name one of them, as in {name}[0]")
@@ -181,6 +186,7 @@ class _Evaluation:
     def _field(self, name: str) -> pa.Field:
         names = self._census.schema.names
         if name not in names:
+            names = [*names, *self._more]
             near = get_close_matches(name, names, n=3)
             hint = f"; near it: {', '.join(near)}" if near else "; docs/report.md says where they are listed"
             raise ConfigError(f"the manifest has no column {name!r}{hint}")

@@ -28,6 +28,7 @@ from gan.presets import Preset
 from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
+from gan.training.left_out import left_out_of
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
 from gan.training.warm_start.appearance import appearance_codes, read_appearance, write_appearance
@@ -52,6 +53,7 @@ class Run:
     """A run as it stands."""
 
     dataset: ShardDataset
+    left_out: tuple[str, ...]  # ids that reviewers had rejected when it began
     weights: Float[np.ndarray, " n"] | None  # of its samples; None: all are drawn equally often
     mirror: Mirror | None
     sources: Sources
@@ -72,14 +74,15 @@ def open_run(
 
     `told` hears how many of how many pictures a paired start has read for what people look like.
     """
-    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px)
+    left_out = left_out_of(roots, out, execution.ranks)
+    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px, left_out=left_out)
     _require_models(dataset.bases, models)
     estimator = _prepared(models, preset, execution)
     key = RunKey(
         preset,
         seed,
         dataset.bases,
-        _digest(roots),
+        _digest(roots, left_out),
         _begun_digest(preset, begun_from),
         estimator.weights_sha256 if estimator else "",
     )
@@ -101,7 +104,7 @@ def open_run(
     paired = None
     if state.is_paired:
         paired = _paired(state, dataset, mirror, out, begun_from, execution.ranks.is_first, told)
-    return Run(dataset, weights, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
+    return Run(dataset, left_out, weights, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 
 def _paired(
@@ -141,12 +144,13 @@ def _mirror(models: Models) -> Mirror:
     return mirror_of_models(face.mean, face.id_base, face.exp_base, body.v_template, body.shapedirs)
 
 
-def _digest(roots: Sequence[Location]) -> str:
-    """sha256 over the shard indexes, which hold the hashes of all shards."""
+def _digest(roots: Sequence[Location], left_out: Sequence[str]) -> str:
+    """sha256 over the shard indexes, which hold the hashes of all shards, and over what is left out of them."""
     digest = hashlib.sha256()
     for root in roots:
         folder = shard_folder(root)
         digest.update(hashlib.sha256((folder / SHARDS_INDEX).read_bytes()).digest())
+    digest.update("".join(left_out).encode())
     return digest.hexdigest()
 
 

@@ -29,10 +29,12 @@ from dataprep.files.untrusted import as_cell, require_sample_ids
 from dataprep.stages.shards import shard_files
 from dataprep.tables.columns import rows_from_table
 from dataprep.tables.labels import LABELS
+from dataprep.tables.review import rejected_in_shards
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
 from dataprep.tables.store import atomic_file, unwritable
+from dataprep.wording import plural
 from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
@@ -64,6 +66,8 @@ def export(out: Path, target: Path, layout: str, split: str) -> int:
         written = write(place, _samples(out, split, progress))
     progress.close()
     print(f"{target}: {written} samples, layout {layout}")
+    if left_out := _count(out, split) - written:
+        print(f"left out, rejected by reviewers since the shards were built: {left_out} {plural(left_out, 'sample')}")
     return 0
 
 
@@ -101,7 +105,8 @@ def _schema(twin: Path) -> pq.FileMetaData:
 
 
 def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
-    """Row and images of every sample, in the order of the shards."""
+    """Row and images of every sample, in the order of the shards; not what reviewers rejected since they were built."""
+    left_out = rejected_in_shards(out)
     for twin in _twins(out, split):
         with _whole(twin):
             rows = rows_from_table(read_table(twin))
@@ -111,7 +116,8 @@ def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
         with _opened(path) as tar:
             for row in rows:
                 started = time.monotonic()
-                yield row, {name: _image(tar, path, row, name) for name in _FOLDERS}
+                if row["sample_id"] not in left_out:
+                    yield row, {name: _image(tar, path, row, name) for name in _FOLDERS}
                 progress.advance("samples", 1, time.monotonic() - started)
 
 
