@@ -21,16 +21,19 @@ LEFT_OUT_FILE = "left-out.json"
 
 
 def left_out_of(roots: Sequence[Location], out: Path, ranks: Ranks) -> tuple[str, ...]:
-    """Return the sorted ids that the run in `out` leaves out; of a new run, those rejected now, which it remembers.
+    """Return the sorted ids that the run in `out` leaves out; of a new run, those rejected now, in the shards or not.
 
     Every rank gets what the first one found.
     """
-    path, begins = out / LEFT_OUT_FILE, state_to_go_on_from(out) is None
-    found = _rejected(roots) if begins else _read(path)
-    found = ranks.gathered(found)[0]
-    if begins and ranks.is_first and (found or path.exists()):
-        write_json(path, found)
-    return found
+    found = _rejected(roots) if state_to_go_on_from(out) is None else _read(out / LEFT_OUT_FILE)
+    return ranks.gathered(found)[0]
+
+
+def remember_left_out(out: Path, left_out: Sequence[str], ranks: Ranks) -> None:
+    """Keep what a run leaves out of its shards, for when it goes on; a run that leaves out nothing has no file."""
+    path = out / LEFT_OUT_FILE
+    if ranks.is_first and (left_out or path.exists()):
+        write_json(path, left_out)
 
 
 def _rejected(roots: Sequence[Location]) -> tuple[str, ...]:

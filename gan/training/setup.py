@@ -28,7 +28,7 @@ from gan.presets import Preset
 from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
-from gan.training.left_out import left_out_of
+from gan.training.left_out import left_out_of, remember_left_out
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
 from gan.training.warm_start.appearance import appearance_codes, read_appearance, write_appearance
@@ -53,7 +53,6 @@ class Run:
     """A run as it stands."""
 
     dataset: ShardDataset
-    left_out: tuple[str, ...]  # ids that reviewers had rejected when it began
     weights: Float[np.ndarray, " n"] | None  # of its samples; None: all are drawn equally often
     mirror: Mirror | None
     sources: Sources
@@ -74,15 +73,16 @@ def open_run(
 
     `told` hears how many of how many pictures a paired start has read for what people look like.
     """
-    left_out = left_out_of(roots, out, execution.ranks)
-    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px, left_out=left_out)
+    rejected = left_out_of(roots, out, execution.ranks)
+    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px, left_out=rejected)
+    remember_left_out(out, dataset.left_out, execution.ranks)
     _require_models(dataset.bases, models)
     estimator = _prepared(models, preset, execution)
     key = RunKey(
         preset,
         seed,
         dataset.bases,
-        _digest(roots, left_out),
+        _digest(roots, dataset.left_out),
         _begun_digest(preset, begun_from),
         estimator.weights_sha256 if estimator else "",
     )
@@ -104,7 +104,7 @@ def open_run(
     paired = None
     if state.is_paired:
         paired = _paired(state, dataset, mirror, out, begun_from, execution.ranks.is_first, told)
-    return Run(dataset, left_out, weights, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
+    return Run(dataset, weights, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 
 def _paired(

@@ -117,7 +117,9 @@ def import_marks(out: Location, given: Path) -> int:
             marks.append(Mark(**{**vars(mark), "sample_id": name}))
         else:
             strangers += 1
-    _say_stored(out, append_marks(out, marks))
+    there = set(history(out))
+    append_marks(out, marks)
+    _say_stored(out, [mark for mark in dict.fromkeys(marks) if mark not in there])
     if strangers:
         print(f"left out, of images that are not in {out}: {strangers} {plural(strangers, 'mark')}")
     return 0
