@@ -2,8 +2,10 @@
 
 The expression is Python's own syntax, read as a tree and evaluated over columns: names of columns, numbers, texts,
 comparisons, `and`, `or`, `not`, `in`, arithmetic of numbers, `column[i]` for the i-th number of a list, and the
-functions FUNCTIONS. Nothing else is let in, so that an expression from anywhere can do no harm: every value is a float,
-a text of the expression or a column, nothing grows, and long or deep expressions are not read.
+functions FUNCTIONS. Beside the manifest's columns stand the DERIVED ones: the error of every cross-check of the report,
+and in how many splits the person of a row stands. Nothing else is let in, so that an expression from anywhere can do
+no harm: every value is a float, a text of the expression or a column, nothing grows, and long or deep expressions are
+not read.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from dataprep.errors import ConfigError
 from dataprep.report.census import Census
+from dataprep.report.checks import CHECKS, errors_of
+from dataprep.report.persons import splits_of_people
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "abs": np.abs,
@@ -28,6 +32,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "radians": np.radians,
     "isnull": lambda values: np.array([value is None or value != value for value in np.atleast_1d(values)], bool),
 }
+PERSON_SPLITS = "person_splits"
+DERIVED = (*(f"check_{check.key}" for check in CHECKS), PERSON_SPLITS)
 MAX_LENGTH, MAX_DEPTH = 4096, 50  # of an expression: characters, and parts that lie within each other
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
@@ -162,6 +168,8 @@ class _Evaluation:
     def _column(self, name: str) -> Any:
         if name in self._more:
             return self._more[name]
+        if name in DERIVED:
+            return self._derived(name)
         kind = self._field(name).type
         if pa.types.is_list(kind):
             raise ConfigError(f"column {name!r} holds {self._shape(name)} numbers; name one of them, as in {name}[0]")
@@ -170,6 +178,13 @@ class _Evaluation:
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
             return self._census.floats(name)
         return np.array(self._census.column(name), object)
+
+    def _derived(self, name: str) -> Float[np.ndarray, " n"]:
+        """A column that the manifest does not hold; NaN where a row is not accepted or lacks a label for it."""
+        if name == PERSON_SPLITS:
+            return splits_of_people(self._census)
+        (check,) = (one for one in CHECKS if name == f"check_{one.key}")
+        return errors_of(self._census, check)
 
     def _element(self, name: str, index: int) -> Any:
         self._field(name)
@@ -186,7 +201,7 @@ class _Evaluation:
     def _field(self, name: str) -> pa.Field:
         names = self._census.schema.names
         if name not in names:
-            names = [*names, *self._more]
+            names = [*names, *DERIVED, *self._more]
             near = get_close_matches(name, names, n=3)
             hint = f"; near it: {', '.join(near)}" if near else "; docs/report.md says where they are listed"
             raise ConfigError(f"the manifest has no column {name!r}{hint}")

@@ -1,53 +1,44 @@
-"""`shhq-hs export`: the shards as plain files, in EG3D's layout or as PNG and CSV.
-
-eg3d     00000/img00000000.png ... and dataset.json: {"labels": [[path, 25 numbers], ...]}, 16 of the camera's matrix
-         (camera to world, OpenCV axes, row-major) and 9 of its intrinsics, normalised by the image size; beside them
-         "sampling_weights": [[path, weight or null], ...], which EG3D's own loader does not read
-plain    portraits/ID.png, faces/ID.png, alphas/ID.png, and labels.csv with a row a sample
-"""
+"""`shhq-hs export`: the shards as plain files, in a layout that other programs read (pipelines/commands/layouts)."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from dataprep.errors import ConfigError, Damaged
 from dataprep.files.file_hashes import file_sha256
-from dataprep.files.untrusted import as_cell, require_sample_ids
+from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.shards import shard_files
 from dataprep.tables.columns import rows_from_table
-from dataprep.tables.labels import LABELS
 from dataprep.tables.review import rejected_in_shards
-from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
-from dataprep.tables.store import atomic_file, unwritable
 from dataprep.wording import plural
 from gan.data.errors import ShardCorrupt, ShardsMissing
+from pipelines.commands.layouts.coco_layout import LABELS_FILE, write_coco
+from pipelines.commands.layouts.eg3d_layout import EG3D, write_eg3d
+from pipelines.commands.layouts.fiftyone_layout import SAMPLES_FILE, write_fiftyone
+from pipelines.commands.layouts.plain_layout import write_plain
+from pipelines.commands.layouts.samples import IMAGES, POSITION, Sample
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
 
-LAYOUTS = ("eg3d", "plain")
+LAYOUTS: dict[str, tuple[Callable[[Path, Iterator[Sample]], int], str]] = {  # writer, and the file that it writes last
+    "eg3d": (write_eg3d, "dataset.json"),
+    "plain": (write_plain, "labels.csv"),
+    "coco": (write_coco, LABELS_FILE),
+    "fiftyone": (write_fiftyone, SAMPLES_FILE),
+}
 SPLITS = ("train", "val", "all")
-_FOLDERS = {"portrait": "portraits", "face": "faces", "alpha": "alphas"}
-_IMAGES_A_FOLDER = 1000  # as EG3D's own data set tool
-_POSITION = ("offset", "size", "sha256")
-_POSITIONS = tuple(f"{name}_{what}" for name in (*_FOLDERS, "json") for what in _POSITION)
-_EG3D = tuple(label.name for label in LABELS if label.in_eg3d)
-_NEEDED = ("sample_id", *_EG3D, *(f"{name}_{what}" for name in _FOLDERS for what in _POSITION))
-Sample = tuple[dict[str, Any], dict[str, bytes]]  # row, PNG by name
+_NEEDED = ("sample_id", *EG3D, *(f"{name}_{what}" for name in IMAGES for what in POSITION))
 
 
 def export(out: Path, target: Path, layout: str, split: str) -> int:
@@ -60,7 +51,7 @@ def export(out: Path, target: Path, layout: str, split: str) -> int:
     if split not in SPLITS:
         raise ConfigError(f"--split {split!r}: expected {', '.join(SPLITS)}")
     require_new(target)
-    write, last = {"eg3d": (_write_eg3d, "dataset.json"), "plain": (_write_plain, "labels.csv")}[layout]
+    write, last = LAYOUTS[layout]
     progress = Progress({"samples": _count(out, split)}, 1, "samples")
     with new_folder(target, last) as place:
         written = write(place, _samples(out, split, progress))
@@ -117,7 +108,7 @@ def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
             for row in rows:
                 started = time.monotonic()
                 if row["sample_id"] not in left_out:
-                    yield row, {name: _image(tar, path, row, name) for name in _FOLDERS}
+                    yield row, {name: _image(tar, path, row, name) for name in IMAGES}
                 progress.advance("samples", 1, time.monotonic() - started)
 
 
@@ -142,7 +133,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _image(tar: IO[bytes], path: Path, row: Mapping[str, Any], name: str) -> bytes:
-    offset, size, sha256 = (row[f"{name}_{what}"] for what in _POSITION)
+    offset, size, sha256 = (row[f"{name}_{what}"] for what in POSITION)
     if None in (offset, size) or offset + size > os.fstat(tar.fileno()).st_size:
         raise ShardCorrupt(f"{path}: {name} of {row['sample_id']} lies outside of it{_repair(path)}")
     tar.seek(offset)
@@ -150,61 +141,3 @@ def _image(tar: IO[bytes], path: Path, row: Mapping[str, Any], name: str) -> byt
     if hashlib.sha256(data).digest() != sha256:
         raise ShardCorrupt(f"{path}: {name} of {row['sample_id']} has other bytes than were written{_repair(path)}")
     return data
-
-
-def _write_eg3d(target: Path, samples: Iterator[Sample]) -> int:
-    labels, weights = [], []
-    for i, (row, images) in enumerate(samples):
-        name = f"{i // _IMAGES_A_FOLDER:05d}/img{i:08d}.png"
-        _write(target / name, images["portrait"])
-        numbers = np.concatenate([row[label].ravel() for label in _EG3D]).astype(np.float64)
-        labels.append([name, numbers.round(7).tolist()])
-        weights.append([name, row.get(SAMPLING_WEIGHT)])
-    with atomic_file(target / "dataset.json") as file:  # last: its presence says that all images are there
-        file.write(json.dumps({"labels": labels, "sampling_weights": weights}).encode())
-    return len(labels)
-
-
-def _write_plain(target: Path, samples: Iterator[Sample]) -> int:
-    target.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with atomic_file(target / "labels.csv") as file:
-        for row, images in samples:
-            for name, folder in _FOLDERS.items():
-                _write(target / folder / f"{row['sample_id']}.png", images[name])
-            flat = _flat(row)
-            file.write((_line(flat) if not written else b"") + _line(flat.values()))
-            written += 1
-    return written
-
-
-def _line(cells: Iterable[Any]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(cells)
-    return text.getvalue().encode()
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One cell a number: `name` for a scalar, `name_0`, `name_1`, ... row-major for an array; hashes in hex.
-
-    Texts that a spreadsheet would take for a formula begin with an apostrophe.
-    """
-    cells: dict[str, Any] = {}
-    for name, value in row.items():
-        if name.endswith(_POSITIONS):
-            continue
-        if isinstance(value, np.ndarray):
-            cells |= {f"{name}_{i}": f"{number:.7g}" for i, number in enumerate(value.ravel().tolist())}
-        elif isinstance(value, bytes):
-            cells[name] = value.hex()
-        else:
-            cells[name] = as_cell(value) if isinstance(value, str) else value
-    return {as_cell(name): value for name, value in cells.items()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise unwritable(path, error) from error

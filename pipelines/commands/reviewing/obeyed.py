@@ -59,8 +59,9 @@ def told_columns(census: Census, decided: Mapping[str, Decision], marks: Mapping
         f"review_{name}".removesuffix("_verdict"): np.array([getattr(mark, name, None) for mark in found], object)
         for name in ("verdict", "reason", "note", "who")
     }
-    own = pa.table({"sample_id": census.ids, **{name: census.column(name) for name in _TOLD}})
+    fields = [census.schema.field(name) for name in ("sample_id", *_TOLD) if census.has(name)]
+    own = pa.table({field.name: census.column(field.name) for field in fields}, schema=pa.schema(fields))
     table = obeyed(own, decided)
-    for name in _TOLD:
+    for name in (name for name in _TOLD if census.has(name)):
         told[name] = np.array(table[name].to_pylist(), bool if name == "selected" else object)
     return told

@@ -1,4 +1,4 @@
-"""`shhq-hs export`: images and labels as plain files, in EG3D's layout or as PNG and CSV."""
+"""`shhq-hs export`: images and labels as plain files, in layouts that other programs read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_out_folder(parser)
     add = parser.add_argument
     add("--out", dest="target", type=Path, required=True, metavar="DIR", help="new folder")
-    add("--layout", default="eg3d", help="eg3d (default) or plain")
+    add("--layout", default="eg3d", help="eg3d (default), plain, coco (key points) or fiftyone")
     add("--split", default="train", help="train (default), val or all")
 
 
@@ -23,4 +23,4 @@ def _load() -> Run:
     return lambda options: export(options.out, options.target, options.layout, options.split)
 
 
-VERB = Verb("export", "images and labels as plain files: EG3D's layout, or PNG and CSV", _arguments, _load)
+VERB = Verb("export", "images and labels as plain files: EG3D's layout, PNG and CSV, COCO, FiftyOne", _arguments, _load)
