@@ -22,7 +22,7 @@ from dataprep.files.locations import Location
 from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
-from dataprep.stages.verdicts import Verdict, columns_of, lost_to_judges_alone, verdict_of_stages
+from dataprep.stages.verdicts import RowVerdicts, columns_of, lost_to_judges_alone, verdict_of_stages
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.tables.grouping import either, first_rows, is_validation, near_duplicates, people, ranks
 from dataprep.tables.labels import drawn
@@ -155,7 +155,7 @@ class Manifest(Aggregate):
     def _rows(
         self,
         ids: list[str],
-        verdict: Verdict,
+        verdict: RowVerdicts,
         splits: Sequence[str | None],
         outlier: Bool[np.ndarray, "n"],
         groups: Groups,

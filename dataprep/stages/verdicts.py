@@ -21,7 +21,7 @@ MESSAGE = "a reviewer rejected it"
 
 
 @dataclass
-class Verdict:
+class RowVerdicts:
     """How each row ended; the first stage that did not accept it speaks, and a reviewer after it."""
 
     status: list[str]
@@ -61,10 +61,10 @@ class Verdict:
             self.reason[i] = reason_of(decided[ids[i]])
 
 
-def verdict_of_stages(view: DatasetView, order: Int[np.ndarray, "n"], judged: Bool[np.ndarray, "n"]) -> Verdict:
+def verdict_of_stages(view: DatasetView, order: Int[np.ndarray, "n"], judged: Bool[np.ndarray, "n"]) -> RowVerdicts:
     """How each row ended by the stages alone; `order`: the place in the index of every row."""
     n = len(order)
-    verdict = Verdict(["ok"] * n, [None] * n, [None] * n, [None] * n, np.ones(n, bool), judged, np.zeros(n, bool))
+    verdict = RowVerdicts(["ok"] * n, [None] * n, [None] * n, [None] * n, np.ones(n, bool), judged, np.zeros(n, bool))
     for name in view.stages:
         status, *words = columns_of(view, name, ["status", "reason", "message"], order)
         lost = ~pc.is_in(status, pa.array(["ok", "upstream"])).to_numpy() & verdict.accepted

@@ -27,7 +27,7 @@ from pipelines.commands.layouts.coco_layout import LABELS_FILE, write_coco
 from pipelines.commands.layouts.eg3d_layout import EG3D, write_eg3d
 from pipelines.commands.layouts.fiftyone_layout import SAMPLES_FILE, write_fiftyone
 from pipelines.commands.layouts.plain_layout import write_plain
-from pipelines.commands.layouts.samples import IMAGES, POSITION, Sample
+from pipelines.commands.layouts.portrait_samples import IMAGES, POSITION, Sample
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
 

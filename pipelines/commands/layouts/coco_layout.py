@@ -22,7 +22,7 @@ from dataprep.frames import geometry
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.tables.labels import CROP_FROM_SOURCE
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.samples import Sample, landmarks_px, write_file
+from pipelines.commands.layouts.portrait_samples import Sample, landmarks_px, write_file
 
 LABELS_FILE = "labels.json"
 PERSON, FACE = 1, 2

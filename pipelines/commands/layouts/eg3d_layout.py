@@ -16,7 +16,7 @@ import numpy as np
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.samples import Sample, write_file
+from pipelines.commands.layouts.portrait_samples import Sample, write_file
 
 EG3D = tuple(label.name for label in LABELS if label.in_eg3d)
 _IMAGES_A_FOLDER = 1000  # as EG3D's own data set tool

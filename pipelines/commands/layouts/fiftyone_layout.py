@@ -21,7 +21,7 @@ from PIL import Image
 from dataprep import __version__
 from dataprep.tables.labels import LANDMARKS68
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.samples import Sample, is_technical, landmarks_px, write_file
+from pipelines.commands.layouts.portrait_samples import Sample, is_technical, landmarks_px, write_file
 
 SAMPLES_FILE = "samples.json"
 _OWN = {"sample_id", "split", "selected", "status", "shard", "shard_row", LANDMARKS68}  # said in another way, or by all

@@ -12,7 +12,7 @@ import numpy as np
 
 from dataprep.files.untrusted import as_cell
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.samples import Sample, is_technical, write_file
+from pipelines.commands.layouts.portrait_samples import Sample, is_technical, write_file
 
 FOLDERS = {"portrait": "portraits", "face": "faces", "alpha": "alphas"}
 
