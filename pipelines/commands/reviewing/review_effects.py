@@ -68,7 +68,8 @@ def _rows(manifest: Location) -> Iterator[_Row]:
     columns = [table[name].to_pylist() for name in _COLUMNS]
     broken = zip(*(table[name].to_pylist() for name in flags), strict=True) if flags else [()] * len(table)
     for values, some in zip(zip(*columns, strict=True), broken, strict=True):
-        yield _Row(*values, any(some))
+        sample_id, status, stage, reason, dup_rank = values
+        yield _Row(sample_id, status, stage, reason, dup_rank, any(some))
 
 
 def _tell(found: Effects, row: _Row, decision: Decision | None) -> None:
