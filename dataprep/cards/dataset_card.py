@@ -102,7 +102,7 @@ def _contents(facts: Facts) -> str:
 def _reading(facts: Facts, folder: str) -> str:
     split, _ = facts.splits[0] if facts.splits else ("train", 0)
     first = f"{folder}{split}-00000"
-    return f"""With `datasets`, whole or streamed (`streaming=True`), by the path of this card's folder or its name on the Hub:
+    return f"""With `datasets`, whole or streamed, by the path of this card's folder or its name on the Hub:
 
 ```python
 from datasets import load_dataset

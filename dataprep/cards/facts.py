@@ -12,11 +12,11 @@ import pyarrow as pa
 from dataprep.tables.columns import flat_numbers
 from dataprep.tables.sampling_weights import AXES, BalanceAxis
 
-_PERCENTILES = (5, 50, 95)
+_SHOWN = (5, 50, 95)
 
 
 @dataclass(frozen=True)
-class Spread:
+class Percentiles:
     """5th, 50th and 95th percentile of a number over the samples."""
 
     name: str
@@ -43,7 +43,7 @@ class Facts:
     people: int | None  # None where the data set does not tell people apart
     licences: list[str]
     models: tuple[tuple[str, str, str], ...]  # what for, name, sha256 of its file
-    scores: tuple[Spread, ...]
+    scores: tuple[Percentiles, ...]
     shares: tuple[Shares, ...]
 
     @property
@@ -88,11 +88,11 @@ def _models(chosen: pa.Table, kind: str) -> set[tuple[str, str]]:
     return {(name, sha256) for name, sha256 in pairs if name}
 
 
-def _spread(chosen: pa.Table, name: str) -> Spread:
+def _spread(chosen: pa.Table, name: str) -> Percentiles:
     values = flat_numbers(chosen[name]).to_numpy(zero_copy_only=False).astype(np.float64)
-    found = np.percentile(values, _PERCENTILES).round(3).tolist() if len(values) else [float("nan")] * 3
+    found = np.percentile(values, _SHOWN).round(3).tolist() if len(values) else [float("nan")] * 3
     desc = (chosen.schema.field(name).metadata or {}).get(b"desc", b"").decode()
-    return Spread(name, desc, tuple(found))
+    return Percentiles(name, desc, tuple(found))
 
 
 def _shares(chosen: pa.Table, axis: BalanceAxis) -> Shares:
