@@ -1,4 +1,4 @@
-"""`shhq-hs export`: images and labels as plain files, in EG3D's layout or as PNG and CSV."""
+"""`shhq-hs export`: images and labels in the layout that a trainer loads, or as plain files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_out_folder(parser)
     add = parser.add_argument
     add("--out", dest="target", type=Path, required=True, metavar="DIR", help="new folder")
-    add("--layout", default="eg3d", help="eg3d (default) or plain")
+    add("--layout", default="eg3d", help="eg3d (default), gghead, cgs-gan or plain")
     add("--split", default="train", help="train (default), val or all")
+    add("--camera", default="", help="eg3d (default): at 2.7 units, for its rays from 2.25 to 3.3; ours: at 1.895")
+    add("--mirror", action="store_true", help="also the mirrored pictures, with mirrored labels (eg3d, gghead)")
 
 
 def _load() -> Run:
     from pipelines.commands.export import export
+    from pipelines.commands.layouts.samples import Choices
 
-    return lambda options: export(options.out, options.target, options.layout, options.split)
+    return lambda options: export(
+        options.out, options.target, options.layout, options.split, Choices(options.camera, options.mirror)
+    )
 
 
-VERB = Verb("export", "images and labels as plain files: EG3D's layout, or PNG and CSV", _arguments, _load)
+VERB = Verb("export", "images and labels as EG3D, GGHead, CGS-GAN load them, or as PNG and CSV", _arguments, _load)
