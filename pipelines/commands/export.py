@@ -25,12 +25,13 @@ from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, tw
 from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.commands.layouts.cgs_gan_layout import CGS_GAN
 from pipelines.commands.layouts.eg3d_layout import EG3D, GGHEAD
+from pipelines.commands.layouts.layout_base import Choices, Sample
+from pipelines.commands.layouts.nerf_layout import NERF
 from pipelines.commands.layouts.plain_layout import PLAIN
-from pipelines.commands.layouts.samples import Choices, Sample
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
 
-LAYOUTS = {"eg3d": EG3D, "gghead": GGHEAD, "cgs-gan": CGS_GAN, "plain": PLAIN}
+LAYOUTS = {"eg3d": EG3D, "gghead": GGHEAD, "cgs-gan": CGS_GAN, "nerf": NERF, "plain": PLAIN}
 SPLITS = ("train", "val", "all")
 NO_CHOICES = Choices()
 _IMAGES = ("portrait", "face", "alpha")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.cameras import numbers25, radius_of
-from pipelines.commands.layouts.samples import Choices, Layout, Sample, write_bytes
+from pipelines.commands.layouts.layout_base import Choices, Sample, TrainerLayout, write_bytes
+from pipelines.commands.layouts.trainer_cameras import numbers25, radius_of
 
 LABELS_FILE, LIST_FILE = "dataset.json", "shhq_hs_rebalancing.json"
 _README = f"""# For CGS-GAN
@@ -56,4 +56,4 @@ def repeated(weights: Sequence[float | None]) -> list[int]:
     return [i for i, weight in enumerate(weights) for _ in range(max(1, round((weight or lightest) / lightest)))]
 
 
-CGS_GAN = Layout(write_cgs_gan, LABELS_FILE, frozenset({"camera"}))
+CGS_GAN = TrainerLayout(write_cgs_gan, LABELS_FILE, frozenset({"camera"}))

@@ -16,8 +16,8 @@ from dataprep.pictures.codecs import decode_mask, decode_rgb, encode_png
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.store import atomic_file
 from gan.data.mirror import mirror_image
-from pipelines.commands.layouts.cameras import EG3D_RAYS, numbers25, radius_of
-from pipelines.commands.layouts.samples import Choices, Layout, Sample, archive, write_bytes
+from pipelines.commands.layouts.layout_base import Choices, Sample, TrainerLayout, archive, write_bytes
+from pipelines.commands.layouts.trainer_cameras import EG3D_RAYS, numbers25, radius_of
 
 LABELS_FILE = "dataset.json"
 GGHEAD_IMAGES, GGHEAD_MASKS = "portraits.zip", "portraits_masks_modnet.zip"  # the second is named after the first
@@ -97,5 +97,5 @@ def _readme(trainer: str, count: int, radius: float, choices: Choices, more: str
     return _README.format(trainer=trainer, count=count, radius=radius, told="\n".join(filter(None, told))).encode()
 
 
-EG3D = Layout(write_eg3d, LABELS_FILE, frozenset({"camera", "mirror"}))
-GGHEAD = Layout(write_gghead, GGHEAD_IMAGES, frozenset({"camera", "mirror"}))
+EG3D = TrainerLayout(write_eg3d, LABELS_FILE, frozenset({"camera", "mirror"}))
+GGHEAD = TrainerLayout(write_gghead, GGHEAD_IMAGES, frozenset({"camera", "mirror"}))

@@ -17,7 +17,7 @@ import numpy as np
 from dataprep.files.npz_files import write_npz
 from dataprep.files.untrusted import as_cell
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.samples import Choices, Layout, Sample, write_bytes
+from pipelines.commands.layouts.layout_base import Choices, Sample, TrainerLayout, write_bytes
 
 FOLDERS = {"portrait": "portraits", "face": "faces", "alpha": "alphas"}
 LABELS_FILE, VECTORS_FILE = "labels.csv", "vectors.npz"
@@ -78,4 +78,4 @@ def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
     return {as_cell(name): value for name, value in cells.items()}
 
 
-PLAIN = Layout(write_plain, LABELS_FILE)
+PLAIN = TrainerLayout(write_plain, LABELS_FILE)

@@ -2,15 +2,18 @@
 
 import io
 import json
+import pickle
 import re
 import zipfile
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
 from dataprep.fits.generator_labels import rotations_from_rotvecs
 from dataprep.models.body.body_files import open_body
@@ -19,10 +22,11 @@ from dataprep.tables.columns import rows_from_table
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import twins
 from gan.data.shards import ShardDataset
-from pipelines.commands.layouts.cameras import EG3D_RAYS
 from pipelines.commands.layouts.cgs_gan_layout import repeated
+from pipelines.commands.layouts.trainer_cameras import EG3D_RAYS
 from pipelines.main import main
 from tests.fake_dataset import make_dataset, make_photos
+from tests.flame_files import write_flame
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +193,90 @@ def test_the_list_repeats_as_weights_say():
     assert repeated([0.5, 1.0, 2.6, None]) == [0, 1, 1, 2, 2, 2, 2, 2, 3]
     assert repeated([None, None]) == [0, 1]
     assert repeated([]) == []
+
+
+# --- VHAP, FLAME ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def flame(tmp_path_factory):
+    model, embedding = write_flame(tmp_path_factory.mktemp("flame"))
+    return ["--flame", str(model), "--flame-landmarks", str(embedding)]
+
+
+def vhap_frames(root, division):
+    """VHAP's contract: frames of a division, each with picture, mask, camera to world and FLAME's arrays."""
+    content = json.loads((root / f"transforms_{division}.json").read_text())
+    assert len(content["timestep_indices"]) == max(content["timestep_indices"], default=-1) + 1
+    for frame in content["frames"]:
+        lens = np.array([[frame["fl_x"], 0, frame["cx"]], [0, frame["fl_y"], frame["cy"]], [0, 0, 1]])
+        picture, mask = (np.array(Image.open(root / frame[name])) for name in ("file_path", "fg_mask_path"))
+        assert (picture.shape[:2], mask.shape) == ((frame["h"], frame["w"]),) * 2
+        param = dict(np.load(root / frame["flame_param_path"])) if "flame_param_path" in frame else None
+        yield frame["timestep_id"], lens, np.array(frame["transform_matrix"]), param
+
+
+def flame_landmarks_px(flame_files, param, lens, c2w):
+    """Where FLAME's own formula (linear blend skinning, as in its published code) puts the landmarks."""
+    content = pickle.loads(Path(flame_files[1]).read_bytes())
+    where = np.load(flame_files[3], allow_pickle=True).item()
+    rest = content["v_template"] + content["shapedirs"] @ np.r_[param["shape"], param["expr"][0]]
+    joints = content["J_regressor"] @ rest
+    root, jaw = (Rotation.from_rotvec(param[name][0]).as_matrix() for name in ("rotation", "jaw_pose"))
+    opened = (rest - joints[2]) @ jaw.T + joints[2]
+    chained = content["weights"][:, 2:3] * opened + (1 - content["weights"][:, 2:3]) * rest
+    world = (chained - joints[0]) @ root.T + joints[0] + param["translation"]
+    corners = world[content["f"][where["full_lmk_faces_idx"][0]].astype(int)]
+    points = (corners * where["full_lmk_bary_coords"][0][..., None]).sum(1)
+    seen = (points - c2w[:3, 3]) @ c2w[:3, :3] * [1, -1, -1]  # OpenCV's axes from OpenGL's
+    return (seen / seen[:, 2:] @ lens.T)[:, :2]
+
+
+def require_flame_fits(out, target, flame, mean_most, each_most):
+    """Compare landmarks of what was exported with the samples', in parts of the distance of the outer eye corners."""
+    rows = {row["sample_id"]: row for row in rows_of(out)}
+    errors = {}
+    for root in (path for path in target.iterdir() if path.is_dir()):
+        for division in ("train", "val"):
+            for name, lens, c2w, param in vhap_frames(root, division):
+                true = rows[name]["landmarks68"]
+                said = flame_landmarks_px(flame, param, lens, c2w)
+                errors[name] = np.linalg.norm(said - true, axis=1).mean() / np.linalg.norm(true[36] - true[45])
+    assert set(errors) == set(rows)
+    assert np.mean(list(errors.values())) < mean_most, errors
+    assert max(errors.values()) < each_most, errors
+
+
+def test_vhaps_loader_finds_flame_where_the_landmarks_are(tmp_path, flame):
+    """The landmarks of a known head, photographed by the camera labels."""
+    make_photos(tmp_path / "photos", 3)
+    make_dataset(tmp_path / "photos", tmp_path / "out", {})
+    target = exported(tmp_path / "out", tmp_path / "new", "nerf", *flame)
+    for root in (path for path in target.iterdir() if path.is_dir()):
+        frames = [frame for division in ("train", "val") for frame in vhap_frames(root, division)]
+        for _, lens, c2w, param in frames:
+            assert {name: value.shape for name, value in param.items()} == {
+                "translation": (1, 3), "rotation": (1, 3), "neck_pose": (1, 3), "jaw_pose": (1, 3),
+                "eyes_pose": (1, 6), "expr": (1, 100), "shape": (300,),
+            }  # fmt: skip
+            assert np.isfinite(flame_landmarks_px(flame, param, lens, c2w)).all()
+
+
+def test_without_flame_the_folders_have_cameras_alone(out, tmp_path, flame, capsys):
+    target = exported(out, tmp_path / "new", "nerf")
+    frames = [frame for root in target.iterdir() if root.is_dir() for division in ("train", "val")
+              for frame in vhap_frames(root, division)]  # fmt: skip
+    assert {name for name, *_ in frames} == {row["sample_id"] for row in rows_of(out)}
+    assert all(param is None for *_, param in frames)
+    assert main(["export", str(out), "--layout", "nerf", "--out", str(tmp_path / "half"), *flame[:2]]) == 2
+    assert "go together" in capsys.readouterr().err
+    assert main(["export", str(out), "--layout", "plain", "--out", str(tmp_path / "half"), *flame]) == 2
+    assert "it is for nerf" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_flames_landmarks_are_those_of_the_samples(tmp_path, flame):
+    samples = Path(__file__).parents[3] / "samples/people"
+    assert main(["run", str(samples), "--out", str(tmp_path / "out"), "--set", "superres.model=span"]) == 0
+    target = exported(tmp_path / "out", tmp_path / "new", "nerf", *flame)
+    require_flame_fits(tmp_path / "out", target, flame, 0.02, 0.03)

@@ -16,7 +16,7 @@ Sample = tuple[dict[str, Any], dict[str, bytes]]  # row, PNG by name
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user chose. camera: a name of `cameras.CAMERAS`, "" for the layout's own; flame: see `flame_layouts`."""
+    """What the user chose. camera: a name of `trainer_cameras.CAMERAS`, "" for the layout's own; flame: see `nerf_layout`."""
 
     camera: str = ""
     mirror: bool = False
@@ -28,7 +28,7 @@ Write = Callable[[Path, Iterator[Sample], Choices], int]
 
 
 @dataclass(frozen=True)
-class Layout:
+class TrainerLayout:
     """A layout: its writer, the file that appears last, and the choices that mean something in it."""
 
     write: Write
