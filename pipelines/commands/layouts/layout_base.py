@@ -16,7 +16,7 @@ Sample = tuple[dict[str, Any], dict[str, bytes]]  # row, PNG by name
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user chose. camera: a name of `trainer_cameras.CAMERAS`, "" for the layout's own; flame: see `nerf_layout`."""
+    """What the user chose. camera: one of `trainer_cameras.CAMERAS`, "" for the layout's own; flame: `nerf_layout`."""
 
     camera: str = ""
     mirror: bool = False
