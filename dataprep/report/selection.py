@@ -25,6 +25,7 @@ from dataprep.errors import ConfigError
 from dataprep.report.census import Census
 from dataprep.report.checks import CHECKS, errors_of
 from dataprep.report.persons import splits_of_people
+from dataprep.tables.columns import is_vector
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "abs": np.abs,
@@ -171,7 +172,7 @@ class _Evaluation:
         if name in DERIVED:
             return self._derived(name)
         kind = self._field(name).type
-        if pa.types.is_list(kind):
+        if is_vector(kind):
             raise ConfigError(f"column {name!r} holds {self._shape(name)} numbers; name one of them, as in {name}[0]")
         if pa.types.is_boolean(kind):
             return np.array([bool(value) for value in self._census.column(name)], bool)
@@ -188,7 +189,7 @@ class _Evaluation:
 
     def _element(self, name: str, index: int) -> Any:
         self._field(name)
-        if not pa.types.is_list(self._field(name).type):
+        if not is_vector(self._field(name).type):
             raise ConfigError(f"column {name!r} holds one value a row; name it without [{index}]")
         values = self._census.matrix(name)
         if not 0 <= index < values.shape[1]:

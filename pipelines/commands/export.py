@@ -1,12 +1,13 @@
-"""`shhq-hs export`: the shards as plain files, in a layout that other programs read (pipelines/commands/layouts)."""
+"""`shhq-hs export`: the shards as plain files, in a layout that other programs read. Each is a file of `layouts/`."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -17,49 +18,67 @@ from dataprep.errors import ConfigError, Damaged
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.shards import shard_files
-from dataprep.tables.columns import rows_from_table
+from dataprep.tables.columns import rows_from_table, shaped
+from dataprep.tables.labels import LABELS
 from dataprep.tables.review import rejected_in_shards
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
 from dataprep.wording import plural
 from gan.data.errors import ShardCorrupt, ShardsMissing
-from pipelines.commands.layouts.coco_layout import LABELS_FILE, write_coco
-from pipelines.commands.layouts.eg3d_layout import EG3D, write_eg3d
-from pipelines.commands.layouts.fiftyone_layout import SAMPLES_FILE, write_fiftyone
-from pipelines.commands.layouts.plain_layout import write_plain
-from pipelines.commands.layouts.portrait_samples import IMAGES, POSITION, Sample
+from pipelines.commands.layouts.cgs_gan_layout import CGS_GAN
+from pipelines.commands.layouts.coco_layout import COCO
+from pipelines.commands.layouts.eg3d_layout import EG3D, GGHEAD
+from pipelines.commands.layouts.fiftyone_layout import FIFTYONE
+from pipelines.commands.layouts.layout_base import IMAGES, POSITION, Choices, Sample
+from pipelines.commands.layouts.nerf_layout import NERF
+from pipelines.commands.layouts.plain_layout import PLAIN
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
 
-LAYOUTS: dict[str, tuple[Callable[[Path, Iterator[Sample]], int], str]] = {  # writer, and the file that it writes last
-    "eg3d": (write_eg3d, "dataset.json"),
-    "plain": (write_plain, "labels.csv"),
-    "coco": (write_coco, LABELS_FILE),
-    "fiftyone": (write_fiftyone, SAMPLES_FILE),
+LAYOUTS = {
+    "eg3d": EG3D,
+    "gghead": GGHEAD,
+    "cgs-gan": CGS_GAN,
+    "nerf": NERF,
+    "plain": PLAIN,
+    "coco": COCO,
+    "fiftyone": FIFTYONE,
 }
 SPLITS = ("train", "val", "all")
-_NEEDED = ("sample_id", *EG3D, *(f"{name}_{what}" for name in IMAGES for what in POSITION))
+NO_CHOICES = Choices()
+_EG3D = tuple(label.name for label in LABELS if label.in_eg3d)
+_NEEDED = ("sample_id", *_EG3D, *(f"{name}_{what}" for name in IMAGES for what in POSITION))
 
 
-def export(out: Path, target: Path, layout: str, split: str) -> int:
+def export(out: Path, target: Path, layout: str, split: str, choices: Choices = NO_CHOICES) -> int:
     """Write the samples of a split; returns 0. Raises ConfigError when `target` is not empty.
 
     Every image is compared with its hash; ShardCorrupt names the first that differs, and nothing is left in `target`.
     """
     if layout not in LAYOUTS:
-        raise ConfigError(f"--layout {layout!r}: expected {' or '.join(LAYOUTS)}")
+        raise ConfigError(f"--layout {layout!r}: expected {', '.join(LAYOUTS)}")
     if split not in SPLITS:
         raise ConfigError(f"--split {split!r}: expected {', '.join(SPLITS)}")
+    chosen = LAYOUTS[layout]
+    _require_meaningful(choices, layout)
     require_new(target)
-    write, last = LAYOUTS[layout]
     progress = Progress({"samples": _count(out, split)}, 1, "samples")
-    with new_folder(target, last) as place:
-        written = write(place, _samples(out, split, progress))
+    with new_folder(target, chosen.last) as place:
+        written = chosen.write(place, _samples(out, split, progress), choices)
     progress.close()
     print(f"{target}: {written} samples, layout {layout}")
     if left_out := _count(out, split) - written:
         print(f"left out, rejected by reviewers since the shards were built: {left_out} {plural(left_out, 'sample')}")
     return 0
+
+
+def _require_meaningful(choices: Choices, layout: str) -> None:
+    """Raise ConfigError for an option that the layout does not have."""
+    for field in dataclasses.fields(choices):
+        if getattr(choices, field.name) != field.default and field.name not in LAYOUTS[layout].choices:
+            having = [name for name, one in LAYOUTS.items() if field.name in one.choices]
+            option = f"--{field.name.replace('_', '-')}"
+            raise ConfigError(f"{option} means nothing to --layout {layout}; it is for {', '.join(having)}")
 
 
 def _twins(out: Path, split: str) -> list[Path]:
@@ -100,7 +119,7 @@ def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
     left_out = rejected_in_shards(out)
     for twin in _twins(out, split):
         with _whole(twin):
-            rows = rows_from_table(read_table(twin))
+            rows = rows_from_table(shaped(read_table(twin)))
         require_sample_ids((row["sample_id"] for row in rows), twin)
         _compare_with_index(twin)
         path = twin.with_suffix(".tar")

@@ -1,1 +1,1 @@
-"""Layouts of `shhq-hs export`, one a file: a function that writes samples into a new folder and counts them."""
+"""Writers of `shhq-hs export`, one layout a file; `pipelines/commands/export.py` lists them."""

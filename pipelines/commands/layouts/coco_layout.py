@@ -22,7 +22,7 @@ from dataprep.frames import geometry
 from dataprep.models.body.mediapipe_points import MEDIAPIPE_INDEX
 from dataprep.tables.labels import CROP_FROM_SOURCE
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.portrait_samples import Sample, landmarks_px, write_file
+from pipelines.commands.layouts.layout_base import Choices, Sample, TrainerLayout, landmarks_px, write_bytes
 
 LABELS_FILE = "labels.json"
 PERSON, FACE = 1, 2
@@ -40,14 +40,14 @@ _FACE_LINES = (range(17), range(17, 22), range(22, 27), range(27, 31), range(31,
 _SEEN = 0.5  # MediaPipe's visibility
 
 
-def write_coco(target: Path, samples: Iterator[Sample]) -> int:
+def write_coco(target: Path, samples: Iterator[Sample], choices: Choices) -> int:
     """Write images, then the labels; returns how many samples there were."""
     images: list[str] = []
     annotations: list[str] = []
     licences: dict[str, int] = {}
     for row, pngs in samples:
         name = f"data/{row['sample_id']}.png"
-        write_file(target / name, pngs["portrait"])
+        write_bytes(target / name, pngs["portrait"])
         image_id = len(images) + 1
         images.append(json.dumps(_image(row, name, image_id, pngs["portrait"], licences)))
         for found in _annotations(row, pngs):
@@ -129,3 +129,6 @@ def _annotation(category: int, points: Float[np.ndarray, "n 3"], box: list[float
         "category_id": category, "keypoints": flat, "num_keypoints": int((points[:, 2] > 0).sum()),
         "bbox": [round(one, 3) for one in box], "area": round(area, 3), "iscrowd": 0,
     }  # fmt: skip
+
+
+COCO = TrainerLayout(write_coco, LABELS_FILE)

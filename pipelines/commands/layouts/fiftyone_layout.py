@@ -21,24 +21,31 @@ from PIL import Image
 from dataprep import __version__
 from dataprep.tables.labels import LANDMARKS68
 from dataprep.tables.store import atomic_file
-from pipelines.commands.layouts.portrait_samples import Sample, is_technical, landmarks_px, write_file
+from pipelines.commands.layouts.layout_base import (
+    Choices,
+    Sample,
+    TrainerLayout,
+    is_technical,
+    landmarks_px,
+    write_bytes,
+)
 
 SAMPLES_FILE = "samples.json"
 _OWN = {"sample_id", "split", "selected", "status", "shard", "shard_row", LANDMARKS68}  # said in another way, or by all
 _TAKEN = {"id", "filepath", "tags", "metadata", "created_at", "last_modified_at"}  # names of FiftyOne's own
 
 
-def write_fiftyone(target: Path, samples: Iterator[Sample]) -> int:
+def write_fiftyone(target: Path, samples: Iterator[Sample], choices: Choices) -> int:
     """Write images, then what is known of them; returns how many samples there were."""
     metadata = {"media_type": "image", "info": {"made_by": f"shhq-hs {__version__}"}}
-    write_file(target / "metadata.json", json.dumps(metadata).encode())
+    write_bytes(target / "metadata.json", json.dumps(metadata).encode())
     written = 0
     with atomic_file(target / SAMPLES_FILE) as file:
         file.write(b'{"samples": [')
         for row, pngs in samples:
             sample = _sample(row, pngs["portrait"])
-            write_file(target / sample["filepath"], pngs["portrait"])
-            write_file(target / sample["alpha"]["mask_path"], pngs["alpha"])
+            write_bytes(target / sample["filepath"], pngs["portrait"])
+            write_bytes(target / sample["alpha"]["mask_path"], pngs["alpha"])
             file.write((b",\n" if written else b"\n") + json.dumps(sample, allow_nan=False).encode())
             written += 1
         file.write(b"]}\n")
@@ -84,3 +91,6 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+FIFTYONE = TrainerLayout(write_fiftyone, SAMPLES_FILE)
