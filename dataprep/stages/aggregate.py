@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol, TypeVar
 
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pyarrow as pa
 from dataprep.files.locations import Location, each
 from dataprep.stages.base import Stage, Step
 from dataprep.tables.parts import Place
+from dataprep.tables.review import Decision
 from dataprep.tables.store import StageRef, Store
 
 T = TypeVar("T")
@@ -19,12 +20,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class DatasetView:
-    """Every committed part of the stages an aggregate may read."""
+    """Every committed part of the stages an aggregate may read, and what reviewers decided by sample id."""
 
     store: Store
     stages: Mapping[str, Stage]
     refs: Mapping[str, StageRef]
     parts: tuple[int, ...]
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
     def table(self, stage: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of a stage, in (part, position) order, all columns or some."""
@@ -72,6 +74,7 @@ class Aggregate(Step):
     """
 
     outputs: ClassVar[tuple[str, ...]] = ()  # files below the root that exist when the stage is done
+    obeys_marks: ClassVar[bool] = False  # its files change with the view's `decisions`
 
     def outputs_of(self, root: Location) -> tuple[str, ...]:
         """`outputs`, as far as they depend on how large the data set is."""

@@ -23,6 +23,7 @@ from dataprep.stages.manifest_release import Release, release
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column
 from dataprep.tables.manifest_files import MANIFEST, PIECES, is_divided, pieces_of
 from dataprep.tables.ranges import clear
+from dataprep.tables.review import digest
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.store import SCHEMA_VERSION
 
@@ -73,6 +74,7 @@ class Manifest(Aggregate):
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
+    obeys_marks: ClassVar[bool] = True
 
     near_duplicate_bits: int = number(
         10, 0, 256, "portraits whose hashes differ in at most so many of 256 bits are one cluster"
@@ -116,6 +118,8 @@ class Manifest(Aggregate):
             "code_version": __version__,
             "stages": json.dumps(fingerprints),
         }
+        if view.decisions:
+            metadata["review"] = digest(view.decisions)
         task = Release(scratch, root / MANIFEST, self.columns, metadata, tuple(one.name for one in labels))
         release(workers, task, divided=counts["rows"] > self.one_file_rows)
         clear(folder)

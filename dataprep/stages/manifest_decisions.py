@@ -24,7 +24,8 @@ from dataprep.components import joined, numbered
 from dataprep.files.locations import Location
 from dataprep.same_people import distinct_faces, links_of_faces, people_of
 from dataprep.stages.aggregate import Workers
-from dataprep.stages.manifest_gathering import ACCEPTED, Gathered, Scratch, axis_key, label_key
+from dataprep.stages.manifest_gathering import Gathered, Scratch, axis_key, label_key
+from dataprep.stages.verdicts import ACCEPTED
 from dataprep.tables.columns import Column
 from dataprep.tables.grouping import NO_GROUP, either, first_rows, is_validation, ranks
 from dataprep.tables.labels import Label
@@ -144,12 +145,13 @@ def _decide(task: _Task) -> int:
     cluster[judged] = numbered(linked[order][judged])
     rank = ranks(cluster, accepted, order)
     person = _people(task, len(ids), accepted, order)
-    if not rules.keep_near_duplicates:
-        copies = accepted & (rank > 0)
-        stage[copies], accepted = len(rules.stages) - 1, accepted & ~copies
+    copies = accepted & (rank > 0) & ~gathered(facts, "wanted")[order] & (not rules.keep_near_duplicates)
+    words = {name: _words(task, name, order) for name in ("status", "reason", "review")}
+    reviewed = words["review"].known
+    accepted &= ~copies & ~reviewed  # reviewers' rejections last: what stays, stays where it was
     split = _splits(ids, accepted, either(cluster, person) if rules.split_by_person else cluster, order, rules)
     write_arrays(scratch.folder / "decided", {"order": order, "split": split})
-    columns = _ends(task, stage, order) | _places(split, rules.shard_rows)
+    columns = _ends(rules, stage, copies, words) | _places(split, rules.shard_rows)
     columns |= {
         "sample_id": _texts(ids),
         "selected": pa.array(accepted),
@@ -189,26 +191,51 @@ def _splits(
     return split
 
 
-def _ends(task: _Task, stage: np.ndarray, order: np.ndarray) -> dict[str, pa.Array]:
-    """Status, stage, reason and models: words that few rows differ in."""
-    copies = stage == len(task.rules.stages) - 1
-    found: dict[str, pa.Array] = {}
-    for name, own in (("status", NEAR_DUPLICATE[0]), ("reason", NEAR_DUPLICATE[1])):
-        kinds = {"status": "statuses", "reason": "reasons"}[name]
-        words = list(dict.fromkeys([own, *(word for one in task.found for word in getattr(one, kinds))]))
-        pieces = [np.array([words.index(word) for word in getattr(one, kinds)], np.int32) for one in task.found]
-        codes = gathered_codes(task.scratch.all_facts, name, pieces)[order]
-        found[name] = _dictionary(np.where(copies, 0, codes), words)
-    models = np.where((stage == ACCEPTED) | copies, len(task.rules.models) - 1, stage)
-    return found | {
-        "stage": _dictionary(stage, task.rules.stages),
-        "models": _dictionary(models, task.rules.models),
+@dataclass(frozen=True)
+class _Words:
+    """A word a row, by its number in `known_words`."""
+
+    codes: Int[np.ndarray, " n"]
+    known_words: list[str | None]
+
+    @property
+    def known(self) -> Bool[np.ndarray, " n"]:
+        """Rows that have a word."""
+        return np.array([word is not None for word in self.known_words], bool)[self.codes]
+
+    def where(self, rows: Bool[np.ndarray, " n"], others: _Words) -> _Words:
+        """The words of `others` in some rows."""
+        codes = np.where(rows, others.codes + len(self.known_words), self.codes)
+        return _Words(codes, [*self.known_words, *others.known_words])
+
+    def said(self, rows: Bool[np.ndarray, " n"], word: str) -> _Words:
+        """One word in some rows."""
+        return self.where(rows, _Words(np.zeros(len(self.codes), np.int32), [word]))
+
+    def array(self) -> pa.DictionaryArray:
+        return _dictionary(self.codes, self.known_words)
+
+
+def _words(task: _Task, name: str, order: np.ndarray) -> _Words:
+    """A fact that is a word, in the manifest's order; each file of facts numbers its words in its own way."""
+    known = list(dict.fromkeys(word for one in task.found for word in one.words[name])) or [None]
+    number = {word: i for i, word in enumerate(known)}
+    pieces = [np.array([number[word] for word in one.words[name]], np.int32) for one in task.found]
+    codes = [piece[read_array(path, name)] for path, piece in zip(task.scratch.all_facts, pieces, strict=True)]
+    return _Words(np.concatenate(codes)[order], known)
+
+
+def _ends(rules: Rules, stage: np.ndarray, copies: np.ndarray, words: Mapping[str, _Words]) -> dict[str, pa.Array]:
+    """Status, stage, reason and models; what the manifest itself rejects went through every stage that it could."""
+    reviewed = words["review"].known
+    own, last = copies | reviewed, len(rules.stages) - 1
+    status, reason, _ = NEAR_DUPLICATE
+    return {
+        "status": words["status"].said(own, status).array(),
+        "stage": _dictionary(np.where(own, last, stage), rules.stages),
+        "reason": words["reason"].said(copies, reason).where(reviewed, words["review"]).array(),
+        "models": _dictionary(np.where((stage == ACCEPTED) | own, last, stage), rules.models),
     }
-
-
-def gathered_codes(facts: Sequence[Location], name: str, pieces: Sequence[np.ndarray]) -> Int[np.ndarray, " n"]:
-    """The numbers of words, which each file counts in its own way, as `pieces` translate them."""
-    return np.concatenate([piece[read_array(path, name)] for path, piece in zip(facts, pieces, strict=True)])
 
 
 def _dictionary(codes: np.ndarray, words: Sequence[str | None]) -> pa.DictionaryArray:

@@ -20,6 +20,7 @@ from dataprep.duplicates import HASH_BYTES
 from dataprep.files.locations import Location
 from dataprep.stages.aggregate import DatasetView, Workers
 from dataprep.stages.base import Stage
+from dataprep.stages.verdicts import Ends
 from dataprep.tables.columns import Column
 from dataprep.tables.labels import Label, drawn
 from dataprep.tables.parts import blob_position_columns
@@ -30,7 +31,6 @@ from dataprep.tables.store import ROW_COLUMNS
 ROWS_AT_A_TIME = 4096  # of all columns of all stages
 MESSAGE = ":message"  # of the stage that did not accept the row; no column has such a name
 _LIKENESS = ("likeness", "likeness_self")
-ACCEPTED = -1  # number of the stage that a row ended in
 RANGE_ROWS = 8192  # about so many rows of all columns are in memory at a time
 
 
@@ -63,11 +63,10 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Gathered:
-    """What a worker found in its parts; texts are few: statuses and reasons, by the number that the facts call them."""
+    """What a worker found in its parts; `words` are few: of each fact that is a word, by the number it has there."""
 
     rows: int
-    statuses: tuple[str | None, ...]
-    reasons: tuple[str | None, ...]
+    words: Mapping[str, tuple[str | None, ...]]
 
 
 @dataclass(frozen=True)
@@ -112,15 +111,17 @@ def _gather(task: _Gathering) -> Gathered:
     ids = tables["ingest"]["sample_id"]
     if any(not table["sample_id"].equals(ids) for table in tables.values()):
         raise ValueError("stages disagree on the order of rows: their parts were made from different indexes")
-    ends = _Ends.of(tables)
-    owner = owned(task.view)
-    facts = {"sample_id": np.array(ids.to_pylist(), "S32"), "stage": ends.stage, **_groups(tables, owner)}
-    (facts["status"], statuses), (facts["reason"], reasons) = _coded(ends.status), _coded(ends.reason)
+    names = ids.to_pylist()
+    ends, owner = Ends.of(tables, task.view.stages, names, task.view.decisions), owned(task.view)
+    facts = {"sample_id": np.array(names, "S32"), "stage": ends.stage, "wanted": ends.wanted, **_groups(tables, owner)}
+    words = {}
+    for name, told in (("status", ends.status), ("reason", ends.reason), ("review", ends.review)):
+        facts[name], words[name] = _coded(told)
     facts |= _labels(task.view, tables) | _bins(tables, owner)
     write_arrays(task.scratch.facts(task.bundle), facts)
     released = _released(task, tables).append_column(MESSAGE, pa.array(ends.message, pa.string()))
     write_ranges(task.scratch.rows(task.bundle), released, task.scratch.ranges)
-    return Gathered(len(ids), statuses, reasons)
+    return Gathered(len(ids), words)
 
 
 def _read_columns(stage: Stage) -> list[str]:
@@ -128,29 +129,6 @@ def _read_columns(stage: Stage) -> list[str]:
     decisive = {*_LIKENESS, "portrait_dhash", *(label.name for label in drawn()), *(axis.column for axis in AXES)}
     own = [column.name for column in stage.columns if column.name in decisive or stage.releases(column)]
     return [*(column.name for column in ROW_COLUMNS), *own]
-
-
-@dataclass(frozen=True)
-class _Ends:
-    """How each row ended; the first stage that did not accept it speaks."""
-
-    stage: np.ndarray  # its number, ACCEPTED for none
-    status: list[str | None]
-    reason: list[str | None]
-    message: list[str | None]
-
-    @classmethod
-    def of(cls, tables: Mapping[str, pa.Table]) -> _Ends:
-        n = len(next(iter(tables.values())))
-        ends = cls(np.full(n, ACCEPTED, np.int16), ["ok"] * n, [None] * n, [None] * n)
-        for number, table in enumerate(tables.values()):
-            lost = ~pc.is_in(table["status"], pa.array(["ok", "upstream"])).to_numpy() & (ends.stage == ACCEPTED)
-            rows = np.flatnonzero(lost)
-            ends.stage[rows] = number
-            for name, told in (("status", ends.status), ("reason", ends.reason), ("message", ends.message)):
-                for i, word in zip(rows, table[name].take(pa.array(rows)).to_pylist(), strict=True):
-                    told[i] = word
-        return ends
 
 
 def _coded(words: Sequence[str | None]) -> tuple[np.ndarray, tuple[str | None, ...]]:

@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.stages.aggregate import Workers
 from dataprep.stages.manifest_decisions import NEAR_DUPLICATE, usual_path
 from dataprep.stages.manifest_gathering import MESSAGE, Scratch
+from dataprep.stages.verdicts import MESSAGE as REVIEWED_MESSAGE
 from dataprep.tables.columns import Column
 from dataprep.tables.manifest_files import Piece, piece_name, remove_manifest, write_pieces
 from dataprep.tables.ranges import read_array, read_rows
 from dataprep.tables.store import ROW_GROUP, write_tables
+
+_MANIFEST_STAGE = "manifest"  # whose name stands in rows that it rejects itself
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,10 @@ def _no_rows(scratch: Scratch) -> pa.Table:
 
 
 def _messages(own: pa.Table, told: pa.ChunkedArray) -> pa.ChunkedArray:
-    copies = pa.compute.and_(
-        pa.compute.equal(own["stage"].cast(pa.string()), "manifest"),
-        pa.compute.equal(own["reason"].cast(pa.string()), NEAR_DUPLICATE[1]),
-    )
-    return pa.compute.if_else(pa.compute.fill_null(copies, False), NEAR_DUPLICATE[2], told)
+    """What the stages told, but for rows that the manifest itself rejects."""
+    mine = pc.fill_null(pc.equal(own["stage"].cast(pa.string()), _MANIFEST_STAGE), False)
+    copies = pc.fill_null(pc.equal(own["reason"].cast(pa.string()), NEAR_DUPLICATE[1]), False)
+    return pc.if_else(mine, pc.if_else(copies, NEAR_DUPLICATE[2], REVIEWED_MESSAGE), told)
 
 
 def _outliers(task: Release, own: pa.Table, rows: slice) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -12,18 +11,30 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dataprep.cards.croissant import croissant
+from dataprep.cards.dataset_card import MARK, SAID, dataset_card
+from dataprep.cards.facts import Facts, facts_of
+from dataprep.cards.sample_json import json_fields, sample_json
 from dataprep.errors import Damaged
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
 from dataprep.stages.aggregate import DatasetView
-from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, shaped, table_from_rows
 from dataprep.tables.labels import LABELS, Label
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_name
 from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
 
 IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
-MEMBERS = {"portrait": "portrait.png", "face": "face.png", "alpha": "alpha.png", "json": "json"}
+PICTURES = {image: member for image, (_, member) in IMAGES.items()}
+MEMBERS = {**PICTURES, "json": "json"}
+_MEANINGS = {
+    "portrait.png": "the portrait, RGB on white",
+    "face.png": "the face in the generator's face crop, RGB on white",
+    "alpha.png": "how much of each portrait pixel is the person, 8 bit",
+    "json": "every label, score and flag",
+}
+CARD, CROISSANT = "README.md", "croissant.json"
 
 
 def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
@@ -35,7 +46,6 @@ def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
 
 
 POSITION_COLUMNS = tuple(column for name, member in MEMBERS.items() for column in _position_columns(name, member))
-BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")  # what the coefficients belong to
 _SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
 
 
@@ -51,14 +61,15 @@ def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) ->
     chosen = manifest.filter(manifest["selected"])
     statistics = {one.name: _statistics(chosen[one.name]) for one in counted_labels(chosen.schema) if len(chosen)}
     models = chosen["models"][0].as_py() if len(chosen) else "{}"
-    return finish_shards(folder, entries, manifest.schema, models, statistics)
+    facts = facts_of(lambda names: [manifest.select(names)], manifest.schema)
+    return finish_shards(folder, entries, manifest.schema, models, statistics, facts)
 
 
 def write_shard(folder: Location, name: str, rows: pa.Table, read_image: ReadImage) -> dict[str, Any]:
     """Write a shard of these rows, in their order; returns its entry of the index."""
     require_shard_name(name, "the manifest")
     samples = rows_from_table(rows)
-    positions = _write_tar(folder / f"{name}.tar", samples, read_image)
+    positions = _write_tar(folder / f"{name}.tar", samples, json_fields(rows.schema), read_image)
     _write_twin(folder / f"{name}.parquet", rows, positions)
     return _entry(folder, name, len(samples))
 
@@ -69,9 +80,14 @@ def finish_shards(
     manifest: pa.Schema,
     models: str,
     statistics: Mapping[str, Mapping[str, list[float]]],
+    facts: Facts,
 ) -> dict[str, int]:
-    """Write the index of the shards, which makes them count; `models`: JSON of the first sample's row."""
+    """Write cards and, last, the index of the shards, which makes them count.
+
+    models: JSON of the first sample's row; facts: of the whole manifest.
+    """
     _remove_stale(folder, {entry["name"] for entry in entries})
+    _write_cards(folder, entries, manifest, facts)
     metadata = {key.decode(): value.decode() for key, value in (manifest.metadata or {}).items()}
     samples = sum(entry["rows"] for entry in entries)
     index = {
@@ -116,14 +132,16 @@ def reader_of(view: DatasetView) -> ReadImage:
     return lambda name, image: view.blob(*places[image][name])
 
 
-def _write_tar(path: Location, samples: list[dict[str, Any]], read_image: ReadImage) -> list[dict[str, Any]]:
+def _write_tar(
+    path: Location, samples: list[dict[str, Any]], fields: tuple[pa.Field, ...], read_image: ReadImage
+) -> list[dict[str, Any]]:
     """Write one shard; returns the position columns of each sample."""
     rows = []
     with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
             sample_id = sample["sample_id"]
             content = {image: read_image(sample_id, image) for image in IMAGES}
-            content["json"] = _labels_json(sample)
+            content["json"] = sample_json(sample, fields)
             row: dict[str, Any] = {}
             for name, member in MEMBERS.items():
                 offset = add_tar_member(tar, f"{sample_id}.{member}", content[name])
@@ -133,25 +151,24 @@ def _write_tar(path: Location, samples: list[dict[str, Any]], read_image: ReadIm
     return rows
 
 
-def _labels_json(sample: Mapping[str, Any]) -> bytes:
-    content = {
-        "sample_id": sample["sample_id"],
-        "source_path": sample["source_path"],
-        "license": sample["license"],
-        **{name: sample[name] for name in BASES},
-        **{
-            one.name: np.asarray(sample[one.name], np.float64).round(7).ravel().tolist()
-            for one in LABELS
-            if one.in_shards and sample.get(one.name) is not None  # data sets from elsewhere need not have every label
-        },
-    }
-    return json.dumps(content, separators=(",", ":")).encode()
-
-
 def _write_twin(path: Location, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
     own = table_from_rows(POSITION_COLUMNS, positions)
+    rows = shaped(rows)
     fields, columns = [*rows.schema, *own.schema], [*rows.columns, *own.columns]
     write_table(path, pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata)))
+
+
+def _write_cards(folder: Location, entries: list[dict[str, Any]], manifest: pa.Schema, facts: Facts) -> None:
+    """Write the card, also above the shards, and Croissant's metadata."""
+    fields = json_fields(manifest)
+    version = (manifest.metadata or {}).get(b"code_version", b"0").decode()
+    schema = shaped(manifest.empty_table()).schema
+    write_json(folder / CROISSANT, croissant(schema, entries, PICTURES, facts, version, SAID))
+    for place, below in ((folder / CARD, ""), (folder.parent / CARD, f"{SHARDS}/")):
+        if below and place.exists() and MARK not in place.read_text():
+            continue
+        with atomic_file(place) as file:
+            file.write(dataset_card(fields, PICTURES, facts, _MEANINGS, below).encode())
 
 
 def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:

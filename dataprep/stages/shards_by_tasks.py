@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from dataprep.cards.facts import Facts, facts_of
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.aggregate import DatasetView, Workers
@@ -66,7 +67,8 @@ def shards_by(workers: Workers, view: DatasetView, root: Location) -> dict[str, 
     ]
     entries = [entry for some in workers.each(_write, tasks, "shards") for entry in some]
     (statistics,) = workers.each(_statistics, [root / MANIFEST], "statistics") if shards else ({},)
-    counts = finish_shards(root / SHARDS, entries, manifest.schema, models, statistics)
+    (facts,) = workers.each(_facts, [root / MANIFEST], "card")
+    counts = finish_shards(root / SHARDS, entries, manifest.schema, models, statistics, facts)
     clear(folder)
     return counts
 
@@ -154,6 +156,15 @@ def _reader(task: _Task, ids: list[str]) -> ReadImage:
         return task.view.blob(IMAGES[image][0], row["part"], place)
 
     return read
+
+
+def _facts(manifest: Location) -> Facts:
+    reader = ManifestReader(manifest, whole=False)
+    return facts_of(lambda names: map(_table, reader.batches(names, _BLOCK_ROWS)), reader.schema)
+
+
+def _table(batch: pa.RecordBatch) -> pa.Table:
+    return pa.Table.from_batches([batch])
 
 
 def _statistics(manifest: Location) -> Mapping[str, Mapping[str, list[float]]]:

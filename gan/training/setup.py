@@ -30,6 +30,7 @@ from gan.presets import Preset
 from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
+from gan.training.left_out import left_out_of, remember_left_out
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
 from gan.training.warm_start.appearance import appearance_codes, read_appearance, write_appearance
@@ -81,14 +82,16 @@ def open_run(
 
     `told` hears how much is done of what comes before the first step.
     """
-    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px)
+    rejected = left_out_of(roots, out, execution.ranks)
+    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px, left_out=rejected)
+    remember_left_out(out, dataset.left_out, execution.ranks)
     _require_models(dataset.bases, models)
     estimator = _prepared(models, preset, execution)
     key = RunKey(
         preset,
         seed,
         dataset.bases,
-        _digest(roots),
+        _digest(roots, dataset.left_out),
         _begun_digest(preset, begun_from),
         estimator.weights_sha256 if estimator else "",
     )
@@ -153,12 +156,13 @@ def _mirror(models: Models) -> Mirror:
     return mirror_of_models(face.mean, face.id_base, face.exp_base, body.v_template, body.shapedirs)
 
 
-def _digest(roots: Sequence[Location]) -> str:
-    """sha256 over the shard indexes, which hold the hashes of all shards."""
+def _digest(roots: Sequence[Location], left_out: Sequence[str]) -> str:
+    """sha256 over the shard indexes, which hold the hashes of all shards, and over what is left out of them."""
     digest = hashlib.sha256()
     for root in roots:
         folder = shard_folder(root)
         digest.update(hashlib.sha256((folder / SHARDS_INDEX).read_bytes()).digest())
+    digest.update("".join(left_out).encode())
     return digest.hexdigest()
 
 

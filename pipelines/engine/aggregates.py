@@ -7,6 +7,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from dataprep.stages.aggregate import Aggregate, DatasetView
@@ -30,7 +31,7 @@ class Interrupted(Exception):
 def run_aggregates(context: Context, plan: Plan, executor: Executor) -> None:
     """Build, in order, each aggregate that is out of date, or reads one that has changed."""
     stages = {stage.name: stage for stage in context.dag.stages}
-    view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts))
+    view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts), plan.decisions)
     due = list(itertools.dropwhile(lambda one: not plan.aggregates[one.name], context.dag.aggregates))
     rebuilt = False
     progress = Progress({aggregate.name: 1 for aggregate in due}, 1, "outputs")
@@ -57,8 +58,10 @@ def _build(context: Context, plan: Plan, view: DatasetView, aggregate: Aggregate
     root, key = view.store.root, plan.outputs.keys[aggregate.name]
     outputs.forget(root, aggregate.name)
     workers = ExecutorWorkers(executor, f"{aggregate.name}-{key}", context.stop)
+    if not aggregate.obeys_marks:
+        view = replace(view, decisions={})  # nothing to send
     counts = aggregate.build_by(workers, view, root)
-    outputs.record(root, aggregate, key, plan.outputs.made_from(aggregate), counts)
+    outputs.record(root, aggregate, key, plan.outputs.made_from(aggregate), counts, view.decisions)
     context.log.write("aggregate", stage=aggregate.name, counts=counts, steps=workers.steps)
 
 

@@ -121,7 +121,7 @@ def test_census_select_and_verify_take_a_folder(divided, tmp_path, capsys):
 
 def test_damage_to_a_piece_is_found(divided):
     root, _, manifest = divided
-    outputs.record(root, manifest, "key", "", {})
+    outputs.record(root, manifest, "key", "", {}, {})
     record, _ = outputs.read_record(outputs.record_path(root, "manifest"))
     assert list(record["sha256"]) == [f"{MANIFEST}/{PIECES}"]
     piece = sorted((root / MANIFEST).glob("part-*.parquet"))[1]

@@ -188,6 +188,8 @@ class _Watcher(Watcher):
             entries = settings_of(self._preset, f"{config_file.PRESET}.")
             file.write(config_file.as_toml(self._options.resolved, entries))
         trimmed = ", ".join(f"{count} by {kind}" for kind, count in run.sources.prior.trimmed.items() if count)
+        if run.dataset.left_out:
+            print(f"left out, rejected by reviewers when the run began: {len(run.dataset.left_out):,} of the shards")
         print(f"{len(run.dataset):,} real images; outlying label rows left out of the prior: {trimmed or 'none'}")
         if self._preset.stage == 1:
             print(_of_eq9(run, self._preset.deformation.landmark))
