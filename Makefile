@@ -61,7 +61,7 @@ $(SETUP): pyproject.toml constraints.txt $(VENV)/.torch
 	$(call step,2/4: $(TORCH),$(INSTALL) 'setuptools>=77$(comma)<81' wheel '$(TORCH)')
 	@cp constraints.txt $(VENV)/constraints.txt
 	@$(BIN)/python -c "import importlib.metadata as m; print('torch==' + m.version('torch').split('+')[0])" >> $(VENV)/constraints.txt
-	$(call step,3/4: shhq-hs and the other packages; a minute or two,PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(INSTALL) --no-build-isolation -e '.[realesrgan$(comma)dev]')
+	$(call step,3/4: shhq-hs and the other packages; a minute or two,PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(INSTALL) --no-build-isolation -e '.[realesrgan$(comma)smplx$(comma)face-alignment$(comma)dev]')
 	@# A machine without OpenGL libraries cannot load opencv's window code: take the same version without it.
 	$(call step,4/4: OpenCV,{ $(BIN)/python -c 'import cv2' || $(INSTALL) --force-reinstall --no-deps opencv-contrib-python-headless==$(OPENCV); })
 	@echo 'set-up done'

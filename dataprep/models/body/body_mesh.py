@@ -8,10 +8,9 @@ import io
 import numpy as np
 import torch
 from jaxtyping import Float
-from smplx.body_models import SMPLLayer
-from smplx.utils import Struct
 from torch import Tensor
 
+from dataprep.extras import require_extra
 from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from dataprep.models.body.smpl import BETAS, BodyModel
 
@@ -20,9 +19,14 @@ class BodyMesh:
     """The full mesh of a body model, posed by smplx's layer.
 
     The layer's extra "vertex joints" are pinned to vertex 0 and dropped: their ids only fit the 6,890 topology.
+    Raises AssetError without the extra `smplx`, whose code is for non-commercial research.
     """
 
     def __init__(self, model: BodyModel) -> None:
+        require_extra("smplx", "the full mesh of a body model")
+        from smplx.body_models import SMPLLayer
+        from smplx.utils import Struct
+
         posedirs = model.posedirs
         if posedirs is None:
             posedirs = np.zeros((len(model.v_template), 3, 9 * (len(JOINTS) - 1)), np.float32)
