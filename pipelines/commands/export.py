@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from dataprep.errors import ConfigError, Damaged
+from dataprep.errors import ConfigError, Damaged, ShardCorrupt, ShardsMissing
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.untrusted import as_cell, require_sample_ids
 from dataprep.stages.shards import shard_files
@@ -33,7 +33,6 @@ from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
 from dataprep.tables.store import atomic_file, unwritable
-from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,15 @@ from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from dataprep.models.body.smpl import BETAS, BodyModel
 
 
+def load() -> tuple[Any, Any]:
+    """Import smplx's layer and its record of arrays; raises AssetError with the command where the extra is absent."""
+    require_extra("smplx", "the full mesh of a body model")
+    from smplx.body_models import SMPLLayer
+    from smplx.utils import Struct
+
+    return SMPLLayer, Struct
+
+
 class BodyMesh:
     """The full mesh of a body model, posed by smplx's layer.
 
@@ -23,10 +33,7 @@ class BodyMesh:
     """
 
     def __init__(self, model: BodyModel) -> None:
-        require_extra("smplx", "the full mesh of a body model")
-        from smplx.body_models import SMPLLayer
-        from smplx.utils import Struct
-
+        layer, arrays_of = load()
         posedirs = model.posedirs
         if posedirs is None:
             posedirs = np.zeros((len(model.v_template), 3, 9 * (len(JOINTS) - 1)), np.float32)
@@ -40,7 +47,7 @@ class BodyMesh:
             "f": model.faces,
         }
         with contextlib.redirect_stdout(io.StringIO()):  # it announces "only 10 shape coefficients"
-            self.layer = SMPLLayer("", data_struct=Struct(**arrays), vertex_ids=_AnyVertex(), num_betas=BETAS)
+            self.layer = layer("", data_struct=arrays_of(**arrays), vertex_ids=_AnyVertex(), num_betas=BETAS)
 
     @torch.no_grad()
     def __call__(
