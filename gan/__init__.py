@@ -31,7 +31,18 @@ if TYPE_CHECKING:
 
 _PEOPLE = ("GeneratedPeople", "GeneratedPerson", "frames", "load_generator", "neutral", "render")
 _TRACKS = ("Track", "interpolate", "orbit", "read_track")
-__all__ = [*_PEOPLE, *_TRACKS]
+__all__ = [
+    "GeneratedPeople",
+    "GeneratedPerson",
+    "Track",
+    "frames",
+    "interpolate",
+    "load_generator",
+    "neutral",
+    "orbit",
+    "read_track",
+    "render",
+]
 __getattr__, __dir__ = lazy_names(
     __name__, {**dict.fromkeys(_PEOPLE, "animation.generated_people"), **dict.fromkeys(_TRACKS, "animation.tracks")}
 )

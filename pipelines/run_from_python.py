@@ -59,8 +59,13 @@ def run(
     if outcome.stopped or outcome.failed:
         raise ShhqError(f"{out}: {outcome.stopped or '; '.join(outcome.failed[:3])}; call run again to go on")
     where = location(str(out))
-    counts = {} if until else Counter(read_table(where / "manifest.parquet", ["status"])["status"].to_pylist())
-    return Built(where, dict(counts), outcome.seconds)
+    return Built(where, {} if until else _counts(where), outcome.seconds)
+
+
+def _counts(out: Location) -> dict[str, int]:
+    """Return how many inputs have which status; `accepted` in the place of the manifest's `ok`."""
+    counts = Counter(read_table(out / "manifest.parquet", ["status"])["status"].to_pylist())
+    return {"accepted": counts.pop("ok", 0), **counts}
 
 
 def _text(value: Any) -> str:

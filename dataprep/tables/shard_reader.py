@@ -150,7 +150,8 @@ def twin_tables(
 ) -> Iterator[tuple[Location, pa.Table]]:
     """Tar path and parquet twin of every shard, after comparing sizes, hashes and row counts with the index.
 
-    Columns are those named (None: all) and of `optional` those that are there. Raises ShardsMissing where there are none or one is not there, ShardCorrupt where one is not as it was written.
+    Columns are those named (None: all) and of `optional` those that are there. Raises ShardsMissing where there are
+    none or one is not there, ShardCorrupt where one is not as it was written.
     """
     needed = ["sample_id", *_POSITIONS, *(columns or ())]
     for root in roots:
