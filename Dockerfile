@@ -4,7 +4,8 @@ FROM ${BASE}
 
 # Ubuntu's CUDA bases bring no Python; Debian's python images bring theirs, which stands first on the path.
 # libgl1 and libglib2.0-0: OpenCV and mediapipe load them, though no window is opened.
-# hadolint ignore=DL3008  versions are those of the base
+# Versions are those of the base.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         libgl1 libegl1 libgles2 libglib2.0-0 python3 python3-venv \
@@ -15,7 +16,8 @@ RUN python3 -m venv "$VIRTUAL_ENV"
 
 ARG TORCH=torch==2.13.0
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-# hadolint ignore=DL3013  torch's version stands above
+# torch's version stands above.
+# hadolint ignore=DL3013
 RUN pip install 'setuptools>=77,<81' wheel && pip install "$TORCH" ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
 
 ARG EXTRAS=

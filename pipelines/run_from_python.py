@@ -19,7 +19,10 @@ from pipelines.main import make_parser
 
 @dataclass(frozen=True)
 class Built:
-    """What a run left: where, how many images of each status (`accepted`, `rejected`, `error`, ...), in what time."""
+    """What a run left: where, how many images of each status (`accepted`, `rejected`, `error`, ...), in what time.
+
+    `counts` is empty where `until` ended before the manifest.
+    """
 
     out: Location
     counts: Mapping[str, int]
@@ -53,13 +56,14 @@ def run(
         words += ["--set", f"{name}={_text(value)}"]
     options = config_file.parse(make_parser(), words)
     options.arguments = words
-    _, outcome = bring_up_to_date(options)
+    dag, outcome = bring_up_to_date(options)
     if outcome.interrupted:
         raise KeyboardInterrupt
     if outcome.stopped or outcome.failed:
         raise ShhqError(f"{out}: {outcome.stopped or '; '.join(outcome.failed[:3])}; call run again to go on")
     where = location(str(out))
-    return Built(where, {} if until else _counts(where), outcome.seconds)
+    has_manifest = "manifest" in {aggregate.name for aggregate in dag.aggregates}
+    return Built(where, _counts(where) if has_manifest else {}, outcome.seconds)
 
 
 def _counts(out: Location) -> dict[str, int]:
