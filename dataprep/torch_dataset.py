@@ -63,5 +63,5 @@ class TorchDataset(Dataset[Any]):
 
     def _picture(self, index: int, name: ImageName) -> Tensor:
         side_px = None if name == "face" else self.portrait_px
-        picture = torch.from_numpy(self.data.files.image(index, name, side_px))
+        picture = torch.tensor(self.data.files.image(index, name, side_px))  # a copy: decoded pictures are read-only
         return picture[None] if picture.ndim == 2 else picture.permute(2, 0, 1).contiguous()
