@@ -54,7 +54,7 @@ def run_cell(source: str, names: dict[str, Any], title: str, count: int) -> list
     if said.getvalue():
         outputs.append({"name": "stdout", "output_type": "stream", "text": said.getvalue().splitlines(True)})
     if shown is not None:
-        data = {"text/plain": repr(shown).splitlines(True)}
+        data: dict[str, Any] = {"text/plain": repr(shown).splitlines(True)}
         if isinstance(shown, Image.Image):
             data = {"image/jpeg": _jpeg(shown), "text/plain": [f"{shown.width} x {shown.height} pixels"]}
         outputs.append({"data": data, "execution_count": count, "metadata": {}, "output_type": "execute_result"})
