@@ -5,6 +5,8 @@
     +-- AssetError                 a model file is missing, corrupt or of another schema
     +-- StoreError                 an output folder cannot be used as it is
     |   +-- Damaged                a file of ours is missing or not as it was written
+    |   +-- ShardsMissing          no index of shards, or a file that the index names is not there
+    |   +-- ShardCorrupt           a shard has another size, content or schema than the index says
     |   +-- Unwritable             a file of the output folder could not be written: disk full, read-only
     +-- ClusterLost                the workers are gone and do not come back
     +-- SourceChanged              an input file no longer has the bytes that were indexed
@@ -53,6 +55,14 @@ class Damaged(StoreError):
 
 class Unwritable(StoreError):
     """The disk is full, over quota or read-only. What was committed before is whole."""
+
+
+class ShardsMissing(StoreError):
+    """The folder has no shards, or not all of them."""
+
+
+class ShardCorrupt(StoreError):
+    """A shard's bytes are not those that the index and the parquet twin describe."""
 
 
 class ClusterLost(ShhqError):

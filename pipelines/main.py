@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, ShhqError
+from dataprep.extras import remedy_for_import
 from dataprep.files.filenames import printable_lines
 from dataprep.files.locations import ObjectPath
 from pipelines import config_file
@@ -118,6 +119,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.load()(options)
     except ShhqError as error:
         print(f"shhq-hs: {printable_lines(str(error))}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("dataprep", "gan", "pipelines"):
+            raise  # a fault of ours, no package that is absent
+        print(f"shhq-hs: a package does not load: {error}; run: {remedy_for_import(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

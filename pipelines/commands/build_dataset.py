@@ -15,7 +15,7 @@ from pipelines.engine.dag import Dag
 from pipelines.engine.index import preview
 from pipelines.engine.plan import make_plan
 from pipelines.engine.resume import command_line, hint, print_stopped
-from pipelines.engine.run import run
+from pipelines.engine.run import RunSummary, run
 from pipelines.executors.chosen_executor import make_executor
 
 _LONGEST_LIMIT_S = 1e6  # timers of the system hold no more than some years
@@ -23,6 +23,14 @@ _LONGEST_LIMIT_S = 1e6  # timers of the system hold no more than some years
 
 def build(options: argparse.Namespace) -> int:
     """Build a data set or bring it up to date; returns the exit status."""
+    dag, outcome = bring_up_to_date(options)
+    if outcome.stopped:
+        return print_stopped(options.out, outcome.stopped, outcome.interrupted, command_line(options.arguments))
+    return after_run(options.out, dag, outcome)
+
+
+def bring_up_to_date(options: argparse.Namespace) -> tuple[Dag, RunSummary]:
+    """Do what the options of `shhq-hs run` ask for; raises ShhqError on what the user must fix."""
     _require_limits(options.max_error_fraction, options.time_limit)
     whole = paper_stages.build(options.set)
     dag = _until(whole, options.until)
@@ -31,10 +39,7 @@ def build(options: argparse.Namespace) -> int:
     command = command_line(options.arguments)
     with hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
         settings = (options.max_error_fraction, command, options.time_limit, options.follow_links, config)
-        outcome = run(source, out, dag, executor, *settings)
-    if outcome.stopped:
-        return print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
-    return after_run(options.out, dag, outcome)
+        return dag, run(source, out, dag, executor, *settings)
 
 
 def plan(options: argparse.Namespace) -> int:
