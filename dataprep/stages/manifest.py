@@ -23,7 +23,7 @@ from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
-from dataprep.tables.grouping import either, first_rows, is_validation, near_duplicates, people, ranks
+from dataprep.tables.grouping import codes, either, first_rows, is_validation, near_duplicates, people, ranks
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
@@ -42,7 +42,8 @@ OWN_COLUMNS = (
     Column(
         "split",
         DICT,
-        "train or val, from a hash of the first input of the person and their near-duplicates; null unless selected",
+        "train or val, from a hash of the first input of the person, their near-duplicates and their videos; null unless "
+        "selected",
     ),
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
     Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),
@@ -72,7 +73,7 @@ class Manifest(Aggregate):
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
@@ -88,6 +89,7 @@ class Manifest(Aggregate):
         0.9, -1, 1, "a face that agrees less with its mirror image is a person of its own (`likeness_self`); cosine"
     )
     split_by_person: bool = setting(True, "keep all photographs of a person in one split, not near-duplicates alone")
+    split_by_clip: bool = setting(True, "keep all frames of a video in one split")
     val_fraction: float = number(0.05, 0, 1, "part of the people that is the validation split")
     weight_limit: float = number(
         10.0, 1, 1000, "largest over smallest `sampling_weight`; 1: all rows are drawn equally often"
@@ -108,6 +110,8 @@ class Manifest(Aggregate):
                 verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
             )
         together = either(cluster, person) if self.split_by_person else cluster
+        if self.split_by_clip:
+            together = either(together, codes(_columns(view, "ingest", ["clip"], order)[0]))
         splits = self._splits(ids[order].tolist(), verdict.accepted, together, order)
         outlier = label_outliers(_columns_by_name(view, [one.name for one in drawn()], order), splits)
         groups = Groups(cluster, rank, first_rows(person, order))
