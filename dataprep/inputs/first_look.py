@@ -15,15 +15,17 @@ from dataprep.tables.sources import Survey
 
 
 def first_look(survey: Survey, gathering: Gathering, known: Iterable[Source]) -> Survey:
-    """Return the survey with the photographs and videos that are drawn."""
+    """Return the survey with the inputs that are drawn."""
     if not gathering.is_partial:
         return survey
     stays = {name for one in known for name in (one.path, one.clip) if name is not None}
-    every = [*survey.inputs, *survey.clips]
+    every = [*survey.inputs, *survey.clips, *survey.urls]
     drawn = set(_drawn([one.path for one in every], gathering, stays))
     inputs = [one for one in survey.inputs if one.path in drawn]
     clips = tuple(one for one in survey.clips if one.path in drawn)
-    return replace(survey, inputs=inputs, clips=clips, more=len(every) - len(inputs) - len(clips))
+    urls = tuple(one for one in survey.urls if one.path in drawn)
+    left_out = len(every) - len(inputs) - len(clips) - len(urls)
+    return replace(survey, inputs=inputs, clips=clips, urls=urls, more=left_out)
 
 
 def limited(found: Sequence[Source], gathering: Gathering, known: Iterable[Source]) -> list[Source]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from dataprep.errors import Damaged, Unreadable, WrongHash
+from dataprep.errors import Damaged, Unreadable
 from dataprep.files.filenames import unescape
 from dataprep.files.foreign_files import read_bytes, read_part
 from dataprep.files.locations import Location
@@ -72,6 +72,7 @@ class Source:
     consent: str | None = None
     place: str | None = None
     offset: int | None = None
+    said: str | None = None  # the sha256 that a list says, hex, until it has been compared
 
     @property
     def extras(self) -> tuple[str | float | None, ...]:
@@ -123,9 +124,3 @@ def read_input(source_root: Location, out: Location | None, row: Mapping[str, An
         return read_part(out, name, offset, size)
     except Unreadable as error:
         raise Damaged(out / name, f"is missing or damaged: {error}") from error
-
-
-def require_sha256(found: bytes, said: str | None) -> None:
-    """Raise WrongHash unless the digest is the one that a list says, in hex."""
-    if said and found.hex() != said:
-        raise WrongHash(f"its sha256 is {found.hex()}, but the list says {said}; correct the list or the file")

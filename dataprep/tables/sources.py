@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dataprep.errors import ConfigError, Unreadable
+from dataprep.errors import ConfigError, Unreadable, WrongHash
 from dataprep.files.filenames import escape, unescape
 from dataprep.files.foreign_files import LARGEST_BYTES, MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
 from dataprep.files.locations import Location, ObjectPath
@@ -28,7 +28,7 @@ from dataprep.tables.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is
 DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
 _NUMBERED_TABLE = re.compile(r"(^|/)\d{5,}\.parquet$")
-_BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
+BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
 PART_SIZES = (SMALL_PART, PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
@@ -52,13 +52,13 @@ class Survey:
     ignored: dict[str, int]  # suffix in lower case, "" without one -> files
     clips: tuple[Source, ...] = ()  # videos
     archives: tuple[str, ...] = ()  # tables that img2dataset may have written
-    listed: str | None = None  # the list that SOURCE is
+    urls: tuple[Source, ...] = ()  # what a list says is to be downloaded
     more: int = 0  # inputs that a first look leaves out
 
     @property
     def total(self) -> int:
         """How many inputs there are, as far as a listing tells."""
-        return len(self.inputs) + len(self.clips) + self.more
+        return len(self.inputs) + len(self.clips) + len(self.urls) + self.more
 
 
 def scan(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> list[Source]:
@@ -87,7 +87,7 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
         if entry.refused and path.endswith("/") and layout.is_auxiliary(path):
             raise ConfigError(f"{path} in SOURCE holds the images' masks or maps, and {entry.refused}; fix or move it")
     if texts := sorted(filter(_holds_openpose, barred)):
-        raise ConfigError(f"{texts[0]} holds key points of the images, but {_BARRED}; move it, or --follow-links")
+        raise ConfigError(f"{texts[0]} holds key points of the images, but {BARRED}; move it, or --follow-links")
     keypoints = _openpose_lines(root, {path: entry.size for path, entry in found.items() if not entry.refused})
     inputs = [
         Source(
@@ -96,7 +96,7 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
             mask_path=(mask := layout.mask_of(path)),
             openpose=_openpose_of(path, keypoints),
             dataset="shhq" if is_shhq(path) else "folder",
-            refused=entry.refused or (f"link_outside: its mask: {_BARRED}" if mask in barred else None),
+            refused=entry.refused or (f"link_outside: its mask: {BARRED}" if mask in barred else None),
         )
         for path, entry in others.items()
         if is_image(path) or path.endswith("/")
@@ -117,13 +117,6 @@ def _archives(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
         if _NUMBERED_TABLE.search(path):
             yield path
-
-
-def survey_of_file(root: Location, name: str) -> Survey:
-    """What SOURCE is when it is a file of the folder `root`: a video or a list."""
-    if is_video(name):
-        return Survey([], [], {}, (Source(escape(name), (root / name).stat().st_size),))
-    return Survey([], [], {}, listed=name)
 
 
 @dataclass(frozen=True)
@@ -151,7 +144,7 @@ def _walk(root: Path, links: Links) -> Iterator[tuple[str, _Entry]]:
                     elif state := _state(entry):
                         if entry.is_symlink() and not state.refused and not lies_within(Path(entry.path), root):
                             links.out.append(escape(name))
-                            state = state if links.follow else _Entry(0, f"link_outside: {_BARRED}")
+                            state = state if links.follow else _Entry(0, f"link_outside: {BARRED}")
                         yield escape(name), state
         except OSError as error:
             if not prefix:
@@ -251,12 +244,15 @@ def identify(
         except Unreadable as error:
             require_there(root)
             return refuse(source, f"{error.reason}: {error}")
+        if why_not := wrong_hash(digest, source.said):
+            return refuse(source, why_not)
         try:
             mask = digest_of(source.mask_path) if source.mask_path else None
         except Unreadable as error:
             require_there(root)
             return refuse(source, f"{error.reason}: its mask: {error}")
-        return replace(source, sha256=digest, sample_id=sample_id_of(source.path, digest), mask_sha256=mask)
+        return replace(source, sha256=digest, sample_id=sample_id_of(source.path, digest), mask_sha256=mask,
+                       said=None)  # fmt: skip
 
     found: list[Source] = []
     with ThreadPoolExecutor(8) as pool:
@@ -280,7 +276,14 @@ def sample_id_of(path: str, content: bytes) -> str:
 
 def refuse(source: Source, why_not: str) -> Source:
     """Mark an input as one that cannot be read: "reason: message". Once the file can be read it is another input, so that nothing of the refused row is taken for it."""
-    return replace(source, sample_id=sample_id_of(source.path, why_not.encode()), refused=why_not)
+    return replace(source, sample_id=sample_id_of(source.path, why_not.encode()), refused=why_not, said=None)
+
+
+def wrong_hash(found: bytes, said: str | None) -> str:
+    """Return "reason: message" when a digest is not the one that a list says, in hex; "" when it is."""
+    if not said or found.hex() == said:
+        return ""
+    return f"{WrongHash.reason}: its sha256 is {found.hex()}, but the list says {said}; correct the list or the file"
 
 
 def arrange(found: list[Source], known: list[Source], part_size: int) -> list[Source]:

@@ -14,6 +14,7 @@ from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids
 from dataprep.inputs.first_look import first_look, limited
 from dataprep.inputs.gathering import Gathering
+from dataprep.inputs.given import survey_given
 from dataprep.tables import sources
 from dataprep.tables.sealed import read_table
 from dataprep.tables.sources import FileState, Links, Source, Survey
@@ -80,6 +81,7 @@ def refresh(
     found = sources.identify(source_root, survey.inputs, cache, progress, states)
     if more:
         found += more(survey, lambda inputs: sources.identify(source_root, inputs, cache, None, states))
+        found.sort(key=lambda source: source.path)
         found = limited(found, gathering, known)
     if not found:
         raise ConfigError(f"SOURCE {str(source_root)!r}: none of its inputs is drawn; give a larger --limit or --sample")
@@ -102,10 +104,8 @@ def refresh(
 def _surveyed(
     source_root: Location, states: dict[str, FileState], follow_links: bool, given: str | None
 ) -> sources.Survey:
-    if given is not None:
-        return sources.survey_of_file(source_root, given)
     links = Links(follow_links)
-    found = sources.survey(source_root, states, links)
+    found = survey_given(source_root, given, links) if given else sources.survey(source_root, states, links)
     if links.out:
         how = "are followed" if follow_links else "are not followed; --follow-links reads them"
         first = f"{printable(links.out[0])}{' and others' if len(links.out) > 1 else ''}"
@@ -255,5 +255,6 @@ def preview(
     found = sources.identify(source_root, survey.inputs, cache, states=states)
     if more:
         found += more(survey, lambda inputs: sources.identify(source_root, inputs, cache, states=states))
+        found.sort(key=lambda source: source.path)
         found = limited(found, gathering, known)
     return sources.arrange(found, known, part_size or sources.part_size_for(max(len(found), survey.total)))
