@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
-from dataprep.errors import Rejected, SourceChanged, Unreadable, WrongHash
+from dataprep.errors import Damaged, Rejected, SourceChanged, Unreadable, WrongHash
 from dataprep.files.filenames import unescape
 from dataprep.files.foreign_files import read_bytes, require_there
 from dataprep.files.locations import Location
 from dataprep.tables.columns import Column
-from dataprep.tables.input_rows import read_input
+from dataprep.tables.input_rows import IN_OUT, read_input
 
 Status = Literal["ok", "rejected", "error", "crash", "timeout", "upstream"]
 
@@ -64,6 +64,8 @@ class Item:
             require_there(self.source_root)
             raise
         if hashlib.sha256(data).digest() != self.row[sha_key]:
+            if self.out is not None and (place := self.row.get("source_place") or "").startswith(IN_OUT):
+                raise Damaged(self.out / place.removeprefix(IN_OUT), "is damaged: it has other bytes than were written")
             raise SourceChanged(f"{self.row[path_key]}: the file changed since it was indexed; run the command again")
         return data
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged
@@ -14,9 +15,9 @@ from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.stages.shards import MEMBERS, shard_files
+from dataprep.tables.input_rows import IN_OUT, Source
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import INDEX_PATH, SHARDS
-from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store
 from pipelines.commands.errors import STATUSES
 from pipelines.engine.index import read_index
@@ -113,6 +114,7 @@ def defects_of(out: Location, deep: bool) -> Verification:
             report(Flaw(f"{name}: not built yet"))
             continue
         counts = counts.plus(_check_stage(store, stage.ref, index, deep, report))
+    _check_inputs(out, index, deep, report)
     _check_outputs(out, deep, report)
     _check_manifest(out, ids, report)
     shards = _check_shards(out, deep, report)
@@ -210,6 +212,26 @@ def _check_file(path: Location, size: int, sha256: str, deep: bool, report: Repo
         report(Flaw(f"{path} has {found} bytes, {size} were written", str(path)))
     elif deep and file_sha256(path) != sha256:
         report(Flaw(f"{path} has other bytes than were written", str(path)))
+
+
+def _check_inputs(out: Location, index: Sequence[Source], deep: bool, report: Report) -> None:
+    """Frames of videos and downloads, which lie in the data set itself: there, and where the index says."""
+    ours = [source for source in index if source.place and source.place.startswith(IN_OUT)]
+    for name, sources in groupby(sorted(ours, key=_place), key=_place):
+        path, some = out / name, list(sources)
+        ends = max((source.offset or 0) + source.size for source in some)
+        if not path.exists():
+            report(Flaw(f"{path} is missing", str(path)))
+        elif path.stat().st_size < ends:
+            report(Flaw(f"{path} is cut off: {ends} bytes were written", str(path)))
+        elif deep:
+            found = each(out, lambda source: read_range(out / _place(source), source.offset or 0, source.size), some)
+            if any(hashlib.sha256(data).digest() != one.sha256 for one, data in zip(some, found, strict=True)):
+                report(Flaw(f"{path} has other bytes than were written", str(path)))
+
+
+def _place(source: Source) -> str:
+    return (source.place or "").removeprefix(IN_OUT)
 
 
 # --- what users take away ----------------------------------------------------------------------------------------
