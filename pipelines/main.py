@@ -44,7 +44,7 @@ from pipelines.verbs.checking import (
     verify_verb,
 )
 from pipelines.verbs.generator import animate_verb, compare_runs_verb, evaluate_verb, track_verb, train_verb
-from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, select_verb, shards_verb
+from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, merge_verb, select_verb, shards_verb
 from pipelines.verbs.suggesting_parser import SuggestingParser
 
 _DESCRIPTION = """\
@@ -93,6 +93,7 @@ VERBS = tuple(
         people_verb,
         select_verb,
         shards_verb,
+        merge_verb,
         export_verb,
         import_verb,
         animate_verb,

@@ -22,7 +22,7 @@ from dataprep.files.locations import Location
 from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
-from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
+from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, matrix_of, table_from_rows
 from dataprep.tables.grouping import codes, either, first_rows, is_validation, near_duplicates, people, ranks
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
@@ -132,7 +132,7 @@ class Manifest(Aggregate):
     ) -> Int[np.ndarray, "n"]:
         likeness, likeness_self = _columns(view, "likeness", ["likeness", "likeness_self"], order)
         certainty = likeness_self.cast(pa.float64()).fill_null(np.nan).to_numpy()
-        return people(_matrix(likeness), certainty, accepted, self.same_person_cosine, self.min_likeness_self)
+        return people(matrix_of(likeness), certainty, accepted, self.same_person_cosine, self.min_likeness_self)
 
     def _splits(
         self,
@@ -235,7 +235,7 @@ def _columns_by_name(
 ) -> dict[str, Float[np.ndarray, "n *k"]]:
     """Those of the columns that the data set has, (n,) or (n, k), NaN where a row has none."""
     owner = {column.name: name for name, stage in view.stages.items() for column in stage.columns}
-    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names if name in owner}
+    return {name: matrix_of(*_columns(view, owner[name], [name], order)) for name in names if name in owner}
 
 
 def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:
@@ -296,15 +296,3 @@ def _models(view: DatasetView) -> dict[str | None, str]:
             models[name] = [{"name": w.name, "sha256": w.sha256, "licence": w.licence} for w in stage.weights()]
         found[name] = found[None] = json.dumps(models, sort_keys=True)
     return found
-
-
-def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n *k"]:
-    """A column of numbers or of lists of them as float64, NaN where null."""
-    if not pa.types.is_list(column.type):
-        return column.cast(pa.float64()).to_numpy()
-    known = column.is_valid().to_numpy()
-    values = pc.list_flatten(column).to_numpy().astype(np.float64)
-    width = len(values) // max(1, int(known.sum()))
-    matrix = np.full((len(column), width), np.nan)
-    matrix[known] = values.reshape(int(known.sum()), width)
-    return matrix

@@ -60,7 +60,8 @@ class ShardDataset:
 
     `labels` and `bases` are those of all samples. An image is compared with its sha256 when it is decoded, which takes
     many times as long; with `verify`, also where its bytes alone are read. Samples
-    are in the order of the folders given, then of the shards' names, then of the rows. Safe to pickle and to fork.
+    are in the order of the folders given, then of the shards' names, then of the rows; one that an earlier folder has is
+    there once. Safe to pickle and to fork.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class ShardDataset:
         self.split, self.portrait_px, self.face_px, self.verify = split, portrait_px, face_px, verify
         self._shards: list[_Shard] = []
         tables, count = [], 0
-        for tar, table in _twins(roots, split):
+        for tar, table in _once(_twins(roots, split)):
             self._shards.append(_shard(tar, count, table))
             tables.append((tar, table))
             count += len(table)
@@ -180,6 +181,15 @@ class ShardDataset:
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_descriptors": {}}
+
+
+def _once(shards: Iterator[tuple[Location, pa.Table]]) -> Iterator[tuple[Location, pa.Table]]:
+    """Leave out samples that an earlier data set has: the same photograph under the same name, as `merge` does."""
+    seen: set[str] = set()
+    for tar, table in shards:
+        fresh = [name not in seen for name in table["sample_id"].to_pylist()]
+        seen.update(table["sample_id"].to_pylist())
+        yield tar, table if all(fresh) else table.filter(pa.array(fresh))
 
 
 def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, pa.Table]]:
