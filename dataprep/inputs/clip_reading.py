@@ -7,6 +7,7 @@ video hold each of its frames once, and which process decodes which piece change
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,6 +30,9 @@ class Piece:
     end: int | None = None
 
 
+WHOLE = Piece()
+
+
 @dataclass(frozen=True)
 class Timed:
     """A frame and its time, in seconds since the video's first."""
@@ -45,27 +49,27 @@ def pieces_of(path: Path) -> list[Piece]:
     open_video(path)  # decodes a frame
     with open_stream(path) as stream:
         if stream.container.format.name == "avi":  # its packets have no time of display
-            return [Piece()]
+            return [WHOLE]
         packets = stream.container.demux(stream)
         try:
             keys = [packet.pts for packet in packets if packet.is_keyframe]
         except av.FFmpegError:  # cut off in the middle of a packet: what stands before it counts
-            return [Piece()]
+            return [WHOLE]
         step = PIECE_S / float(stream.time_base or _UNIT)
     known = [time for time in keys if time is not None]
     if len(known) != len(keys) or known != sorted(known):
-        return [Piece()]
+        return [WHOLE]
     cuts: list[int] = []
     for time in known[1:]:
         if time - (cuts[-1] if cuts else known[0]) >= step:
             cuts.append(time)
     bounds: list[int | None] = [None, *cuts, None]
-    return [Piece(first, end) for first, end in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [Piece(first, end) for first, end in itertools.pairwise(bounds)]
 
 
 def frames_of(path: Path, piece: Piece) -> Iterator[Timed]:
     """Yield the frames of a piece that can be decoded, in order of display."""
-    if piece == Piece():
+    if piece == WHOLE:
         yield from _from_the_start(path)
         return
     with open_stream(path) as stream:

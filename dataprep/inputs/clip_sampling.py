@@ -1,4 +1,4 @@
-"""Which frames of a piece of a video are kept: the sharpest of each interval, unless it is blurred or shows nothing new.
+"""Which frames of a piece of a video are kept: the sharpest of each interval, unless blurred or nothing new.
 
 Intervals lie on the clock of the whole video, so that it does not matter where pieces begin. What is decided across the
 edge of two pieces, `across` decides when both are there.

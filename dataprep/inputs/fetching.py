@@ -1,14 +1,13 @@
 """Downloads from http and https, through fsspec: limited in size, tried again, and never to a private address unasked.
 
-A list may come from anybody. Who downloads what it names, asks servers in the name of this machine; some of those answer
-nobody else: services of this machine and of the local network, credentials at link-local addresses of clouds. So names
+A list may come from anybody. Who downloads what it names, asks servers in the name of this machine; some of those
+answer nobody else: services of this machine and of the local network, credentials at link-local addresses of clouds. So names
 are resolved here, once, and the connection goes to the address that was looked at; each step of a redirection is judged
 anew. `fetch.private_addresses` turns that off.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ipaddress
 import socket
@@ -71,7 +70,7 @@ class _Client:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._most = round(fetch.most_mib * (1 << 20))
-        self._aiohttp, self._fs = _http(fetch)
+        self._aiohttp, self._fs = _Transport.load(fetch)
 
     def get(self, url: str) -> Download:
         """Download one URL, as often as it takes."""
@@ -126,7 +125,7 @@ class _Client:
             raise _Refused(f"the server says {error.status}") from error
         except http.InvalidURL as error:
             raise _Refused("it is no URL") from error
-        except (http.ClientError, asyncio.TimeoutError, OSError) as error:
+        except (TimeoutError, http.ClientError, OSError) as error:
             if any(isinstance(one, _Private) for one in _causes(error)):
                 raise _Refused(_PRIVATE) from error
             raise _NotNow("the server does not answer") from error
@@ -174,23 +173,27 @@ class _PublicNames:
         await self._resolver.close()
 
 
-def _http(fetch: Fetch) -> tuple[Any, Any]:
-    """The package aiohttp, and a file system of fsspec that goes through it."""
-    try:
-        import aiohttp
-    except ImportError as error:
-        raise ConfigError("the list names URLs, and the package aiohttp is missing; install it with: "
-                          "pip install 'shhq-hs[http]'") from error  # fmt: skip
+class _Transport:
+    """What requests go through."""
 
-    async def client(loop: Any = None, **kwargs: Any) -> Any:
-        resolver = aiohttp.ThreadedResolver()
-        connector = aiohttp.TCPConnector(
-            resolver=resolver if fetch.private_addresses else _PublicNames(resolver), limit=fetch.at_once
-        )  # type: ignore[arg-type,unused-ignore]
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=fetch.timeout_s, sock_read=fetch.timeout_s)
-        return aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"User-Agent": _AGENT})
+    @staticmethod
+    def load(fetch: Fetch) -> tuple[Any, Any]:
+        """Return the package aiohttp, which need not be installed, and a file system of fsspec over it."""
+        try:
+            import aiohttp
+        except ImportError as error:
+            raise ConfigError("the list names URLs, and the package aiohttp is missing; install it with: "
+                              "pip install 'shhq-hs[http]'") from error  # fmt: skip
 
-    return aiohttp, fsspec.filesystem("http", get_client=client, skip_instance_cache=True)
+        async def client(loop: Any = None, **kwargs: Any) -> Any:
+            resolver = aiohttp.ThreadedResolver()
+            connector = aiohttp.TCPConnector(
+                resolver=resolver if fetch.private_addresses else _PublicNames(resolver), limit=fetch.at_once
+            )  # type: ignore[arg-type,unused-ignore]
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=fetch.timeout_s, sock_read=fetch.timeout_s)
+            return aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"User-Agent": _AGENT})
+
+        return aiohttp, fsspec.filesystem("http", get_client=client, skip_instance_cache=True)
 
 
 def key_of(url: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from dataprep.errors import ConfigError
 from dataprep.files.filenames import unescape
 from dataprep.files.locations import Location, ObjectPath
-from dataprep.inputs.clip_reading import Piece, frames_of, pieces_of, why_not
+from dataprep.inputs.clip_reading import WHOLE, Piece, frames_of, pieces_of, why_not
 from dataprep.inputs.clip_sampling import across, sampled
 from dataprep.inputs.gathering import Clips
 from dataprep.inputs.kept_frames import ClipFolder
@@ -28,7 +28,7 @@ class ClipTask:
     path: str
     clips: Clips
     number: int | None = None
-    piece: Piece = Piece()
+    piece: Piece = WHOLE
 
 
 def cut(task: ClipTask) -> int:

@@ -62,7 +62,7 @@ class Gathering:
     """Which inputs below a source folder are wanted, and how they are taken.
 
     Attributes:
-        given: Name of the one video in the folder, or path of the list whose paths begin there; None: all that lies below.
+        given: Name of the one video in the folder, or path of the list whose paths begin there; None: everything.
         clips: How frames are taken out of videos.
         fetch: How URLs are downloaded.
         limit: At most so many inputs, drawn by their names; None: all.

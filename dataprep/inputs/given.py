@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from dataprep.files.filenames import escape, unescape
@@ -45,8 +46,6 @@ def _file(one: Listed, root: Location, links: Links) -> Source:
         if path.is_symlink() and not lies_within(path, Path(str(root))):
             links.out.append(one.path)
             refused = None if links.follow else f"link_outside: {BARRED}"
-        try:
+        with suppress(OSError):
             size = path.stat().st_size
-        except OSError:
-            pass
     return Source(**(vars(source) | {"size": size, "refused": refused}))

@@ -89,8 +89,8 @@ def _below(path: str, root: Location, where: str) -> str:
         path = os.path.relpath(path, root)
     path = os.path.normpath(path)
     if not leads_below(unescape(path)):
-        raise ConfigError(f"{where}: the path {path[:200]!r} does not lead below {root}; name the folder that all paths "
-                          "lie in with --root")  # fmt: skip
+        raise ConfigError(f"{where}: the path {path[:200]!r} does not lead below {root}; name the folder that all "
+                          "paths lie in with --root")  # fmt: skip
     return path
 
 

@@ -13,7 +13,6 @@ from dataprep.stages.base import Item, Result, Stage
 from dataprep.tables import input_rows
 from dataprep.tables.columns import STRING, UINT32, Column
 
-
 _FROM_LISTS = (("from", "source_url"), ("consent:", "consent"))
 
 

@@ -42,8 +42,8 @@ OWN_COLUMNS = (
     Column(
         "split",
         DICT,
-        "train or val, from a hash of the first input of the person, their near-duplicates and their videos; null unless "
-        "selected",
+        "train or val, from a hash of the first input of the person, their near-duplicates and their videos; null "
+        "unless selected",
     ),
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
     Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),

@@ -32,6 +32,7 @@ BARRED = "it is a link that leads out of SOURCE, and those are not followed unas
 PART_SIZES = (SMALL_PART, PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
+
 @dataclass
 class Links:
     """What becomes of links that lead out of the source folder; `out` are those that a scan met."""
@@ -275,7 +276,10 @@ def sample_id_of(path: str, content: bytes) -> str:
 
 
 def refuse(source: Source, why_not: str) -> Source:
-    """Mark an input as one that cannot be read: "reason: message". Once the file can be read it is another input, so that nothing of the refused row is taken for it."""
+    """Mark an input as one that cannot be read, "reason: message".
+
+    Once it can be read it is another input, so that nothing of the refused row is taken for it.
+    """
     return replace(source, sample_id=sample_id_of(source.path, why_not.encode()), refused=why_not, said=None)
 
 

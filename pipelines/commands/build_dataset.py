@@ -71,8 +71,8 @@ def _places(options: argparse.Namespace) -> tuple[Location, Location, Gathering]
         gathering = replace(gathering, given=_given(source, root))
         source = root
     if isinstance(source, Path) and not source.is_dir():
-        raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs, a "
-                          "video, or a list as .csv or .parquet")  # fmt: skip
+        raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs, "
+                          "a video, or a list as .csv or .parquet")  # fmt: skip
     if isinstance(out, Path):
         require_folder(out)
     if out == source:
@@ -89,8 +89,8 @@ def _is_file(source: Location) -> bool:
 def _given(source: Location, root: Location) -> str:
     """The name of a video or a list for `Gathering.given`; a list elsewhere keeps its whole path."""
     if not is_video(source.name) and source.suffix.lower() not in LIST_SUFFIXES:
-        raise ConfigError(f"SOURCE {str(source)!r} is neither a folder, a video ({' '.join(sorted(VIDEO_SUFFIXES))}) nor "
-                          f"a list ({' '.join(LIST_SUFFIXES)})")  # fmt: skip
+        raise ConfigError(f"SOURCE {str(source)!r} is neither a folder, a video ({' '.join(sorted(VIDEO_SUFFIXES))}) "
+                          f"nor a list ({' '.join(LIST_SUFFIXES)})")  # fmt: skip
     if is_video(source.name):
         if root != source.parent:
             raise ConfigError(f"--root {str(root)!r}: it is for a list; leave it out for the video {source.name!r}")

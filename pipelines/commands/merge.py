@@ -45,8 +45,8 @@ def merge(roots: Sequence[Path], target: Path, allow: str, copy: bool, keep_acro
     allowed = {one.strip() for one in allow.split(",") if one.strip()}
     if refused := {stage: said for stage, said in differing.items() if not allowed & {stage, "all"}}:
         lines = "\n".join(f"  {stage}: {said}" for stage, said in refused.items())
-        raise ConfigError(f"the data sets were made in different ways:\n{lines}\nbuild them alike, or if that is meant: "
-                          f"--allow {','.join(refused)}")  # fmt: skip
+        raise ConfigError(f"the data sets were made in different ways:\n{lines}\nbuild them alike, or if that is "
+                          f"meant: --allow {','.join(refused)}")  # fmt: skip
     table, found = merged_rows(manifests, keep_across_splits)
     with new_folder(target, last=MANIFEST) as place:
         if copy:
@@ -79,7 +79,9 @@ def _names(roots: Sequence[Path]) -> list[str]:
 
 def _manifest(root: Path) -> pa.Table:
     if not (root / MANIFEST).exists() or not (root / SHARDS / SHARDS_INDEX).exists():
-        raise StoreError(f"{root} holds no data set with manifest and shards; build it with: shhq-hs run SOURCE --out {root}")
+        raise StoreError(
+            f"{root} holds no data set with manifest and shards; build it with: shhq-hs run SOURCE --out {root}"
+        )
     table = read_table(root / MANIFEST)
     if missing := sorted(_NEEDED - set(table.column_names)):
         raise ConfigError(f"{root}: the manifest has no column {', '.join(missing)}; build it again with this version: "
@@ -113,9 +115,13 @@ def _differences(roots: dict[str, Path], manifests: dict[str, pa.Table]) -> dict
             a, b = made[first].get(stage, {}), made[other].get(stage, {})
             keys = [key for key in [*a, *b] if a.get(key) != b.get(key) and (stage, key) not in _FREE]
             if keys and stage not in found:
-                found[stage] = ", ".join(f"{key} is {a.get(key, 'unknown')} in {first}, {b.get(key, 'unknown')} in {other}"
-                                         for key in dict.fromkeys(keys))  # fmt: skip
+                said = (_differing(key, (first, a), (other, b)) for key in dict.fromkeys(keys))
+                found[stage] = ", ".join(said)
     return found
+
+
+def _differing(key: str, *two: tuple[str, dict[str, str]]) -> str:
+    return f"{key} is " + ", ".join(f"{made.get(key, 'unknown')} in {name}" for name, made in two)
 
 
 def _made(root: Path, manifest: pa.Table) -> dict[str, dict[str, str]]:
@@ -194,8 +200,8 @@ def _link(tar: Path, new: Path) -> None:
         os.link(tar, new)
     except OSError as error:
         if error.errno == errno.EXDEV:
-            raise ConfigError(f"{tar} lies on another disk than {new.parents[1]}, and a file cannot be linked there; copy "
-                              "the shards: --copy") from error  # fmt: skip
+            raise ConfigError(f"{tar} lies on another disk than {new.parents[1]}, and a file cannot be linked there; "
+                              "copy the shards: --copy") from error  # fmt: skip
         if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
             raise
         shutil.copyfile(tar, new)  # a file system without links

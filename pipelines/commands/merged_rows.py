@@ -36,7 +36,7 @@ class Found:
         """Say it, a line each."""
         return [
             f"{self.same_inputs} inputs are the same (path and bytes) in more than one: each is kept once",
-            f"{self.near_duplicates} samples left out (near_duplicate): almost the picture of one in an earlier data set",
+            f"{self.near_duplicates} samples left out (near_duplicate): an earlier data set has almost the picture",
             f"{self.people} people stand in more than one",
             f"{self.across_splits} samples left out of training (person_in_val): another data set has their person for "
             "validation",
@@ -95,9 +95,7 @@ def _near_duplicates(
     return judged & (which > earliest[np.maximum(cluster, 0)])
 
 
-def _people(
-    table: pa.Table, which: Int[np.ndarray, " n"], selected: Bool[np.ndarray, " n"]
-) -> Int[np.ndarray, " n"]:
+def _people(table: pa.Table, which: Int[np.ndarray, " n"], selected: Bool[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Number of the person: those that were one in a data set stay one, and the likeness joins them across."""
     likeness, certainty = matrix_of(table["likeness"]), table["likeness_self"].cast(pa.float64())
     alike = people(likeness, certainty.fill_null(np.nan).to_numpy(), selected, Manifest.same_person_cosine,

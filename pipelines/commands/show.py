@@ -19,8 +19,8 @@ from dataprep.pictures.codecs import encode_png
 from dataprep.report.page_pictures import read_photograph, source_folder
 from dataprep.report.story import Material, draw_story
 from dataprep.stages.base import Stage
-from dataprep.tables.sealed import open_table
 from dataprep.tables.input_rows import Source, index_row
+from dataprep.tables.sealed import open_table
 from dataprep.tables.store import StageRef, Store, atomic_file
 from pipelines.engine.index import read_index
 from pipelines.paper_stages import MAP_STAGES

@@ -51,7 +51,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
 
 
 def images_of(out: Path) -> ReadImage:
-    """Return a reader of the images of the data set's own shards, compared with their hashes; of its parts where they lack it.
+    """Return a reader of the images of the data set's own shards, compared with their hashes; else of its parts.
 
     Parts may be waiting to be computed again, the shards are whole until then.
     """

@@ -153,4 +153,3 @@ def _todo(task: ClipTask) -> list[ClipTask]:
 def _is_there(folder: ClipFolder) -> bool:
     plan = folder.read_plan()
     return plan is not None and not folder.unfinished(len(plan[0]))
-

@@ -84,7 +84,9 @@ def refresh(
         found.sort(key=lambda source: source.path)
         found = limited(found, gathering, known)
     if not found:
-        raise ConfigError(f"SOURCE {str(source_root)!r}: none of its inputs is drawn; give a larger --limit or --sample")
+        raise ConfigError(
+            f"SOURCE {str(source_root)!r}: none of its inputs is drawn; give a larger --limit or --sample"
+        )
     part_size = part_size or sources.part_size_for(max(len(found), survey.total))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(

@@ -16,8 +16,8 @@ from dataprep.files.filenames import escape
 from dataprep.files.locations import Location, listing
 from dataprep.inputs.gathering import Gathering
 from dataprep.stages.aggregate import DatasetView
-from dataprep.tables.parts import PartRecord
 from dataprep.tables.input_rows import Source
+from dataprep.tables.parts import PartRecord
 from dataprep.tables.store import Store, write_json
 from pipelines.engine import last_run, look, resume
 from pipelines.engine.aggregate_task import AggregateTask, build_by
@@ -68,8 +68,8 @@ def run(
 
     `command` is what the user typed, kept for commands that tell how to go on; `config` is all that the run goes by, as
     `--config` takes it. `limit_s`: processor seconds that one image may take in one stage (default: the stage's own
-    limit). `follow_links`: also those that lead out of the source folder. `gathering`: which inputs are wanted below it,
-    and how frames are taken and URLs downloaded.
+    limit). `follow_links`: also those that lead out of the source folder. `gathering`: which inputs are wanted below
+    it, and how frames are taken and URLs downloaded.
 
     Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
     `max_error_fraction` of a stage's images fail.

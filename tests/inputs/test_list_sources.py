@@ -8,6 +8,7 @@ import tempfile
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,7 +36,7 @@ QUICK = {"first_pause_s": 0.01, "timeout_s": 5.0}
 class Server(http.server.BaseHTTPRequestHandler):
     """Answers by path: a photograph, or one of a server's bad days."""
 
-    asked: list[str] = []
+    asked: ClassVar[list[str]] = []
 
     def do_GET(self):
         name = self.path.lstrip("/")
@@ -148,7 +149,10 @@ def test_urls_are_downloaded_once(tmp_path):
     assert (named["p001.jpg"]["reason"], named["p001.jpg"]["license"]) == ("duplicate", "cc0")
     assert named["p001.jpg"]["source_url"] == f"{url}/p001.jpg"
     assert named["moved.jpg"]["status"] == "ok"
-    assert (named["none.jpg"]["reason"], named["none.jpg"]["message"]) == ("not_fetched", "the server says 404, not found")
+    assert (named["none.jpg"]["reason"], named["none.jpg"]["message"]) == (
+        "not_fetched",
+        "the server says 404, not found",
+    )
     assert "1 MiB" in named["large.jpg"]["message"]
     assert "redirections" in named["round.jpg"]["message"]
     assert "neither http" in named["file.jpg"]["message"]
@@ -184,8 +188,8 @@ def test_private_addresses_are_not_asked(tmp_path, host):
 def test_which_addresses_are_public():
     assert is_public("8.8.8.8")
     assert is_public("2001:4860:4860::8888")
-    assert not any(map(is_public, ("10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "224.0.0.1", "fe80::1%eth0",
-                                   "fd00::1", "::", "0.0.0.0")))  # fmt: skip
+    assert not any(map(is_public, ("10.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "224.0.0.1",
+                                   "fe80::1%eth0", "fd00::1", "::", "0.0.0.0")))  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,13 @@ FPS = 25
 DROPOUT, OCCLUSION, CUT, FAULTY_FRAMES = range(8, 12), range(19, 25), 32, 42
 
 
-_OPTIONS = {"libx264": {"crf": "16", "threads": "1"}, "libsvtav1": {"crf": "20", "preset": "10"}, "mjpeg": {},
-            "mpeg4": {}, "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"}}
+_OPTIONS = {
+    "libx264": {"crf": "16", "threads": "1"},
+    "libsvtav1": {"crf": "20", "preset": "10"},
+    "mjpeg": {},
+    "mpeg4": {},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+}
 
 
 def write_video(

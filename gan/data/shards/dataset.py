@@ -60,8 +60,8 @@ class ShardDataset:
 
     `labels` and `bases` are those of all samples. An image is compared with its sha256 when it is decoded, which takes
     many times as long; with `verify`, also where its bytes alone are read. Samples
-    are in the order of the folders given, then of the shards' names, then of the rows; one that an earlier folder has is
-    there once. Safe to pickle and to fork.
+    are in the order of the folders given, then of the shards' names, then of the rows; one that an earlier folder has
+    is there once. Safe to pickle and to fork.
     """
 
     def __init__(

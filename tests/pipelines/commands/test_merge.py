@@ -38,11 +38,12 @@ def made(folder: Path, name: str, who: str, first: int = 0, settings=SETTINGS) -
 
 
 def with_hashes(out: Path, same: dict[str, bytes]) -> None:
-    """Give every portrait a hash of its own, or the one that `same` says for its file; the made-up ones are arbitrary."""
+    """Give every portrait a hash of its own, or the one that `same` says for its file."""
     path = out / "manifest.parquet"
     table = read_table(path)
-    hashes = [same.get(name) or np.random.default_rng(int(sample_id[:8], 16)).bytes(32)
-              for name, sample_id in zip(table["source_path"].to_pylist(), table["sample_id"].to_pylist(), strict=True)]  # fmt: skip
+    rows = table.select(["source_path", "sample_id"]).to_pylist()
+    hashes = [same.get(row["source_path"]) or np.random.default_rng(int(row["sample_id"][:8], 16)).bytes(32)
+              for row in rows]  # fmt: skip
     at = table.schema.get_field_index("portrait_dhash")
     write_table(path, table.set_column(at, table.schema.field("portrait_dhash"), pa.array(hashes, pa.binary(32))))
 
@@ -130,7 +131,11 @@ def test_a_picture_that_an_earlier_data_set_has_is_left_out(three, tmp_path):
     named = {row["source_path"]: row for row in manifest(tmp_path / "merged").values()}
     assert named["photo0000.jpg"]["selected"]
     for name in ("photo0012.jpg", "photo0013.jpg"):
-        assert (named[name]["status"], named[name]["reason"], named[name]["stage"]) == ("rejected", "near_duplicate", "merge")
+        assert (named[name]["status"], named[name]["reason"], named[name]["stage"]) == (
+            "rejected",
+            "near_duplicate",
+            "merge",
+        )
         assert named[name]["dup_cluster"] == named["photo0000.jpg"]["dup_cluster"]
     assert defects_of(tmp_path / "merged", deep=True).defects == ()
 

@@ -4,7 +4,6 @@ import hashlib
 import shutil
 import sys
 from collections import defaultdict
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -181,7 +180,9 @@ def test_three_videos_and_ten_photographs_killed_and_resumed(tmp_path):
                            for _ in folder.glob(pattern))  # fmt: skip
 
     assert kill_until_done([*command, "--out", str(undisturbed)], files(undisturbed), [], timeout_s=1200) == []
-    hit = kill_until_done([*command, "--out", str(out)], files(out), plan_kills(8, seed=1, most_files=4), timeout_s=2400)
+    hit = kill_until_done(
+        [*command, "--out", str(out)], files(out), plan_kills(8, seed=1, most_files=4), timeout_s=2400
+    )
     assert len(hit) == 8
     assert payload(out) == payload(undisturbed)
     assert defects_of(out, deep=True).defects == ()
