@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -50,7 +51,8 @@ def pieces_of(path: Path) -> list[Piece]:
     with open_stream(path) as stream:
         if stream.container.format.name == "avi":  # its packets have no time of display
             return [WHOLE]
-        packets = stream.container.demux(stream)
+        container: Any = stream.container
+        packets = container.demux(stream)
         try:
             keys = [packet.pts for packet in packets if packet.is_keyframe]
         except av.FFmpegError:  # cut off in the middle of a packet: what stands before it counts
@@ -92,7 +94,7 @@ def _from_the_start(path: Path) -> Iterator[Timed]:
 
 def _entered(stream: av.VideoStream, first: int | None) -> Iterator[av.Packet]:
     """Packets from the key frame at `first`, or from the start where the container misses it."""
-    container = stream.container
+    container: Any = stream.container
     if first is None:
         yield from container.demux(stream)
         return

@@ -110,7 +110,6 @@ class FetchedFiles:
 
     def _write(self) -> None:
         rows = sorted((url, *known) for url, known in self._known.items())
-        columns = list(zip(*rows, strict=True)) if rows else [[], [], [], []]
-        arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
+        arrays = [pa.array([row[i] for row in rows], field.type) for i, field in enumerate(_SCHEMA)]
         write_table(self._table, pa.Table.from_arrays(arrays, schema=_SCHEMA))
         self._kept_s = time.monotonic()

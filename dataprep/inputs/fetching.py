@@ -1,9 +1,9 @@
 """Downloads from http and https, through fsspec: limited in size, tried again, and never to a private address unasked.
 
 A list may come from anybody. Who downloads what it names, asks servers in the name of this machine; some of those
-answer nobody else: services of this machine and of the local network, credentials at link-local addresses of clouds. So names
-are resolved here, once, and the connection goes to the address that was looked at; each step of a redirection is judged
-anew. `fetch.private_addresses` turns that off.
+answer nobody else: services of this machine and of the local network, credentials at link-local addresses of clouds.
+So names are resolved here, once, and the connection goes to the address that was looked at; each step of a redirection
+is judged anew. `fetch.private_addresses` turns that off.
 """
 
 from __future__ import annotations
@@ -186,10 +186,9 @@ class _Transport:
                               "pip install 'shhq-hs[http]'") from error  # fmt: skip
 
         async def client(loop: Any = None, **kwargs: Any) -> Any:
-            resolver = aiohttp.ThreadedResolver()
-            connector = aiohttp.TCPConnector(
-                resolver=resolver if fetch.private_addresses else _PublicNames(resolver), limit=fetch.at_once
-            )  # type: ignore[arg-type,unused-ignore]
+            resolver: Any = aiohttp.ThreadedResolver()
+            chosen: Any = resolver if fetch.private_addresses else _PublicNames(resolver)
+            connector = aiohttp.TCPConnector(resolver=chosen, limit=fetch.at_once)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=fetch.timeout_s, sock_read=fetch.timeout_s)
             return aiohttp.ClientSession(connector=connector, timeout=timeout, headers={"User-Agent": _AGENT})
 

@@ -50,8 +50,8 @@ class Source:
     """One input file. `sha256` and `mask_sha256` are raw digests; paths are text as `filenames.escape` writes it.
 
     `refused` is "reason: message" when the file cannot be read; it has a row all the same, and no `sha256`. A frame of
-    a video has a `clip` and a time. `license` and `consent` are what a list says of it. Bytes that are no file below the
-    source folder lie at `offset` of the file that `place` names (`read_input`).
+    a video has a `clip` and a time. `license` and `consent` are what a list says of it. Bytes that are no file below
+    the source folder lie at `offset` of the file that `place` names (`read_input`).
     """
 
     path: str

@@ -71,7 +71,7 @@ def _places(options: argparse.Namespace) -> tuple[Location, Location, Gathering]
         gathering = replace(gathering, given=_given(source, root))
         source = root
     if isinstance(source, Path) and not source.is_dir():
-        raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs, "
+        raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder of the photographs, "
                           "a video, or a list as .csv or .parquet")  # fmt: skip
     if isinstance(out, Path):
         require_folder(out)

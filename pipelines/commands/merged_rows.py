@@ -164,7 +164,7 @@ def _counted_anew(table: pa.Table) -> pa.Table:
     return _set(table, SAMPLING_WEIGHT, weights)
 
 
-def _set(table: pa.Table, name: str, values: list[object]) -> pa.Table:
+def _set(table: pa.Table, name: str, values: Sequence[object]) -> pa.Table:
     place = table.schema.get_field_index(name)
     field = table.schema.field(name)
     return table.set_column(place, field, pa.array(values, field.type))

@@ -168,7 +168,7 @@ def test_coefficients_of_other_models_never_mix(three, tmp_path):
     a, b, _ = three
     table = pq.read_table(b / "manifest.parquet", partitioning=None)
     at = table.schema.get_field_index("face_model_sha256")
-    other = pa.array(["f" * 64] * len(table), table.schema.field(at).type)
+    other = pa.array(["9" * 64] * len(table), table.schema.field(at).type)
     write_table(b / "manifest.parquet", table.set_column(at, table.schema.field(at), other))
     with pytest.raises(ConfigError, match="never mix"):
         merge([a, b], tmp_path / "merged", "all", False, True)
