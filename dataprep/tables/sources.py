@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,7 +27,6 @@ from dataprep.tables.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is
 
 DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
-_NUMBERED_TABLE = re.compile(r"(^|/)\d{5,}\.parquet$")
 BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
 PART_SIZES = (SMALL_PART, PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
@@ -52,7 +51,6 @@ class Survey:
     unused_masks: list[str]
     ignored: dict[str, int]  # suffix in lower case, "" without one -> files
     clips: tuple[Source, ...] = ()  # videos
-    archives: tuple[str, ...] = ()  # tables that img2dataset may have written
     urls: tuple[Source, ...] = ()  # what a list says is to be downloaded
     more: int = 0  # inputs that a first look leaves out
 
@@ -103,21 +101,13 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
         if is_image(path) or path.endswith("/")
     ]
     clips = tuple(Source(path, entry.size, refused=entry.refused) for path, entry in others.items() if is_video(path))
-    archives = tuple(_archives(others))
-    if not inputs and not clips and not archives:
+    if not inputs and not clips:
         known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
         raise ConfigError(f"SOURCE {str(root)!r} holds no image and no video file; looked below it for {known}")
-    read = {source.path for source in (*inputs, *clips)} | {*archives, *(f"{one[:-8]}.tar" for one in archives)}
+    read = {source.path for source in (*inputs, *clips)}
     ignored = Counter(suffix_of(path) for path in others.keys() - read if not _holds_openpose(path))
     unused = layout.unused(source.mask_path for source in inputs)
-    return Survey(inputs, unused, dict(sorted(ignored.items())), clips, archives)
-
-
-def _archives(paths: Iterable[str]) -> Iterator[str]:
-    """Tables that img2dataset may have written: a number, and no input of ours (`dataprep.inputs.archives` looks)."""
-    for path in paths:
-        if _NUMBERED_TABLE.search(path):
-            yield path
+    return Survey(inputs, unused, dict(sorted(ignored.items())), clips)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Before the first stage: frames of videos, what lists name, what archives hold. All of it becomes rows of the index.
+"""Before the first stage: frames of videos, and what lists name. All of it becomes rows of the index.
 
 Frames are taken by the workers, a piece of a video at a time, and a piece that is there is never decoded again. A
 piece that ends its worker twice refuses its video.

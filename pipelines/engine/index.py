@@ -65,7 +65,7 @@ def refresh(
 ) -> list[Source]:
     """Scan and hash the source folder, place new inputs into parts, and write the index when it changed.
 
-    `gathering` says which inputs are wanted, and `more` turns videos, lists and archives into inputs; without it there
+    `gathering` says which inputs are wanted, and `more` turns videos and URLs into inputs; without it there
     are none. Links that lead out of it are read only when `follow_links` says so; either way they are told on stderr.
 
     Raises StoreError when `out` holds a data set of other photographs, KeyboardInterrupt once `stopped` says so; what
