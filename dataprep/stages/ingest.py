@@ -21,7 +21,7 @@ class Ingest(Stage):
     """Reads each input once and records what it is; rejects what no later stage could use.
 
     Reasons: unreadable, link_outside, empty_file, undecodable, missing_decoder, too_large, unsupported_mode, too_small,
-    duplicate; of videos no_video and no_frames; of lists not_fetched and not_downloaded. A sha256 that is not the one
+    duplicate; of videos no_video and no_frames; of lists not_fetched. A sha256 that is not the one
     that a list says is an error, wrong_hash.
     """
 
