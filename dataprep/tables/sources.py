@@ -103,7 +103,7 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
     clips = tuple(Source(path, entry.size, refused=entry.refused) for path, entry in others.items() if is_video(path))
     if not inputs and not clips:
         known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-        raise ConfigError(f"SOURCE {str(root)!r} holds no image and no video file; looked below it for {known}")
+        raise ConfigError(f"SOURCE {str(root)!r} holds no image file and no video; looked below it for {known}")
     read = {source.path for source in (*inputs, *clips)}
     ignored = Counter(suffix_of(path) for path in others.keys() - read if not _holds_openpose(path))
     unused = layout.unused(source.mask_path for source in inputs)

@@ -179,7 +179,7 @@ def test_three_videos_and_ten_photographs_killed_and_resumed(tmp_path):
         return lambda: sum(1 for pattern in ("inputs/clips/*/piece-*.parquet", "stages/*/part-*.parquet")
                            for _ in folder.glob(pattern))  # fmt: skip
 
-    assert kill_until_done([*command, "--out", str(undisturbed)], files(undisturbed), [], timeout_s=1200) == []
+    assert kill_until_done([*command, "--out", str(undisturbed)], files(undisturbed), [], timeout_s=3600) == []
     hit = kill_until_done(
         [*command, "--out", str(out)], files(out), plan_kills(8, seed=1, most_files=4), timeout_s=2400
     )
