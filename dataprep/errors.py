@@ -11,6 +11,7 @@
     +-- ClusterLost                the workers are gone and do not come back
     +-- SourceChanged              an input file no longer has the bytes that were indexed
     +-- Unreadable                 an input file cannot be read
+    |   +-- WrongHash              an input has another sha256 than a list says
     +-- Unreachable                the place of the inputs does not answer: an object store, a folder that went away
     Rejected                       a rule said no to one image; becomes a row, never stops a run
 
@@ -47,7 +48,7 @@ class Damaged(StoreError):
         self.path, self.what = str(path), what
 
     def __str__(self) -> str:
-        root = re.split(r"/(?:stages|shards|report|runs)/", self.path)[0]
+        root = re.split(r"/(?:stages|shards|report|runs|inputs)/", self.path)[0]
         root = root if root != self.path else self.path.rpartition("/")[0]
         repair = f"shhq-hs verify {root or '.'} --repair"
         return f"{self.path} {self.what}; to repair: {repair}, then the command that built it"
@@ -73,6 +74,12 @@ class Unreadable(ShhqError):
     """An input file cannot be read: permissions, vanished, no regular file. `reason` goes into the row."""
 
     reason = "unreadable"
+
+
+class WrongHash(Unreadable):
+    """An input has another sha256 than the list that names it says."""
+
+    reason = "wrong_hash"
 
 
 class Unreachable(ShhqError):

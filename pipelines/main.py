@@ -46,7 +46,7 @@ from pipelines.verbs.checking import (
     verify_verb,
 )
 from pipelines.verbs.generator import animate_verb, compare_runs_verb, evaluate_verb, track_verb, train_verb
-from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, select_verb, shards_verb
+from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, merge_verb, select_verb, shards_verb
 from pipelines.verbs.suggesting_parser import SuggestingParser
 
 _DESCRIPTION = """\
@@ -96,6 +96,7 @@ VERBS = tuple(
         review_verb,
         select_verb,
         shards_verb,
+        merge_verb,
         export_verb,
         import_verb,
         animate_verb,

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Int
 
 from dataprep import __version__
@@ -23,8 +22,8 @@ from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
 from dataprep.stages.verdicts import RowVerdicts, columns_of, lost_to_judges_alone, verdict_of_stages
-from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
-from dataprep.tables.grouping import either, first_rows, is_validation, near_duplicates, people, ranks
+from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, matrix_of, table_from_rows
+from dataprep.tables.grouping import codes, either, first_rows, is_validation, near_duplicates, people, ranks
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
@@ -44,7 +43,8 @@ OWN_COLUMNS = (
     Column(
         "split",
         DICT,
-        "train or val, from a hash of the first input of the person and their near-duplicates; null unless selected",
+        "train or val, from a hash of the first input of the person, their near-duplicates and their videos; null "
+        "unless selected",
     ),
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
     Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),
@@ -74,7 +74,7 @@ class Manifest(Aggregate):
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
@@ -91,6 +91,7 @@ class Manifest(Aggregate):
         0.9, -1, 1, "a face that agrees less with its mirror image is a person of its own (`likeness_self`); cosine"
     )
     split_by_person: bool = setting(True, "keep all photographs of a person in one split, not near-duplicates alone")
+    split_by_clip: bool = setting(True, "keep all frames of a video in one split")
     val_fraction: float = number(0.05, 0, 1, "part of the people that is the validation split")
     weight_limit: float = number(
         10.0, 1, 1000, "largest over smallest `sampling_weight`; 1: all rows are drawn equally often"
@@ -113,6 +114,8 @@ class Manifest(Aggregate):
             same = verdict.accepted & (rank > 0) & ~verdict.wanted
             verdict.reject(same, self.name, "near_duplicate", "almost the same picture as another")
         together = either(cluster, person) if self.split_by_person else cluster
+        if self.split_by_clip:
+            together = either(together, codes(columns_of(view, "ingest", ["clip"], order)[0]))
         verdict.obey_rejections(names, view.decisions, self.name)  # last: what stays, stays where it was
         splits = self._splits(names, verdict.accepted, together, order)
         outlier = label_outliers(_columns_by_name(view, [one.name for one in drawn()], order), splits)
@@ -136,7 +139,7 @@ class Manifest(Aggregate):
     ) -> Int[np.ndarray, "n"]:
         likeness, likeness_self = columns_of(view, "likeness", ["likeness", "likeness_self"], order)
         certainty = likeness_self.cast(pa.float64()).fill_null(np.nan).to_numpy()
-        return people(_matrix(likeness), certainty, accepted, self.same_person_cosine, self.min_likeness_self)
+        return people(matrix_of(likeness), certainty, accepted, self.same_person_cosine, self.min_likeness_self)
 
     def _splits(
         self,
@@ -207,7 +210,7 @@ def _columns_by_name(
 ) -> dict[str, Float[np.ndarray, "n *k"]]:
     """Those of the columns that the data set has, (n,) or (n, k), NaN where a row has none."""
     owner = {column.name: name for name, stage in view.stages.items() for column in stage.columns}
-    return {name: _matrix(*columns_of(view, owner[name], [name], order)) for name in names if name in owner}
+    return {name: matrix_of(*columns_of(view, owner[name], [name], order)) for name in names if name in owner}
 
 
 def _joined(own: pa.Table, view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]) -> Iterator[pa.Table]:
@@ -262,15 +265,3 @@ def _models(view: DatasetView) -> dict[str | None, str]:
             models[name] = [{"name": w.name, "sha256": w.sha256, "licence": w.licence} for w in stage.weights()]
         found[name] = found[None] = json.dumps(models, sort_keys=True)
     return found
-
-
-def _matrix(column: pa.ChunkedArray) -> Float[np.ndarray, "n *k"]:
-    """A column of numbers or of lists of them as float64, NaN where null."""
-    if not pa.types.is_list(column.type):
-        return column.cast(pa.float64()).to_numpy()
-    known = column.is_valid().to_numpy()
-    values = pc.list_flatten(column).to_numpy().astype(np.float64)
-    width = len(values) // max(1, int(known.sum()))
-    matrix = np.full((len(column), width), np.nan)
-    matrix[known] = values.reshape(int(known.sum()), width)
-    return matrix

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -88,11 +88,9 @@ def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) ->
         require_shard_name(name, "the manifest")
         samples = rows_from_table(rows)
         positions = _write_tar(folder / f"{name}.tar", samples, fields, read_image)
-        _write_twin(folder / f"{name}.parquet", rows, positions)
-        entries.append(_entry(folder, name, len(samples)))
+        entries.append(write_twin(folder, name, rows, table_from_rows(POSITION_COLUMNS, positions)))
     _remove_stale(folder, {entry["name"] for entry in entries})
-    _write_cards(manifest, folder, entries)
-    write_json(folder / SHARDS_INDEX, _index(manifest, entries))
+    write_index(manifest, folder, entries)
     return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
 
 
@@ -139,11 +137,29 @@ def _write_tar(
     return rows
 
 
-def _write_twin(path: Location, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
-    own = table_from_rows(POSITION_COLUMNS, positions)
+def write_twin(
+    folder: Location, name: str, rows: pa.Table, positions: pa.Table, tar: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write the parquet twin of a shard whose tar is there; returns the shard's entry in the index.
+
+    `tar`: bytes and sha256 of the tar, where they are known.
+    """
     rows = shaped(rows)
-    fields, columns = [*rows.schema, *own.schema], [*rows.columns, *own.columns]
-    write_table(path, pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata)))
+    fields, columns = [*rows.schema, *positions.schema], [*rows.columns, *positions.columns]
+    twin = pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata))
+    write_table(folder / f"{name}.parquet", twin)
+    files = {suffix: folder / f"{name}.{suffix}" for suffix in ("tar", "parquet")}
+    known = {} if tar is None else {"tar": dict(tar)}
+    return {"name": name, "rows": len(rows)} | {
+        suffix: known.get(suffix) or {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for suffix, path in files.items()
+    }
+
+
+def write_index(manifest: pa.Table, folder: Location, entries: list[dict[str, Any]]) -> None:
+    """Write the cards, and what a reader of the shards asks for first; that last of all."""
+    _write_cards(manifest, folder, entries)
+    write_json(folder / SHARDS_INDEX, _index(manifest, entries))
 
 
 def _write_cards(manifest: pa.Table, folder: Location, entries: list[dict[str, Any]]) -> None:
@@ -157,14 +173,6 @@ def _write_cards(manifest: pa.Table, folder: Location, entries: list[dict[str, A
             continue
         with atomic_file(place) as file:
             file.write(dataset_card(fields, PICTURES, facts, _MEANINGS, below).encode())
-
-
-def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": name, "rows": rows}
-    for suffix in ("tar", "parquet"):
-        path = folder / f"{name}.{suffix}"
-        entry[suffix] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    return entry
 
 
 def shard_files(folder: Location) -> dict[str, tuple[int, str]]:

@@ -14,15 +14,18 @@ from typing import Any
 from dataprep.errors import Damaged, ShhqError
 from dataprep.files.filenames import escape
 from dataprep.files.locations import Location, listing
-from dataprep.stages.aggregate import Aggregate, DatasetView
+from dataprep.inputs.gathering import Gathering
+from dataprep.stages.aggregate import DatasetView
+from dataprep.tables.input_rows import Source
 from dataprep.tables.parts import PartRecord
-from dataprep.tables.sources import Source
 from dataprep.tables.store import Store, write_json
-from pipelines.engine import last_run, look, outputs, resume
+from pipelines.engine import last_run, look, resume
+from pipelines.engine.aggregate_task import AggregateTask, build_by
 from pipelines.engine.assumed_costs import assumed_s
 from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.engine.dag import Dag, record_of
 from pipelines.engine.event_log import EventLog
+from pipelines.engine.gather import Gatherer
 from pipelines.engine.index import refresh
 from pipelines.engine.isolation import run_part_isolated
 from pipelines.engine.ledger import forget_parts, write_ledger
@@ -36,16 +39,6 @@ from pipelines.executors.base import Executor, Listener, WorkerDied
 from pipelines.machine.stopping import StopRequest, stop_request
 
 _ISOLATION_ATTEMPTS = 3  # an isolated part dies only with its worker, by no fault of its own
-
-
-@dataclass(frozen=True)
-class AggregateTask:
-    """One aggregate over the whole data set; `view` is what it may read."""
-
-    aggregate: Aggregate
-    view: DatasetView
-    key: str
-    made_from: str
 
 
 @dataclass(frozen=True)
@@ -69,12 +62,14 @@ def run(
     limit_s: float | None = None,
     follow_links: bool = False,
     config: bytes = b"",
+    gathering: Gathering | None = None,
 ) -> RunSummary:
     """Bring the data set in `out` up to date. Raises ShhqError on what the user must fix.
 
     `command` is what the user typed, kept for commands that tell how to go on; `config` is all that the run goes by, as
     `--config` takes it. `limit_s`: processor seconds that one image may take in one stage (default: the stage's own
-    limit). `follow_links`: also those that lead out of the source folder.
+    limit). `follow_links`: also those that lead out of the source folder. `gathering`: which inputs are wanted below
+    it, and how frames are taken and URLs downloaded.
 
     Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
     `max_error_fraction` of a stage's images fail.
@@ -84,7 +79,9 @@ def run(
         store = Store(out)
         sweep(out)
         executor.require_ready(source_root, out, dag.steps)
-        index = refresh(source_root, out, lambda: stop.requested, follow_links)
+        gathering = gathering or Gathering()
+        gatherer = Gatherer(source_root, out, gathering, executor, lambda: stop.requested)
+        index = refresh(source_root, out, lambda: stop.requested, follow_links, gathering, gatherer)
         plan = make_plan(store, dag, index)
         log = EventLog(out)
         write_json(out / "runs" / "source.json", {"source": escape(str(source_root.resolve()))})
@@ -171,20 +168,11 @@ def _run_aggregates(context: Context, plan: Plan, executor: Executor) -> None:
                 rebuilt = True
                 progress.begin(aggregate.name)
                 key, made_from = plan.outputs.keys[aggregate.name], plan.outputs.made_from(aggregate)
-                counts = _build_by(executor, AggregateTask(aggregate, view, key, made_from))
+                counts = build_by(executor, AggregateTask(aggregate, view, key, made_from))
                 context.log.write("aggregate", stage=aggregate.name, counts=counts)
             progress.advance(aggregate.name, 1, time.monotonic() - started_s)
     if rebuilt:
         progress.close()
-
-
-def _build_by(executor: Executor, task: AggregateTask) -> dict[str, int]:
-    """Counts of what `task` wrote, in the executor's hands; raises what it raised."""
-    executor.submit(run_aggregate, task, f"{task.aggregate.name}-{task.key}", {})
-    ((_, outcome),) = executor.completed()
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
 
 
 class Schedule:
@@ -339,12 +327,3 @@ def _kept(records: Mapping[int, PartRecord], todo: Iterable[int]) -> dict[int, P
     """Records of the parts that stay as they are."""
     going = set(todo)
     return {part: record for part, record in records.items() if part not in going}
-
-
-def run_aggregate(task: AggregateTask) -> dict[str, int]:
-    """Build one aggregate and record that it is done, last."""
-    root = task.view.store.root
-    outputs.forget(root, task.aggregate.name)
-    counts = task.aggregate.build(task.view, root)
-    outputs.record(root, task.aggregate, task.key, task.made_from, counts, task.view.decisions)
-    return counts

@@ -1,6 +1,6 @@
 """The shards of one or several data sets as training takes them: pictures in its sizes, labels, one pair of models."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,13 +11,12 @@ from jaxtyping import Float
 from dataprep.errors import ShardCorrupt, ShardsMissing
 from dataprep.files.locations import Location
 from dataprep.frames.geometry import PORTRAIT_PX
+from dataprep.tables.labels import BASES
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
 from dataprep.tables.shard_reader import ShardFiles, Split, twin_tables
 from gan.checkpoint import Bases
 from gan.data.errors import MixedBases
 from gan.data.label_rows import LABEL_SHAPES, concatenate, labels_from_table
-
-_BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")
 
 
 class Sample(NamedTuple):
@@ -32,8 +31,8 @@ class ShardDataset(ShardFiles):
     """Map-style data set over the shards below one or several output folders.
 
     `labels` and `bases` are those of all samples. Samples are in the order of the folders given, then of the shards'
-    names, then of the rows. `left_out`: ids that are as if the shards did not hold them; the attribute names those
-    that they hold.
+    names, then of the rows; one that an earlier folder has is there once. `left_out`: ids that
+    are as if the shards did not hold them; the attribute names those that they hold.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class ShardDataset(ShardFiles):
     ) -> None:
         super().__init__(verify)
         self.split, self.portrait_px, self.face_px = split, portrait_px, face_px
-        tables = list(twin_tables(roots, (split,), (*_BASES, *LABEL_SHAPES), (SAMPLING_WEIGHT,)))
+        tables = list(_once(twin_tables(roots, (split,), (*BASES, *LABEL_SHAPES), (SAMPLING_WEIGHT,))))
         dropped = list[str]()
         tables = [(tar, _without(table, left_out, dropped)) for tar, table in tables]
         for tar, table in tables:
@@ -74,6 +73,15 @@ class ShardDataset(ShardFiles):
         return Sample(index, self.image(index, "portrait", self.portrait_px), self.image(index, "face", self.face_px))
 
 
+def _once(shards: Iterator[tuple[Location, pa.Table]]) -> Iterator[tuple[Location, pa.Table]]:
+    """Leave out samples that an earlier data set has: the same photograph under the same name, as `merge` does."""
+    seen: set[str] = set()
+    for tar, table in shards:
+        fresh = [name not in seen for name in table["sample_id"].to_pylist()]
+        seen.update(table["sample_id"].to_pylist())
+        yield tar, table if all(fresh) else table.filter(pa.array(fresh))
+
+
 def _without(table: pa.Table, left_out: Collection[str], dropped: list[str]) -> pa.Table:
     """Drop the rows of some ids, and add to `dropped` which they were."""
     if not left_out:
@@ -87,7 +95,7 @@ def _one_basis(tables: Sequence[tuple[Location, pa.Table]]) -> Bases:
     """Return the body and face model all rows agree on."""
     seen: dict[Bases, Location] = {}
     for tar, table in tables:
-        for values in sorted(set(zip(*(table[name].to_pylist() for name in _BASES), strict=True)), key=repr):
+        for values in sorted(set(zip(*(table[name].to_pylist() for name in BASES), strict=True)), key=repr):
             if None in values:
                 raise ShardCorrupt(f"{tar}: a row does not name its body and face model; build the shards again")
             seen.setdefault(Bases(*values), tar)
