@@ -8,7 +8,8 @@ import os
 import shutil
 import stat
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -26,6 +27,25 @@ def open_to_append(path: Path) -> TextIO:
 def descriptor_of(path: Path) -> int:
     """The file or a new, empty one, open to read and write; raises OSError as `open_to_append`."""
     return _descriptor(path, os.O_RDWR)
+
+
+@contextmanager
+def locked(path: Path, where_possible: bool = False) -> Iterator[None]:
+    """Hold a lock of the system on a file, which is made where it is not; a process that dies lets go of it.
+
+    Raises OSError where the file cannot be opened or the file system has no locks: `where_possible` goes on without.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = descriptor_of(path)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:  # not every network file system can
+            if not where_possible:
+                raise
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class HeldFolder:

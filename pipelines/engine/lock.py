@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import threading
@@ -31,7 +30,7 @@ from typing import Any
 from dataprep.errors import StoreError
 from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.machine_identity import boot_id, process_space
-from dataprep.files.own_files import descriptor_of, open_new
+from dataprep.files.own_files import locked, open_new
 from dataprep.files.untrusted import parse_json
 from dataprep.tables.store import json_bytes, unwritable, write_json
 
@@ -96,16 +95,10 @@ def _take_object(path: ObjectPath, me: Mapping[str, Any]) -> None:
 def _guard(path: Path) -> Iterator[None]:
     """Looking and taking are one step among the drivers of a machine (and wherever the file system has locks)."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = descriptor_of(path)
+        with locked(path, where_possible=True):
+            yield
     except OSError as error:
         raise unwritable(path, error) from error
-    try:
-        with contextlib.suppress(OSError):  # not every network file system can
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _own_identity() -> dict[str, Any]:
