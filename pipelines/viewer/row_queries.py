@@ -4,7 +4,7 @@ yaw=-0.35..0.35  q_sharpness=..0.4  face_fit_rmse=null     numbers: either end m
 split=train&split=val  stage=null  flag_hand=true          words and flags: any of them
 person==4f1c...  source_path=holiday                       a text: exactly, or a part of it
 bfm_exp[3]=1..                                             one number of a list
-text=holiday          in path, id, message or note
+text=holiday          in path, id or message
 expr=abs(yaw) < 0.3   the language of `shhq-hs select`
 set=NAME              rows that a page chose, such as with a lasso
 sort=-q_sharpness     by a column, `-` for the largest first; rows without a value come last

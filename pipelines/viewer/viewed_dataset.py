@@ -16,6 +16,7 @@ from dataprep.errors import ConfigError
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json
 from dataprep.report.census import Census
+from pipelines.viewer.review_marks import MARK, MARK_BY, MARK_REASON, ReviewMarks
 from pipelines.viewer.row_charts import RowCharts
 from pipelines.viewer.row_columns import RowColumns
 from pipelines.viewer.row_queries import RowFinder, RowQuery
@@ -39,6 +40,7 @@ class ViewedDataset:
         self.places = {sample_id: row for row, sample_id in enumerate(self.census.ids)}
         self._hashes = pa.chunked_array([block.table["source_sha256"].combine_chunks()
                                          for block in self.census.blocks("source_sha256")])  # fmt: skip
+        self.marks = ReviewMarks(out, self.places, self.columns)
         self._parts = np.nan_to_num(self.columns.numbers("part")).astype(np.int64)
         self._lock = threading.Lock()
         self._orders: OrderedDict[tuple[RowQuery, int], Int[np.ndarray, " m"]] = OrderedDict()
@@ -53,8 +55,8 @@ class ViewedDataset:
         return dict(parse_json(self.census.metadata.get("stages", "{}")))
 
     def marks_made(self) -> int:
-        """A number that rises with every mark."""
-        return 0
+        """A number that rises with every mark, others' included."""
+        return self.marks.refresh()
 
     def ordered(self, query: RowQuery, at: int = 0) -> Int[np.ndarray, " m"]:
         """Rows of a query, kept for the next window of it; `at`: the marks it was asked at."""
@@ -108,13 +110,14 @@ class ViewedDataset:
 
     def _short(self, row: int, path: str | None) -> dict[str, Any]:
         said: dict[str, Any] = {"id": self.census.ids[row], "path": path, "selected": bool(self.census.selected[row])}
+        said["mark"] = self.marks.of(self.census.ids[row])
         for name in ("status", "stage", "reason", "split"):
             said[name] = self.word_at(name, row)
         return said
 
     def word_at(self, name: str, row: int) -> str | None:
         """A word column's value, None where null or where there is no such column."""
-        if name not in self.columns.columns and name not in LIVE:
+        if name not in self.columns.columns and name not in (MARK, MARK_REASON, MARK_BY):
             return None
         if self.columns.described(name).kind == "text":
             return self.columns.texts(name)[row].as_py()

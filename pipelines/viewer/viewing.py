@@ -8,6 +8,7 @@ import getpass
 from dataprep.errors import ConfigError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location
+from dataprep.wording import plural
 from pipelines.viewer.view_server import serve
 from pipelines.viewer.viewed_dataset import ViewedDataset
 
@@ -21,7 +22,8 @@ def view(out: Location, port: int | None, who: str) -> int:
     dataset = ViewedDataset(out, _name(who))
 
     def ready(address: str) -> None:
-        print(f"{len(dataset):,} {plural(len(dataset), 'row')} of {printable(str(out))}; open this address, which is a secret of yours:")
+        rows = f"{len(dataset):,} {plural(len(dataset), 'row')}"
+        print(f"{rows} of {printable(str(out))}; open this address, which is a secret of yours:")
         print(f"{address}\nCtrl-C ends it; marks are saved as they are made", flush=True)
 
     try:
