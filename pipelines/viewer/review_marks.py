@@ -53,10 +53,8 @@ class ReviewMarks:
         """Write marks down; they are safe when this returns. Raises StoreError and Unwritable."""
         with self._adding:
             stored = append_marks(self._out, marks)
-            with self._lock:
-                changed = dict(self._current)
-                changed.update((mark.sample_id, mark) for mark in stored)
-        self._replace({name: mark for name, mark in changed.items() if mark.verdict != NONE}, self._seen)
+            changed = self._current | {mark.sample_id: mark for mark in stored}
+            self._replace({name: mark for name, mark in changed.items() if mark.verdict != NONE}, self._seen)
         return stored
 
     def of(self, sample_id: str) -> list[str] | None:
@@ -133,9 +131,12 @@ def as_list(mark: Mark) -> list[str]:
 
 def marks_from(content: Iterable[Any], who: str) -> list[Mark]:
     """Marks that a page sent: {"id", "verdict", "reason", "note", "who"}; raises ConfigError on what is none."""
-    wanted = ("verdict", "reason", "note")
     return [
-        Mark(str(one["id"]), *(str(one.get(name) or "") for name in wanted), who=str(one.get("who") or who))
+        Mark(str(one["id"]), _said(one, "verdict"), _said(one, "reason"), _said(one, "note"), _said(one, "who") or who)
         for one in content
         if isinstance(one, dict) and "id" in one
     ]
+
+
+def _said(content: Mapping[str, Any], name: str) -> str:
+    return str(content.get(name) or "")

@@ -22,8 +22,11 @@ USUAL_PORT = 8717  # assumed; the next free one where it is taken
 _TRIED_PORTS = 20
 _MOST_BODY_BYTES = 8 << 20  # ids of 100,000 samples
 _MIME = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-_STATIC = {file.name: file.read_bytes() for file in files("pipelines.viewer").joinpath("static").iterdir()
-           if file.name.rpartition(".")[2] in _MIME}  # fmt: skip
+_FILES = (
+    *files("pipelines.viewer").joinpath("static").iterdir(),
+    files("dataprep.report").joinpath("templates", "theme.css"),  # the report's colours
+)
+_STATIC = {file.name: file.read_bytes() for file in _FILES if file.name.rpartition(".")[2] in _MIME}
 
 
 class StaticHandler(GuardedHandler):

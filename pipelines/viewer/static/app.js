@@ -1,17 +1,23 @@
 // The page's frame: asks the server, keeps the state in the address, shows tabs. Tabs are modules (viewer_pages.py).
 
-export const app = { start: null, columns: new Map(), query: new Map(), tab: "", sample: "" };
+import { factor, short, sign } from "./chart.js";
+import { begin as beginMarks } from "./marks.js";
+import { begin as beginKeys } from "./keys.js";
+import { begin as beginSample, follow as followSample } from "./sample.js";
+
+// query: filters and order by column, as the server reads them; page: what only the page reads, such as the open sample
+export const app = { start: null, columns: new Map(), query: new Map(), page: new Map(), tab: "" };
+const PAGE = new Set(["id", "view", "against", "size", "colour"]);
 const opened = new Map(); // tab -> {place, module}
 
 // --- asking the server -------------------------------------------------------------------------------------------
 
-export class Refused extends Error {}
-
 async function answered(reply) {
-  if (reply.status === 403) throw new Refused("The viewer was started anew: open the address that it printed.");
-  const content = await reply.json().catch(() => ({ error: `the viewer answered ${reply.status}` }));
-  if (!reply.ok) throw new Refused(content.error || `the viewer answered ${reply.status}`);
-  return content;
+  const content = await reply.json().catch(() => ({}));
+  if (reply.ok) return content;
+  const said = reply.status === 403 ? "The viewer was started anew: open the address that it printed."
+    : content.error || `The viewer answered ${reply.status}.`;
+  throw Object.assign(new Error(said), { status: reply.status });
 }
 
 app.get = async (path, params = [], signal = undefined) => {
@@ -39,6 +45,13 @@ export function make(tag, properties = {}, ...children) {
 app.make = make;
 app.thumb = (id, alt = "") => make("img", { src: `thumb/${id}`, alt, loading: "lazy", decoding: "async" });
 
+// A value as people read it: angles in degrees, few digits.
+app.readable = (name, value) => {
+  if (typeof value !== "number") return String(value);
+  const unit = app.columns.get(name.replace(/\[.*/, ""))?.unit;
+  return `${short(value * factor(unit))}${sign(unit)}`;
+};
+
 // --- what went wrong -----------------------------------------------------------------------------------------------
 
 app.problem = (error) => {
@@ -47,62 +60,73 @@ app.problem = (error) => {
   place.textContent = error ? error.message || String(error) : "";
 };
 
-// --- the address: #TAB?column=value&sort=-column&id=SAMPLE ------------------------------------------------------------
+// --- the address: #TAB?column=value&sort=-column&id=SAMPLE ----------------------------------------------------------
 
 function readAddress() {
   const [tab, search] = location.hash.slice(1).split(/\?(.*)/s);
-  const params = new URLSearchParams(search || "");
-  const query = new Map();
-  for (const [name, value] of params) if (name !== "id") query.set(name, [...(query.get(name) || []), value]);
-  return { tab, query, sample: params.get("id") || "" };
+  const query = new Map(), page = new Map();
+  for (const [name, value] of new URLSearchParams(search || "")) {
+    if (PAGE.has(name)) page.set(name, value);
+    else query.set(name, [...(query.get(name) || []), value]);
+  }
+  return { tab, query, page };
 }
 
-function address(tab, query, sample) {
+function address(tab, query, page) {
   const params = new URLSearchParams([...query].flatMap(([name, values]) => values.map((value) => [name, value])));
-  if (sample) params.set("id", sample);
+  for (const [name, value] of page) params.set(name, value);
   return `#${tab}${params.size ? `?${params}` : ""}`;
 }
 
-app.go = ({ tab = app.tab, query = app.query, sample = app.sample } = {}, replace = false) => {
-  history[replace ? "replaceState" : "pushState"](null, "", address(tab, query, sample));
+app.go = ({ tab = app.tab, query = app.query, page = app.page } = {}, replace = false) => {
+  const next = address(tab, query, page);
+  if (next === location.hash) return undefined;
+  history[replace ? "replaceState" : "pushState"](null, "", next);
   return follow();
 };
-app.setQuery = (changes, replace = false) => {
+app.setQuery = (changes, { replace = false, tab = app.tab } = {}) => {
   const query = new Map(app.query);
   for (const [name, values] of Object.entries(changes)) {
-    const kept = [values ?? []].flat().filter((one) => one !== "");
+    const kept = [values ?? []].flat().map(String).filter((one) => one !== "");
     if (kept.length) query.set(name, kept); else query.delete(name);
   }
-  return app.go({ query }, replace);
+  return app.go({ query, tab }, replace);
 };
-app.openSample = (id) => app.go({ sample: id });
+app.setPage = (changes, replace = false) => {
+  const page = new Map(app.page);
+  for (const [name, value] of Object.entries(changes)) if (value) page.set(name, String(value)); else page.delete(name);
+  return app.go({ page }, replace);
+};
+app.openSample = (id) => app.setPage({ id }, app.page.has("id")); // leafing through adds nothing to the history
 
 async function follow() {
-  const { tab, query, sample } = readAddress();
+  const { tab, query, page } = readAddress();
   const tabs = app.start.tabs;
-  Object.assign(app, { tab: tabs.some((one) => one.key === tab) ? tab : tabs[0].key, query, sample });
+  Object.assign(app, { tab: tabs.some((one) => one.key === tab) ? tab : tabs[0].key, query, page });
   try {
-    await showTab();
+    app.problem(null);
+    await Promise.all([showTab(), followSample(app)]);
   } catch (error) {
-    app.problem(error);
+    if (error.name !== "AbortError") app.problem(error);
   }
 }
 
 async function showTab() {
+  const shown = app.start.tabs.find((one) => one.key === app.tab);
   for (const link of document.querySelectorAll("#tabs a")) {
     const here = link.dataset.tab === app.tab;
     if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
-    link.href = address(link.dataset.tab, app.query, "");
+    link.href = address(link.dataset.tab, app.query, new Map());
   }
+  for (const [key, { place }] of opened) place.hidden = key !== app.tab;
   if (!opened.has(app.tab)) {
-    const place = make("section", { "aria-label": app.start.tabs.find((one) => one.key === app.tab).title });
+    const place = make("section", { "aria-label": shown.title });
     document.getElementById("main").append(place);
     opened.set(app.tab, { place, module: null });
-    const module = await import(`./${app.start.tabs.find((one) => one.key === app.tab).script}`);
+    const module = await import(`./${shown.script}`);
     opened.get(app.tab).module = module;
     await module.open(place, app);
   }
-  for (const [key, { place }] of opened) place.hidden = key !== app.tab;
   await opened.get(app.tab).module?.shown?.(app.query);
 }
 
@@ -113,8 +137,10 @@ async function begin() {
   document.getElementById("name").textContent = start.name;
   document.title = `${start.name} · SHHQ-HS viewer`;
   document.getElementById("tabs").append(...start.tabs.map((tab) => make("li", {}, make("a", { "data-tab": tab.key }, tab.title))));
-  addEventListener("popstate", follow);
-  addEventListener("hashchange", follow);
+  addEventListener("popstate", follow); // also after an address was typed
+  beginMarks(app);
+  beginSample(app);
+  beginKeys(app);
   await follow();
 }
 begin().catch(app.problem);

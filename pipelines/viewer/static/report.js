@@ -1,2 +1,5 @@
-export async function open(place, app) { place.append(app.make("p", {}, `${app.start.rows} rows`)); }
-export async function shown() {}
+// The report's own page, in a box from which its scripts reach nothing.
+export async function open(place, app) {
+  place.classList.add("framed");
+  place.append(app.make("iframe", { src: "report/index.html", title: "Report of the data set", sandbox: "allow-scripts" }));
+}
