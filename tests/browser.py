@@ -65,6 +65,7 @@ class Browser:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         if isinstance(place, str):  # of which another fragment alone would load nothing
             self.call("Page.navigate", url="about:blank")
+            self.wait("location.protocol === 'about:'")
         url = place.absolute().as_uri() if isinstance(place, Path) else place
         self.call("Page.navigate", url=url)
         self.wait(f"document.readyState === 'complete' && location.protocol === '{url.partition(':')[0]}:'")
@@ -125,6 +126,9 @@ class Browser:
             if reply.get("id") == message["id"]:
                 assert "error" not in reply, f"{method}: {reply['error']}"
                 return reply["result"]
+            if reply.get("method") == "Page.javascriptDialogOpening":  # "leave this page?": yes
+                answer = {"id": 0, "method": "Page.handleJavaScriptDialog", "params": {"accept": True}}
+                await self._socket.write_message(json.dumps(answer | {"sessionId": self._session}))
             self._heard(reply)
 
     def _heard(self, event: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from dataprep.stages.report import Report
+from tests.axe import axe_core
 from tests.browser import NAMES, Browser, chromium
 from tests.fake_dataset import End, make_dataset, make_photos
 from tests.many_rows import multiply

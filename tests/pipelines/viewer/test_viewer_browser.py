@@ -76,7 +76,7 @@ def test_first_page_filters_and_memory_of_forty_thousand_rows(browser, many):
             browser.wait(f"location.protocol === 'http:' && {READY}")
             first_ms.append((time.monotonic() - started) * 1000)
         for low in (0.7, 0.75, 0.8):
-            browser.run(f"location.hash = '#grid?q_sharpness={low}..&q_frontal=..0.9{low}'")
+            browser.run(f"location.hash = '#grid?q_sharpness={low}..&q_frontal=..{low + 0.15:.2f}'")
             done = "document.documentElement.dataset"
             browser.wait(f"location.hash.includes('{low}') && document.querySelectorAll('.chips li').length === 3")
             browser.wait(f"!document.querySelector('.count').textContent.startsWith('{ROWS:,}')")
@@ -245,7 +245,8 @@ def test_hostile_names_do_nothing_and_no_request_leaves_loopback(browser, viewer
 def test_the_report_is_framed(browser, viewer):
     browser.open(viewer.address + "#report")
     browser.wait("document.querySelector('iframe')?.sandbox.value === 'allow-scripts'")
-    assert any("report/index.html" in url for url in browser.requests) or True
+    browser.wait("document.querySelector('iframe').contentWindow.length === 0")
+    assert browser.errors == []
 
 
 @pytest.mark.parametrize(("width", "mobile"), [(390, True), (320, True), (768, False), (1280, False)])
