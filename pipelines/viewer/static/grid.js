@@ -63,9 +63,13 @@ async function load(first, again = false) {
   const key = grid.key;
   if (!again) grid.windows.set(first, []);
   const params = new Map([...app.query, ["from", first], ["count", WINDOW], ["at", grid.at]]);
-  const { rows } = await app.get("api/rows", params);
-  if (key !== grid.key) return;
-  grid.windows.set(first, rows);
+  try {
+    const { rows } = await app.get("api/rows", params);
+    if (key === grid.key) grid.windows.set(first, rows);
+  } catch (error) {
+    if (!again && key === grid.key) grid.windows.delete(first); // asked for again when it is drawn
+    throw error;
+  }
 }
 
 const rowAt = (index) => grid.windows.get(Math.floor(index / WINDOW) * WINDOW)?.[index % WINDOW];
@@ -85,7 +89,8 @@ function draw() {
   space.style.height = `${Math.ceil(grid.total / columns) * tall + GAP}px`;
   const from = Math.max(0, Math.floor(cells.scrollTop / tall) - 1) * columns;
   const to = Math.min(grid.total, (Math.ceil((cells.scrollTop + cells.clientHeight) / tall) + 1) * columns);
-  for (let first = Math.floor(from / WINDOW) * WINDOW; first < to; first += WINDOW) {
+  // One window more than is in view: whoever goes through them by key does not wait.
+  for (let first = Math.floor(from / WINDOW) * WINDOW; first < Math.min(to + WINDOW, grid.total); first += WINDOW) {
     if (!grid.windows.has(first)) load(first).then(draw, app.problem);
   }
   const had = new Map([...space.children].map((item) => [item.dataset.key, item]));
