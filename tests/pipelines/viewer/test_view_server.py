@@ -15,6 +15,7 @@ from dataprep.pictures.codecs import decode_mask, decode_rgb
 from dataprep.tables.review import Mark, append_marks, current_marks, history
 from pipelines.main import main
 from tests.fake_dataset import End, make_dataset, make_photos
+from tests.object_store import make_bucket, upload
 from tests.pipelines.viewer.viewer_process import ViewerProcess
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&.jpg"
@@ -188,6 +189,26 @@ def test_marks_of_somebody_else_are_seen(viewer, out, accepted):
     assert viewer.get(f"api/sample/{accepted[4]}").content["mark"][3] == "Cleo"
     said = viewer.get("api/marks").content
     assert said["people"]["Cleo"] == 1
+
+
+@pytest.mark.slow
+def test_a_data_set_in_an_object_store_is_viewed_and_marked(server, out, viewer):
+    bucket = make_bucket(f"viewed-{time.time_ns()}") / "out"
+    upload(out, bucket)
+    with ViewerProcess(bucket, "--who", "Dan") as running:
+        asked = "api/rows?status=ok&sort=-q_sharpness"
+        plain, stored = (one.get(asked).content["rows"] for one in (viewer, running))
+        assert [row["id"] for row in plain] == [row["id"] for row in stored]
+        sample = stored[0]["id"]
+        for kind in ("portrait", "crop", "photograph", "cutout"):
+            path = f"picture/{sample}/{kind}"
+            assert running.get(path).data == viewer.get(path).data
+        assert running.post("api/marks", {"marks": [{"id": sample, "verdict": "reject"}]}).status == 200
+        assert current_marks(bucket)[sample].who == "Dan"
+        append_marks(bucket, [Mark(sample, "doubt", who="Eve")])
+        running.kill()
+    with ViewerProcess(bucket) as again:
+        assert again.get(f"api/sample/{sample}").content["mark"][3] == "Eve"
 
 
 def test_the_photographs_may_be_gone(out, tmp_path):
