@@ -78,7 +78,10 @@ def found(dataset: ViewedDataset, query: RowQuery) -> dict[str, Any]:
     """How many rows a query leaves, of all and of the selected ones."""
     at = dataset.marks_made()
     rows = dataset.ordered(query, at)
-    return {"total": len(rows), "selected": int(dataset.census.selected[rows].sum()), "all": len(dataset), "at": at}
+    return {
+        "total": len(rows), "selected": int(dataset.census.selected[rows].sum()), "all": len(dataset), "at": at,
+        "anew": dataset.is_built_anew(),
+    }  # fmt: skip
 
 
 def window(dataset: ViewedDataset, query: RowQuery, first: int, count: int, at: int) -> dict[str, Any]:

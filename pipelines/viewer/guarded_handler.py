@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import math
 import secrets
 from collections.abc import Callable
@@ -120,9 +121,9 @@ class GuardedHandler(RequestHandler):
         self.finish(f"{status_code}\n")
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Errors that the page shows are not logged, too."""
-        if not isinstance(value, ShhqError):
-            super().log_exception(typ, value, tb)
+        """Log what nobody expected, without the address, which holds the token."""
+        if not isinstance(value, ShhqError | HTTPError):
+            logging.getLogger(__name__).error("%s failed", type(self).__name__, exc_info=(typ, value, tb))
 
 
 class NothingHere(GuardedHandler):

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from jaxtyping import Bool, Int
 from dataprep.errors import ConfigError
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json
-from dataprep.report.census import Census
+from dataprep.report.census import MANIFEST, Census
 from pipelines.viewer.review_marks import MARK, MARK_BY, MARK_REASON, ReviewMarks
 from pipelines.viewer.row_charts import RowCharts
 from pipelines.viewer.row_columns import RowColumns
@@ -33,6 +34,7 @@ class ViewedDataset:
         """`who` marks are signed with unless the page says another name."""
         self.out, self.who = out, who
         self.census = Census(out)
+        self._written_ns = self.census.path.stat().st_mtime_ns
         self.columns = RowColumns(self.census)
         self.charts = RowCharts(self.columns)
         self.finder = RowFinder(self.census, self.columns, self.chosen)
@@ -53,6 +55,11 @@ class ViewedDataset:
     def fingerprints(self) -> dict[str, str]:
         """Which variant of each stage the manifest was made from, by the stage's name."""
         return dict(parse_json(self.census.metadata.get("stages", "{}")))
+
+    def is_built_anew(self) -> bool:
+        """Whether a run has written another manifest since; of an object store it is not asked."""
+        path = self.out / MANIFEST
+        return isinstance(path, Path) and path.exists() and path.stat().st_mtime_ns != self._written_ns
 
     def marks_made(self) -> int:
         """A number that rises with every mark, others' included."""

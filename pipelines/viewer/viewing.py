@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+from pathlib import Path
 
 from dataprep.errors import ConfigError
 from dataprep.files.filenames import printable
@@ -19,6 +20,8 @@ def view(out: Location, port: int | None, who: str) -> int:
     """Print the address and answer until Ctrl-C; raises StoreError without a manifest, ConfigError on a taken port."""
     if port is not None and not 0 <= port <= 65535:
         raise ConfigError(f"--port {port}: expected 0 to 65535; leave it out, and a free one is found")
+    if isinstance(out, Path) and out.is_file():
+        raise ConfigError(f"{out} is a file; give the folder of the data set: shhq-hs view {out.parent}")
     dataset = ViewedDataset(out, _name(who))
 
     def ready(address: str) -> None:

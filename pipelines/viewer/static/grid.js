@@ -53,7 +53,8 @@ async function find() {
 // Marks that others made show up where one looks.
 async function look() {
   if (document.hidden || app.tab !== "grid") return;
-  const { at } = await app.get("api/found", app.query).catch(() => ({ at: grid.seen }));
+  const { at, anew } = await app.get("api/found", app.query).catch(() => ({ at: grid.seen }));
+  if (anew) app.problem(new Error("A run has built the data set anew: start the viewer again to see it. Marks are kept."));
   if (grid.seen !== undefined && at !== grid.seen) for (const first of [...grid.windows.keys()]) load(first, true).then(draw, () => {});
   grid.seen = at;
 }

@@ -223,10 +223,21 @@ def test_the_photographs_may_be_gone(out, tmp_path):
         assert running.get(f"picture/{row['id']}/portrait").status == 404
 
 
+def test_the_page_learns_that_a_run_has_built_the_data_set_anew(out, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(out, copy)
+    with ViewerProcess(copy) as running:
+        assert running.get("api/found").content["anew"] is False
+        (copy / "manifest.parquet").write_bytes((copy / "manifest.parquet").read_bytes())
+        assert running.get("api/found").content["anew"] is True
+
+
 def test_what_cannot_be_viewed_says_why(tmp_path, capsys, viewer, out):
     assert main(["view", str(tmp_path)]) == 2
     assert "build it with: shhq-hs run" in capsys.readouterr().err
     assert main(["view", str(out), "--port", str(viewer.port)]) == 2
     assert "is taken" in capsys.readouterr().err
+    assert main(["view", str(out / "manifest.parquet")]) == 2
+    assert "give the folder of the data set" in capsys.readouterr().err
     assert main(["view", str(out), "--port", "99999"]) == 2
     assert "expected 0 to 65535" in capsys.readouterr().err
