@@ -106,6 +106,9 @@ def test_no_mark_of_two_hundred_is_lost_when_the_server_is_killed(browser, many)
         started = time.monotonic()
         for number in range(MARKS):
             browser.press("ad"[number % 2])
+            if number == MARKS // 3:
+                browser.wait(SAVED)
+                told = set(current_marks(many))
             if number == MARKS // 2:
                 viewer.kill()  # some marks are told to be safe, some are on their way, some not made yet
         pressed_s = time.monotonic() - started
@@ -117,7 +120,8 @@ def test_no_mark_of_two_hundred_is_lost_when_the_server_is_killed(browser, many)
         ids = [row["id"] for row in viewer.get(f"api/rows?status=ok&count={MARKS}").content["rows"]]
         marks = current_marks(many)
         print({"pressed_s": pressed_s, "on_disk_when_killed": len(acknowledged)})
-        assert set(acknowledged) <= set(marks)
+        assert len(told) == MARKS // 3 + 1
+        assert told <= set(acknowledged) <= set(marks)
         assert list(marks) == sorted(ids)
         assert [marks[one].verdict for one in ids] == ["accept", "doubt"] * (MARKS // 2)
     finally:
