@@ -6,7 +6,7 @@ person), so that pictures of it can be looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,16 +61,18 @@ def make_dataset(
     small: bool = False,
     dag: Dag | None = None,
     people: Mapping[str, str] | None = None,
+    faults: Mapping[str, Callable[[dict[str, Any]], None]] | None = None,
 ) -> DatasetView:
     """Commit every part of every map stage as a run leaves them, and build all aggregates but `report`.
 
+    `faults`: what spoils the labels of a photograph, given those of one stage after the other.
     `people`: who is in a photograph; where it does not say, somebody who is in no other.
     `small` pictures for many rows. A stage of `dag` that is none of the paper's works on the photographs themselves.
     """
     dag = dag or paper_stages.build()
     index = refresh(photos, out)
     write_json(out / "runs" / "source.json", {"source": str(photos.resolve())})
-    store, pictures = Store(out), _Pictures(small, people or {})
+    store, pictures = Store(out), _Pictures(small, people or {}, faults or {})
     plan = make_plan(store, dag, index)
     for stage in dag.stages:
         if stage.name == "face":  # `show` asks it which model the fit was made with
@@ -92,8 +94,8 @@ def make_dataset(
 class _Pictures:
     """PNGs that all rows share: encoding them once keeps big fake data sets quick."""
 
-    def __init__(self, small: bool, people: Mapping[str, str]) -> None:
-        self.people = people
+    def __init__(self, small: bool, people: Mapping[str, str], faults: Mapping[str, Any]) -> None:
+        self.people, self.faults = people, faults
         crop_from_source = geometry.square_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 250)
         portrait_from_source = geometry.square_from_source(SQUARE.centre_px, SQUARE.side_px, SQUARE.roll_rad, 512)
         photo = astronaut()
@@ -138,7 +140,10 @@ def _columns(stage: Stage, source: Any, part: int, pictures: _Pictures) -> dict[
     rng = np.random.default_rng(int(source.sample_id[:8], 16))
     values = {column.name: _value(column, rng) for column in stage.columns}
     known = _known(source, part, pictures, rng)
-    return {name: known.get(name, value) for name, value in values.items()}
+    columns = {name: known.get(name, value) for name, value in values.items()}
+    if fault := pictures.faults.get(source.path):
+        fault(columns)
+    return columns
 
 
 def _value(column: Any, rng: np.random.Generator) -> Any:

@@ -205,3 +205,18 @@ def _dtype(node: Any) -> np.dtype[Any]:
         raise AssetError(f"holds an array of type {node.args[0]!r}, expected plain numbers")
     big_endian = bool(node.state) and node.state[1] == ">"
     return dtype.newbyteorder(">") if big_endian else dtype.newbyteorder("<")
+
+
+def read_npy_arrays(data: bytes, keys: tuple[str, ...], name: str) -> dict[str, Any]:
+    """Return arrays by key from a dict that `numpy.save` pickled, as FLAME's landmark file; AssetError as above."""
+    stream = io.BytesIO(data)
+    try:
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        read_header[np.lib.format.read_magic(stream)](stream)
+        content = _InertUnpickler(stream, encoding="latin1").load()
+        (found,) = content.state[4]
+        return {key: _array_of(found[key], name, key) for key in keys}
+    except _Refused as refused:
+        raise AssetError(f"{name}: the pickle asks for {refused}; nothing of it was run") from None
+    except _BROKEN as broken:
+        raise AssetError(f"{name}: no dict with {', '.join(keys)} ({type(broken).__name__})") from None

@@ -14,13 +14,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Bool, Float
 
 from dataprep.errors import StoreError
 from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import require_sample_ids
-from dataprep.tables.columns import rows_from_table
+from dataprep.tables.columns import flat_numbers, is_vector, rows_from_table
 from dataprep.tables.sealed import identity, open_table
 
 MANIFEST = "manifest.parquet"
@@ -48,7 +47,7 @@ class Block:
     def numbers(self, name: str) -> Float[np.ndarray, " n"]:
         """Every number of a scalar or list column, nulls left out."""
         column = self.table[name]
-        return _as_float(pc.list_flatten(column) if pa.types.is_list(column.type) else column.drop_null())
+        return _as_float(flat_numbers(column) if is_vector(column.type) else column.drop_null())
 
     def matrix(self, name: str) -> Float[np.ndarray, "n k"]:
         """A list column as float32, one row a sample, NaN where null.
@@ -57,7 +56,7 @@ class Block:
         """
         column = self.table[name].combine_chunks()
         present = ~np.asarray(column.is_null().to_numpy(zero_copy_only=False), bool)
-        flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        flat = flat_numbers(self.table[name]).to_numpy(zero_copy_only=False).astype(np.float32)
         width = len(flat) // max(int(present.sum()), 1) or self._declared_width(name)
         out = np.full((len(self), width), np.nan, np.float32)
         out[present] = flat.reshape(-1, width) if width else 0

@@ -74,8 +74,15 @@ def run_checks(census: Census, examples: int) -> tuple[Finding, ...]:
     return tuple(sorted((one for one in findings if one.checked), key=lambda one: one.failed == 0))
 
 
+def errors_of(census: Census, check: Check) -> Errors:
+    """The error of every accepted row, NaN elsewhere and where a row, or the manifest, lacks a label."""
+    if not census.has(*check.columns):
+        return np.full(len(census), np.nan)
+    return np.where(census.ok, check.error(census), np.nan)
+
+
 def _finding(census: Census, check: Check, examples: int) -> Finding:
-    errors = np.where(census.ok, check.error(census), np.nan)
+    errors = errors_of(census, check)
     known = np.flatnonzero(~np.isnan(errors))
     failed = known[errors[known] > check.tolerance]
     worst = failed[np.argsort(-errors[failed], kind="stable")]

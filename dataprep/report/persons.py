@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Float
+
 from dataprep.report.census import Census
 from dataprep.report.similar import Cluster
 
@@ -38,11 +41,7 @@ def persons(census: Census, limit: int, members: int) -> Persons | None:
     """Count people; None for a manifest that does not tell them apart. `limit` people with `members` are named."""
     if not census.has("person"):
         return None
-    splits = census.column("split")
-    rows_of: dict[str, list[int]] = {}
-    for row, (person, chosen) in enumerate(zip(census.column("person"), census.selected, strict=True)):
-        if chosen and person is not None:
-            rows_of.setdefault(person, []).append(row)
+    splits, rows_of = census.column("split"), _rows_of(census)
     ordered = sorted(rows_of.values(), key=lambda rows: (-len(rows), census.ids[rows[0]]))
     found = [_cluster(census, splits, number, rows, members) for number, rows in enumerate(ordered) if len(rows) > 1]
     leaking = [one for one in found if len(one.splits) > 1]
@@ -56,6 +55,23 @@ def persons(census: Census, limit: int, members: int) -> Persons | None:
         largest=tuple(found[:limit]),
         leaking=tuple(leaking[:limit]),
     )
+
+
+def splits_of_people(census: Census) -> Float[np.ndarray, " n"]:
+    """In how many splits the person of every selected row stands, NaN elsewhere; 2 is a leak."""
+    splits, found = census.column("split"), np.full(len(census), np.nan)
+    for rows in _rows_of(census).values():
+        found[rows] = len({splits[row] for row in rows})
+    return found
+
+
+def _rows_of(census: Census) -> dict[str, list[int]]:
+    """Selected rows by person."""
+    rows: dict[str, list[int]] = {}
+    for row, (person, chosen) in enumerate(zip(census.column("person"), census.selected, strict=True)):
+        if chosen and person is not None:
+            rows.setdefault(person, []).append(row)
+    return rows
 
 
 def _cluster(census: Census, splits: list[str], number: int, rows: list[int], members: int) -> Cluster:

@@ -2,25 +2,30 @@
 
 The expression is Python's own syntax, read as a tree and evaluated over columns: names of columns, numbers, texts,
 comparisons, `and`, `or`, `not`, `in`, arithmetic of numbers, `column[i]` for the i-th number of a list, and the
-functions FUNCTIONS. Nothing else is let in, so that an expression from anywhere can do no harm: every value is a float,
-a text of the expression or a column, nothing grows, and long or deep expressions are not read.
+functions FUNCTIONS. Beside the manifest's columns stand the DERIVED ones: the error of every cross-check of the report,
+and in how many splits the person of a row stands. Nothing else is let in, so that an expression from anywhere can do
+no harm: every value is a float, a text of the expression or a column, nothing grows, and long or deep expressions are
+not read.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from dataprep.errors import ConfigError
 from dataprep.report.census import Census
+from dataprep.report.checks import CHECKS, errors_of
+from dataprep.report.persons import splits_of_people
+from dataprep.tables.columns import is_vector
 
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "abs": np.abs,
@@ -28,6 +33,8 @@ FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "radians": np.radians,
     "isnull": lambda values: np.array([value is None or value != value for value in np.atleast_1d(values)], bool),
 }
+PERSON_SPLITS = "person_splits"
+DERIVED = (*(f"check_{check.key}" for check in CHECKS), PERSON_SPLITS)
 MAX_LENGTH, MAX_DEPTH = 4096, 50  # of an expression: characters, and parts that lie within each other
 _COMPARE: dict[type, Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Eq: operator.eq,
@@ -40,11 +47,14 @@ _SHOWN = 160  # characters of an expression that are repeated
 _HELP = "for example: abs(yaw) < 0.35 and q_sharpness > 0.5 and split == 'train'"
 
 
-def matching(census: Census, expression: str) -> Bool[np.ndarray, " n"]:
-    """Which rows an expression is true for; a null makes a comparison false. Raises ConfigError on what it is not."""
+def matching(census: Census, expression: str, more: Mapping[str, np.ndarray] | None = None) -> Bool[np.ndarray, " n"]:
+    """Which rows an expression is true for; a null makes a comparison false. Raises ConfigError on what it is not.
+
+    `more`: columns beside the manifest's, or in place of them; bool, float or texts, a value a row.
+    """
     tree, said = _parsed(expression), _said(expression)
     with np.errstate(all="ignore"):  # what is out of range or no number compares as false
-        result = np.asarray(_Evaluation(census, said).value(tree))
+        result = np.asarray(_Evaluation(census, said, more or {}).value(tree))
     if result.dtype != bool:
         raise ConfigError(f"{said} is no condition: it gives values, not true or false; {_HELP}")
     return np.broadcast_to(result, (len(census),))
@@ -75,10 +85,10 @@ def _said(expression: str) -> str:
 
 
 class _Evaluation:
-    """Values of a tree over the rows; `said` names the expression in messages."""
+    """Values of a tree over the rows; `said` names the expression in messages, `more` adds to the census's columns."""
 
-    def __init__(self, census: Census, said: str) -> None:
-        self._census, self._said = census, said
+    def __init__(self, census: Census, said: str, more: Mapping[str, np.ndarray]) -> None:
+        self._census, self._said, self._more = census, said, more
 
     def value(self, node: ast.expr) -> Any:
         """An array over the rows, or a constant."""
@@ -157,8 +167,12 @@ class _Evaluation:
             raise ConfigError(f"{self._said} compares a text or a null with a number; {_HELP}") from None
 
     def _column(self, name: str) -> Any:
+        if name in self._more:
+            return self._more[name]
+        if name in DERIVED:
+            return self._derived(name)
         kind = self._field(name).type
-        if pa.types.is_list(kind):
+        if is_vector(kind):
             raise ConfigError(f"column {name!r} holds {self._shape(name)} numbers; name one of them, as in {name}[0]")
         if pa.types.is_boolean(kind):
             return np.array([bool(value) for value in self._census.column(name)], bool)
@@ -166,9 +180,16 @@ class _Evaluation:
             return self._census.floats(name)
         return np.array(self._census.column(name), object)
 
+    def _derived(self, name: str) -> Float[np.ndarray, " n"]:
+        """A column that the manifest does not hold; NaN where a row is not accepted or lacks a label for it."""
+        if name == PERSON_SPLITS:
+            return splits_of_people(self._census)
+        (check,) = (one for one in CHECKS if name == f"check_{one.key}")
+        return errors_of(self._census, check)
+
     def _element(self, name: str, index: int) -> Any:
         self._field(name)
-        if not pa.types.is_list(self._field(name).type):
+        if not is_vector(self._field(name).type):
             raise ConfigError(f"column {name!r} holds one value a row; name it without [{index}]")
         values = self._census.matrix(name)
         if not 0 <= index < values.shape[1]:
@@ -181,6 +202,7 @@ class _Evaluation:
     def _field(self, name: str) -> pa.Field:
         names = self._census.schema.names
         if name not in names:
+            names = [*names, *DERIVED, *self._more]
             near = get_close_matches(name, names, n=3)
             hint = f"; near it: {', '.join(near)}" if near else "; docs/report.md says where they are listed"
             raise ConfigError(f"the manifest has no column {name!r}{hint}")

@@ -104,6 +104,7 @@ class Stage(Step):
     """Base of the map stages. Subclasses set the class variables and override `process_item` (or `process`)."""
 
     blobs: ClassVar[tuple[str, ...]] = ()
+    judges: ClassVar[bool] = False  # rejects rows whose labels are complete; a reviewer's acceptance overrides it
     timeout_s: ClassVar[float] = 300.0  # processor seconds that one image may take (`run --time-limit` changes it)
 
     def batched(self, tools: Any) -> bool:

@@ -22,12 +22,14 @@ from dataprep.files.locations import Location
 from dataprep.settings import number, setting
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from dataprep.stages.base import EVERY_STAGE, Stage
+from dataprep.stages.verdicts import RowVerdicts, columns_of, lost_to_judges_alone, verdict_of_stages
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column, table_from_rows
 from dataprep.tables.grouping import either, first_rows, is_validation, near_duplicates, people, ranks
 from dataprep.tables.labels import drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.parts import blob_position_columns
 from dataprep.tables.regroup import in_places
+from dataprep.tables.review import digest
 from dataprep.tables.sampling_weights import AXES, SAMPLING_WEIGHT, sampling_weights
 from dataprep.tables.store import ROW_COLUMNS, ROW_GROUP, SCHEMA_VERSION, write_tables
 
@@ -76,6 +78,7 @@ class Manifest(Aggregate):
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
+    obeys_marks: ClassVar[bool] = True
 
     near_duplicate_bits: int = number(
         10, 0, 256, "portraits whose hashes differ in at most so many of 256 bits are one cluster"
@@ -97,21 +100,24 @@ class Manifest(Aggregate):
     def build(self, view: DatasetView, root: Location) -> dict[str, int]:
         ids = view.table("ingest", ["sample_id"])["sample_id"].to_numpy(zero_copy_only=False)
         order = np.argsort(ids)
-        (hashes,) = _columns(view, "quality", ["portrait_dhash"], order)
-        verdict = _verdict(view, tuple(view.stages), order, ~hashes.is_null().to_numpy())
+        (hashes,) = columns_of(view, "quality", ["portrait_dhash"], order)
+        names = ids[order].tolist()
+        verdict = verdict_of_stages(view, order, ~hashes.is_null().to_numpy())
+        if view.decisions:
+            verdict.obey_acceptances(names, view.decisions, lost_to_judges_alone(view, order))
         packed = np.frombuffer(b"".join(hashes.drop_null().to_pylist()), np.uint8).reshape(-1, HASH_BYTES)
         cluster = near_duplicates(packed, verdict.judged, self.near_duplicate_bits)
         rank = ranks(cluster, verdict.accepted, order)
         person = self._people(view, verdict.accepted, order)
         if not self.keep_near_duplicates:
-            verdict.reject(
-                verdict.accepted & (rank > 0), self.name, "near_duplicate", "almost the same picture as another"
-            )
+            same = verdict.accepted & (rank > 0) & ~verdict.wanted
+            verdict.reject(same, self.name, "near_duplicate", "almost the same picture as another")
         together = either(cluster, person) if self.split_by_person else cluster
-        splits = self._splits(ids[order].tolist(), verdict.accepted, together, order)
+        verdict.obey_rejections(names, view.decisions, self.name)  # last: what stays, stays where it was
+        splits = self._splits(names, verdict.accepted, together, order)
         outlier = label_outliers(_columns_by_name(view, [one.name for one in drawn()], order), splits)
         groups = Groups(cluster, rank, first_rows(person, order))
-        rows = self._rows(ids[order].tolist(), verdict, splits, outlier, groups, _models(view))
+        rows = self._rows(names, verdict, splits, outlier, groups, _models(view))
         self._weigh(rows, _columns_by_name(view, [axis.column for axis in AXES], order))
         own = table_from_rows(self.columns, rows)
         fingerprints = {name: view.refs[name].fingerprint for name in view.stages}
@@ -120,13 +126,15 @@ class Manifest(Aggregate):
             "code_version": __version__,
             "stages": json.dumps(fingerprints),
         }
+        if view.decisions:
+            metadata["review"] = digest(view.decisions)
         write_tables(root / "manifest.parquet", _joined(own, view, tuple(view.stages), order), metadata)
         return {"rows": len(rows), "selected": int(verdict.accepted.sum())}
 
     def _people(
         self, view: DatasetView, accepted: Bool[np.ndarray, "n"], order: Int[np.ndarray, "n"]
     ) -> Int[np.ndarray, "n"]:
-        likeness, likeness_self = _columns(view, "likeness", ["likeness", "likeness_self"], order)
+        likeness, likeness_self = columns_of(view, "likeness", ["likeness", "likeness_self"], order)
         certainty = likeness_self.cast(pa.float64()).fill_null(np.nan).to_numpy()
         return people(_matrix(likeness), certainty, accepted, self.same_person_cosine, self.min_likeness_self)
 
@@ -147,7 +155,7 @@ class Manifest(Aggregate):
     def _rows(
         self,
         ids: list[str],
-        verdict: _Verdict,
+        verdict: RowVerdicts,
         splits: Sequence[str | None],
         outlier: Bool[np.ndarray, "n"],
         groups: Groups,
@@ -194,50 +202,12 @@ class Groups:
     first_of_person: Int[np.ndarray, "n"]
 
 
-@dataclass
-class _Verdict:
-    """How each row ended; the first stage that did not accept it speaks."""
-
-    status: list[str]
-    stage: list[str | None]
-    reason: list[str | None]
-    message: list[str | None]
-    accepted: Bool[np.ndarray, "n"]
-    judged: Bool[np.ndarray, "n"]  # reached quality with a portrait
-
-    def reject(self, rows: Bool[np.ndarray, "n"], stage: str, reason: str, message: str) -> None:
-        for i in np.flatnonzero(rows):
-            self.status[i], self.stage[i], self.reason[i], self.message[i] = "rejected", stage, reason, message
-        self.accepted = self.accepted & ~rows
-
-
-def _verdict(
-    view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"], judged: Bool[np.ndarray, "n"]
-) -> _Verdict:
-    n = len(order)
-    verdict = _Verdict(["ok"] * n, [None] * n, [None] * n, [None] * n, np.ones(n, bool), judged)
-    for name in stages:
-        status, *words = _columns(view, name, ["status", "reason", "message"], order)
-        lost = ~pc.is_in(status, pa.array(["ok", "upstream"])).to_numpy() & verdict.accepted
-        for i in np.flatnonzero(lost):
-            verdict.status[i], verdict.stage[i] = status[i].as_py(), name
-            verdict.reason[i], verdict.message[i] = (column[i].as_py() for column in words)
-        verdict.accepted = verdict.accepted & ~lost
-    return verdict
-
-
 def _columns_by_name(
     view: DatasetView, names: Sequence[str], order: Int[np.ndarray, "n"]
 ) -> dict[str, Float[np.ndarray, "n *k"]]:
     """Those of the columns that the data set has, (n,) or (n, k), NaN where a row has none."""
     owner = {column.name: name for name, stage in view.stages.items() for column in stage.columns}
-    return {name: _matrix(*_columns(view, owner[name], [name], order)) for name in names if name in owner}
-
-
-def _columns(view: DatasetView, stage: str, names: Sequence[str], order: Int[np.ndarray, "n"]) -> list[pa.ChunkedArray]:
-    """Columns of a stage in the manifest's order."""
-    table = view.table(stage, names)
-    return [table[name].take(pa.array(order)) for name in names]
+    return {name: _matrix(*columns_of(view, owner[name], [name], order)) for name in names if name in owner}
 
 
 def _joined(own: pa.Table, view: DatasetView, stages: Sequence[str], order: Int[np.ndarray, "n"]) -> Iterator[pa.Table]:

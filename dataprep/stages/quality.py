@@ -145,6 +145,7 @@ class Quality(Stage):
     name: ClassVar[str] = "quality"
     version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("ingest", "detect", "body", "crop", "superres", "matte", "face", "camera")
+    judges: ClassVar[bool] = True
     columns: ClassVar[tuple[Column, ...]] = (
         *(Column(rule.score, FLOAT, rule.desc, unit="[0, 1]") for rule in RULES),
         *(Column(rule.flag, BOOL, f"{rule.score} is below quality.{rule.threshold}") for rule in RULES),

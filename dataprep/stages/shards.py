@@ -3,34 +3,47 @@
 shards/train-00000.tar       <id>.portrait.png <id>.face.png <id>.alpha.png <id>.json, fixed order, mtime 0
 shards/train-00000.parquet   the manifest rows of those samples + byte offset, size and sha256 of every image
 shards/index.json            shards with rows, bytes and hashes, bases, label statistics; written last
+shards/README.md             the data set card, and shards/croissant.json: what others read them by
+README.md                    the same card for the folder above, unless somebody's own lies there
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
+from dataprep.cards.croissant import croissant
+from dataprep.cards.dataset_card import MARK, SAID, dataset_card
+from dataprep.cards.facts import facts_of
+from dataprep.cards.sample_json import json_fields, sample_json
 from dataprep.errors import Damaged
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids, require_shard_name
 from dataprep.stages.aggregate import Aggregate, DatasetView
-from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.tables.columns import HASH256, UINT32, UINT64, Column, rows_from_table, shaped, table_from_rows
 from dataprep.tables.labels import LABELS
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import INDEX_PATH, SHARDS, SHARDS_INDEX, shard_name
 from dataprep.tables.store import SCHEMA_VERSION, add_tar_member, atomic_file, write_json, write_table
 
 IMAGES = {"portrait": ("matte", "portrait.png"), "face": ("face", "face.png"), "alpha": ("matte", "alpha.png")}
-MEMBERS = {"portrait": "portrait.png", "face": "face.png", "alpha": "alpha.png", "json": "json"}
+PICTURES = {image: member for image, (_, member) in IMAGES.items()}
+MEMBERS = {**PICTURES, "json": "json"}
+_MEANINGS = {
+    "portrait.png": "the portrait, RGB on white",
+    "face.png": "the face in the generator's face crop, RGB on white",
+    "alpha.png": "how much of each portrait pixel is the person, 8 bit",
+    "json": "every label, score and flag",
+}
+CARD, CROISSANT = "README.md", "croissant.json"
 
 
 def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
@@ -42,7 +55,6 @@ def _position_columns(name: str, member: str) -> tuple[Column, Column, Column]:
 
 
 POSITION_COLUMNS = tuple(column for name, member in MEMBERS.items() for column in _position_columns(name, member))
-BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")  # what the coefficients belong to
 _SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
 
 
@@ -51,10 +63,10 @@ class Shards(Aggregate):
     """Packs what the manifest selected; which sample lies where was decided there."""
 
     name: ClassVar[str] = "shards"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[tuple[str, ...]] = ("manifest", "matte", "face")
     columns: ClassVar[tuple[Column, ...]] = POSITION_COLUMNS
-    outputs: ClassVar[tuple[str, ...]] = (INDEX_PATH,)
+    outputs: ClassVar[tuple[str, ...]] = (INDEX_PATH, f"{SHARDS}/{CARD}", f"{SHARDS}/{CROISSANT}")
 
     def more_files(self, root: Location) -> dict[str, tuple[int, str]]:
         return shard_files(root / SHARDS)
@@ -71,13 +83,15 @@ def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) ->
     """Write the selected rows of a manifest, each where its columns split, shard and shard_row say."""
     require_sample_ids(manifest["sample_id"].to_pylist(), "the manifest")
     entries = []
+    fields = json_fields(manifest.schema)
     for name, rows in _shards(manifest):
         require_shard_name(name, "the manifest")
         samples = rows_from_table(rows)
-        positions = _write_tar(folder / f"{name}.tar", samples, read_image)
+        positions = _write_tar(folder / f"{name}.tar", samples, fields, read_image)
         _write_twin(folder / f"{name}.parquet", rows, positions)
         entries.append(_entry(folder, name, len(samples)))
     _remove_stale(folder, {entry["name"] for entry in entries})
+    _write_cards(manifest, folder, entries)
     write_json(folder / SHARDS_INDEX, _index(manifest, entries))
     return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
 
@@ -106,14 +120,16 @@ def reader_of(view: DatasetView) -> ReadImage:
     return lambda name, image: view.blob(*places[image][name])
 
 
-def _write_tar(path: Location, samples: list[dict[str, Any]], read_image: ReadImage) -> list[dict[str, Any]]:
+def _write_tar(
+    path: Location, samples: list[dict[str, Any]], fields: tuple[pa.Field, ...], read_image: ReadImage
+) -> list[dict[str, Any]]:
     """Write one shard; returns the position columns of each sample."""
     rows = []
     with atomic_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
             sample_id = sample["sample_id"]
             content = {image: read_image(sample_id, image) for image in IMAGES}
-            content["json"] = _labels_json(sample)
+            content["json"] = sample_json(sample, fields)
             row: dict[str, Any] = {}
             for name, member in MEMBERS.items():
                 offset = add_tar_member(tar, f"{sample_id}.{member}", content[name])
@@ -123,25 +139,24 @@ def _write_tar(path: Location, samples: list[dict[str, Any]], read_image: ReadIm
     return rows
 
 
-def _labels_json(sample: Mapping[str, Any]) -> bytes:
-    content = {
-        "sample_id": sample["sample_id"],
-        "source_path": sample["source_path"],
-        "license": sample["license"],
-        **{name: sample[name] for name in BASES},
-        **{
-            one.name: np.asarray(sample[one.name], np.float64).round(7).ravel().tolist()
-            for one in LABELS
-            if one.in_shards and sample.get(one.name) is not None  # data sets from elsewhere need not have every label
-        },
-    }
-    return json.dumps(content, separators=(",", ":")).encode()
-
-
 def _write_twin(path: Location, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
     own = table_from_rows(POSITION_COLUMNS, positions)
+    rows = shaped(rows)
     fields, columns = [*rows.schema, *own.schema], [*rows.columns, *own.columns]
     write_table(path, pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata)))
+
+
+def _write_cards(manifest: pa.Table, folder: Location, entries: list[dict[str, Any]]) -> None:
+    """Write the card, also above the shards, and Croissant's metadata."""
+    facts, fields = facts_of(manifest), json_fields(manifest.schema)
+    version = (manifest.schema.metadata or {}).get(b"code_version", b"0").decode()
+    schema = shaped(manifest.slice(0, 0)).schema
+    write_json(folder / CROISSANT, croissant(schema, entries, PICTURES, facts, version, SAID))
+    for place, below in ((folder / CARD, ""), (folder.parent / CARD, f"{SHARDS}/")):
+        if below and place.exists() and MARK not in place.read_text():
+            continue
+        with atomic_file(place) as file:
+            file.write(dataset_card(fields, PICTURES, facts, _MEANINGS, below).encode())
 
 
 def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:

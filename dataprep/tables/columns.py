@@ -21,8 +21,8 @@ HASH256 = pa.binary(32)
 class Column:
     """One column. `shape` is () for scalars, else the array shape that its flat list holds, row-major.
 
-    Lists are of variable size in the files, though every value has the declared one: parquet readers choke on nulls in
-    fixed-size lists, and rows that are not ok have nulls.
+    Lists are of variable size in parts and manifest, though every value has the declared one: parquet readers choke on
+    nulls in fixed-size lists, and rows that are not ok have nulls. The shards' twins have no such rows: see `shaped`.
     """
 
     name: str
@@ -80,15 +80,64 @@ def rows_from_table(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _decode(field: pa.Field, values: list[Any]) -> list[Any]:
-    if not pa.types.is_list(field.type):
+    if not is_vector(field.type):
         return values
-    dtype = field.type.value_type.to_pandas_dtype()
+    dtype = innermost(field.type).to_pandas_dtype()
     try:
-        shape = tuple(int(n) for n in (field.metadata or {})[b"shape"].decode().split("x"))
+        shape = shape_of(field)
         return [None if value is None else np.asarray(value, dtype=dtype).reshape(shape) for value in values]
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"column {field.name} does not hold arrays of one shape ({error}): it was not written by "
                          "shhq-hs, or is damaged") from error  # fmt: skip
+
+
+def is_vector(kind: pa.DataType) -> bool:
+    """Whether values of this type are lists, of any size or of one."""
+    return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def innermost(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the numbers in lists of lists."""
+    while is_vector(kind):
+        kind = kind.value_type
+    return kind
+
+
+def shape_of(field: pa.Field) -> tuple[int, ...]:
+    """Return the shape that a field's metadata declares, () for a scalar; KeyError or ValueError where it has none."""
+    said = (field.metadata or {})[b"shape"].decode()
+    return () if said == "scalar" else tuple(int(n) for n in said.split("x"))
+
+
+def flat_numbers(column: pa.ChunkedArray) -> pa.Array:
+    """Return every number of a column of numbers or lists, nulls left out, as one array."""
+    flat = column.combine_chunks().drop_null()
+    while is_vector(flat.type):
+        flat = flat.flatten()
+    return flat
+
+
+def shaped(table: pa.Table) -> pa.Table:
+    """Return the table with vectors as fixed-size lists, nested as their shape says: every reader then keeps the shape.
+
+    A null vector becomes NaN in every place, since parquet readers choke on nulls in fixed-size lists.
+    """
+    for at, field in enumerate(table.schema):
+        if pa.types.is_list(field.type) and pa.types.is_floating(field.type.value_type):
+            array = _fixed(table.column(at), shape_of(field))
+            table = table.set_column(at, pa.field(field.name, array.type, metadata=field.metadata), array)
+    return table
+
+
+def _fixed(column: pa.ChunkedArray, shape: tuple[int, ...]) -> pa.Array:
+    dtype = column.type.value_type.to_pandas_dtype()
+    known = column.is_valid().to_numpy()
+    values = np.full((len(column), int(np.prod(shape))), np.nan, dtype)
+    values[known] = flat_numbers(column).to_numpy(zero_copy_only=False).reshape(-1, values.shape[1])
+    array = pa.array(values.ravel(), column.type.value_type)
+    for size in reversed(shape):
+        array = pa.FixedSizeListArray.from_arrays(array, size)
+    return array
 
 
 def unique_names(columns: Iterable[Column]) -> None:

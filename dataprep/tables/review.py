@@ -32,9 +32,11 @@ from dataprep.files.locations import Location, ObjectPath, each, names_in
 from dataprep.files.own_files import locked
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.tables.sealed import read_table
+from dataprep.tables.shard_folders import SHARDS
 from dataprep.tables.store import unwritable, write_table
 
 REVIEW = "review.parquet"
+REVIEWED = "review:"  # so begins the manifest's reason of a row that a reviewer rejected
 REVIEW_FOLDER = "review"  # in an object store
 ACCEPT, REJECT, DOUBT, NONE = VERDICTS = ("accept", "reject", "doubt", "none")
 MAX_REASON, MAX_NOTE, MAX_WHO = 40, 2000, 100  # characters
@@ -134,6 +136,17 @@ def decisions(out: Location) -> dict[str, Decision]:
     table = _latest(_table(out))
     columns = (table[name].to_pylist() for name in ("sample_id", "verdict", "reason"))
     return {name: Decision(*said) for name, *said in zip(*columns, strict=True) if said[0] in (ACCEPT, REJECT)}
+
+
+def rejected_in_shards(root: Location) -> frozenset[str]:
+    """Images that reviewers reject, of the data set `root` or of the one whose folder of shards it is."""
+    marked = root.parent if root.name == SHARDS else root
+    return frozenset(name for name, decision in decisions(marked).items() if decision.verdict == REJECT)
+
+
+def reason_of(rejection: Decision) -> str:
+    """The reason that a row of the manifest gets by a rejection."""
+    return f"{REVIEWED}{rejection.reason or 'unspecified'}"
 
 
 def digest(decided: Mapping[str, Decision]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from dataprep.tables.columns import flat_numbers
 from dataprep.tables.labels import trained
 from gan.data.errors import ShardCorrupt
 
@@ -53,11 +54,17 @@ def labels_from_table(table: pa.Table, source: str) -> Labels:
 
 
 def _array(column: pa.ChunkedArray, shape: tuple[int, ...], what: str) -> np.ndarray:
-    lists = column.combine_chunks()
     size = int(np.prod(shape))
-    if lists.null_count or not np.all(np.diff(lists.offsets.to_numpy()) == size):
+    if column.null_count or not _of_one_size(column, size):
         raise ShardCorrupt(f"{what} has a row without {size} values; build the shards again: shhq-hs run")
-    values = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, *shape)
+    values = flat_numbers(column).to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, *shape)
     if not np.isfinite(values).all():
         raise ShardCorrupt(f"{what} holds values that are not finite; build the shards again: shhq-hs run")
     return values
+
+
+def _of_one_size(column: pa.ChunkedArray, size: int) -> bool:
+    """Whether every row holds so many numbers; twins of earlier versions have lists of any size."""
+    if pa.types.is_list(column.type):
+        return bool(np.all(np.diff(column.combine_chunks().offsets.to_numpy()) == size))
+    return len(flat_numbers(column)) == size * len(column)

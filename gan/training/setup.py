@@ -4,6 +4,8 @@ import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from gan.presets import Preset
 from gan.rendering.body_arrays import body_arrays
 from gan.training.checkpoints import STATE_FILE, state_to_go_on_from
 from gan.training.execution import Execution
+from gan.training.left_out import left_out_of, remember_left_out
 from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
 from gan.training.warm_start.appearance import appearance_codes, read_appearance, write_appearance
@@ -36,6 +39,13 @@ from gan.training.warm_start.kept_rays import KEPT_BYTES, KeptRays
 from gan.training.warm_start.paired import Paired
 
 APPEARANCE_FILE = "appearance.npz"
+
+
+class Preparing(Enum):
+    """What can take long before the first step, and what it counts."""
+
+    EXPRESSIONS = "steps in which D_e learns the 3DMM's expressions"
+    APPEARANCES = "pictures read for what people look like"
 
 
 @dataclass(frozen=True)
@@ -66,20 +76,22 @@ def open_run(
     seed: int,
     begun_from: Path | None,
     execution: Execution,
-    told: Callable[[int, int], None] = lambda done, whole: None,
+    told: Callable[[Preparing, int, int], None] = lambda what, done, whole: None,
 ) -> Run:
     """Continue the run in `out`, else begin one, stage 2 from the stage-1 run `begun_from`.
 
-    `told` hears how many of how many pictures a paired start has read for what people look like.
+    `told` hears how much is done of what comes before the first step.
     """
-    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px)
+    rejected = left_out_of(roots, out, execution.ranks)
+    dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px, left_out=rejected)
+    remember_left_out(out, dataset.left_out, execution.ranks)
     _require_models(dataset.bases, models)
     estimator = _prepared(models, preset, execution)
     key = RunKey(
         preset,
         seed,
         dataset.bases,
-        _digest(roots),
+        _digest(roots, dataset.left_out),
         _begun_digest(preset, begun_from),
         estimator.weights_sha256 if estimator else "",
     )
@@ -94,13 +106,16 @@ def open_run(
     elif begun_from is not None:
         begin_from(state, begun_from)
     elif preset.expression_steps:
-        begin_with_expressions(state.generator.cpu(), space, prior, preset.expression_steps)
+        steps, tell = preset.expression_steps, partial(told, Preparing.EXPRESSIONS)
+        begin_with_expressions(state.generator.cpu(), space, prior, steps, tell)
         state.generator.to(execution.where)
         state.begin_averages()
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
     paired = None
     if state.is_paired:
-        paired = _paired(state, dataset, mirror, out, begun_from, execution.ranks.is_first, told)
+        paired = _paired(
+            state, dataset, mirror, out, begun_from, execution.ranks.is_first, partial(told, Preparing.APPEARANCES)
+        )
     return Run(dataset, weights, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 
@@ -141,12 +156,13 @@ def _mirror(models: Models) -> Mirror:
     return mirror_of_models(face.mean, face.id_base, face.exp_base, body.v_template, body.shapedirs)
 
 
-def _digest(roots: Sequence[Location]) -> str:
-    """sha256 over the shard indexes, which hold the hashes of all shards."""
+def _digest(roots: Sequence[Location], left_out: Sequence[str]) -> str:
+    """sha256 over the shard indexes, which hold the hashes of all shards, and over what is left out of them."""
     digest = hashlib.sha256()
     for root in roots:
         folder = shard_folder(root)
         digest.update(hashlib.sha256((folder / SHARDS_INDEX).read_bytes()).digest())
+    digest.update("".join(left_out).encode())
     return digest.hexdigest()
 
 

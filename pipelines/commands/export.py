@@ -1,70 +1,84 @@
-"""`shhq-hs export`: the shards as plain files, in EG3D's layout or as PNG and CSV.
-
-eg3d     00000/img00000000.png ... and dataset.json: {"labels": [[path, 25 numbers], ...]}, 16 of the camera's matrix
-         (camera to world, OpenCV axes, row-major) and 9 of its intrinsics, normalised by the image size; beside them
-         "sampling_weights": [[path, weight or null], ...], which EG3D's own loader does not read
-plain    portraits/ID.png, faces/ID.png, alphas/ID.png, and labels.csv with a row a sample
-"""
+"""`shhq-hs export`: the shards as plain files, in a layout that other programs read. Each is a file of `layouts/`."""
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import hashlib
-import io
-import json
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from dataprep.errors import ConfigError, Damaged
 from dataprep.files.file_hashes import file_sha256
-from dataprep.files.untrusted import as_cell, require_sample_ids
+from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.shards import shard_files
-from dataprep.tables.columns import rows_from_table
+from dataprep.tables.columns import rows_from_table, shaped
 from dataprep.tables.labels import LABELS
-from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
+from dataprep.tables.review import rejected_in_shards
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
-from dataprep.tables.store import atomic_file, unwritable
+from dataprep.wording import plural
 from gan.data.errors import ShardCorrupt, ShardsMissing
+from pipelines.commands.layouts.cgs_gan_layout import CGS_GAN
+from pipelines.commands.layouts.coco_layout import COCO
+from pipelines.commands.layouts.eg3d_layout import EG3D, GGHEAD
+from pipelines.commands.layouts.fiftyone_layout import FIFTYONE
+from pipelines.commands.layouts.layout_base import IMAGES, POSITION, Choices, Sample
+from pipelines.commands.layouts.nerf_layout import NERF
+from pipelines.commands.layouts.plain_layout import PLAIN
 from pipelines.commands.new_folder import new_folder, require_new
 from pipelines.engine.progress import Progress
 
-LAYOUTS = ("eg3d", "plain")
+LAYOUTS = {
+    "eg3d": EG3D,
+    "gghead": GGHEAD,
+    "cgs-gan": CGS_GAN,
+    "nerf": NERF,
+    "plain": PLAIN,
+    "coco": COCO,
+    "fiftyone": FIFTYONE,
+}
 SPLITS = ("train", "val", "all")
-_FOLDERS = {"portrait": "portraits", "face": "faces", "alpha": "alphas"}
-_IMAGES_A_FOLDER = 1000  # as EG3D's own data set tool
-_POSITION = ("offset", "size", "sha256")
-_POSITIONS = tuple(f"{name}_{what}" for name in (*_FOLDERS, "json") for what in _POSITION)
+NO_CHOICES = Choices()
 _EG3D = tuple(label.name for label in LABELS if label.in_eg3d)
-_NEEDED = ("sample_id", *_EG3D, *(f"{name}_{what}" for name in _FOLDERS for what in _POSITION))
-Sample = tuple[dict[str, Any], dict[str, bytes]]  # row, PNG by name
+_NEEDED = ("sample_id", *_EG3D, *(f"{name}_{what}" for name in IMAGES for what in POSITION))
 
 
-def export(out: Path, target: Path, layout: str, split: str) -> int:
+def export(out: Path, target: Path, layout: str, split: str, choices: Choices = NO_CHOICES) -> int:
     """Write the samples of a split; returns 0. Raises ConfigError when `target` is not empty.
 
     Every image is compared with its hash; ShardCorrupt names the first that differs, and nothing is left in `target`.
     """
     if layout not in LAYOUTS:
-        raise ConfigError(f"--layout {layout!r}: expected {' or '.join(LAYOUTS)}")
+        raise ConfigError(f"--layout {layout!r}: expected {', '.join(LAYOUTS)}")
     if split not in SPLITS:
         raise ConfigError(f"--split {split!r}: expected {', '.join(SPLITS)}")
+    chosen = LAYOUTS[layout]
+    _require_meaningful(choices, layout)
     require_new(target)
-    write, last = {"eg3d": (_write_eg3d, "dataset.json"), "plain": (_write_plain, "labels.csv")}[layout]
     progress = Progress({"samples": _count(out, split)}, 1, "samples")
-    with new_folder(target, last) as place:
-        written = write(place, _samples(out, split, progress))
+    with new_folder(target, chosen.last) as place:
+        written = chosen.write(place, _samples(out, split, progress), choices)
     progress.close()
     print(f"{target}: {written} samples, layout {layout}")
+    if left_out := _count(out, split) - written:
+        print(f"left out, rejected by reviewers since the shards were built: {left_out} {plural(left_out, 'sample')}")
     return 0
+
+
+def _require_meaningful(choices: Choices, layout: str) -> None:
+    """Raise ConfigError for an option that the layout does not have."""
+    for field in dataclasses.fields(choices):
+        if getattr(choices, field.name) != field.default and field.name not in LAYOUTS[layout].choices:
+            having = [name for name, one in LAYOUTS.items() if field.name in one.choices]
+            option = f"--{field.name.replace('_', '-')}"
+            raise ConfigError(f"{option} means nothing to --layout {layout}; it is for {', '.join(having)}")
 
 
 def _twins(out: Path, split: str) -> list[Path]:
@@ -101,17 +115,19 @@ def _schema(twin: Path) -> pq.FileMetaData:
 
 
 def _samples(out: Path, split: str, progress: Progress) -> Iterator[Sample]:
-    """Row and images of every sample, in the order of the shards."""
+    """Row and images of every sample, in the order of the shards; not what reviewers rejected since they were built."""
+    left_out = rejected_in_shards(out)
     for twin in _twins(out, split):
         with _whole(twin):
-            rows = rows_from_table(read_table(twin))
+            rows = rows_from_table(shaped(read_table(twin)))
         require_sample_ids((row["sample_id"] for row in rows), twin)
         _compare_with_index(twin)
         path = twin.with_suffix(".tar")
         with _opened(path) as tar:
             for row in rows:
                 started = time.monotonic()
-                yield row, {name: _image(tar, path, row, name) for name in _FOLDERS}
+                if row["sample_id"] not in left_out:
+                    yield row, {name: _image(tar, path, row, name) for name in IMAGES}
                 progress.advance("samples", 1, time.monotonic() - started)
 
 
@@ -136,7 +152,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _image(tar: IO[bytes], path: Path, row: Mapping[str, Any], name: str) -> bytes:
-    offset, size, sha256 = (row[f"{name}_{what}"] for what in _POSITION)
+    offset, size, sha256 = (row[f"{name}_{what}"] for what in POSITION)
     if None in (offset, size) or offset + size > os.fstat(tar.fileno()).st_size:
         raise ShardCorrupt(f"{path}: {name} of {row['sample_id']} lies outside of it{_repair(path)}")
     tar.seek(offset)
@@ -144,61 +160,3 @@ def _image(tar: IO[bytes], path: Path, row: Mapping[str, Any], name: str) -> byt
     if hashlib.sha256(data).digest() != sha256:
         raise ShardCorrupt(f"{path}: {name} of {row['sample_id']} has other bytes than were written{_repair(path)}")
     return data
-
-
-def _write_eg3d(target: Path, samples: Iterator[Sample]) -> int:
-    labels, weights = [], []
-    for i, (row, images) in enumerate(samples):
-        name = f"{i // _IMAGES_A_FOLDER:05d}/img{i:08d}.png"
-        _write(target / name, images["portrait"])
-        numbers = np.concatenate([row[label].ravel() for label in _EG3D]).astype(np.float64)
-        labels.append([name, numbers.round(7).tolist()])
-        weights.append([name, row.get(SAMPLING_WEIGHT)])
-    with atomic_file(target / "dataset.json") as file:  # last: its presence says that all images are there
-        file.write(json.dumps({"labels": labels, "sampling_weights": weights}).encode())
-    return len(labels)
-
-
-def _write_plain(target: Path, samples: Iterator[Sample]) -> int:
-    target.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with atomic_file(target / "labels.csv") as file:
-        for row, images in samples:
-            for name, folder in _FOLDERS.items():
-                _write(target / folder / f"{row['sample_id']}.png", images[name])
-            flat = _flat(row)
-            file.write((_line(flat) if not written else b"") + _line(flat.values()))
-            written += 1
-    return written
-
-
-def _line(cells: Iterable[Any]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(cells)
-    return text.getvalue().encode()
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """One cell a number: `name` for a scalar, `name_0`, `name_1`, ... row-major for an array; hashes in hex.
-
-    Texts that a spreadsheet would take for a formula begin with an apostrophe.
-    """
-    cells: dict[str, Any] = {}
-    for name, value in row.items():
-        if name.endswith(_POSITIONS):
-            continue
-        if isinstance(value, np.ndarray):
-            cells |= {f"{name}_{i}": f"{number:.7g}" for i, number in enumerate(value.ravel().tolist())}
-        elif isinstance(value, bytes):
-            cells[name] = value.hex()
-        else:
-            cells[name] = as_cell(value) if isinstance(value, str) else value
-    return {as_cell(name): value for name, value in cells.items()}
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except OSError as error:
-        raise unwritable(path, error) from error

@@ -16,17 +16,20 @@ from dataprep.files.untrusted import inside, require_sample_ids
 from dataprep.report.census import MANIFEST, Census
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.shards import IMAGES, ReadImage, reader_of, write_shards
+from dataprep.tables.review import decisions
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, twins
 from dataprep.tables.store import write_table
 from pipelines.commands.new_folder import require_folder
+from pipelines.commands.reviewing.obeyed import obeyed
 from pipelines.dataset_view import open_view
 
 
 def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manifest.shard_rows) -> int:
-    """Write the selected rows of a subset as a data set of its own: manifest and shards below `target`.
+    """Write the selected rows of a subset, but for what reviewers rejected, as a data set: manifest and shards.
 
-    Splits stay as they were, so that nothing moves from validation to training; numbers of shards are new.
+    Splits stay as they were, so that nothing moves from validation to training; numbers of shards are new. The marks
+    themselves, which name people, stay with the data set.
     """
     if target.resolve() == out.resolve():
         raise ConfigError(f"--out {str(target)!r} is the data set itself; give another folder")
@@ -41,6 +44,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
             f"{subset}: {len(strangers)} rows are not of {out} (first: {strangers[0]}); choose again with: "
             f"shhq-hs select {out} EXPRESSION -o FILE"
         )
+    table = obeyed(table, decisions(out))
     table = _placed(table.filter(table["selected"]), shard_rows)
     if not len(table):
         raise ConfigError(f"{subset} has no row that is selected for training; shards hold accepted portraits only")

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataprep.errors import StoreError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each
+from dataprep.tables.review import decisions
 from dataprep.tables.sealed import open_table
 from dataprep.tables.shard_folders import INDEX_PATH
 from dataprep.tables.store import StageRef, Store
 from pipelines.commands import beside
+from pipelines.commands.reviewing import review_effects
 from pipelines.engine.dag import Dag
 from pipelines.engine.index import read_index
 from pipelines.engine.last_run import current_stages
@@ -32,6 +34,8 @@ def print_plan(plan: Plan) -> int:
     ]
     rows += [(name, 1, int(bool(reason)), "-", reason or "up to date") for name, reason in plan.aggregates.items()]
     print(table(("stage", "parts", "to run", "images", "why"), rows))
+    for line in review_effects.lines(plan.outputs.store.root, plan.decisions):
+        print(line)
     return 0
 
 
@@ -91,6 +95,8 @@ def status(out: Location) -> int:
     if (out / "manifest.parquet").exists():
         print()
         _print_manifest(out)
+    for line in review_effects.lines(out, decisions(out)):
+        print(line)
     return 0
 
 

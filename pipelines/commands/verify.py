@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from dataprep.errors import Damaged
+from dataprep.errors import Damaged, StoreError
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.stages.shards import MEMBERS, shard_files
+from dataprep.tables.review import history
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import INDEX_PATH, SHARDS
 from dataprep.tables.sources import Source
@@ -116,6 +117,7 @@ def defects_of(out: Location, deep: bool) -> Verification:
     _check_outputs(out, deep, report)
     _check_manifest(out, ids, report)
     shards = _check_shards(out, deep, report)
+    _check_marks(out, report)
     words = tuple(flaw.words for flaw in flaws)
     return Verification(
         len(index), counts, shards, words, tuple(dict.fromkeys(flaw.path for flaw in flaws if flaw.path))
@@ -243,6 +245,14 @@ def _check_manifest(out: Location, ids: Sequence[str], report: Report) -> None:
         return
     if found != sorted(ids):
         report(Flaw(f"{path}: its {len(found)} rows are not the {len(ids)} inputs, sorted by id", str(path)))
+
+
+def _check_marks(out: Location, report: Report) -> None:
+    """Reviewers' marks; they are people's work, which nothing makes anew, so that no repair takes them away."""
+    try:
+        history(out)
+    except StoreError as error:
+        report(Flaw(str(error)))
 
 
 def _check_shards(out: Location, deep: bool, report: Report) -> int:

@@ -11,6 +11,7 @@ from dataprep.files.file_hashes import file_sha256
 from dataprep.files.locations import Location
 from dataprep.stages.aggregate import Aggregate
 from dataprep.tables.parts import content_of
+from dataprep.tables.review import Decision, digest
 from dataprep.tables.store import Store, write_json
 from pipelines.engine.dag import Dag
 from pipelines.engine.look import Defect, Seen, output_defects, read_json
@@ -25,13 +26,17 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Outputs:
-    """The aggregates of a plan. `contents`: identities of each map stage's parts, as the plan found them."""
+    """The aggregates of a plan. `contents`: identities of each map stage's parts, as the plan found them.
+
+    `marks`: digest of what reviewers decided, "" where they decided nothing.
+    """
 
     store: Store
     dag: Dag
     keys: Mapping[str, str]
     contents: Mapping[str, Sequence[str]]
     seen: Seen
+    marks: str = ""
 
     def state(self, aggregate: Aggregate, running: bool = False) -> State:
         """`running`: stages are about to run, so that what it is made from will be known later."""
@@ -44,6 +49,8 @@ class Outputs:
             names = ", ".join(defect.path.rpartition("/")[2] for defect in defects[:3])
             return State(f"missing or damaged: {names}", defects)
         if record["key"] != self.keys[aggregate.name]:
+            if aggregate.obeys_marks and record.get("marks", "") != self.marks:
+                return State("reviewers' marks changed")
             return State("upstream changed" if running else "inputs or parameters changed")
         if not running and record.get("made_from", "") not in ("", self.made_from(aggregate)):
             return State("made from other contents")
@@ -101,8 +108,15 @@ def forget(root: Location, aggregate: str) -> None:
     record_path(root, aggregate).unlink(missing_ok=True)
 
 
-def record(root: Location, aggregate: Aggregate, key: str, made_from: str, counts: Mapping[str, int]) -> None:
-    """Say that an aggregate is done, and what its files are; last of all."""
+def record(
+    root: Location,
+    aggregate: Aggregate,
+    key: str,
+    made_from: str,
+    counts: Mapping[str, int],
+    decided: Mapping[str, Decision],
+) -> None:
+    """Say that an aggregate is done, what its files are, and which decisions it obeyed; last of all."""
     content = {
         "key": key,
         "made_from": made_from,
@@ -110,4 +124,5 @@ def record(root: Location, aggregate: Aggregate, key: str, made_from: str, count
         "bytes": {name: (root / name).stat().st_size for name in aggregate.outputs},
         "sha256": {name: file_sha256(root / name) for name in aggregate.outputs},
     }
-    write_json(record_path(root, aggregate.name), content)
+    obeyed = {"marks": digest(decided)} if decided and aggregate.obeys_marks else {}
+    write_json(record_path(root, aggregate.name), content | obeyed)

@@ -12,6 +12,7 @@ from dataprep.files.locations import Location, matching
 from dataprep.files.untrusted import parse_json
 from dataprep.stages.base import Stage
 from dataprep.tables.parts import content_of
+from dataprep.tables.review import Decision, decisions, digest
 from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store, json_bytes
 from pipelines.engine.dag import Dag, describe, record_of
@@ -48,7 +49,10 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The whole run. `keys[stage][part]` identifies the inputs of each part; aggregates have one key."""
+    """The whole run. `keys[stage][part]` identifies the inputs of each part; aggregates have one key.
+
+    `decisions`: what reviewers' marks say now. The run goes by them, whoever marks meanwhile.
+    """
 
     stages: tuple[StagePlan, ...]
     aggregates: Mapping[str, str]  # name -> reason, "" when up to date
@@ -56,6 +60,7 @@ class Plan:
     keys: Mapping[str, Mapping[int, str]]
     parts: Mapping[int, tuple[Source, ...]]
     defects: tuple[Defect, ...]  # everything that a quick look found missing or damaged
+    decisions: Mapping[str, Decision]
 
     @property
     def is_empty(self) -> bool:
@@ -76,15 +81,16 @@ def make_plan(store: Store, dag: Dag, index: Sequence[Source]) -> Plan:
         rows_todo = sum(len(parts[part]) for part in todo)
         plans[stage.name] = StagePlan(stage.name, len(parts), todo, rows_todo, reason, look)
     stages = tuple(plans.values())
-    aggregate_keys = _aggregate_keys(dag, keys)
+    decided = decisions(store.root)
+    aggregate_keys = _aggregate_keys(dag, keys, digest(decided))
     running = {plan.name for plan in stages if plan.todo}
     contents = {plan.name: _contents(plan, parts) for plan in stages}
-    outputs = Outputs(store, dag, aggregate_keys, contents, seen)
+    outputs = Outputs(store, dag, aggregate_keys, contents, seen, digest(decided))
     states = {a.name: outputs.state(a, bool(running)) for a in dag.aggregates}
     defects = [defect for plan in stages for defect in _defects(plan, store.folder(dag.refs[plan.name]))]
     defects += [defect for state in states.values() for defect in state.defects]
     reasons = {name: state.reason for name, state in states.items()}
-    return Plan(stages, reasons, outputs, keys, parts, tuple(defects))
+    return Plan(stages, reasons, outputs, keys, parts, tuple(defects), decided)
 
 
 def _is_current(part: int, key: str, look: FolderLook, stage: Stage, plans: Mapping[str, StagePlan]) -> bool:
@@ -135,11 +141,13 @@ def _part_key(
     return _hash(ref.fingerprint, identity, upstream)
 
 
-def _aggregate_keys(dag: Dag, keys: Mapping[str, Mapping[int, str]]) -> dict[str, str]:
+def _aggregate_keys(dag: Dag, keys: Mapping[str, Mapping[int, str]], marks: str) -> dict[str, str]:
+    """Without marks, a digest that is "", the keys are those of versions that knew none."""
     result: dict[str, str] = {}
     for aggregate in dag.aggregates:
         upstream = [sorted(keys[n].items()) if n in keys else result[n] for n in dag.requires(aggregate)]
-        result[aggregate.name] = _hash(dag.refs[aggregate.name].fingerprint, upstream)
+        obeyed = [marks] if aggregate.obeys_marks and marks else []
+        result[aggregate.name] = _hash(dag.refs[aggregate.name].fingerprint, upstream, *obeyed)
     return result
 
 

@@ -157,7 +157,7 @@ def _run_passes(context: Context, plan: Plan, index: list[Source], executor: Exe
 def _run_aggregates(context: Context, plan: Plan, executor: Executor) -> None:
     """After the last part: each aggregate that is out of date, or reads one that has changed, in order."""
     stages = {stage.name: stage for stage in context.dag.stages}
-    view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts))
+    view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts), plan.decisions)
     due = list(itertools.dropwhile(lambda one: not plan.aggregates[one.name], context.dag.aggregates))
     rebuilt = False
     progress = Progress({aggregate.name: 1 for aggregate in due}, 1, "outputs")
@@ -346,5 +346,5 @@ def run_aggregate(task: AggregateTask) -> dict[str, int]:
     root = task.view.store.root
     outputs.forget(root, task.aggregate.name)
     counts = task.aggregate.build(task.view, root)
-    outputs.record(root, task.aggregate, task.key, task.made_from, counts)
+    outputs.record(root, task.aggregate, task.key, task.made_from, counts, task.view.decisions)
     return counts

@@ -6,7 +6,7 @@ from typing import Any
 
 from dataprep.errors import ConfigError
 from pipelines.viewer.guarded_handler import GuardedHandler
-from pipelines.viewer.review_marks import SUGGESTED_REASONS, as_list, marks_from
+from pipelines.viewer.live_marks import SUGGESTED_REASONS, as_list, marks_from
 from pipelines.viewer.viewed_dataset import ViewedDataset
 
 _LATEST = 300

@@ -17,7 +17,7 @@ from dataprep.errors import ConfigError
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json
 from dataprep.report.census import MANIFEST, Census
-from pipelines.viewer.review_marks import MARK, MARK_BY, MARK_REASON, ReviewMarks
+from pipelines.viewer.live_marks import MARK, MARK_BY, MARK_REASON, ReviewMarks
 from pipelines.viewer.row_charts import RowCharts
 from pipelines.viewer.row_columns import RowColumns
 from pipelines.viewer.row_queries import RowFinder, RowQuery

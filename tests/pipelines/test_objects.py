@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from dataprep.files import locations
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.foreign_files import read_bytes
 from dataprep.files.locations import ObjectPath, location
+from dataprep.tables import review
 from dataprep.tables.store import atomic_file
 from pipelines.engine import lock
 from pipelines.engine.lock import run_lock
@@ -29,6 +31,20 @@ def root(request):
         request.getfixturevalue("server")
         return make_bucket(f"seam-{time.time_ns()}") / "root"
     return ObjectPath(f"memory://seam-{time.time_ns()}/root")
+
+
+def test_marks_of_several_machines_stand_side_by_side(root):
+    def work(who):
+        return [review.append_marks(root, [review.Mark(f"{who}{i:031x}", "reject", who=who)]) for i in range(8)]
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, "abc"))
+    assert [mark.sample_id for mark in review.current_marks(root).values()] == [
+        f"{who}{i:031x}" for who in "abc" for i in range(8)
+    ]
+    review.append_marks(root, [review.Mark(f"{'a':<032}", "none")])
+    assert len(review.decisions(root)) == 23
+    assert not (root / "review.parquet").exists()
 
 
 def test_an_object_appears_whole_or_not_at_all(root):

@@ -115,9 +115,25 @@ def test_smaller_builds_remove_the_shards_of_larger_ones(view_and_root):
     listed = {entry["name"] for entry in json.loads((root / "shards" / "index.json").read_text())["shards"]}
     assert after == {f"{name}.{kind}" for name in listed for kind in ("tar", "parquet")} | {
         "index.json",
+        "README.md",
+        "croissant.json",
         "notes-of-mine.txt",
     }
     assert len(before) > len(after - {"notes-of-mine.txt"})
+
+
+def test_a_card_of_ones_own_above_the_shards_stays(view_and_root):
+    view, root = view_and_root
+    build(view_and_root, keep_near_duplicates=True)
+    Shards().build(view, root)
+    card = root / "README.md"
+    assert card.read_text() != (root / "shards" / "README.md").read_text()  # paths go one folder down
+    card.write_text("mine")
+    Shards().build(view, root)
+    assert card.read_text() == "mine"
+    card.unlink()
+    Shards().build(view, root)
+    assert "shards/train-*.tar" in card.read_text()
 
 
 def test_cluster_numbers_do_not_depend_on_numpys_labels():

@@ -209,8 +209,8 @@ def test_light_and_dark_differ(browser, page):
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    return axe_core(tmp_path_factory)
+def axe():
+    return axe_core()
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -3,13 +3,14 @@
 A fresh interpreter, since the list is read when its readers are imported, as it is when somebody edits it.
 """
 
-import csv
 import dataclasses
 import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+
+import numpy as np
 
 from dataprep.tables import labels
 from dataprep.tables.columns import FLOAT, Column
@@ -65,8 +66,7 @@ def journey(folder: Path) -> dict[str, Any]:
     only_signs = Mirror(None, None, None)
     shown = prior(census, 4, 100)
     export(out, folder / "plain", "plain", "train")
-    with (folder / "plain/labels.csv").open() as file:
-        exported = [[float(row[f"corner_tint_{i}"]) for i in range(3)] for row in csv.DictReader(file)]
+    exported = np.load(folder / "plain/vectors.npz")["corner_tint"].tolist()
     drawn, _ = LabelPrior(dataset.labels, 0).labels_and_noise(range(64), Purpose.GENERATOR)
     (range_check,) = (one for one in health(census) if one.column == "corner_tint")
     return {

@@ -6,7 +6,7 @@ but a few numbers a sample, and nothing shared between loader processes. On an o
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import ConfigError, Damaged, Rejected
@@ -61,6 +62,7 @@ class ShardDataset:
     `labels` and `bases` are those of all samples. An image is compared with its sha256 when it is decoded, which takes
     many times as long; with `verify`, also where its bytes alone are read. Samples
     are in the order of the folders given, then of the shards' names, then of the rows. Safe to pickle and to fork.
+    `left_out`: ids that are as if the shards did not hold them; the attribute names those that they hold.
     """
 
     def __init__(
@@ -70,16 +72,19 @@ class ShardDataset:
         portrait_px: int = PORTRAIT_PX,
         face_px: int = 256,
         verify: bool = False,
+        left_out: Collection[str] = (),
     ) -> None:
         self.split, self.portrait_px, self.face_px, self.verify = split, portrait_px, face_px, verify
         self._shards: list[_Shard] = []
-        tables, count = [], 0
-        for tar, table in _twins(roots, split):
+        tables, dropped, count = [], list[str](), 0
+        for tar, every in _twins(roots, split):
+            table = _without(every, left_out, dropped)
             self._shards.append(_shard(tar, count, table))
             tables.append((tar, table))
             count += len(table)
         if not count:
             raise ShardsMissing(f"{_listed(roots)}: no samples in the split '{split}'")
+        self.left_out = tuple(sorted(dropped))
         self.bases = _one_basis(tables)
         self.labels = concatenate(labels_from_table(table, str(tar)) for tar, table in tables)
         self._weights = _weights([table for _, table in tables])
@@ -199,6 +204,15 @@ def _twins(roots: Sequence[Location], split: Split) -> Iterator[tuple[Location, 
                 raise ShardCorrupt(f"{path} has {len(table)} rows, the index says {entry['rows']}: shhq-hs run")
             require_sample_ids(table["sample_id"].to_pylist(), path)
             yield path.with_suffix(".tar"), table
+
+
+def _without(table: pa.Table, left_out: Collection[str], dropped: list[str]) -> pa.Table:
+    """Drop the rows of some ids, and add to `dropped` which they were."""
+    if not left_out:
+        return table
+    rows = pc.is_in(table["sample_id"], pa.array(sorted(left_out), pa.string()))
+    dropped += table["sample_id"].filter(rows).to_pylist()
+    return table.filter(pc.invert(rows))
 
 
 def _index(folder: Location) -> Any:

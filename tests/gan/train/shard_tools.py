@@ -7,13 +7,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataprep.tables.columns import innermost
+
 
 def set_column(shards: Path, shard: str, name: str, values: list | str) -> None:
-    """Replace a column of a parquet twin and keep the index true."""
+    """Replace a column of a parquet twin and keep the index true; vectors become lists of any size."""
     path = shards / f"{shard}.parquet"
     table = pq.read_table(path, partitioning=None)
-    array = pa.array([values] * len(table) if isinstance(values, str) else values, table.schema.field(name).type)
-    table = table.set_column(table.column_names.index(name), table.schema.field(name), array)
+    field = table.schema.field(name)
+    if pa.types.is_fixed_size_list(field.type):
+        field = field.with_type(pa.list_(innermost(field.type)))
+    array = pa.array([values] * len(table) if isinstance(values, str) else values, field.type)
+    table = table.set_column(table.column_names.index(name), field, array)
     pq.write_table(table, path)
     index = json.loads((shards / "index.json").read_text())
     for entry in index["shards"]:

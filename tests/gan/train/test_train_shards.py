@@ -27,7 +27,7 @@ def test_images_and_labels_are_those_any_tar_reader_finds(built: Path) -> None:
     for i, name in enumerate(dataset.sample_ids):
         assert dataset.read(i, "face") == members[f"{name}.face.png"]
         told = json.loads(members[f"{name}.json"])
-        np.testing.assert_allclose(dataset.labels.joints_zyx[i].ravel(), told["joints_zyx"], atol=1e-6)
+        np.testing.assert_allclose(dataset.labels.joints_zyx[i], told["joints_zyx"], atol=1e-6)
         np.testing.assert_allclose(dataset.labels.bfm_id[i], told["bfm_id"], atol=1e-6)
     sample = dataset[2]
     full = np.asarray(Image.open(io.BytesIO(members[f"{dataset.sample_ids[2]}.portrait.png"])))
@@ -111,6 +111,19 @@ def test_labels_without_values_are_refused(copy: Path) -> None:
     set_column(copy / "shards", TRAIN, "bfm_exp", [[0.0] * 64] * (rows - 1) + [None])
     with pytest.raises(ShardCorrupt, match="bfm_exp has a row without 64 values"):
         ShardDataset([copy])
+    set_column(copy / "shards", TRAIN, "bfm_exp", [[0.0] * 64] * (rows - 1) + [[float("nan")] * 64])
+    with pytest.raises(ShardCorrupt, match="not finite"):
+        ShardDataset([copy])
+
+
+def test_twins_of_earlier_versions_are_read_alike(built: Path, copy: Path) -> None:
+    before = ShardDataset([built])
+    for name in ("bfm_exp", "joints_zyx"):
+        values = getattr(before.labels, name).reshape(len(before), -1)
+        set_column(copy / "shards", TRAIN, name, values.tolist())
+    after = ShardDataset([copy])
+    for name in ("bfm_exp", "joints_zyx"):
+        np.testing.assert_array_equal(getattr(after.labels, name), getattr(before.labels, name))
 
 
 def test_a_damaged_index_is_told(copy: Path) -> None:

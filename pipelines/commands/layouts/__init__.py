@@ -1,0 +1,1 @@
+"""Writers of `shhq-hs export`, one layout a file; `pipelines/commands/export.py` lists them."""

@@ -1,0 +1,1 @@
+"""Reviewers' marks: given, told, carried to other data sets, obeyed."""
