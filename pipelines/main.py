@@ -44,6 +44,7 @@ from pipelines.verbs.checking import (
     show_verb,
     status_verb,
     verify_verb,
+    view_verb,
 )
 from pipelines.verbs.generator import animate_verb, compare_runs_verb, evaluate_verb, track_verb, train_verb
 from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, merge_verb, select_verb, shards_verb
@@ -56,6 +57,7 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs plan samples/people --out build/shhq-hs    what would run, and why
   shhq-hs status build/shhq-hs                       how far it is, and what was lost where
   shhq-hs show build/shhq-hs SAMPLE_ID               one image's whole story
+  shhq-hs view build/shhq-hs                         look at every picture, mark what is wrong, in a browser
   shhq-hs errors build/shhq-hs                       every image that was lost, and why
   shhq-hs compare OLD NEW                            two versions of a data set; also: select, shards build, export
   shhq-hs doctor                                     can this machine build it?
@@ -81,6 +83,7 @@ VERBS = tuple(
         params_verb,
         status_verb,
         show_verb,
+        view_verb,
         worker_verb,
         errors_verb,
         retry_verb,

@@ -143,6 +143,19 @@ class Census:
         table = pa.Table.from_arrays(picked, schema=pa.schema([self.schema.field(name) for name in names]))
         return {row["sample_id"]: row for row in rows_from_table(table)}
 
+    def sample_at(self, place: int, columns: Sequence[str]) -> dict[str, Any]:
+        """Some columns of the row at `place`, arrays in their shape; only its row group is read."""
+        names = ["sample_id", *(name for name in columns if name in self.schema.names and name != "sample_id")]
+        with open_table(self.path) as file:
+            sizes = [file.metadata.row_group(k).num_rows for k in range(file.metadata.num_row_groups)]
+            group = int(np.searchsorted(np.cumsum(sizes), place, side="right"))
+            within = place - sum(sizes[:group])
+            for batch in file.iter_batches(BLOCK_ROWS, row_groups=[group], columns=names, use_threads=False):
+                if within < len(batch):
+                    return rows_from_table(pa.Table.from_batches([batch.slice(within, 1)]).select(names))[0]
+                within -= len(batch)
+        raise StoreError(f"{self.path}: it has no row {place}")
+
     def _picked(self, name: str, rows: pa.Array) -> pa.ChunkedArray:
         pieces = [block.table[name].filter(rows[block.rows]).chunks for block in self.blocks(name)]
         return pa.chunked_array([chunk for chunks in pieces for chunk in chunks], self.schema.field(name).type)
