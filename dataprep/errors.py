@@ -5,10 +5,13 @@
     +-- AssetError                 a model file is missing, corrupt or of another schema
     +-- StoreError                 an output folder cannot be used as it is
     |   +-- Damaged                a file of ours is missing or not as it was written
+    |   +-- ShardsMissing          no index of shards, or a file that the index names is not there
+    |   +-- ShardCorrupt           a shard has another size, content or schema than the index says
     |   +-- Unwritable             a file of the output folder could not be written: disk full, read-only
     +-- ClusterLost                the workers are gone and do not come back
     +-- SourceChanged              an input file no longer has the bytes that were indexed
     +-- Unreadable                 an input file cannot be read
+    |   +-- WrongHash              an input has another sha256 than a list says
     +-- Unreachable                the place of the inputs does not answer: an object store, a folder that went away
     Rejected                       a rule said no to one image; becomes a row, never stops a run
 
@@ -45,7 +48,7 @@ class Damaged(StoreError):
         self.path, self.what = str(path), what
 
     def __str__(self) -> str:
-        root = re.split(r"/(?:stages|shards|report|runs)/", self.path)[0]
+        root = re.split(r"/(?:stages|shards|report|runs|inputs)/", self.path)[0]
         root = root if root != self.path else self.path.rpartition("/")[0]
         repair = f"shhq-hs verify {root or '.'} --repair"
         return f"{self.path} {self.what}; to repair: {repair}, then the command that built it"
@@ -53,6 +56,14 @@ class Damaged(StoreError):
 
 class Unwritable(StoreError):
     """The disk is full, over quota or read-only. What was committed before is whole."""
+
+
+class ShardsMissing(StoreError):
+    """The folder has no shards, or not all of them."""
+
+
+class ShardCorrupt(StoreError):
+    """A shard's bytes are not those that the index and the parquet twin describe."""
 
 
 class ClusterLost(ShhqError):
@@ -63,6 +74,12 @@ class Unreadable(ShhqError):
     """An input file cannot be read: permissions, vanished, no regular file. `reason` goes into the row."""
 
     reason = "unreadable"
+
+
+class WrongHash(Unreadable):
+    """An input has another sha256 than the list that names it says."""
+
+    reason = "wrong_hash"
 
 
 class Unreachable(ShhqError):

@@ -101,9 +101,9 @@ def _named(arguments: Sequence[str]) -> Path | None:
 
 def _load() -> tuple[Sequence[str], Sequence[Setting]]:
     """Return names and parameters of all stages, which only a file asks for: they take long to import."""
-    from pipelines.paper_stages import STAGE_NAMES, parameters
+    from pipelines.paper_stages import SETTING_GROUPS, parameters
 
-    return STAGE_NAMES, parameters()
+    return SETTING_GROUPS, parameters()
 
 
 def _take(path: Path, name: str, verbs: Mapping[str, argparse.ArgumentParser]) -> list[Given]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, ShhqError
+from dataprep.extras import remedy_for_import
 from dataprep.files.filenames import printable_lines
 from dataprep.files.locations import ObjectPath
 from pipelines import config_file
@@ -43,9 +44,10 @@ from pipelines.verbs.checking import (
     show_verb,
     status_verb,
     verify_verb,
+    view_verb,
 )
 from pipelines.verbs.generator import animate_verb, compare_runs_verb, evaluate_verb, track_verb, train_verb
-from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, select_verb, shards_verb
+from pipelines.verbs.sharing import export_eft_verb, export_verb, import_verb, merge_verb, select_verb, shards_verb
 from pipelines.verbs.suggesting_parser import SuggestingParser
 
 _DESCRIPTION = """\
@@ -55,6 +57,7 @@ Turn full-body photographs into SHHQ-HS, the head-shoulder portrait data set of 
   shhq-hs plan samples/people --out build/shhq-hs    what would run, and why
   shhq-hs status build/shhq-hs                       how far it is, and what was lost where
   shhq-hs show build/shhq-hs SAMPLE_ID               one image's whole story
+  shhq-hs view build/shhq-hs                         look at every picture, mark what is wrong, in a browser
   shhq-hs errors build/shhq-hs                       every image that was lost, and why
   shhq-hs compare OLD NEW                            two versions of a data set; also: select, shards build, export
   shhq-hs doctor                                     can this machine build it?
@@ -80,6 +83,7 @@ VERBS = tuple(
         params_verb,
         status_verb,
         show_verb,
+        view_verb,
         worker_verb,
         errors_verb,
         retry_verb,
@@ -95,6 +99,7 @@ VERBS = tuple(
         review_verb,
         select_verb,
         shards_verb,
+        merge_verb,
         export_verb,
         import_verb,
         animate_verb,
@@ -118,6 +123,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.load()(options)
     except ShhqError as error:
         print(f"shhq-hs: {printable_lines(str(error))}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] in ("dataprep", "gan", "pipelines"):
+            raise  # a fault of ours, no package that is absent
+        print(f"shhq-hs: a package does not load: {error}; run: {remedy_for_import(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

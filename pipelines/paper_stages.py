@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from dataprep.errors import ConfigError
+from dataprep.inputs.gathering import Clips, Fetch, Gathering
 from dataprep.models.licensed import require_files
 from dataprep.settings import Given, Setting, read, settings_of, unknown
 from dataprep.stages.aggregate import Aggregate
@@ -42,6 +43,8 @@ MAP_STAGES: tuple[type[Stage], ...] = (
 AGGREGATES: tuple[type[Aggregate], ...] = (Manifest, Shards, Report)
 STEPS: tuple[type[Step], ...] = (*MAP_STAGES, *AGGREGATES)
 STAGE_NAMES = tuple(step.name for step in STEPS)
+BEFORE: tuple[type[Step], ...] = (Clips, Fetch)  # what decides the inputs; no stage, and in no fingerprint
+SETTING_GROUPS = (*(step.name for step in BEFORE), *STAGE_NAMES)
 S = TypeVar("S", bound=Step)
 
 
@@ -52,8 +55,8 @@ def stage_index(name: str) -> int:
     return STAGE_NAMES.index(name)
 
 
-def parameters(steps: Iterable[type[Step]] = STEPS) -> list[Setting]:
-    """The parameters of stages, each as `stage.parameter`."""
+def parameters(steps: Iterable[type[Step]] = (*BEFORE, *STEPS)) -> list[Setting]:
+    """The parameters of stages and of what comes before them, each as `stage.parameter`."""
     return [one for step in steps for one in settings_of(step, f"{step.name}.")]
 
 
@@ -66,6 +69,12 @@ def build(given: Iterable[Given | str] = ()) -> Dag:
     stages = tuple(configured(stage, values) for stage in MAP_STAGES)
     require_files(one for stage in stages for one in stage.own_files())
     return assemble(stages, tuple(configured(aggregate, values) for aggregate in AGGREGATES))
+
+
+def gathering(given: Iterable[Given | str] = ()) -> Gathering:
+    """What decides the inputs, with `clips.parameter=value` and `fetch.parameter=value` applied; raises ConfigError."""
+    values = read(given, parameters())
+    return Gathering(clips=configured(Clips, values), fetch=configured(Fetch, values))
 
 
 def configured(step: type[S], values: Mapping[str, Any]) -> S:

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from dataprep.tables.columns import innermost
-from dataprep.tables.labels import LABELS
+from dataprep.tables.labels import BASES, LABELS
 
-FIRST = ("sample_id", "source_path", "license", "body_model", "body_model_sha256", "face_model", "face_model_sha256")
+FIRST = ("sample_id", "source_path", "license", *BASES)
 _BOOKKEEPING = {
     "status", "stage", "reason", "message", "selected", "shard", "shard_row", "part", "models", "duplicate_of",
     "source_bytes", "mask_path", "mask_sha256", "openpose", "portrait_dhash", "source_sha256",

@@ -16,6 +16,7 @@ from dataprep.files.locations import Location, ObjectPath, Status
 from dataprep.files.untrusted import leads_below
 
 MAX_BYTES = 1 << 30  # no photograph is larger; a file is held in memory whole
+LARGEST_BYTES = 1 << 50  # of videos and archives, which are read in pieces
 _PAUSES_S = (0.1, 0.5)  # network file systems hiccup; two more tries
 _LASTING = {
     errno.ENOENT, errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENXIO,
@@ -32,9 +33,19 @@ def read_bytes(root: Location, name: str, follow: bool = True) -> bytes:
     return _patiently(lambda: _read(_below(root, name), follow))
 
 
-def sha256_of(root: Location, name: str) -> bytes:
-    """Digest of `root / name`; raises Unreadable and Unreachable."""
-    return _patiently(lambda: _digest(_below(root, name)))
+def read_part(root: Location, name: str, offset: int | None, size: int) -> bytes:
+    """`size` bytes at `offset` of `root / name`, all of it where there is no offset; raises as `read_bytes` does."""
+    if offset is None:
+        return read_bytes(root, name)
+    data = _patiently(lambda: _part(_below(root, name), offset, size))
+    if len(data) != size:
+        raise Unreadable("the file cannot be read: it ends early")
+    return data
+
+
+def sha256_of(root: Location, name: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Digest of `root / name`; raises Unreadable, for one that is larger too, and Unreachable."""
+    return _patiently(lambda: _digest(_below(root, name), max_bytes))
 
 
 def state_of(root: Location, name: str) -> os.stat_result | Status:
@@ -87,7 +98,7 @@ def _patiently(read: Callable[[], T]) -> T:
         raise Unreadable(f"the file cannot be read: {why(error)}") from error
 
 
-def _open(path: Path, follow: bool = True) -> int:
+def _open(path: Path, follow: bool = True, max_bytes: int = MAX_BYTES) -> int:
     """Never waits: opening a pipe that nobody writes to would."""
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -97,7 +108,7 @@ def _open(path: Path, follow: bool = True) -> int:
             raise OSError(errno.ELOOP, "it is a link, which is not followed") from error
         raise
     status = os.fstat(descriptor)
-    if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_BYTES:
+    if stat.S_ISREG(status.st_mode) and status.st_size <= max_bytes:
         return descriptor
     os.close(descriptor)
     raise OSError(errno.ENXIO, "not a regular file" if not stat.S_ISREG(status.st_mode) else "larger than 1 GiB")
@@ -110,8 +121,16 @@ def _read(path: Location, follow: bool) -> bytes:
         return file.read(MAX_BYTES)
 
 
-def _digest(path: Location) -> bytes:
+def _part(path: Location, offset: int, size: int) -> bytes:
     if isinstance(path, ObjectPath):
-        return hashlib.sha256(path.read_bytes()).digest()
-    with open(_open(path), "rb") as file:
+        return path.read_range(offset, size)
+    with open(_open(path, max_bytes=LARGEST_BYTES), "rb") as file:
+        file.seek(offset)
+        return file.read(size)
+
+
+def _digest(path: Location, max_bytes: int) -> bytes:
+    if isinstance(path, ObjectPath):
+        return bytes.fromhex(path.sha256()) if max_bytes > MAX_BYTES else hashlib.sha256(path.read_bytes()).digest()
+    with open(_open(path, max_bytes=max_bytes), "rb") as file:
         return hashlib.file_digest(file, "sha256").digest()

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TextIO, TypeVar
 
 from dataprep.errors import ConfigError
+from dataprep.extras import install_command
 
 _URL = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]+)://(.*)", re.DOTALL)
 _WHOLE_BYTES = 100 << 20  # up to here an object is one PUT from memory, above it goes in pieces
@@ -290,7 +291,7 @@ def _filesystem(scheme: str, process: int) -> Any:
         return fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True, max_concurrency=1)
     except ImportError as error:
         raise ConfigError(
-            f"{scheme}:// needs a package that is not installed ({error}); install it with: pip install 'shhq-hs[s3]'"
+            f"{scheme}:// needs a package that is not installed ({error}); install it with: {install_command('s3')}"
         ) from error
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dataprep.errors import AssetError, ConfigError
+from dataprep.extras import require_extra
 
 if TYPE_CHECKING:
     import onnxruntime
 
-INSTALL_COMMAND = "pip install 'shhq-hs[onnx]'"
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -22,10 +22,9 @@ def open_session(path: Path, setting: str, device: str, device_setting: str) -> 
 
     `setting` named the file, `device_setting` the device: errors repeat them.
     """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise AssetError(f"{setting}={path}: needs onnxruntime; run: {INSTALL_COMMAND}") from None
+    require_extra("onnxruntime", f"{setting}={path}")
+    import onnxruntime
+
     if device not in ("auto", "cpu") and not device.startswith("cuda"):
         raise ConfigError(f"{device_setting} is {device!r}, expected auto, cpu or cuda")
     has_gpu = "CUDAExecutionProvider" in onnxruntime.get_available_providers()

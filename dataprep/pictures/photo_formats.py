@@ -8,6 +8,7 @@ from functools import cache
 from PIL import features
 
 from dataprep.errors import Rejected
+from dataprep.extras import requirement
 
 # Decoders that a file may choose by its content. Others are obscure, and one (EPS) would start another program.
 _ALWAYS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
@@ -23,7 +24,7 @@ def readers_of(data: bytes) -> tuple[str, ...]:
             raise _missing("AVIF, which this Pillow cannot read", "pillow>=11.3")
     elif brands & _HEIC_BRANDS:
         if not _register_heif():
-            raise _missing("HEIC, which needs the extra heic", "shhq-hs[heic]")
+            raise _missing("HEIC, which needs the extra heic", requirement("heic"))
         return (*_ALWAYS, "HEIF")
     return _ALWAYS
 

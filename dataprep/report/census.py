@@ -133,6 +133,14 @@ class Census:
         table = pa.Table.from_arrays(picked, schema=pa.schema([self.schema.field(name) for name in names]))
         return {row["sample_id"]: row for row in rows_from_table(table)}
 
+    def sample_at(self, place: int, columns: Sequence[str]) -> dict[str, Any]:
+        """Some columns of the row at `place`, arrays in their shape; only its row group is read."""
+        names = ["sample_id", *(name for name in columns if name in self.schema.names and name != "sample_id")]
+        found = self._reader.row(place, names)
+        if not len(found):
+            raise StoreError(f"{self.path}: it has no row {place}")
+        return rows_from_table(found.select(names))[0]
+
     def _picked(self, name: str, rows: pa.Array) -> pa.ChunkedArray:
         pieces = [block.table[name].filter(rows[block.rows]).chunks for block in self.blocks(name)]
         return pa.chunked_array([chunk for chunks in pieces for chunk in chunks], self.schema.field(name).type)

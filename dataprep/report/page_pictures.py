@@ -19,13 +19,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from dataprep.errors import Rejected, Unreachable, Unreadable
+from dataprep.errors import Damaged, Rejected, Unreachable, Unreadable
 from dataprep.files.filenames import unescape
-from dataprep.files.foreign_files import read_bytes
 from dataprep.files.locations import Location, location
 from dataprep.files.untrusted import parse_json
 from dataprep.pictures.codecs import decode_rgb
 from dataprep.stages.aggregate import DatasetView
+from dataprep.tables.input_rows import read_input
 from dataprep.tables.parts import Place
 
 Rgb = UInt8[np.ndarray, "h w 3"]
@@ -63,14 +63,14 @@ def source_folder(out: Location) -> Location | None:
     return folder if folder.is_dir() else None
 
 
-def read_photograph(folder: Location | None, row: Mapping[str, Any]) -> Rgb | None:
+def read_photograph(folder: Location | None, row: Mapping[str, Any], out: Location | None = None) -> Rgb | None:
     """The photograph of a manifest row, upright; None when it is gone, changed or no readable image."""
     if folder is None or row["source_path"] is None:  # earlier versions did not say it of rows that failed at ingest
         return None
     try:
-        data = read_bytes(folder, unescape(row["source_path"]))
+        data = read_input(folder, out, row)
         return decode_rgb(data) if hashlib.sha256(data).digest() == row["source_sha256"] else None
-    except (Unreachable, Unreadable, Rejected):
+    except (Damaged, Unreachable, Unreadable, Rejected):
         return None
 
 
@@ -79,11 +79,11 @@ class PagePictures:
 
     def __init__(self, view: DatasetView, out: Location) -> None:
         self._view = view
-        self._folder = source_folder(out)
+        self._folder, self._out = source_folder(out), out
         self._places: dict[tuple[str, str, int], dict[str, Place]] = {}
 
     def photograph(self, row: Mapping[str, Any], longest_px: int) -> Picture | None:
-        rgb = read_photograph(self._folder, row)
+        rgb = read_photograph(self._folder, row, self._out)
         return None if rgb is None else shrunk(rgb, longest_px)
 
     def emitted(self, stage: str, blob: str, row: Mapping[str, Any], longest_px: int) -> Picture | None:

@@ -34,6 +34,7 @@ THUMB_PX = {"portrait": 224, "photograph": 288}  # longest sides
 FULL_PX = {"portrait": 512, "photograph": 768}  # a portrait's own pixels; what a screen shows of an opened photograph
 SAMPLE_COLUMNS = (
     *("sample_id", "status", "stage", "reason", "message", "source_path", "source_sha256", "part", "split"),
+    *("source_place", "source_offset", "source_bytes"),
     *("source_width", "source_height", "keypoints33", "smpl_joints_px", LANDMARKS68, CROP_FROM_SOURCE),
     *("crop_centre_px", "crop_side_px", "crop_roll_rad", "yaw", "pitch", "roll", CAMERA_PITCH_YAW, INTRINSICS),
     *("body_fit_rmse_relative", "face_fit_rmse", "upsampling", "dup_cluster", "dup_rank"),

@@ -38,7 +38,8 @@ OWN_COLUMNS = (
     Column(
         "split",
         DICT,
-        "train or val, from a hash of the first input of the person and their near-duplicates; null unless selected",
+        "train or val, from a hash of the first input of the person, their near-duplicates and their videos; null "
+        "unless selected",
     ),
     Column("dup_cluster", UINT32, "near-duplicate cluster, numbered by first sample_id; null before quality"),
     Column("dup_rank", UINT16, "0: the cluster's representative; near-duplicates have 1, 2, ..."),
@@ -70,7 +71,7 @@ class Manifest(Aggregate):
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
@@ -87,6 +88,7 @@ class Manifest(Aggregate):
         0.9, -1, 1, "a face that agrees less with its mirror image is a person of its own (`likeness_self`); cosine"
     )
     split_by_person: bool = setting(True, "keep all photographs of a person in one split, not near-duplicates alone")
+    split_by_clip: bool = setting(True, "keep all frames of a video in one split")
     val_fraction: float = number(0.05, 0, 1, "part of the people that is the validation split")
     weight_limit: float = number(
         10.0, 1, 1000, "largest over smallest `sampling_weight`; 1: all rows are drawn equally often"
@@ -133,6 +135,7 @@ class Manifest(Aggregate):
             self.same_person_cosine,
             self.min_likeness_self,
             self.split_by_person,
+            self.split_by_clip,
             self.val_fraction,
             self.weight_limit,
             self.shard_rows,

@@ -49,6 +49,7 @@ class Rules:
     same_person_cosine: float
     min_likeness_self: float
     split_by_person: bool
+    split_by_clip: bool
     val_fraction: float
     weight_limit: float
     shard_rows: int
@@ -149,7 +150,11 @@ def _decide(task: _Task) -> int:
     words = {name: _words(task, name, order) for name in ("status", "reason", "review")}
     reviewed = words["review"].known
     accepted &= ~copies & ~reviewed  # reviewers' rejections last: what stays, stays where it was
-    split = _splits(ids, accepted, either(cluster, person) if rules.split_by_person else cluster, order, rules)
+    together = either(cluster, person) if rules.split_by_person else cluster
+    if rules.split_by_clip:
+        clips = _words(task, "clip", order)
+        together = either(together, np.where(clips.known, clips.codes, NO_GROUP))
+    split = _splits(ids, accepted, together, order, rules)
     write_arrays(scratch.folder / "decided", {"order": order, "split": split})
     columns = _ends(rules, stage, copies, words) | _places(split, rules.shard_rows)
     columns |= {

@@ -31,6 +31,7 @@ from dataprep.tables.store import ROW_COLUMNS
 ROWS_AT_A_TIME = 4096  # of all columns of all stages
 MESSAGE = ":message"  # of the stage that did not accept the row; no column has such a name
 _LIKENESS = ("likeness", "likeness_self")
+_DECISIVE = (*_LIKENESS, "portrait_dhash", "clip")
 RANGE_ROWS = 8192  # about so many rows of all columns are in memory at a time
 
 
@@ -115,7 +116,8 @@ def _gather(task: _Gathering) -> Gathered:
     ends, owner = Ends.of(tables, task.view.stages, names, task.view.decisions), owned(task.view)
     facts = {"sample_id": np.array(names, "S32"), "stage": ends.stage, "wanted": ends.wanted, **_groups(tables, owner)}
     words = {}
-    for name, told in (("status", ends.status), ("reason", ends.reason), ("review", ends.review)):
+    clips = tables["ingest"]["clip"].to_pylist()
+    for name, told in (("status", ends.status), ("reason", ends.reason), ("review", ends.review), ("clip", clips)):
         facts[name], words[name] = _coded(told)
     facts |= _labels(task.view, tables) | _bins(tables, owner)
     write_arrays(task.scratch.facts(task.bundle), facts)
@@ -126,7 +128,11 @@ def _gather(task: _Gathering) -> Gathered:
 
 def _read_columns(stage: Stage) -> list[str]:
     """Columns of a stage that are released, or decided by."""
-    decisive = {*_LIKENESS, "portrait_dhash", *(label.name for label in drawn()), *(axis.column for axis in AXES)}
+    decisive = {
+        *_DECISIVE,
+        *(label.name for label in drawn()),
+        *(axis.column for axis in AXES),
+    }
     own = [column.name for column in stage.columns if column.name in decisive or stage.releases(column)]
     return [*(column.name for column in ROW_COLUMNS), *own]
 

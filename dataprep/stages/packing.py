@@ -6,6 +6,7 @@ import hashlib
 import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -52,55 +53,79 @@ _SHARD_FILE = re.compile(r"(train|val)-\d{5}\.(tar|parquet)")
 ReadImage = Callable[[str, str], bytes]  # (sample_id, one of IMAGES) -> PNG
 
 
-def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) -> dict[str, int]:
-    """Write the selected rows of a manifest, each where its columns split, shard and shard_row say."""
-    require_sample_ids(manifest["sample_id"].to_pylist(), "the manifest")
-    entries = []
-    for name, rows in _shards(manifest):
-        entries.append(write_shard(folder, name, rows, read_image))
+@dataclass(frozen=True)
+class Told:
+    """What index and cards say of a manifest as a whole; `models`: JSON of the first sample's row."""
+
+    schema: pa.Schema
+    models: str
+    statistics: Mapping[str, Mapping[str, list[float]]]
+    facts: Facts
+
+
+def told_of(manifest: pa.Table) -> Told:
+    """Count; `manifest` has every input or the selected ones alone."""
     chosen = manifest.filter(manifest["selected"])
     statistics = {one.name: _statistics(chosen[one.name]) for one in counted_labels(chosen.schema) if len(chosen)}
     models = chosen["models"][0].as_py() if len(chosen) else "{}"
     facts = facts_of(lambda names: [manifest.select(names)], manifest.schema)
-    return finish_shards(folder, entries, manifest.schema, models, statistics, facts)
+    return Told(manifest.schema, models, statistics, facts)
+
+
+def write_shards(manifest: pa.Table, folder: Location, read_image: ReadImage) -> dict[str, int]:
+    """Write the selected rows of a manifest, each where its columns split, shard and shard_row say."""
+    require_sample_ids(manifest["sample_id"].to_pylist(), "the manifest")
+    entries = [write_shard(folder, name, rows, read_image) for name, rows in _shards(manifest)]
+    return finish_shards(folder, entries, told_of(manifest))
 
 
 def write_shard(folder: Location, name: str, rows: pa.Table, read_image: ReadImage) -> dict[str, Any]:
     """Write a shard of these rows, in their order; returns its entry of the index."""
     require_shard_name(name, "the manifest")
-    samples = rows_from_table(rows)
-    positions = _write_tar(folder / f"{name}.tar", samples, json_fields(rows.schema), read_image)
-    _write_twin(folder / f"{name}.parquet", rows, positions)
-    return _entry(folder, name, len(samples))
+    positions = _write_tar(folder / f"{name}.tar", rows_from_table(rows), json_fields(rows.schema), read_image)
+    return write_twin(folder, name, rows, table_from_rows(POSITION_COLUMNS, positions))
 
 
-def finish_shards(
-    folder: Location,
-    entries: list[dict[str, Any]],
-    manifest: pa.Schema,
-    models: str,
-    statistics: Mapping[str, Mapping[str, list[float]]],
-    facts: Facts,
-) -> dict[str, int]:
-    """Write cards and, last, the index of the shards, which makes them count.
+def write_twin(
+    folder: Location, name: str, rows: pa.Table, positions: pa.Table, tar: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write the parquet twin of a shard whose tar is there; returns the shard's entry in the index.
 
-    models: JSON of the first sample's row; facts: of the whole manifest.
+    `tar`: bytes and sha256 of the tar, where they are known.
     """
+    rows = shaped(rows)
+    fields, columns = [*rows.schema, *positions.schema], [*rows.columns, *positions.columns]
+    twin = pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata))
+    write_table(folder / f"{name}.parquet", twin)
+    files = {suffix: folder / f"{name}.{suffix}" for suffix in ("tar", "parquet")}
+    known = {} if tar is None else {"tar": dict(tar)}
+    return {"name": name, "rows": len(rows)} | {
+        suffix: known.get(suffix) or {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for suffix, path in files.items()
+    }
+
+
+def finish_shards(folder: Location, entries: list[dict[str, Any]], told: Told) -> dict[str, int]:
+    """Remove shards of an earlier, larger build, and write the index, which makes the shards count."""
     _remove_stale(folder, {entry["name"] for entry in entries})
-    _write_cards(folder, entries, manifest, facts)
-    metadata = {key.decode(): value.decode() for key, value in (manifest.metadata or {}).items()}
-    samples = sum(entry["rows"] for entry in entries)
+    write_index(folder, entries, told)
+    return {"samples": sum(entry["rows"] for entry in entries), "shards": len(entries)}
+
+
+def write_index(folder: Location, entries: list[dict[str, Any]], told: Told) -> None:
+    """Write the cards, and what a reader of the shards asks for first; that last of all."""
+    _write_cards(folder, entries, told.schema, told.facts)
+    metadata = {key.decode(): value.decode() for key, value in (told.schema.metadata or {}).items()}
     index = {
         "schema_version": SCHEMA_VERSION,
         "stages": parse_json(metadata["stages"]),
-        "samples": samples,
+        "samples": sum(entry["rows"] for entry in entries),
         "members": list(MEMBERS.values()),
-        "models": parse_json(models),
-        "label_statistics": statistics,
+        "models": parse_json(told.models),
+        "label_statistics": told.statistics,
         "shards": entries,
     }
     write_json(folder / SHARDS_INDEX, index)
-    return {"samples": samples, "shards": len(entries)}
 
 
 def counted_labels(schema: pa.Schema) -> list[Label]:
@@ -151,13 +176,6 @@ def _write_tar(
     return rows
 
 
-def _write_twin(path: Location, rows: pa.Table, positions: list[dict[str, Any]]) -> None:
-    own = table_from_rows(POSITION_COLUMNS, positions)
-    rows = shaped(rows)
-    fields, columns = [*rows.schema, *own.schema], [*rows.columns, *own.columns]
-    write_table(path, pa.Table.from_arrays(columns, schema=pa.schema(fields, metadata=rows.schema.metadata)))
-
-
 def _write_cards(folder: Location, entries: list[dict[str, Any]], manifest: pa.Schema, facts: Facts) -> None:
     """Write the card, also above the shards, and Croissant's metadata."""
     fields = json_fields(manifest)
@@ -169,14 +187,6 @@ def _write_cards(folder: Location, entries: list[dict[str, Any]], manifest: pa.S
             continue
         with atomic_file(place) as file:
             file.write(dataset_card(fields, PICTURES, facts, _MEANINGS, below).encode())
-
-
-def _entry(folder: Location, name: str, rows: int) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": name, "rows": rows}
-    for suffix in ("tar", "parquet"):
-        path = folder / f"{name}.{suffix}"
-        entry[suffix] = {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-    return entry
 
 
 def shard_files(folder: Location) -> dict[str, tuple[int, str]]:

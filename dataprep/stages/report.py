@@ -19,7 +19,7 @@ class Report(Aggregate):
     """Writes `report/`: index.html, report.json, accepted.png, rejected.png; timing.json and timing.html besides."""
 
     name: ClassVar[str] = "report"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     requires: ClassVar[tuple[str, ...]] = ("manifest", "matte")
     outputs: ClassVar[tuple[str, ...]] = (
         "report/index.html", "report/report.json", "report/accepted.png", "report/rejected.png",

@@ -18,7 +18,7 @@ from dataprep.cards.facts import Facts, facts_of
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.aggregate import DatasetView, Workers
-from dataprep.stages.packing import IMAGES, ReadImage, counted_labels, finish_shards, write_shard
+from dataprep.stages.packing import IMAGES, ReadImage, Told, counted_labels, finish_shards, write_shard
 from dataprep.tables.manifest_files import MANIFEST, ManifestReader
 from dataprep.tables.parts import Place, blob_position_columns
 from dataprep.tables.ranges import clear, range_of, read_rows, write_ranges
@@ -68,7 +68,7 @@ def shards_by(workers: Workers, view: DatasetView, root: Location) -> dict[str, 
     entries = [entry for some in workers.each(_write, tasks, "shards") for entry in some]
     (statistics,) = workers.each(_statistics, [root / MANIFEST], "statistics") if shards else ({},)
     (facts,) = workers.each(_facts, [root / MANIFEST], "card")
-    counts = finish_shards(root / SHARDS, entries, manifest.schema, models, statistics, facts)
+    counts = finish_shards(root / SHARDS, entries, Told(manifest.schema, models, statistics, facts))
     clear(folder)
     return counts
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Float
 
 from dataprep.errors import StoreError
 
@@ -147,3 +149,15 @@ def unique_names(columns: Iterable[Column]) -> None:
         if column.name in seen:
             raise ValueError(f"column {column.name} is declared twice")
         seen.add(column.name)
+
+
+def matrix_of(column: pa.ChunkedArray) -> Float[np.ndarray, "n *k"]:
+    """Return a column of numbers (n,) or of lists of them (n, k) as float64, NaN where null."""
+    if not pa.types.is_list(column.type):
+        return column.cast(pa.float64()).to_numpy()
+    known = column.is_valid().to_numpy()
+    values = pc.list_flatten(column).to_numpy().astype(np.float64)
+    width = len(values) // max(1, int(known.sum()))
+    matrix = np.full((len(column), width), np.nan)
+    matrix[known] = values.reshape(int(known.sum()), width)
+    return matrix

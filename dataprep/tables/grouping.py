@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -55,6 +56,12 @@ def either(a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> Int[np.ndarray, 
     links = coo_matrix((np.ones(len(rows)), (a[rows], count + b[rows])), shape=(nodes, nodes))
     _, joined = connected_components(links, directed=False)
     return np.where(a >= 0, joined[np.maximum(a, 0)], NO_GROUP)
+
+
+def codes(names: pa.ChunkedArray) -> Int[np.ndarray, "n"]:
+    """Return a number for each name, NO_GROUP where there is none."""
+    encoded = names.combine_chunks().dictionary_encode()
+    return np.asarray(encoded.indices.fill_null(NO_GROUP)).astype(np.int64)
 
 
 def first_rows(group: Int[np.ndarray, "n"], order: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:

@@ -95,6 +95,8 @@ def _label(name: str, shape: tuple[int, ...], desc: str, unit: str = "-", frame:
 _TURN = (-math.pi, math.pi)
 _SD = "standard deviation"
 _TEN_SD = (-10.0, 10.0)
+BASES = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")  # columns: whose coefficients labels are
+
 LABELS: tuple[Label, ...] = (
     _label(CAMERA_PITCH_YAW, (2,), "portrait camera, both pi/2 in front", "rad", "chest", mirrored=Mirrored.PITCH_YAW,
            group=PriorGroup.POSE, allowed=_TURN, statistics=True, in_handout=True, in_track=InTrack.SMOOTHED),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2"}
 IMAGE_SUFFIXES |= {".jfif", ".heic", ".heif", ".avif"}  # phones' formats: a row and a reason where Pillow cannot
+VIDEO_SUFFIXES = {".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v"}
 SHHQ_FOLDER = "no_segment"
 IMAGE_FOLDERS = {SHHQ_FOLDER, "images", "image", "imgs", "img", "photos", "photographs", "pictures"}
 MASK_FOLDERS = {"segments", "segment", "segmentation", "segmentations", "masks", "mask", "mattes", "matte", "alpha"}
@@ -52,6 +53,11 @@ class Layout:
 def is_image(path: str) -> bool:
     """By the suffix; a name that begins with its only dot has none."""
     return suffix_of(path) in IMAGE_SUFFIXES
+
+
+def is_video(path: str) -> bool:
+    """By the suffix."""
+    return suffix_of(path) in VIDEO_SUFFIXES
 
 
 def suffix_of(path: str) -> str:

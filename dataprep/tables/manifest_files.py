@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dataprep.errors import Damaged
 from dataprep.files.locations import Location, ObjectPath, each, matching
@@ -23,6 +24,7 @@ from dataprep.tables.sealed import identity, open_table, read_table
 from dataprep.tables.store import write_json
 
 MANIFEST, PIECES = "manifest.parquet", "_pieces.json"
+_BLOCK_ROWS = 2048
 _PIECE = re.compile(r"part-\d{5}\.parquet")
 
 
@@ -121,6 +123,11 @@ def manifest_metadata(root: Location) -> dict[str, str]:
         return {key.decode(): value.decode() for key, value in (table.schema_arrow.metadata or {}).items()}
 
 
+def written_last(manifest: Location) -> Location:
+    """The file of a manifest that a run writes last."""
+    return manifest / PIECES if is_divided(manifest) else manifest
+
+
 class ManifestReader:
     """A manifest to read column by column; all its bytes have been verified once, pages are again as they are read.
 
@@ -163,9 +170,29 @@ class ManifestReader:
                         yield table.read_row_group(number, use_threads=False)
                     place += rows
 
+    def row(self, place: int, columns: Sequence[str]) -> pa.Table:
+        """The row at `place`, empty where there is none; only its row group is read."""
+        for file in self.files:
+            with open_table(file) as table:
+                for group in range(table.num_row_groups):
+                    rows = table.metadata.row_group(group).num_rows
+                    if place < rows:
+                        return _row_of(table, group, place, columns)
+                    place -= rows
+        return self.schema.empty_table()
+
     def batches(self, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         """At most `rows` rows at a time, in order."""
         # No threads and no read-ahead: both would hold whole row groups of every column at once.
         for file in self.files:
             with open_table(file) as table:
                 yield from table.iter_batches(rows, columns=list(columns), use_threads=False)
+
+
+def _row_of(table: pq.ParquetFile, group: int, place: int, columns: Sequence[str]) -> pa.Table:
+    """One row of a row group, of which no more is in memory than a few thousand rows."""
+    for batch in table.iter_batches(_BLOCK_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
+        if place < len(batch):
+            return pa.Table.from_batches([batch.slice(place, 1)])
+        place -= len(batch)
+    return table.schema_arrow.empty_table()

@@ -17,55 +17,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dataprep.errors import ConfigError, Unreadable
+from dataprep.errors import ConfigError, Unreadable, WrongHash
 from dataprep.files.filenames import escape, unescape
-from dataprep.files.foreign_files import MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
+from dataprep.files.foreign_files import LARGEST_BYTES, MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
 from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import lies_within
-from dataprep.tables.columns import HASH256, STRING, UINT8, UINT32, UINT64, Column
-from dataprep.tables.layouts import IMAGE_SUFFIXES, is_image, is_shhq, layout_of, suffix_of
+from dataprep.tables.input_rows import Source
+from dataprep.tables.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is_shhq, is_video, layout_of, suffix_of
 
 DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
 HUGE_SET, HUGE_PART = 1 << 18, 256  # at a million, files and tasks of 64 rows cost more than what a lost part does
-_BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
+BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
 PART_SIZES = (SMALL_PART, PART, HUGE_PART)
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
-
-COLUMNS = (
-    # The module's former name: meanings are bytes of every table.
-    Column("source_path", STRING, "path of the input file below the source folder, '/' separated (dataprep.filenames)"),
-    Column("source_sha256", HASH256, "sha256 of the input file"),
-    Column("source_bytes", UINT64, "size of the input file", unit="B"),
-    Column("duplicate_of", STRING, "source_path of the first input with the same bytes, null for the first"),
-    Column("mask_path", STRING, "supplied person mask, below the source folder; null when none"),
-    Column("mask_sha256", HASH256, "sha256 of the supplied mask"),
-    Column("openpose", STRING, "supplied OpenPose BODY_25 key points, 50 numbers as text; null when none"),
-    Column("source_dataset", STRING, "layout the input was recognised as: shhq or folder"),
-    Column("license", STRING, "terms tag of the input: the parameter ingest.license"),
-    Column("person_index", UINT8, "0: the main person of the photograph"),
-    Column("part", UINT32, "part of the data set this row is processed and committed in"),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One input file. `sha256` and `mask_sha256` are raw digests; paths are text as `filenames.escape` writes it.
-
-    `refused` is "reason: message" when the file cannot be read; it has a row all the same, and no `sha256`.
-    """
-
-    path: str
-    size: int
-    sha256: bytes | None = None
-    sample_id: str = ""
-    duplicate_of: str | None = None
-    mask_path: str | None = None
-    mask_sha256: bytes | None = None
-    openpose: str | None = None
-    dataset: str = "folder"
-    part: int = 0
-    refused: str | None = None
 
 
 @dataclass
@@ -83,9 +48,17 @@ FileState = tuple[str, int, int]  # relative path, bytes, modification time in n
 class Survey:
     """What lies below a source folder: the inputs, masks that belong to none, and files of other suffixes."""
 
-    inputs: list[Source]
+    inputs: list[Source]  # photographs, and whatever cannot be read
     unused_masks: list[str]
     ignored: dict[str, int]  # suffix in lower case, "" without one -> files
+    clips: tuple[Source, ...] = ()  # videos
+    urls: tuple[Source, ...] = ()  # what a list says is to be downloaded
+    more: int = 0  # inputs that a first look leaves out
+
+    @property
+    def total(self) -> int:
+        """How many inputs there are, as far as a listing tells."""
+        return len(self.inputs) + len(self.clips) + len(self.urls) + self.more
 
 
 def scan(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> list[Source]:
@@ -114,7 +87,7 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
         if entry.refused and path.endswith("/") and layout.is_auxiliary(path):
             raise ConfigError(f"{path} in SOURCE holds the images' masks or maps, and {entry.refused}; fix or move it")
     if texts := sorted(filter(_holds_openpose, barred)):
-        raise ConfigError(f"{texts[0]} holds key points of the images, but {_BARRED}; move it, or --follow-links")
+        raise ConfigError(f"{texts[0]} holds key points of the images, but {BARRED}; move it, or --follow-links")
     keypoints = _openpose_lines(root, {path: entry.size for path, entry in found.items() if not entry.refused})
     inputs = [
         Source(
@@ -123,19 +96,19 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
             mask_path=(mask := layout.mask_of(path)),
             openpose=_openpose_of(path, keypoints),
             dataset="shhq" if is_shhq(path) else "folder",
-            refused=entry.refused or (f"link_outside: its mask: {_BARRED}" if mask in barred else None),
+            refused=entry.refused or (f"link_outside: its mask: {BARRED}" if mask in barred else None),
         )
         for path, entry in others.items()
         if is_image(path) or path.endswith("/")
     ]
-    if not inputs:
-        known = " ".join(sorted(IMAGE_SUFFIXES))
-        raise ConfigError(f"SOURCE {str(root)!r} holds no image file; looked below it for {known}")
-    ignored = Counter(
-        suffix_of(path) for path in others.keys() - {source.path for source in inputs}
-        if not _holds_openpose(path)
-    )  # fmt: skip
-    return Survey(inputs, layout.unused(source.mask_path for source in inputs), dict(sorted(ignored.items())))
+    clips = tuple(Source(path, entry.size, refused=entry.refused) for path, entry in others.items() if is_video(path))
+    if not inputs and not clips:
+        known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+        raise ConfigError(f"SOURCE {str(root)!r} holds no image file and no video; looked below it for {known}")
+    read = {source.path for source in (*inputs, *clips)}
+    ignored = Counter(suffix_of(path) for path in others.keys() - read if not _holds_openpose(path))
+    unused = layout.unused(source.mask_path for source in inputs)
+    return Survey(inputs, unused, dict(sorted(ignored.items())), clips)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +136,7 @@ def _walk(root: Path, links: Links) -> Iterator[tuple[str, _Entry]]:
                     elif state := _state(entry):
                         if entry.is_symlink() and not state.refused and not lies_within(Path(entry.path), root):
                             links.out.append(escape(name))
-                            state = state if links.follow else _Entry(0, f"link_outside: {_BARRED}")
+                            state = state if links.follow else _Entry(0, f"link_outside: {BARRED}")
                         yield escape(name), state
         except OSError as error:
             if not prefix:
@@ -181,8 +154,7 @@ def _walk_objects(root: ObjectPath, states: dict[str, FileState] | None) -> Iter
             path = escape(name)
             if states is not None:
                 states[path] = (path, status.st_size, status.version)
-            too_large = "too_large: the file is larger than 1 GiB" if status.st_size > MAX_BYTES else None
-            yield path, _Entry(status.st_size, too_large)
+            yield path, _Entry(status.st_size, _too_large(path, status.st_size))
 
 
 def _state(entry: os.DirEntry[str]) -> _Entry | None:
@@ -195,9 +167,12 @@ def _state(entry: os.DirEntry[str]) -> _Entry | None:
         return None
     if not stat.S_ISREG(status.st_mode):
         return _Entry(0, "unreadable: not a regular file")
-    if status.st_size > MAX_BYTES:
-        return _Entry(status.st_size, "too_large: the file is larger than 1 GiB")
-    return _Entry(status.st_size)
+    return _Entry(status.st_size, _too_large(entry.name, status.st_size))
+
+
+def _too_large(name: str, size: int) -> str | None:
+    """Of a photograph, which is held in memory whole; videos are read in pieces."""
+    return "too_large: the file is larger than 1 GiB" if size > MAX_BYTES and not is_video(name) else None
 
 
 def _holds_openpose(path: str) -> bool:
@@ -248,23 +223,28 @@ def identify(
         name = unescape(path)
         state = states.get(path) or _file_state(root, path)
         if state not in cache:
-            cache[state] = sha256_of(root, name)
+            cache[state] = sha256_of(root, name, LARGEST_BYTES if is_video(name) else MAX_BYTES)
         return cache[state]
 
     def read(source: Source) -> Source:
+        if source.sample_id:  # known from elsewhere
+            return source
         if source.refused:
-            return _refused(source, source.refused)
+            return refuse(source, source.refused)
         try:
             digest = digest_of(source.path)
         except Unreadable as error:
             require_there(root)
-            return _refused(source, f"{error.reason}: {error}")
+            return refuse(source, f"{error.reason}: {error}")
+        if why_not := wrong_hash(digest, source.said):
+            return refuse(source, why_not)
         try:
             mask = digest_of(source.mask_path) if source.mask_path else None
         except Unreadable as error:
             require_there(root)
-            return _refused(source, f"{error.reason}: its mask: {error}")
-        return replace(source, sha256=digest, sample_id=_sample_id(source, digest), mask_sha256=mask)
+            return refuse(source, f"{error.reason}: its mask: {error}")
+        return replace(source, sha256=digest, sample_id=sample_id_of(source.path, digest), mask_sha256=mask,
+                       said=None)  # fmt: skip
 
     found: list[Source] = []
     with ThreadPoolExecutor(8) as pool:
@@ -281,14 +261,24 @@ def _file_state(root: Location, path: str) -> FileState:
     return path, status.st_size, status.st_mtime_ns
 
 
-def _sample_id(source: Source, content: bytes) -> str:
-    """From path and content; the path counts by its bytes, as on disk."""
-    return hashlib.sha256(os.fsencode(unescape(source.path)) + b"\0" + content).hexdigest()[:32]
+def sample_id_of(path: str, content: bytes) -> str:
+    """Return the id for path and content; the path counts by its bytes, as on disk."""
+    return hashlib.sha256(os.fsencode(unescape(path)) + b"\0" + content).hexdigest()[:32]
 
 
-def _refused(source: Source, why_not: str) -> Source:
-    """Once the file can be read it is another input, so that nothing of the refused row is taken for it."""
-    return replace(source, sample_id=_sample_id(source, why_not.encode()), refused=why_not)
+def refuse(source: Source, why_not: str) -> Source:
+    """Mark an input as one that cannot be read, "reason: message".
+
+    Once it can be read it is another input, so that nothing of the refused row is taken for it.
+    """
+    return replace(source, sample_id=sample_id_of(source.path, why_not.encode()), refused=why_not, said=None)
+
+
+def wrong_hash(found: bytes, said: str | None) -> str:
+    """Return "reason: message" when a digest is not the one that a list says, in hex; "" when it is."""
+    if not said or found.hex() == said:
+        return ""
+    return f"{WrongHash.reason}: its sha256 is {found.hex()}, but the list says {said}; correct the list or the file"
 
 
 def arrange(found: list[Source], known: list[Source], part_size: int) -> list[Source]:

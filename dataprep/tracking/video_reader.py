@@ -17,8 +17,8 @@ from jaxtyping import Float, UInt8
 
 from dataprep.errors import ConfigError
 from dataprep.files.file_hashes import remembered_sha256
+from dataprep.tables.layouts import VIDEO_SUFFIXES
 
-_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v")
 _FPS_IF_UNKNOWN = 25.0
 _FPS_RANGE = (1.0, 240.0)  # outside of it the container's number is a time base, not a rate
 
@@ -68,11 +68,16 @@ class Video:
 
     def read(self, first: int = 0) -> Iterator[Frame]:
         """Frames from number `first` on; those before are decoded and dropped, since seeking is not exact."""
+        for number, (time_s, frame) in enumerate(self.timed()):
+            if number >= first:
+                yield Frame(number, time_s, None if frame is None else upright(frame), self._annotation(number))
+
+    def timed(self) -> Iterator[tuple[float, av.VideoFrame | None]]:
+        """Yield the presentation time of every frame, and the frame as it was decoded; None for one that cannot be."""
         last_s = -1.0 / self.fps
         for number, frame in enumerate(_decoded(self.path)):
             last_s = number / self.fps if self.even else _time_s(frame, number, last_s, self.fps)
-            if number >= first:
-                yield Frame(number, last_s, None if frame is None else _upright(frame), self._annotation(number))
+            yield last_s, frame
 
     def _annotation(self, number: int) -> Float[np.ndarray, "68 2"] | None:
         if self.annotations is None:
@@ -104,7 +109,7 @@ def read_pts(path: Path) -> Float[np.ndarray, "68 2"]:
 
 
 def _open_folder(folder: Path) -> Video:
-    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in _SUFFIXES)
+    files = sorted(f for f in folder.iterdir() if f.suffix.lower() in VIDEO_SUFFIXES)
     annotations = folder / "annot"
     if len(files) != 1 or not annotations.is_dir():
         inner = sorted(f.name for f in folder.iterdir() if (f / "annot").is_dir())
@@ -116,19 +121,20 @@ def _open_folder(folder: Path) -> Video:
 
 
 def _probe(path: Path, annotations: Path | None) -> Video:
-    with _opened(path) as stream:
+    with open_stream(path) as stream:
         fps, frames = float(stream.average_rate or 0), stream.frames
         even = stream.container.format.name == "avi"  # has one rate, and no order of display: what FFmpeg guesses jumps
     first = next((frame for frame in _decoded(path) if frame is not None), None)
     if first is None:
         raise ConfigError(f"VIDEO {path}: no frame could be decoded; is the file whole? ffprobe says more")
-    height, width = _upright(first).shape[:2]
+    height, width = upright(first).shape[:2]
     fps = fps if _FPS_RANGE[0] <= fps <= _FPS_RANGE[1] else _FPS_IF_UNKNOWN
     return Video(path, width, height, fps, frames, even, annotations)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[av.VideoStream]:
+def open_stream(path: Path) -> Iterator[av.VideoStream]:
+    """Open the pictures of a file; raises ConfigError that says what is wrong with it."""
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
@@ -144,23 +150,27 @@ def _opened(path: Path) -> Iterator[av.VideoStream]:
 
 def _decoded(path: Path) -> Iterator[av.VideoFrame | None]:
     """Every frame in presentation order; None for a packet that is damaged. A file cut off ends early."""
-    with _opened(path) as stream:
-        packets = stream.container.demux(stream)  # type: ignore[attr-defined]
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:  # the file ends in the middle of a packet
-                return
-            if packet is None:
-                return
-            try:
-                yield from packet.decode()
-            except av.FFmpegError:
-                yield None
+    with open_stream(path) as stream:
+        yield from decode(stream.container.demux(stream))  # type: ignore[attr-defined]
 
 
-def _upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB, turned by the quarter turns of the display matrix (phones store what the sensor saw)."""
+def decode(packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame | None]:
+    """Yield the frames of packets in presentation order; None for a packet that is damaged."""
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:  # the file ends in the middle of a packet
+            return
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            yield None
+
+
+def upright(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+    """Return RGB, turned by the quarter turns of the display matrix (phones store what the sensor saw)."""
     return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90)))
 
 

@@ -17,30 +17,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from dataprep.files.file_hashes import remembered_sha256
 from dataprep.meter import Meter
 from dataprep.models.devices import resolve_device
 from dataprep.models.licensed import assets_folder
 from dataprep.tables.store import write_json
-from gan.animation.animate_labels import PRIOR, AnimateLabels, AnimatePurpose, draw_person, stream
-from gan.animation.animate_motion import FPS, given_motion, open_rows, track_of, video_of
-from gan.animation.animation_request import PRECISIONS, VIEWS, Animation
+from gan.animation.animate_labels import PRIOR, AnimateLabels
+from gan.animation.animate_motion import FPS, given_motion, rows_of, track_of, video_of
+from gan.animation.animation_request import VIEWS, Animation
 from gan.animation.frame_files import Gif, Pixels, depth_pixels, pixels, whole_file, write_grid
+from gan.animation.generated_people import GeneratedPeople, quality
 from gan.animation.playable_films import Film
 from gan.animation.sampler_tables import FOLDER
 from gan.animation.side_by_side import NAME as SIDE_BY_SIDE
 from gan.animation.side_by_side import FilmSource, SideBySide
 from gan.animation.tracks import Track
 from gan.checkpoint import Checkpoint
-from gan.config import GeneratorConfig, preview
+from gan.config import GeneratorConfig
 from gan.generator_files import NEAREST_FILE, open_checkpoint, open_generator
 from gan.rendering.both_views import face_config, render_views
 from gan.rendering.generator import Frames, Generator, Identity, View
-from gan.rendering.mean_modulations import mean_modulations
 from gan.rendering.mesh import canonical_mesh, write_obj, write_ply
-from gan.rendering.truncation import Truncation
 
 GRID_COLUMNS = 8
 
@@ -48,23 +46,24 @@ GRID_COLUMNS = 8
 def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) -> list[str]:
     """Render everything; returns remarks for the user. Raises ShhqError before anything is rendered or written."""
     checkpoint = open_checkpoint(what.checkpoint)
-    labels = open_rows(what, checkpoint)
+    labels = rows_of(what.labels, what.priors, checkpoint)
     given, remark = given_motion(what) or (None, "")
     source = video_of(what)
     what = dataclasses.replace(what, fps=what.fps or (source.fps if isinstance(source, FilmSource) else FPS))
     speaking = [bases for bases in (labels.bases, given.bases if given else None) if bases is not None]
     generator = open_generator(checkpoint, speaking, what.body, what.nearest).to(resolve_device(what.device))
+    people = GeneratedPeople(checkpoint, generator, labels)
     tracks = {seed: track_of(what, seed, labels, given) for seed in what.seeds}
 
     total = sum(map(len, tracks.values()))
     meter = start_meter({"person": len(tracks), "frame": total if _renders(what) else 0})
     grids: dict[View, list[list[Pixels]]] = {"portrait": [], "face": []}
     try:
-        truncation = _truncation(what, generator, labels)
+        people.truncation(what.psi)  # before the first person, whose time it is not
         for seed, track in tracks.items():
-            identity = _identity(what, generator, labels, seed, truncation, meter)
+            identity = _identity(what, people, seed, meter)
             _mesh(what, generator, identity, _folder(what, seed))
-            for view, tiles in _render(what, generator, identity, track, source, meter, seed).items():
+            for view, tiles in _render(what, people, identity, track, source, meter, seed).items():
                 grids[view].append(tiles)
     finally:
         meter.close()
@@ -78,26 +77,16 @@ def animate(what: Animation, start_meter: Callable[[Mapping[str, int]], Meter]) 
 # -- rendering
 
 
-def _truncation(what: Animation, generator: Generator, labels: AnimateLabels) -> Truncation | None:
-    if what.psi == 1:
-        return None
-    seed = int(stream(0, AnimatePurpose.MEAN).integers(2**31))
-    return mean_modulations(generator, torch.from_numpy(labels.identity_N80), seed, psi=what.psi)
-
-
-def _identity(
-    what: Animation, generator: Generator, labels: AnimateLabels, seed: int, truncation: Truncation | None, meter: Meter
-) -> Identity:
-    start, person = time.monotonic(), draw_person(labels, seed)
-    z_id, noise, betas = _tensors(generator, person.identity_1K, person.noise_1K, person.betas_1K)
-    identity = generator.identity(z_id, noise, betas, truncation, PRECISIONS[what.precision])
+def _identity(what: Animation, people: GeneratedPeople, seed: int, meter: Meter) -> Identity:
+    start = time.monotonic()
+    identity = people.identity(seed, what.psi, what.precision)
     meter.advance("person", 1, time.monotonic() - start)
     return identity
 
 
 def _render(
     what: Animation,
-    generator: Generator,
+    people: GeneratedPeople,
     identity: Identity,
     track: Track,
     source: FilmSource | str,
@@ -108,13 +97,13 @@ def _render(
     tiles: dict[View, list[Pixels]] = {view: [] for view in _views(what)}
     if not _renders(what):
         return tiles
-    config = _quality(what, generator)
+    generator, config = people.generator, quality(people.generator, what.preview)
     shown = set(np.linspace(0, len(track) - 1, min(len(track), GRID_COLUMNS)).round().astype(int).tolist())
     files = _Files(what, _folder(what, seed), config, source)
     try:
         for frame in range(len(track)):
             start, one = time.monotonic(), track.rows([frame])
-            z_exp, pose, camera = _tensors(generator, one.expression_N64, one.pose_N63, one.camera_N2)
+            z_exp, pose, camera = people.tensors(one.expression_N64, one.pose_N63, one.camera_N2)
             views = render_views(generator, identity, z_exp, pose, camera, _views(what), config)
             for view, rendered in views.items():
                 files.add(view, rendered)
@@ -188,17 +177,8 @@ def _renders(what: Animation) -> bool:
     return set(what.kinds) != {"mesh"}
 
 
-def _quality(what: Animation, generator: Generator) -> GeneratorConfig:
-    return preview(generator.config) if what.preview else generator.config
-
-
 def _folder(what: Animation, seed: int) -> Path:
     return what.out / f"seed-{seed:04d}"
-
-
-def _tensors(generator: Generator, *values: np.ndarray) -> list[torch.Tensor]:
-    device = next(generator.parameters()).device
-    return [torch.from_numpy(np.ascontiguousarray(value)).to(device) for value in values]
 
 
 # -- the record
@@ -208,7 +188,7 @@ def _record(
     what: Animation, checkpoint: Checkpoint, generator: Generator, labels: AnimateLabels, tracks: Mapping[int, Track]
 ) -> dict[str, Any]:
     """Return what made these files; no paths, hosts or times."""
-    config = _quality(what, generator)
+    config = quality(generator, what.preview)
     choices = ("interpolate", "n_interval", "orbit", "psi", "preview", "kinds", "views", "fps", "precision")
     return {
         "checkpoint_sha256": remembered_sha256(checkpoint.path),

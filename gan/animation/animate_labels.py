@@ -13,10 +13,10 @@ import pyarrow as pa
 from jaxtyping import Float
 
 from dataprep.errors import ConfigError
-from dataprep.tables.labels import BFM_EXP, BFM_ID, CAMERA_PITCH_YAW, JOINTS_ZYX, SMPL_BETAS, drawn
+from dataprep.tables.labels import BASES, BFM_EXP, BFM_ID, CAMERA_PITCH_YAW, JOINTS_ZYX, SMPL_BETAS, drawn
 from dataprep.tables.manifest_files import MANIFEST, files_of, has_manifest
 from dataprep.tables.outliers import drawable_rows, require_rows
-from gan.animation.tracks import BASIS_COLUMNS, COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
+from gan.animation.tracks import COLUMNS, SHAPES, Track, bases_of, matrix, read_labels
 from gan.checkpoint import Bases
 from gan.config import EXPRESSION_CODE, ID_CODE, NOISE_CODE
 from gan.data.label_rows import Labels as LabelRows
@@ -100,7 +100,7 @@ def _training_rows(folder: Path) -> pa.Table:
             f"--labels {folder}: neither manifest.parquet nor shards there; expected a data set: "
             f"shhq-hs run SOURCE --out {folder}"
         )
-    columns = (*COLUMNS.values(), BFM_ID, SMPL_BETAS, *BASIS_COLUMNS)
+    columns = (*COLUMNS.values(), BFM_ID, SMPL_BETAS, *BASES)
     also = ("split", *(label.name for label in drawn()))
     tables = [read_labels(path, f"--labels {path}", columns, also) for path in files]
     table = pa.concat_tables(tables, promote_options="permissive")

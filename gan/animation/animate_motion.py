@@ -1,5 +1,7 @@
 """What moves in an animation: a track, key frames, or draws of a seed's own; and whose rows people are drawn from."""
 
+from pathlib import Path
+
 from dataprep.errors import ConfigError
 from gan.animation.animate_labels import AnimateLabels, draw_motion, labels_with, open_labels, prior_labels
 from gan.animation.animation_request import Animation
@@ -15,14 +17,14 @@ FPS = 25.0  # of videos whose frames have no times
 KEY_EVERY = 24  # frames between drawn key frames
 
 
-def open_rows(what: Animation, checkpoint: Checkpoint) -> AnimateLabels:
+def rows_of(labels: Path | None, priors: Path | None, checkpoint: Checkpoint) -> AnimateLabels:
     """Return the rows to draw people and motions from.
 
     A data set's, the authors' tables, those that came with the weights, or a plain normal prior.
     """
-    if what.labels is not None:
-        return open_labels(what.labels)
-    tables = find_tables(what.priors, checkpoint)
+    if labels is not None:
+        return open_labels(labels)
+    tables = find_tables(priors, checkpoint)
     if tables is not None:
         return read_tables(tables, checkpoint)
     own = labels_of(checkpoint.company)

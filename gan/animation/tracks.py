@@ -15,14 +15,13 @@ from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from dataprep.errors import ConfigError, StoreError
-from dataprep.tables.labels import BFM_EXP, CAMERA_PITCH_YAW, JOINTS_ZYX, label
+from dataprep.tables.labels import BASES, BFM_EXP, CAMERA_PITCH_YAW, JOINTS_ZYX, label
 from dataprep.tables.sealed import identity, open_table
 from gan.checkpoint import Bases
 from gan.errors import BasisError
 
 COLUMNS = {"expression": BFM_EXP, "pose": JOINTS_ZYX, "camera": CAMERA_PITCH_YAW}
 SHAPES = {what: label(name).shape for what, name in COLUMNS.items()}
-BASIS_COLUMNS = ("body_model", "body_model_sha256", "face_model", "face_model_sha256")
 ORBIT_YAW_RAD, ORBIT_PITCH_RAD = 0.4, 0.12
 
 
@@ -109,7 +108,7 @@ def read_labels(path: Path, what: str, columns: Iterable[str], also: Iterable[st
             if missing := ", ".join(name for name in wanted if name not in names):
                 raise ConfigError(f"{what}: no column {missing}; expected {', '.join(wanted)}, as `shhq-hs run` writes "
                                   "them")  # fmt: skip
-            optional = [n for n in ("frame", "selected", *also, *BASIS_COLUMNS) if n in names]
+            optional = [n for n in ("frame", "selected", *also, *BASES) if n in names]
             table = file.read(list(dict.fromkeys([*wanted, *optional])))
     except StoreError as error:
         raise ConfigError(f"{what}: not a parquet file that can be read ({error})") from error
@@ -134,9 +133,9 @@ def matrix(table: pa.Table, column: str, shape: tuple[int, ...], path: Path) -> 
 
 def bases_of(table: pa.Table, path: Path) -> Bases | None:
     """Return the models behind the rows, None where the file does not name them; raises BasisError if they mix."""
-    if not set(BASIS_COLUMNS) <= set(table.column_names) or not len(table):
+    if not set(BASES) <= set(table.column_names) or not len(table):
         return None
-    found = set(zip(*(table[name].to_pylist() for name in BASIS_COLUMNS), strict=True))
+    found = set(zip(*(table[name].to_pylist() for name in BASES), strict=True))
     if len(found) > 1:
         models = sorted({f"{body} + {face}" for body, _, face, _ in found})
         raise BasisError(f"{path}: rows of different models ({'; '.join(models)}) never mix: build it with one of each")

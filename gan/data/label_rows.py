@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float
 
+from dataprep.errors import ShardCorrupt
 from dataprep.tables.columns import flat_numbers
 from dataprep.tables.labels import trained
-from gan.data.errors import ShardCorrupt
 
 LABEL_SHAPES: dict[str, tuple[int, ...]] = {label.name: label.shape for label in trained()}
 

@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from dataprep.errors import ConfigError
+from dataprep.extras import install_command
 from dataprep.tables.store import atomic_file
 from gan.presets import Preset, flat
 from gan.training.setup import Run
@@ -56,7 +57,7 @@ def open_wandb(out: Path, preset: Preset) -> tuple[Any, Any]:
     try:
         import wandb
     except ImportError as error:
-        raise ConfigError(f"--log wandb: the package is not there ({error}): pip install 'shhq-hs[wandb]'") from error
+        raise ConfigError(f"--log wandb: the package is not there ({error}): {install_command('wandb')}") from error
     try:
         run = wandb.init(
             project=PROJECT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataprep.extras import set_up_command
 from dataprep.models.known_models import assets_folder, known_assets, state_of
 from pipelines.text_table import table
 
@@ -15,5 +16,5 @@ def print_assets() -> int:
     print(f"Put your own files into {assets_folder()} (or set SHHQ_HS_ASSETS).")
     broken = [asset.filename for asset, state in assets if asset.tier == "free" and state != "found"]
     if broken:
-        print(f"Broken set-up: {', '.join(broken)}; run: make setup")
+        print(f"Broken set-up: {', '.join(broken)}; run: {set_up_command()}")
     return 1 if broken else 0

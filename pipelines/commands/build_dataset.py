@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from dataprep.errors import ConfigError
 from dataprep.files.locations import Location
+from dataprep.inputs.gathering import LIST_SUFFIXES, Gathering
+from dataprep.tables.layouts import VIDEO_SUFFIXES, is_video
 from dataprep.tables.store import Store
 from pipelines import config_file, paper_stages
 from pipelines.commands.new_folder import require_folder
 from pipelines.commands.summary import after_run, print_plan
 from pipelines.engine.dag import Dag
+from pipelines.engine.gather import Gatherer
 from pipelines.engine.index import preview
 from pipelines.engine.plan import make_plan
 from pipelines.engine.resume import command_line, hint, print_stopped
-from pipelines.engine.run import run
+from pipelines.engine.run import RunSummary, run
 from pipelines.executors.chosen_executor import make_executor
 
 _LONGEST_LIMIT_S = 1e6  # timers of the system hold no more than some years
@@ -23,25 +27,32 @@ _LONGEST_LIMIT_S = 1e6  # timers of the system hold no more than some years
 
 def build(options: argparse.Namespace) -> int:
     """Build a data set or bring it up to date; returns the exit status."""
+    dag, outcome = bring_up_to_date(options)
+    if outcome.stopped:
+        return print_stopped(options.out, outcome.stopped, outcome.interrupted, command_line(options.arguments))
+    return after_run(options.out, dag, outcome)
+
+
+def bring_up_to_date(options: argparse.Namespace) -> tuple[Dag, RunSummary]:
+    """Do what the options of `shhq-hs run` ask for; raises ShhqError on what the user must fix."""
     _require_limits(options.max_error_fraction, options.time_limit)
     whole = paper_stages.build(options.set)
     dag = _until(whole, options.until)
-    source, out = _places(options)
-    config = config_file.as_toml(options.resolved, (one for step in whole.steps for one in step.settings()))
+    source, out, gathering = _places(options)
+    steps = (gathering.clips, gathering.fetch, *whole.steps)
+    config = config_file.as_toml(options.resolved, (one for step in steps for one in step.settings()))
     command = command_line(options.arguments)
     with hint(command), make_executor(options.cluster, options.workers, options.dashboard) as executor:
-        settings = (options.max_error_fraction, command, options.time_limit, options.follow_links, config)
-        outcome = run(source, out, dag, executor, *settings)
-    if outcome.stopped:
-        return print_stopped(options.out, outcome.stopped, outcome.interrupted, command)
-    return after_run(options.out, dag, outcome)
+        settings = (options.max_error_fraction, command, options.time_limit, options.follow_links, config, gathering)
+        return dag, run(source, out, dag, executor, *settings)
 
 
 def plan(options: argparse.Namespace) -> int:
     """Print what would run, and why; returns 0."""
     dag = _until(paper_stages.build(options.set), options.until)
-    source, out = _places(options)
-    return print_plan(make_plan(Store(out), dag, preview(source, out, options.follow_links)))
+    source, out, gathering = _places(options)
+    more = Gatherer(source, out, gathering)
+    return print_plan(make_plan(Store(out), dag, preview(source, out, options.follow_links, gathering, more)))
 
 
 def _require_limits(max_error_fraction: float, time_limit_s: float | None) -> None:
@@ -51,16 +62,57 @@ def _require_limits(max_error_fraction: float, time_limit_s: float | None) -> No
         raise ConfigError(f"--time-limit {time_limit_s:g}: expected seconds above 0, at most {_LONGEST_LIMIT_S:g}")
 
 
-def _places(options: argparse.Namespace) -> tuple[Location, Location]:
-    """SOURCE and OUT as absolute paths (workers may start elsewhere), checked before anything starts."""
+def _places(options: argparse.Namespace) -> tuple[Location, Location, Gathering]:
+    """The folder of SOURCE and OUT as absolute paths (workers may start elsewhere), and which inputs are wanted.
+
+    A list or a single video lies in its folder, or in that of `--root`. All is checked before anything starts.
+    """
     source, out = options.source.resolve(), options.out.resolve()
+    gathering = replace(
+        paper_stages.gathering(options.set), limit=_limit_of(options.limit), sample=_sample_of(options.sample)
+    )
+    if _is_file(source):
+        root = source.parent if options.root is None else options.root.resolve()
+        gathering = replace(gathering, given=_given(source, root))
+        source = root
     if isinstance(source, Path) and not source.is_dir():
-        raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder that holds the photographs")
+        raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder of the photographs, "
+                          "a video, or a list as .csv or .parquet")  # fmt: skip
     if isinstance(out, Path):
         require_folder(out)
     if out == source:
         raise ConfigError(f"--out {str(options.out)!r} is the folder of the photographs; give another one")
-    return source, out
+    return source, out, gathering
+
+
+def _is_file(source: Location) -> bool:
+    """Whether SOURCE is one video or list; an object store is asked only where the name may be one."""
+    known = is_video(source.name) or source.suffix.lower() in LIST_SUFFIXES
+    return source.is_file() if known or isinstance(source, Path) else False
+
+
+def _given(source: Location, root: Location) -> str:
+    """The name of a video or a list for `Gathering.given`; a list elsewhere keeps its whole path."""
+    if not is_video(source.name) and source.suffix.lower() not in LIST_SUFFIXES:
+        raise ConfigError(f"SOURCE {str(source)!r} is neither a folder, a video ({' '.join(sorted(VIDEO_SUFFIXES))}) "
+                          f"nor a list ({' '.join(LIST_SUFFIXES)})")  # fmt: skip
+    if is_video(source.name):
+        if root != source.parent:
+            raise ConfigError(f"--root {str(root)!r}: it is for a list; leave it out for the video {source.name!r}")
+        return source.name
+    return str(source)
+
+
+def _limit_of(limit: int | None) -> int | None:
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit {limit}: expected a whole number of at least 1")
+    return limit
+
+
+def _sample_of(fraction: float | None) -> float | None:
+    if fraction is not None and not 0 < fraction <= 1:
+        raise ConfigError(f"--sample {fraction:g}: expected a number above 0, at most 1")
+    return fraction
 
 
 def _until(dag: Dag, stage: str | None) -> Dag:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dataprep.errors import ShhqError
+from dataprep.extras import remedy_for_import, set_up_command
 from dataprep.models.known_models import assets_folder, known_assets, state_of
 from dataprep.tables.store import atomic_file
 from pipelines.commands.probe import probe
@@ -25,7 +26,17 @@ from pipelines.machine.resources import cores, memory_bytes
 
 GIB = 1 << 30
 WORKER_BYTES = 1.5 * GIB  # with every model loaded 0.85 was measured; the rest is for large photographs
-_PACKAGES = ("torch", "numpy", "opencv-python", "mediapipe", "pillow", "pyarrow", "pandas", "dask", "distributed")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "opencv-contrib-python",
+    "mediapipe",
+    "pillow",
+    "pyarrow",
+    "pandas",
+    "dask",
+    "distributed",
+)
 _FREE_BYTES, _SLOW_MB_S, _SLOW_COMMIT_S = 5 * GIB, 20.0, 0.2
 _ANSWER_S = 10.0  # of nvidia-smi; a driver that hangs is no GPU to build with
 _TEST_BYTES, _TEST_COMMITS = 32 << 20, 8
@@ -71,19 +82,19 @@ def _environment() -> Iterator[Diagnosis]:
         except importlib.metadata.PackageNotFoundError:
             missing.append(package)
     # A machine without OpenGL libraries has opencv under another name; what counts is that it loads.
-    missing = [package for package in missing if package != "opencv-python"]
+    missing = [package for package in missing if package != "opencv-contrib-python"]
     yield Diagnosis("ok", ", ".join(found))
     if missing:
-        yield Diagnosis("problem", f"missing packages: {', '.join(missing)}", "run: make setup")
+        yield Diagnosis("problem", f"missing packages: {', '.join(missing)}", f"run: {set_up_command()}")
     try:
         torch = [importlib.import_module(package) for package in ("cv2", "mediapipe", "torch")][-1]
         off = importlib.import_module("dataprep.kernels.guard").REASON_OFF
     except ImportError as error:
-        yield Diagnosis("problem", f"a package does not load: {error}", "run: make setup")
+        yield Diagnosis("problem", f"a package does not load: {error}", f"run: {remedy_for_import(error)}")
         return
     if off:
-        slower = "super-resolution and the generator take two to three times as long on a CPU; run: make setup"
-        yield Diagnosis("warning", f"no loops in machine code: {off}", slower)
+        slower = "super-resolution and the generator take two to three times as long on a CPU"
+        yield Diagnosis("warning", f"no loops in machine code: {off}", f"{slower}; run: {set_up_command()}")
     yield _gpu(torch)
 
 
@@ -125,7 +136,7 @@ def _models() -> Iterator[Diagnosis]:
     free, user = (sum(a.tier == tier and state == "found" for a, state in states) for tier in ("free", "user"))
     if broken:
         listed = ", ".join(f"{name} is {state}" for name, state in broken)
-        yield Diagnosis("problem", f"models: {listed}", "run: make setup")
+        yield Diagnosis("problem", f"models: {listed}", f"run: {set_up_command()}")
     else:
         yield Diagnosis("ok", f"models: all {free} of the free tier verified, {user} of your own in {assets_folder()}")
     for asset, state in spoilt:
@@ -200,5 +211,5 @@ def _end_to_end() -> Diagnosis:
         failure = f"{type(error).__name__}: {error}"
     seconds = time.perf_counter() - started
     if failure:
-        return Diagnosis("problem", f"one photograph through all stages: {failure}", "run: make setup, then make test")
+        return Diagnosis("problem", f"one photograph through all stages: {failure}", f"run: {set_up_command()}")
     return Diagnosis("ok", f"one photograph through all stages, in a worker of its own, in {seconds:.0f} s")

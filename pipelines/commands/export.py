@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import pyarrow.parquet as pq
 
-from dataprep.errors import ConfigError, Damaged
+from dataprep.errors import ConfigError, Damaged, ShardCorrupt, ShardsMissing
 from dataprep.files.file_hashes import file_sha256
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.packing import shard_files
@@ -24,7 +24,6 @@ from dataprep.tables.review import rejected_in_shards
 from dataprep.tables.sealed import open_table, read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_folder, twins
 from dataprep.wording import plural
-from gan.data.errors import ShardCorrupt, ShardsMissing
 from pipelines.commands.layouts.cgs_gan_layout import CGS_GAN
 from pipelines.commands.layouts.coco_layout import COCO
 from pipelines.commands.layouts.eg3d_layout import EG3D, GGHEAD

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from dataprep.files.locations import Location, ObjectPath, listing, names_in
 from dataprep.files.untrusted import parse_json
+from dataprep.tables.input_rows import CLIPS_FOLDER, Source
 from dataprep.tables.manifest_files import manifest_metadata
 from dataprep.tables.parts import part_number
 from dataprep.tables.store import Store
@@ -22,6 +24,7 @@ from pipelines.engine.lock import run_lock
 from pipelines.engine.resume import command_of
 from pipelines.text_table import table
 
+_CLIP = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}")
 _VARIANT = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}")
 
 
@@ -35,9 +38,9 @@ class Variant(NamedTuple):
 
 def prune(out: Location, remove: bool) -> int:
     """Show what no longer serves; `remove` it. Returns 0. Raises StoreError when there is no data set."""
-    read_index(out)  # before the lock makes a folder where no data set is
+    index = read_index(out)  # before the lock makes a folder where no data set is
     with run_lock(out):
-        found = unused(Store(out))
+        found = unused(Store(out), index)
         if not found:
             print(f"nothing to prune: every variant of a stage in {out} serves")
             return 0
@@ -54,11 +57,22 @@ def prune(out: Location, remove: bool) -> int:
     return 0
 
 
-def unused(store: Store) -> list[Variant]:
-    """Variants that neither the last run nor the manifest names, sorted by name."""
+def unused(store: Store, index: Sequence[Source] = ()) -> list[Variant]:
+    """Variants that neither the last run nor the manifest names, sorted by name; frames that `index` does not use."""
     serving = {stage.ref.folder for stage in current_stages(store).values()} | _in_manifest(store.root)
     folders = (store.root / "stages" / name for name in sorted(names_in(store.root / "stages")))
-    return [_variant(folder) for folder in folders if _VARIANT.fullmatch(folder.name) and folder.name not in serving]
+    variants = [folder for folder in folders if _VARIANT.fullmatch(folder.name) and folder.name not in serving]
+    return [_variant(folder) for folder in (*variants, *_unused_clips(store.root, index))]
+
+
+def _unused_clips(out: Location, index: Sequence[Source]) -> list[Location]:
+    """Folders of frames that no input lies in: taken at another rate, or of videos that are gone."""
+    serving = {source.place.split("/")[-2] for source in index if source.place and source.clip}
+    try:
+        names = names_in(out / CLIPS_FOLDER)
+    except FileNotFoundError:
+        return []
+    return [out / CLIPS_FOLDER / name for name in sorted(names) if _CLIP.fullmatch(name) and name not in serving]
 
 
 def _in_manifest(out: Location) -> set[str]:

@@ -19,8 +19,8 @@ from dataprep.pictures.codecs import encode_png
 from dataprep.report.page_pictures import read_photograph, source_folder
 from dataprep.report.story import Material, draw_story
 from dataprep.stages.base import Stage
+from dataprep.tables.input_rows import Source, index_row
 from dataprep.tables.manifest_files import has_manifest, manifest_metadata, peek_manifest
-from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store, atomic_file
 from pipelines.engine.index import read_index
 from pipelines.paper_stages import MAP_STAGES
@@ -176,11 +176,10 @@ def _material(out: Path, source: Source, chapters: Sequence[Chapter]) -> Materia
     row: dict[str, Any] = {}
     for chapter in chapters:
         row |= chapter.row or {}
-    indexed = {"source_path": source.path, "source_sha256": source.sha256}
     return Material(
         row=row,
         read_blob=_blob_reader(Store(out), source, chapters),
-        photograph=read_photograph(source_folder(out), indexed),
+        photograph=read_photograph(source_folder(out), index_row(source), out),
         face_model=_face_model(out, next(c.ref for c in chapters if c.name == "face")),
     )
 

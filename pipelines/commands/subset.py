@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -46,17 +46,17 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
             f"shhq-hs select {out} EXPRESSION -o FILE"
         )
     table = obeyed(table, decisions(out))
-    table = _placed(table.filter(table["selected"]), shard_rows)
+    table = placed(table.filter(table["selected"]), shard_rows)
     if not len(table):
         raise ConfigError(f"{subset} has no row that is selected for training; shards hold accepted portraits only")
-    counts = write_shards(table, inside(target, SHARDS, SHARDS_INDEX).parent, _images_of(out))
+    counts = write_shards(table, inside(target, SHARDS, SHARDS_INDEX).parent, images_of(out))
     write_table(target / MANIFEST, table)
     print(f"{target / 'shards'}: {counts['samples']} samples in {counts['shards']} shards")
     return 0
 
 
-def _images_of(out: Path) -> ReadImage:
-    """Images of the data set's own shards, compared with their hashes; of its parts where they lack it.
+def images_of(out: Path) -> ReadImage:
+    """Return a reader of the images of the data set's own shards, compared with their hashes; else of its parts.
 
     Parts may be waiting to be computed again, the shards are whole until then.
     """
@@ -100,14 +100,18 @@ def _read_subset(path: Path) -> pa.Table:
     return table
 
 
-def _placed(table: pa.Table, shard_rows: int) -> pa.Table:
-    """Sorted by id, numbered anew within each split."""
+def placed(table: pa.Table, shard_rows: int) -> pa.Table:
+    """Return the rows sorted by id, those with a split numbered anew within it."""
     table = table.take(pc.sort_indices(table["sample_id"]))
-    splits = np.array(table["split"].to_pylist())
-    place = np.zeros(len(table), int)
-    for split in set(splits.tolist()):
-        place[splits == split] = np.arange((splits == split).sum())
-    for name, values in (("shard", place // shard_rows), ("shard_row", place % shard_rows)):
+    counts: Counter[str] = Counter()
+    places: list[tuple[int | None, int | None]] = []
+    for split in table["split"].to_pylist():
+        if split is None:
+            places.append((None, None))
+            continue
+        places.append(divmod(counts[split], shard_rows))
+        counts[split] += 1
+    for name, values in zip(("shard", "shard_row"), zip(*places, strict=True), strict=False):
         at = table.schema.get_field_index(name)
         field = table.schema.field(name)
         table = table.set_column(at, field, pa.array(values, field.type))

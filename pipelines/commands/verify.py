@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from dataprep.errors import Damaged, StoreError
@@ -14,11 +15,11 @@ from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching, read_range
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.stages.packing import MEMBERS, shard_files
+from dataprep.tables.input_rows import IN_OUT, Source
 from dataprep.tables.manifest_files import MANIFEST, has_manifest, pieces_of, read_manifest
 from dataprep.tables.review import history
 from dataprep.tables.sealed import read_table
-from dataprep.tables.shard_folders import INDEX_PATH, SHARDS
-from dataprep.tables.sources import Source
+from dataprep.tables.shard_folders import INDEX_PATH, SHARDS, twins
 from dataprep.tables.store import StageRef, Store
 from pipelines.commands.errors import STATUSES
 from pipelines.engine.index import read_index
@@ -71,6 +72,8 @@ def verify(out: Location, deep: bool, repair: bool = False) -> int:
     `deep` also reads and hashes every byte. `repair` does that, and takes away what is damaged: the next run makes it
     anew. Photographs are no files of the data set; nothing of theirs is touched.
     """
+    if repair and is_packed(out):
+        raise StoreError(f"{out} holds nothing that it could be made anew from; run the command that made it again")
     if not repair:
         return _print(out, defects_of(out, deep), deep)
     read_inputs(out)  # before the lock makes a folder where no data set is
@@ -91,7 +94,9 @@ def _print(out: Location, found: Verification, deep: bool) -> int:
         print(f"  {printable(defect)}")
     if len(found.defects) > _SHOWN:
         print(f"  and {len(found.defects) - _SHOWN} more")
-    if found.defects:
+    if found.defects and is_packed(out):
+        print("to repair: run the command that made it again")
+    elif found.defects:
         count = f"{len(found.defects)} defect{'s' if len(found.defects) > 1 else ''}"
         print(f"{count}; to repair: shhq-hs verify {out} --repair, then: {command_of(out)}")
     else:
@@ -101,6 +106,8 @@ def _print(out: Location, found: Verification, deep: bool) -> int:
 
 def defects_of(out: Location, deep: bool) -> Verification:
     """Look at every file of the data set; raises StoreError when there is none."""
+    if is_packed(out):
+        return packed_defects(out, deep)
     flaws: list[Flaw] = []
     report = flaws.append
     store, (index, flaw) = Store(out), read_inputs(out)
@@ -115,6 +122,7 @@ def defects_of(out: Location, deep: bool) -> Verification:
             report(Flaw(f"{name}: not built yet"))
             continue
         counts = counts.plus(_check_stage(store, stage.ref, index, deep, report))
+    _check_inputs(out, index, deep, report)
     _check_outputs(out, deep, report)
     _check_manifest(out, ids, deep, report)
     shards = _check_shards(out, deep, report)
@@ -123,6 +131,34 @@ def defects_of(out: Location, deep: bool) -> Verification:
     return Verification(
         len(index), counts, shards, words, tuple(dict.fromkeys(flaw.path for flaw in flaws if flaw.path))
     )
+
+
+def is_packed(out: Location) -> bool:
+    """Whether a folder holds manifest and shards alone: what `merge`, `shards build` and `import` write."""
+    return (out / INDEX_PATH).exists() and not (out / "index.parquet").exists() and not (out / "stages").exists()
+
+
+def packed_defects(out: Location, deep: bool) -> Verification:
+    """`defects_of` such a folder: shards are whole, and hold the samples that the manifest selects, where it says."""
+    flaws: list[Flaw] = []
+    path, rows, found = out / MANIFEST, 0, set()
+    shards = _check_shards(out, deep, flaws.append)
+    try:
+        table = read_manifest(out, ["sample_id", "split", "shard", "shard_row"])
+        ids, rows = table["sample_id"].to_pylist(), len(table)
+        if ids != sorted(set(ids)):
+            flaws.append(Flaw(f"{path}: its rows are not sorted by id, or an id stands twice", str(path)))
+        for twin in twins(out / SHARDS):
+            split, shard = twin.stem.split("-")
+            names = read_table(twin, ["sample_id"])["sample_id"].to_pylist()
+            found |= {(name, split, int(shard), row) for row, name in enumerate(names)}
+        places = {row for row in zip(*(column.to_pylist() for column in table.columns), strict=True) if row[1]}
+        if places != found:
+            words = f"{path}: {len(places - found)} selected samples are not where it says"
+            flaws.append(Flaw(f"{words}, {len(found - places)} samples of the shards are not selected", str(path)))
+    except Damaged as error:
+        flaws.append(_flaw(error))
+    return Verification(rows, Counts(), shards, tuple(flaw.words for flaw in flaws), tuple(flaw.path for flaw in flaws))
 
 
 def read_inputs(out: Location) -> tuple[Sequence[Source], Flaw | None]:
@@ -213,6 +249,26 @@ def _check_file(path: Location, size: int, sha256: str, deep: bool, report: Repo
         report(Flaw(f"{path} has {found} bytes, {size} were written", str(path)))
     elif deep and file_sha256(path) != sha256:
         report(Flaw(f"{path} has other bytes than were written", str(path)))
+
+
+def _check_inputs(out: Location, index: Sequence[Source], deep: bool, report: Report) -> None:
+    """Frames of videos and downloads, which lie in the data set itself: there, and where the index says."""
+    ours = [source for source in index if source.place and source.place.startswith(IN_OUT)]
+    for name, sources in groupby(sorted(ours, key=_place), key=_place):
+        path, some = out / name, list(sources)
+        ends = max((source.offset or 0) + source.size for source in some)
+        if not path.exists():
+            report(Flaw(f"{path} is missing", str(path)))
+        elif path.stat().st_size < ends:
+            report(Flaw(f"{path} is cut off: {ends} bytes were written", str(path)))
+        elif deep:
+            found = each(out, lambda source: read_range(out / _place(source), source.offset or 0, source.size), some)
+            if any(hashlib.sha256(data).digest() != one.sha256 for one, data in zip(some, found, strict=True)):
+                report(Flaw(f"{path} has other bytes than were written", str(path)))
+
+
+def _place(source: Source) -> str:
+    return (source.place or "").removeprefix(IN_OUT)
 
 
 # --- what users take away ----------------------------------------------------------------------------------------

@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 
-from dataprep.errors import Damaged, StoreError
+from dataprep.errors import ConfigError, Damaged, StoreError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids
+from dataprep.inputs.first_look import first_look, limited
+from dataprep.inputs.gathering import Gathering
+from dataprep.inputs.given import survey_given
 from dataprep.tables import sources
 from dataprep.tables.sealed import read_table
-from dataprep.tables.sources import FileState, Links, Source
+from dataprep.tables.sources import FileState, Links, Source, Survey
 from dataprep.tables.store import SCHEMA_VERSION, write_json, write_table
 from pipelines.engine.look import Defect, read_json, say
 from pipelines.engine.recover import has_parts, recovered_inputs
 
+More = Callable[[Survey, Callable[[list[Source]], list[Source]]], list[Source]]  # the second argument identifies inputs
 _KEEP_EVERY_S = 30.0
 _BATCH_ROWS = 4096
 _INDEX_SCHEMA = pa.schema(
@@ -36,17 +40,33 @@ _INDEX_SCHEMA = pa.schema(
         ("refused", pa.string()),
     ]
 )
+_EXTRA_FIELDS = (  # of frames and of lists; the index of a folder of photographs is as earlier versions wrote it
+    pa.field("clip", pa.string()),
+    pa.field("time_s", pa.float64()),
+    pa.field("url", pa.string()),
+    pa.field("license", pa.string()),
+    pa.field("consent", pa.string()),
+    pa.field("place", pa.string()),
+    pa.field("offset", pa.uint64()),
+)
+_WHOLE_SCHEMA = pa.schema([*_INDEX_SCHEMA, *_EXTRA_FIELDS])
 _CACHE_SCHEMA = pa.schema(
     [("path", pa.string()), ("bytes", pa.uint64()), ("mtime_ns", pa.int64()), ("sha256", pa.binary(32))]
 )
 
 
 def refresh(
-    source_root: Location, out: Location, stopped: Callable[[], bool] = lambda: False, follow_links: bool = False
+    source_root: Location,
+    out: Location,
+    stopped: Callable[[], bool] = lambda: False,
+    follow_links: bool = False,
+    gathering: Gathering | None = None,
+    more: More | None = None,
 ) -> list[Source]:
     """Scan and hash the source folder, place new inputs into parts, and write the index when it changed.
 
-    Links that lead out of it are read only when `follow_links` says so; either way they are told on stderr.
+    `gathering` says which inputs are wanted, and `more` turns videos and URLs into inputs; without it there
+    are none. Links that lead out of it are read only when `follow_links` says so; either way they are told on stderr.
 
     Raises StoreError when `out` holds a data set of other photographs, KeyboardInterrupt once `stopped` says so; what
     has been hashed by then is kept.
@@ -55,10 +75,19 @@ def refresh(
     cache = _read_cache(out)
     before = len(cache)
     states: dict[str, FileState] = {}
-    survey = _surveyed(source_root, states, follow_links)
+    gathering = gathering or Gathering()
+    survey = first_look(_surveyed(source_root, states, follow_links, gathering.given), gathering, known)
     progress = _keeper(out, cache, len(survey.inputs), stopped)
     found = sources.identify(source_root, survey.inputs, cache, progress, states)
-    part_size = part_size or sources.part_size_for(len(found))
+    if more:
+        found += more(survey, lambda inputs: sources.identify(source_root, inputs, cache, None, states))
+        found.sort(key=lambda source: source.path)
+        found = limited(found, gathering, known)
+    if not found:
+        raise ConfigError(
+            f"SOURCE {str(source_root)!r}: none of its inputs is drawn; give a larger --limit or --sample"
+        )
+    part_size = part_size or sources.part_size_for(max(len(found), survey.total))
     if known and not {s.sample_id for s in known} & {s.sample_id for s in found}:
         raise StoreError(
             f"{out} holds a data set made from other photographs ({len(known)} inputs, the first {known[0].path!r}), "
@@ -74,9 +103,11 @@ def refresh(
     return arranged
 
 
-def _surveyed(source_root: Location, states: dict[str, FileState], follow_links: bool) -> sources.Survey:
+def _surveyed(
+    source_root: Location, states: dict[str, FileState], follow_links: bool, given: str | None
+) -> sources.Survey:
     links = Links(follow_links)
-    found = sources.survey(source_root, states, links)
+    found = survey_given(source_root, given, links) if given else sources.survey(source_root, states, links)
     if links.out:
         how = "are followed" if follow_links else "are not followed; --follow-links reads them"
         first = f"{printable(links.out[0])}{' and others' if len(links.out) > 1 else ''}"
@@ -100,8 +131,9 @@ def read_index(out: Location) -> list[Source]:
 
 def write_index(out: Location, arranged: Iterable[Source]) -> None:
     rows = list(arranged)
-    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in _INDEX_SCHEMA]
-    write_table(out / "index.parquet", pa.Table.from_arrays(columns, schema=_INDEX_SCHEMA))
+    schema = _WHOLE_SCHEMA if any(one is not None for row in rows for one in row.extras) else _INDEX_SCHEMA
+    columns = [pa.array([getattr(row, field.name) for row in rows], field.type) for field in schema]
+    write_table(out / "index.parquet", pa.Table.from_arrays(columns, schema=schema))
 
 
 def _known(out: Location) -> tuple[list[Source], int]:
@@ -116,8 +148,8 @@ def _known(out: Location) -> tuple[list[Source], int]:
 
 
 def _read_rows(path: Location) -> list[Source]:
-    table = read_table(path, _INDEX_SCHEMA.names)
-    if table.column_names != _INDEX_SCHEMA.names:
+    table = read_table(path, _WHOLE_SCHEMA.names)
+    if table.column_names not in (_INDEX_SCHEMA.names, _WHOLE_SCHEMA.names):
         raise Damaged(path, "is damaged: it has other columns than were written")
     batches = table.to_batches(_BATCH_ROWS)  # all rows at once are large
     known = [Source(**row) for batch in batches for row in batch.to_pylist()]
@@ -206,10 +238,25 @@ def _write_cache(out: Location, cache: dict[FileState, bytes]) -> None:
     write_table(out / "runs" / "hashes.parquet", table)
 
 
-def preview(source_root: Location, out: Location, follow_links: bool = False) -> list[Source]:
-    """The index as `refresh` would make it; writes nothing."""
+def preview(
+    source_root: Location,
+    out: Location,
+    follow_links: bool = False,
+    gathering: Gathering | None = None,
+    more: More | None = None,
+) -> list[Source]:
+    """The index as `refresh` would make it, as far as it can be known without taking frames and downloading.
+
+    Writes nothing.
+    """
     known, part_size, _ = _known_or_recovered(out)
     states: dict[str, FileState] = {}
-    inputs = _surveyed(source_root, states, follow_links).inputs
-    found = sources.identify(source_root, inputs, _read_cache(out), states=states)
-    return sources.arrange(found, known, part_size or sources.part_size_for(len(found)))
+    gathering = gathering or Gathering()
+    survey = first_look(_surveyed(source_root, states, follow_links, gathering.given), gathering, known)
+    cache = _read_cache(out)
+    found = sources.identify(source_root, survey.inputs, cache, states=states)
+    if more:
+        found += more(survey, lambda inputs: sources.identify(source_root, inputs, cache, states=states))
+        found.sort(key=lambda source: source.path)
+        found = limited(found, gathering, known)
+    return sources.arrange(found, known, part_size or sources.part_size_for(max(len(found), survey.total)))

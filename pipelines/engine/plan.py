@@ -135,10 +135,14 @@ def _part_key(
     ref: StageRef, rows: tuple[Source, ...], part: int, stage: Stage, keys: Mapping[str, Mapping[int, str]]
 ) -> str:
     upstream = [keys[name][part] for name in stage.requires]
-    identity = (
-        [] if upstream else [[s.sample_id, (s.mask_sha256 or b"").hex(), s.openpose, s.duplicate_of] for s in rows]
-    )  # a refused source says why in its id
+    identity = [] if upstream else [_identity(row) for row in rows]
     return _hash(ref.fingerprint, identity, upstream)
+
+
+def _identity(source: Source) -> list[Any]:
+    """What a part of the first stage says of an input; a refused one says why in its id."""
+    known = [source.sample_id, (source.mask_sha256 or b"").hex(), source.openpose, source.duplicate_of]
+    return known if not any(one is not None for one in source.extras) else [*known, *source.extras]
 
 
 def _aggregate_keys(dag: Dag, keys: Mapping[str, Mapping[int, str]], marks: str) -> dict[str, str]:

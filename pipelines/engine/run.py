@@ -13,8 +13,9 @@ from typing import Any
 from dataprep.errors import Damaged, ShhqError
 from dataprep.files.filenames import escape
 from dataprep.files.locations import Location, listing
+from dataprep.inputs.gathering import Gathering
+from dataprep.tables.input_rows import Source
 from dataprep.tables.parts import PartRecord
-from dataprep.tables.sources import Source
 from dataprep.tables.store import Store, write_json
 from pipelines.engine import last_run, look, resume
 from pipelines.engine.aggregates import run_aggregates
@@ -23,6 +24,7 @@ from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.engine.context import Context
 from pipelines.engine.dag import Dag, record_of
 from pipelines.engine.event_log import EventLog
+from pipelines.engine.gather import Gatherer
 from pipelines.engine.index import refresh
 from pipelines.engine.isolation import run_part_isolated
 from pipelines.engine.ledger import forget_parts, write_ledger
@@ -59,12 +61,14 @@ def run(
     limit_s: float | None = None,
     follow_links: bool = False,
     config: bytes = b"",
+    gathering: Gathering | None = None,
 ) -> RunSummary:
     """Bring the data set in `out` up to date. Raises ShhqError on what the user must fix.
 
     `command` is what the user typed, kept for commands that tell how to go on; `config` is all that the run goes by, as
     `--config` takes it. `limit_s`: processor seconds that one image may take in one stage (default: the stage's own
-    limit). `follow_links`: also those that lead out of the source folder.
+    limit). `follow_links`: also those that lead out of the source folder. `gathering`: which inputs are wanted below
+    it, and how frames are taken and URLs downloaded.
 
     Stops early, cleanly and with a word in the summary, when SIGINT or SIGTERM arrives or when more than
     `max_error_fraction` of a stage's images fail.
@@ -74,7 +78,9 @@ def run(
         store = Store(out)
         sweep(out)
         executor.require_ready(source_root, out, dag.steps)
-        index = refresh(source_root, out, lambda: stop.requested, follow_links)
+        gathering = gathering or Gathering()
+        gatherer = Gatherer(source_root, out, gathering, executor, lambda: stop.requested)
+        index = refresh(source_root, out, lambda: stop.requested, follow_links, gathering, gatherer)
         plan = make_plan(store, dag, index)
         log = EventLog(out)
         write_json(out / "runs" / "source.json", {"source": escape(str(source_root.resolve()))})

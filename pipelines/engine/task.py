@@ -15,8 +15,8 @@ from dataprep.errors import StoreError, Unreachable, Unreadable
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import require_sample_ids
 from dataprep.stages.base import Item, Result, Stage
+from dataprep.tables.input_rows import Source, index_row
 from dataprep.tables.parts import PartRecord, content_of
-from dataprep.tables.sources import Source
 from dataprep.tables.store import StageRef, Store
 from pipelines.engine.budget import FAULTS
 from pipelines.machine import watchdog
@@ -167,9 +167,9 @@ def load_tools(task: PartTask) -> Any:
 def load_items(store: Store, task: PartTask) -> Inputs:
     """Read the parts that a part is made from; raises Damaged."""
     if task.sources:
-        rows = [_index_row(source) for source in task.sources]
+        rows = [index_row(source) for source in task.sources]
         ids = [source.sample_id for source in task.sources]
-        items = [Item(i, row, task.source_root, _no_blobs) for i, row in zip(ids, rows, strict=True)]
+        items = [Item(i, row, task.source_root, _no_blobs, task.store_root) for i, row in zip(ids, rows, strict=True)]
         return Inputs(ids, items, [None] * len(ids))
     parts, identities = zip(*(store.rows_and_identity(ref, task.part) for ref in task.upstream), strict=True)
     ids = [row["sample_id"] for row in parts[0]]
@@ -198,23 +198,8 @@ def _item(store: Store, task: PartTask, sample_id: str, rows: list[dict[str, Any
             raise KeyError(f"stage {task.stage.name} asks for {name}, which none of its `requires` emits")
         return readers[name](name)
 
-    return Item(sample_id, merged, task.source_root, read_blob)
+    return Item(sample_id, merged, task.source_root, read_blob, task.store_root)
 
 
 def _no_blobs(name: str) -> bytes:
     raise KeyError(f"{name}: the first stage has no upstream images")
-
-
-def _index_row(source: Source) -> dict[str, Any]:
-    return {
-        "source_path": source.path,
-        "source_sha256": source.sha256,
-        "source_bytes": source.size,
-        "duplicate_of": source.duplicate_of,
-        "mask_path": source.mask_path,
-        "mask_sha256": source.mask_sha256,
-        "openpose": source.openpose,
-        "source_dataset": source.dataset,
-        "part": source.part,
-        "refused": source.refused,
-    }

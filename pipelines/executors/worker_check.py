@@ -30,7 +30,8 @@ from dataprep.tables.store import write_json
 
 _CODE = ("dataprep", "pipelines")
 _PACKAGES = (  # what decides bytes, and what must speak the same protocol; other names of a package in brackets
-    ("numpy",), ("torch",), ("opencv-python", "opencv-python-headless", "opencv-contrib-python"), ("mediapipe",),
+    ("numpy",), ("torch",), ("mediapipe",),
+    ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     ("pillow",), ("pillow-heif",), ("scikit-image",), ("onnxruntime", "onnxruntime-gpu"), ("pyarrow",), ("scipy",),
     ("dask",), ("distributed",),
 )  # fmt: skip

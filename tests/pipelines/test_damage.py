@@ -18,11 +18,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataprep.errors import ConfigError, Damaged, StoreError, Unwritable
+from dataprep.errors import ConfigError, Damaged, ShardCorrupt, StoreError, Unwritable
 from dataprep.tables.sealed import SEAL_BYTES, _reading, identity, read_table
 from dataprep.tables.store import StageRef, Store
 from gan.animation.animate_labels import open_labels
-from gan.data.errors import ShardCorrupt
 from gan.data.shards import ShardDataset
 from pipelines.commands.export import export
 from pipelines.commands.summary import after_run

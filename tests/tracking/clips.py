@@ -16,7 +16,13 @@ FPS = 25
 DROPOUT, OCCLUSION, CUT, FAULTY_FRAMES = range(8, 12), range(19, 25), 32, 42
 
 
-_OPTIONS = {"libx264": {"crf": "16", "threads": "1"}, "libsvtav1": {"crf": "20", "preset": "10"}, "mjpeg": {}}
+_OPTIONS = {
+    "libx264": {"crf": "16", "threads": "1"},
+    "libsvtav1": {"crf": "20", "preset": "10"},
+    "mjpeg": {},
+    "mpeg4": {},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+}
 
 
 def write_video(
@@ -25,10 +31,17 @@ def write_video(
     rate: int = FPS,
     codec: str = "libx264",
     times_s: Sequence[float] | None = None,
+    key_every: int | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """Pictures as a video without sound; `times_s`: when each is shown (default: one after another)."""
+    """Pictures as a video without sound; `times_s`: when each is shown (default: one after another).
+
+    `key_every`: one key frame in so many; `options`: of the codec, beside those that are usual here.
+    """
     with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec, rate=rate, options=_OPTIONS[codec])
+        stream = file.add_stream(codec, rate=rate, options=_OPTIONS[codec] | (options or {}))
+        if key_every is not None:
+            stream.codec_context.gop_size = key_every
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         if times_s is not None:

@@ -17,7 +17,7 @@ from dataprep.tables.labels import LABELS, Label
 from dataprep.tables.store import ROW_COLUMNS
 from gan.presets import PRESETS, Preset, flat
 from pipelines.main import make_parser
-from pipelines.paper_stages import MAP_STAGES, STEPS
+from pipelines.paper_stages import BEFORE, MAP_STAGES, STEPS
 
 HELP_WIDTH = 110  # columns of a --help text, whatever the terminal is
 _NOTE = "<!-- written by `make docs` from the code; changes here are lost -->\n"
@@ -101,9 +101,11 @@ def settings_page() -> str:
         "`--set stage.parameter=value`, repeatable; `shhq-hs params` prints them. A changed parameter reruns its stage "
         "and those below it.",
     ]
-    for step in STEPS:
+    for step in (*BEFORE, *STEPS):
         rows = [_parameter(one) for one in settings_of(step, f"{step.name}.")]
-        reads = ", ".join(_requires(step)) or "the photographs"
+        reads = ", ".join(_requires(step)) or (
+            "SOURCE; before the first stage" if step in BEFORE else "the photographs"
+        )
         parts.append(f"### {step.name}\n\n{_summary(step)}\n\nReads: {reads}.")
         parts.append(_table(("parameter", "type", "default", "meaning"), rows) if rows else "No parameters.")
     parts += ["## Presets of training", _SOURCES]

@@ -1,7 +1,8 @@
 """Gather what the documentation's site is made of: `python -m tools.docs.site FOLDER` (`make site`).
 
 Pages keep their places below the checkout, so that their links to each other hold; README.md is the first page. A link
-to a file that is no page, source code say, would lead nowhere on a site: what it names stays as text.
+to a file that is no page, source code say, would lead nowhere on a site: what it names stays as text. The notebook
+becomes a page with the outputs that it holds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import shutil
 import sys
 from functools import partial
 from pathlib import Path
+
+from tools.docs import notebook
+from tools.docs.notebook import NOTEBOOK
 
 ROOT = Path(__file__).parents[2]
 _PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/**/*.md", "dataprep/**/*.md", "samples/*.md")
@@ -24,7 +28,9 @@ def gather(folder: Path) -> int:
     for page in sorted(pages):
         text = _LINK.sub(partial(_link, page=page, pages=pages, folder=folder), page.read_text(encoding="utf-8"))
         _place(page, folder).write_text(text, encoding="utf-8")
-    return len(pages)
+    page = _place(NOTEBOOK.with_suffix(".md"), folder)
+    page.write_text(notebook.as_page(notebook.read(), page.parent, NOTEBOOK.stem), encoding="utf-8")
+    return len(pages) + 1
 
 
 def _place(path: Path, folder: Path) -> Path:
@@ -39,6 +45,8 @@ def _link(link: re.Match[str], page: Path, pages: set[Path], folder: Path) -> st
     path = (page.parent / target).resolve()
     if re.match(r"https?:", target) or path in pages - {ROOT / "README.md"}:
         return link[0]
+    if path == NOTEBOOK:
+        return f"[{text}]({target.removesuffix(NOTEBOOK.suffix)}.md{anchor})"
     if path == ROOT / "README.md":
         up = "../" * (len(page.relative_to(ROOT).parts) - 1)
         return f"[{text}]({up}index.md{anchor})"

@@ -23,10 +23,10 @@ from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
 from dataprep.stages.face import Face
 from dataprep.stages.manifest import OWN_COLUMNS, Manifest
-from dataprep.stages.packing import BASES, IMAGES, write_shards
-from dataprep.tables import sources
+from dataprep.stages.packing import IMAGES, write_shards
+from dataprep.tables import input_rows
 from dataprep.tables.columns import STRING, UINT32, Column, rows_from_table, table_from_rows
-from dataprep.tables.labels import LABELS, drawn
+from dataprep.tables.labels import BASES, LABELS, drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.sealed import identity, read_table
 from dataprep.tables.shard_folders import SHARDS
@@ -36,7 +36,9 @@ _SPLIT_STREAM = 6  # of `Recipe.rng`
 LICENCE = "CC0-1.0"  # of the assets that the renderer puts together (samples/README.md)
 LABEL_NAMES = tuple(label.name for label in LABELS if label.mirrored or label.in_eg3d)  # what training and EG3D read
 _DECLARED = {
-    column.name: column for source in (sources.COLUMNS, Body.columns, Face.columns, Camera.columns) for column in source
+    column.name: column
+    for source in (input_rows.COLUMNS, Body.columns, Face.columns, Camera.columns)
+    for column in source
 }
 _VIEW_COLUMNS = (
     Column("sample_id", STRING, "first 128 bits of sha256(seed, person, view), hex"),

@@ -23,6 +23,7 @@ import scipy.sparse
 from jaxtyping import Float, Int
 
 from dataprep.errors import AssetError
+from dataprep.extras import require_extra
 from dataprep.frames.smpl_joints import JOINTS, PARENTS
 from dataprep.models.body.mediapipe_points import POINTS
 from dataprep.models.body.smpl import BodyModel, load_body
@@ -66,9 +67,10 @@ def with_keypoints(model: BodyModel) -> BodyModel:
 
 def _vertex_ids() -> dict[str, int]:
     """smplx's table, from its file: importing the package would import torch, which whoever only plans never needs."""
+    require_extra("smplx", "a body model of SMPL's 6,890 vertices")
     spec = importlib.util.find_spec("smplx")
-    if spec is None or spec.origin is None:
-        raise AssetError("smplx is not installed; run: make setup")
+    assert spec is not None
+    assert spec.origin is not None
     return runpy.run_path(str(Path(spec.origin).with_name("vertex_ids.py")))["vertex_ids"]["smplh"]
 
 

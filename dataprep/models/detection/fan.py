@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from dataprep.errors import AssetError
+from dataprep.extras import require_extra
 
 FILE_NAME = "2DFAN4-11f355bf06.pth.tar"
 SHA256_PREFIX = "11f355bf06"
@@ -51,6 +52,7 @@ class FanLandmarks:
     """Photograph and face box in, 68 landmarks out."""
 
     def __init__(self, path: Path | None = None, device: str = "cpu", sha256_prefix: str = SHA256_PREFIX) -> None:
+        require_extra("face_alignment", "detect.landmarks=fan")
         self.path = path or default_path()
         self.device = device
         self.sha256 = verified_sha256(self.path, sha256_prefix)

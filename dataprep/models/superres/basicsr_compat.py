@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from dataprep.errors import AssetError
+from dataprep.extras import install_command
 
-INSTALL_COMMAND = "pip install --no-build-isolation -c constraints.txt basicsr==1.4.2 realesrgan==0.3.0"
 _ALIAS = "torchvision.transforms.functional_tensor"
 _LUMA_RGB = (0.2989, 0.587, 0.114)  # torchvision's weights of grey
 
@@ -62,7 +62,8 @@ def _import(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise AssetError(f"engine 'realesrgan' cannot import {name} ({error}); run: {INSTALL_COMMAND}") from error
+        command = install_command("realesrgan")
+        raise AssetError(f"superres.engine=realesrgan cannot import {name} ({error}); run: {command}") from error
 
 
 def _torchvision_works() -> bool:

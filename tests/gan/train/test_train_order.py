@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from dataprep.errors import ConfigError
-from gan.data.errors import ShardsMissing
+from dataprep.errors import ConfigError, ShardsMissing
 from gan.data.mirror import Mirror
 from gan.data.sampler import PositionSampler, draw_at
 from gan.data.shards import ShardDataset

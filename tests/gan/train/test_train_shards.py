@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataprep.errors import ConfigError
-from gan.data.errors import MixedBases, ShardCorrupt, ShardsMissing
+from dataprep.errors import ConfigError, ShardCorrupt, ShardsMissing
+from gan.data.errors import MixedBases
 from gan.data.shards import ShardDataset
 from tests.gan.train.shard_tools import set_column
 
