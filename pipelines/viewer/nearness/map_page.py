@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from dataprep.errors import ConfigError
-from pipelines.viewer.grid_page import whole_number
+from pipelines.viewer.grid_page import MOST_ROWS, whole_number
 from pipelines.viewer.guarded_handler import GuardedHandler
 from pipelines.viewer.nearness.feature_rows import KINDS, require_kind
 from pipelines.viewer.nearness.lasso import corners_of, inside
@@ -64,16 +64,16 @@ class LassoHandler(GuardedHandler):
         self.answer(await self.in_thread(lasso, self.dataset, by, how, content.get("corners"), parsed))
 
 
-class PointHandler(GuardedHandler):
-    """GET api/map/point?row=17: the sample of a point."""
+class PointsHandler(GuardedHandler):
+    """GET api/map/points?rows=17,38: the samples of some points."""
 
     async def get(self) -> None:
-        """Answer with what the grid says of it."""
-        named, _ = first_values(self.arguments_of_address(), "row")
-        row = whole_number("row", named["row"])
-        if row >= len(self.dataset):
-            raise ConfigError(f"row={row}: the data set has {len(self.dataset):,} rows")
-        self.answer(self.dataset.short_rows([row])[0])
+        """Answer with what the grid says of each."""
+        named, _ = first_values(self.arguments_of_address(), "rows")
+        rows = [whole_number("rows", one) for one in named["rows"].split(",")]
+        if len(rows) > MOST_ROWS or max(rows) >= len(self.dataset):
+            raise ConfigError(f"rows: expected at most {MOST_ROWS} numbers below {len(self.dataset):,}")
+        self.answer({"rows": self.dataset.short_rows(rows)})
 
 
 def said_of_map(dataset: ViewedDataset, by: str, how: str, begin: bool) -> dict[str, Any]:
@@ -150,5 +150,5 @@ HANDLERS = (
     (r"api/map", MapHandler),
     (r"api/map/paint", PaintHandler),
     (r"api/map/lasso", LassoHandler),
-    (r"api/map/point", PointHandler),
+    (r"api/map/points", PointsHandler),
 )

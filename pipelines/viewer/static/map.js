@@ -2,6 +2,7 @@
 import { factor, short, sign } from "./chart.js";
 import { handle } from "./keys.js";
 import { chosenPanel } from "./map_chosen.js";
+import { pictures } from "./map_pictures.js";
 import { bytes, draw, legendOf, nearestPoint, shadesOf } from "./map_draw.js";
 
 const GRID = 65535;
@@ -113,7 +114,7 @@ async function paint() {
 let waiting = 0;
 function redraw() {
   cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(() => { if (canvas.isConnected) draw(canvas, map, shadesOf(map.legend)); });
+  waiting = requestAnimationFrame(() => { if (canvas.isConnected) draw(canvas, map, shadesOf(map.legend), (places) => pictures(app, map, places, redraw)); });
 }
 
 // --- moving about ---------------------------------------------------------------------------------------------------
@@ -173,8 +174,9 @@ function hover(x, y) {
   clearTimeout(asking);
   if (index < 0) { tip.hidden = true; return; }
   asking = setTimeout(async () => {
-    const row = await app.get("api/map/point", { row: map.rows[index] }).catch(() => null);
-    if (!row || map.hover !== index) return;
+    const said = await app.get("api/map/points", { rows: map.rows[index] }).catch(() => null);
+    if (!said || map.hover !== index) return;
+    const [row] = said.rows;
     tip.replaceChildren(app.thumb(row.id), app.make("span", {}, (row.path ?? row.id).split("/").pop()));
     tip.hidden = false;
     const wide = stage.clientWidth;
@@ -186,8 +188,8 @@ function hover(x, y) {
 async function openAt(x, y) {
   const index = nearestPoint(map, x, y, map.cross ? 1 : reach());
   if (index < 0) return;
-  const row = await app.get("api/map/point", { row: map.rows[index] });
-  app.openSample(row.id);
+  const { rows } = await app.get("api/map/points", { rows: map.rows[index] });
+  app.openSample(rows[0].id);
 }
 
 async function close() {
