@@ -52,8 +52,10 @@ class Browser:
         self._loop.close()
         self._profile.cleanup()
 
-    def open(self, path: Path, width: int = 1280, height: int = 900, dark: bool = False, mobile: bool = False) -> None:
-        """Load a file and wait until it is complete."""
+    def open(
+        self, place: Path | str, width: int = 1280, height: int = 900, dark: bool = False, mobile: bool = False
+    ) -> None:
+        """Load a file or an address and wait until it is complete."""
         self.errors.clear()
         self.requests.clear()
         scale = 2 if mobile else 1
@@ -61,8 +63,18 @@ class Browser:
                   mobile=mobile)  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=path.absolute().as_uri())
-        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        if isinstance(place, str):  # of which another fragment alone would load nothing
+            self.call("Page.navigate", url="about:blank")
+        url = place.absolute().as_uri() if isinstance(place, Path) else place
+        self.call("Page.navigate", url=url)
+        self.wait(f"document.readyState === 'complete' && location.protocol === '{url.partition(':')[0]}:'")
+
+    def press(self, key: str, code: int = 0, modifiers: int = 0) -> None:
+        """One key, down and up: a character, or a name such as Enter with its key code."""
+        text = {"text": key} if len(key) == 1 and not modifiers else {}
+        known = {"key": key, "windowsVirtualKeyCode": code or ord(key[0].upper()), "modifiers": modifiers}
+        self.call("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", **known, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **known)
 
     def run(self, script: str) -> Any:
         """Value of a JavaScript expression; promises are awaited. Raises AssertionError when it throws."""

@@ -105,10 +105,6 @@ class Census:
             return [None] * len(self)
         return self._read(name).to_pylist()
 
-    def texts(self, name: str) -> pa.Array:
-        """A column of strings, by code or not, as plain strings in id order; the manifest must have it."""
-        return self._read(name).cast(pa.string()).combine_chunks()
-
     def floats(self, name: str) -> Float[np.ndarray, " n"]:
         """A scalar column as float64, NaN where null or absent."""
         if name not in self.schema.names:

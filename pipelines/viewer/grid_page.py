@@ -9,6 +9,7 @@ import numpy as np
 from dataprep.errors import ConfigError
 from pipelines.viewer.guarded_handler import GuardedHandler
 from pipelines.viewer.row_queries import RowQuery
+from pipelines.viewer.sample_images import NO_PICTURE
 from pipelines.viewer.viewed_dataset import ViewedDataset, first_values
 
 MOST_ROWS = 500  # in one window
@@ -67,9 +68,10 @@ class ThumbHandler(GuardedHandler):
     """GET thumb/ID: the small picture of a sample."""
 
     async def get(self, sample_id: str) -> None:
-        """Answer with WebP."""
+        """Answer with WebP, with an empty picture where there is none."""
         row = self.dataset.rows_of([sample_id])[0]
-        self.answer_picture(await self.in_thread(self.dataset.images.thumb, self.dataset.key_row(row)))
+        found = await self.in_thread(self.dataset.images.thumb, self.dataset.key_row(row))
+        self.answer_picture(found or NO_PICTURE)
 
 
 def found(dataset: ViewedDataset, query: RowQuery) -> dict[str, Any]:

@@ -59,6 +59,9 @@ class EncodedPicture:
     mime: str
 
 
+NO_PICTURE = EncodedPicture(b'<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>', "image/svg+xml")
+
+
 class SampleImages:
     """Reads pictures of a data set's samples; None where there is none. Threads may share one."""
 
@@ -96,8 +99,11 @@ class SampleImages:
         return [kind.key for kind in KINDS if kind.key in found]
 
     def _made_thumb(self, row: Mapping[str, Any]) -> EncodedPicture | None:
-        portrait = self._blob("portrait.png", row)
-        rgb = decode_rgb(portrait) if portrait else read_photograph(self._folder, row)
+        try:
+            portrait = self._blob("portrait.png", row)
+            rgb = decode_rgb(portrait) if portrait else read_photograph(self._folder, row)
+        except ShhqError:  # damaged or gone: the grid goes on; opened, the sample says why
+            return None
         return None if rgb is None else _webp(shrunk(rgb, THUMB_PX).rgb)
 
     def _cutout(self, row: Mapping[str, Any]) -> EncodedPicture | None:

@@ -10,7 +10,6 @@ from importlib.resources import files
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
 from dataprep.errors import ConfigError
@@ -72,13 +71,14 @@ def listen(application: Application, port: int | None) -> tuple[HTTPServer, int]
     ports = range(USUAL_PORT, USUAL_PORT + _TRIED_PORTS) if port is None else (port,)
     for tried in (*ports, 0) if port is None else ports:
         try:
-            sockets = bind_sockets(tried, "127.0.0.1", family=socket.AF_INET)
+            listening = socket.create_server(("127.0.0.1", tried), backlog=128)
         except OSError as error:
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
             continue
-        server.add_sockets(sockets)
-        return server, int(sockets[0].getsockname()[1])
+        listening.setblocking(False)
+        server.add_sockets([listening])
+        return server, int(listening.getsockname()[1])
     raise ConfigError(f"--port {port} is taken or not allowed; leave it out, and a free one is found")
 
 

@@ -4,11 +4,8 @@ Needs Chromium; the accessibility test also axe-core, from the file that AXE_COR
 """
 
 import json
-import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -212,17 +209,7 @@ def test_light_and_dark_differ(browser, page):
 
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory):
-    if path := os.environ.get("AXE_CORE"):
-        return Path(path).read_text()
-    if not shutil.which("npm"):
-        pytest.skip("no axe-core: npm is not installed and AXE_CORE names no file")
-    folder = tmp_path_factory.mktemp("axe")
-    command = ["npm", "install", "--no-save", "--prefix", str(folder), "axe-core@4"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, cwd=folder, check=False)
-    script = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        pytest.skip(f"no axe-core: npm could not fetch it ({done.stderr[-200:]})")
-    return script.read_text()
+    return axe_core(tmp_path_factory)
 
 
 @pytest.mark.parametrize("dark", [False, True])

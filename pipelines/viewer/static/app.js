@@ -49,7 +49,7 @@ app.thumb = (id, alt = "") => make("img", { src: `thumb/${id}`, alt, loading: "l
 app.readable = (name, value) => {
   if (typeof value !== "number") return String(value);
   const unit = app.columns.get(name.replace(/\[.*/, ""))?.unit;
-  return `${short(value * factor(unit))}${sign(unit)}`;
+  return unit === "rad" ? `${(value * factor(unit)).toFixed(1)}${sign(unit)}` : short(value);
 };
 
 // --- what went wrong -----------------------------------------------------------------------------------------------

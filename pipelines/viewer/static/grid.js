@@ -107,9 +107,8 @@ function cell(index, row, key) {
   if (!row) return item;
   const name = (row.path ?? row.id).split("/").pop();
   const image = app.thumb(row.id);
-  image.addEventListener("error", () => { image.hidden = true; });
   item.append(make("button", { type: "button", class: "cell", onclick: (event) => pressed(index, event), ondblclick: () => app.openSample(row.id) },
-    make("span", { class: "thumb" }, image, make("span", { class: "absent", "aria-hidden": "true" }, "no picture")),
+    make("span", { class: "thumb" }, make("span", { class: "absent", "aria-hidden": "true" }, "no picture"), image),
     make("span", { class: "marked" }),
     make("span", { class: "name" }, name), make("span", { class: "said" }, caption(row))));
   return item;

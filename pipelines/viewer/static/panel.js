@@ -16,13 +16,13 @@ const GROUPS = [
 export function openPanel(place, theApp) {
   app = theApp;
   const taken = new Set();
-  const order = (columns, test) => columns.filter(test);
-  const all = [...app.columns.values()].filter((column) => column.kind !== "list" && column.kind !== "text");
+  const all = [...app.columns.values()].filter((column) => column.kind !== "list" && column.kind !== "text")
+    .sort((a, b) => (b.group === "marks") - (a.group === "marks"));
   chips = make("ul", { class: "chips", "aria-label": "Filters that are on" });
   problem = make("p", { class: "note" });
   const built = [];
   for (const [title, isOpen, test] of GROUPS) {
-    const columns = order(all, test);
+    const columns = all.filter(test);
     columns.forEach((column) => taken.add(column.name));
     if (columns.length) built.push(group(title, isOpen, columns.map((column) => column.name)));
   }

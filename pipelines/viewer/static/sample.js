@@ -42,7 +42,7 @@ export async function follow() {
     tell();
     prefetch();
   }
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) { dialog.showModal(); dialog.focus(); }
   show();
 }
 

@@ -22,7 +22,7 @@ export const badge = (said) => said && make("span", { class: `badge ${said[0]}` 
 export function buttons(rowsOf, next) {
   const press = (key) => () => triage({ key }, rowsOf(), next);
   return make("div", { class: "triage" }, [["accept", "a"], ["reject…", "r"], ["doubt", "d"], ["note…", "n"], ["clear", "c"], ["undo", "u"]]
-    .map(([title, key]) => make("button", { type: "button", class: title.replace("…", ""), onclick: press(key), title: `${title.replace("…", "")} (${key})` }, title)));
+    .map(([title, key]) => make("button", { type: "button", "data-does": title.replace("…", ""), onclick: press(key), title: `${title.replace("…", "")} (${key})` }, title)));
 }
 
 function ask(title, content, done) {
