@@ -97,7 +97,8 @@ def _spread(chosen: pa.Table, name: str) -> Percentiles:
 
 def _shares(chosen: pa.Table, axis: BalanceAxis) -> Shares:
     known = chosen.filter(chosen[axis.column].is_valid())
-    values = flat_numbers(known[axis.column]).to_numpy(zero_copy_only=False).reshape(len(known), -1)
+    width = -1 if len(known) else 1
+    values = flat_numbers(known[axis.column]).to_numpy(zero_copy_only=False).reshape(len(known), width)
     bins = axis.bin_of(values if axis.is_array else values.ravel())
     counts = np.bincount(bins[bins >= 0], minlength=len(axis.bins))
     return Shares(axis.name, axis.unit, tuple(zip(axis.bins, counts.tolist(), strict=True)))

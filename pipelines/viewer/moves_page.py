@@ -12,9 +12,9 @@ from jaxtyping import Float, Int
 from tornado.web import HTTPError
 
 from dataprep.errors import ConfigError
-from dataprep.report.row_moves import PICTURE, Moves, moves
 from pipelines.viewer.grid_page import MOST_ROWS, whole_number
 from pipelines.viewer.guarded_handler import GuardedHandler
+from pipelines.viewer.row_moves import PICTURE, Moves, moves
 from pipelines.viewer.viewed_dataset import ViewedDataset, first_values
 
 _WINDOW, _SAID = 40, 12  # pairs at once; columns that are named of each

@@ -7,7 +7,7 @@ from typing import Any
 from dataprep.errors import ConfigError
 from pipelines.viewer.grid_page import whole_number
 from pipelines.viewer.guarded_handler import GuardedHandler
-from pipelines.viewer.nearness.alike_people import Pair, Person
+from pipelines.viewer.nearness.alike_people import Pair, RepeatedPerson
 from pipelines.viewer.nearness.feature_rows import KINDS, LIKENESS, require_kind
 from pipelines.viewer.nearness.nearest_rows import nearest
 from pipelines.viewer.nearness.nearness_state import nearness
@@ -61,7 +61,7 @@ def people(dataset: ViewedDataset, what: str, across: bool, first: int) -> dict[
     if what not in ("people", "pairs"):
         raise ConfigError(f"what={what[:40]}: expected people or pairs")
     found = nearness(dataset).people()
-    groups: list[Person | Pair] = [*(found.repeated if what == "people" else found.pairs)]
+    groups: list[RepeatedPerson | Pair] = [*(found.repeated if what == "people" else found.pairs)]
     kept = [one for one in groups if len(one.splits) > 1] if across else groups
     return {
         "photographs": found.photographs, "people": found.people, "repeated": len(found.repeated),
@@ -71,8 +71,8 @@ def people(dataset: ViewedDataset, what: str, across: bool, first: int) -> dict[
     }  # fmt: skip
 
 
-def _group(dataset: ViewedDataset, group: Person | Pair) -> dict[str, Any]:
-    sides = (group.rows,) if isinstance(group, Person) else (group.first, group.second)
+def _group(dataset: ViewedDataset, group: RepeatedPerson | Pair) -> dict[str, Any]:
+    sides = (group.rows,) if isinstance(group, RepeatedPerson) else (group.first, group.second)
     ids = [dataset.census.ids[row] for side in sides for row in side]
     return {
         "cosine": group.cosine if isinstance(group, Pair) else None,

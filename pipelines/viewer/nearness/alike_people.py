@@ -23,7 +23,7 @@ _MOST_A_BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class Person:
+class RepeatedPerson:
     """Someone with several photographs: rows of the manifest, and the splits they stand in."""
 
     rows: tuple[int, ...]
@@ -45,16 +45,16 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class People:
+class AlikePeople:
     """People by the manifest, those in both splits first; and pairs of them, those across splits first."""
 
     photographs: int
     people: int
-    repeated: tuple[Person, ...]
+    repeated: tuple[RepeatedPerson, ...]
     pairs: tuple[Pair, ...]
 
 
-def people_of(census: Census, least_cosine: float = LEAST_COSINE) -> People:
+def people_of(census: Census, least_cosine: float = LEAST_COSINE) -> AlikePeople:
     """Among the selected portraits; raises ConfigError on a manifest that does not tell people apart."""
     if not census.has("person"):
         raise ConfigError(
@@ -66,10 +66,10 @@ def people_of(census: Census, least_cosine: float = LEAST_COSINE) -> People:
         if person is not None and census.selected[row]:
             rows_of.setdefault(person, []).append(row)
     everybody = list(rows_of.values())
-    repeated = [Person(tuple(rows), _splits(rows, splits)) for rows in everybody if len(rows) > 1]
+    repeated = [RepeatedPerson(tuple(rows), _splits(rows, splits)) for rows in everybody if len(rows) > 1]
     repeated.sort(key=lambda one: (-len(one.splits), -len(one.rows), one.rows))
     pairs = _pairs(census, everybody, splits, least_cosine)
-    return People(sum(map(len, everybody)), len(everybody), tuple(repeated), tuple(pairs))
+    return AlikePeople(sum(map(len, everybody)), len(everybody), tuple(repeated), tuple(pairs))
 
 
 def _pairs(census: Census, everybody: list[list[int]], splits: list[str], least: float) -> list[Pair]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -61,6 +62,13 @@ def likeness_rows(census: Census) -> FeatureRows:
     return FeatureRows(LIKENESS, rows, _units(vectors[rows]), "likeness")
 
 
+def load() -> Any:
+    """Return the offline network whose features describe a picture; the viewer begins without torch."""
+    from gan.evaluation.feature_networks import offline_networks
+
+    return offline_networks()[0]
+
+
 def picture_rows(census: Census, read: ReadPicture, progress: Progress) -> FeatureRows:
     """SPAN's features of every portrait that can be read; some 30 ms each on one core.
 
@@ -68,9 +76,7 @@ def picture_rows(census: Census, read: ReadPicture, progress: Progress) -> Featu
     means of activations are positive, and the cosine of any two would be near 1. Raises ConfigError when no portrait
     is there.
     """
-    from gan.evaluation.feature_networks import offline_networks
-
-    spec = offline_networks()[0]
+    spec = load()
     network = spec.open()
     rows, found = [], []
     judged = np.flatnonzero(census.ok)

@@ -9,6 +9,7 @@ at once, without another package, and distances mean what they seem to.
 from __future__ import annotations
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -62,23 +63,30 @@ def main_directions(vectors: Float[np.ndarray, "m k"], count: int) -> Float[np.n
     return found if found.shape[1] >= 2 else np.pad(found, ((0, 0), (0, 2 - found.shape[1])))
 
 
-def _by_neighbours(reduced: Float[np.ndarray, "m c"], progress: Progress) -> Float[np.ndarray, "m 2"]:
-    from openTSNE import TSNEEmbedding
-    from openTSNE.affinity import PerplexityBasedNN
-    from openTSNE.nearest_neighbors import PrecomputedNeighbors
+def load() -> Any:
+    """Import what makes the map of neighbours; it takes seconds, and the viewer begins without it."""
+    import openTSNE.affinity
+    import openTSNE.nearest_neighbors
 
+    return openTSNE
+
+
+def _by_neighbours(reduced: Float[np.ndarray, "m c"], progress: Progress) -> Float[np.ndarray, "m 2"]:
+    tsne = load()
     count = len(reduced)
     perplexity = min(_PERPLEXITY, (count - 1) / 3)
     progress(0.0, "looking for neighbours")
     lengths = np.linalg.norm(reduced, axis=1, keepdims=True)
     places, cosines = all_nearest((reduced / np.where(lengths > 0, lengths, 1)).astype(np.float32), int(3 * perplexity))
     distances = np.sqrt(np.maximum(2 - 2 * cosines.astype(np.float64), 0))
-    affinities = PerplexityBasedNN(
-        knn_index=PrecomputedNeighbors(places.astype(np.int64), distances), perplexity=perplexity, n_jobs=1
+    affinities = tsne.affinity.PerplexityBasedNN(
+        knn_index=tsne.nearest_neighbors.PrecomputedNeighbors(places.astype(np.int64), distances),
+        perplexity=perplexity,
+        n_jobs=1,
     )
     spread = reduced[:, 0].std()
     start = reduced[:, :2] / (spread if spread > 0 else 1) * _START_SPREAD
-    points = TSNEEmbedding(
+    points = tsne.TSNEEmbedding(
         start, affinities, negative_gradient_method="fft" if count > 1000 else "bh", n_jobs=1, random_state=0,
         learning_rate=max(count / 12, 50.0),
     )  # fmt: skip

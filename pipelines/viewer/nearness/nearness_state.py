@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from pipelines.viewer.nearness.alike_people import People, people_of
+from pipelines.viewer.nearness.alike_people import AlikePeople, people_of
 from pipelines.viewer.nearness.feature_rows import LIKENESS, FeatureRows, likeness_rows
 from pipelines.viewer.nearness.map_job import MapMaker
 from pipelines.viewer.viewed_dataset import ViewedDataset
@@ -32,7 +32,7 @@ class Nearness:
             return self._once("features", lambda: likeness_rows(self._census))
         return self.maps.features(kind)
 
-    def people(self) -> People:
+    def people(self) -> AlikePeople:
         """People by the manifest, and pairs of them."""
         return self._once("people", lambda: people_of(self._census))
 

@@ -7,8 +7,8 @@ import pytest
 
 from dataprep.report.census import Census
 from dataprep.report.differences import difference
-from dataprep.report.row_moves import moves
 from dataprep.tables.store import write_table
+from pipelines.viewer.row_moves import moves
 from tests.fake_dataset import make_dataset, make_photos
 
 
