@@ -60,7 +60,7 @@ def export(out: Path, target: Path, layout: str, split: str) -> int:
     require_new(target)
     write, last = {"eg3d": (_write_eg3d, "dataset.json"), "plain": (_write_plain, "labels.csv")}[layout]
     progress = Progress({"samples": _count(out, split)}, 1, "samples")
-    with new_folder(target, last) as place:
+    with progress.beating(), new_folder(target, last) as place:
         written = write(place, _samples(out, split, progress))
     progress.close()
     print(f"{target}: {written} samples, layout {layout}")
