@@ -74,8 +74,11 @@ def measured_s(store: Store, dag: Dag) -> dict[str, float]:
 
 def _is_same(store: Store, ref: StageRef, stage: Stage) -> bool:
     """Whether a stage that ran had this version and these parameters."""
-    then, now = parse_json((store.folder(ref) / "stage.json").read_text())["stage"], describe(stage)
-    return all(then[key] == now[key] for key in ("version", "params"))
+    try:
+        then, now = parse_json((store.folder(ref) / "stage.json").read_text())["stage"], describe(stage)
+        return all(then[key] == now[key] for key in ("version", "params"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def estimate(store: Store, dag: Dag, plan: Plan) -> Estimate:

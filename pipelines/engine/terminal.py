@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdo
 from pathlib import Path
 from typing import Any, TextIO
 
+from dataprep.errors import ConfigError
 from dataprep.files.own_files import open_to_append
-from dataprep.tables.store import unwritable
 
 _PACKAGES = ("dataprep", "gan", "pipelines")
 
@@ -66,7 +66,7 @@ class Terminal:
 
 @contextmanager
 def spoken(quiet: bool, verbose: bool, log_file: Path | None) -> Iterator[None]:
-    """Let the block speak so. Raises Unwritable when the log file cannot be written to."""
+    """Let the block speak so. Raises ConfigError when the log file cannot be written to."""
     with ExitStack() as stack:
         log = stack.enter_context(_opened(log_file)) if log_file else None
         if log or quiet:
@@ -83,7 +83,7 @@ def _opened(path: Path) -> Iterator[LogFile]:
     try:
         file = open_to_append(path)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise ConfigError(f"--log-file {path} cannot be written: {error.strerror}; name another file") from error
     log = LogFile(file)
     try:
         yield log
