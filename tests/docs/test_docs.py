@@ -49,7 +49,7 @@ def commands(page):
     for block in blocks(page.read_text(encoding="utf-8")):
         for line in block.text.replace("\\\n", " ").splitlines():
             if match := re.match(r"(?:\$ )?(?:\.venv/bin/)?shhq-hs (.*)", line):
-                yield re.split(r"\s{2,}|\s#", match[1])[0]
+                yield re.split(r"\s{2,}|\s#|\s(?:\|\|?|&&?|\d?>)(?:\s|$)", match[1])[0]
 
 
 @pytest.fixture
