@@ -35,12 +35,13 @@ def accuracy(numbers: Mapping[str, Any]) -> str:
     """Return errors of labels against truth, median and 90%, and the correlation of expressions."""
     rows = [(what, *(form.format(numbers[key][part]) for part in ("median", "p90"))) for key, what, form in _ERRORS]
     corr, accepted = numbers["expression_corr"], numbers["accepted"]
-    words = (
-        f"Over the {accepted['n']} accepted of {accepted['of']} photographs with truth. Expression coefficients correlate "
+    words = [
+        f"Over the {accepted['n']} accepted of {accepted['of']} photographs with truth. Expressions correlate",
         f"{corr['centred_strongest10']:.2f} with truth for the ten strongest directions and {corr['centred']:.2f} over "
-        "all 64, both about each coefficient's mean: a constant scores nothing there."
-    )
-    return f"{_table(('error', 'median', '90%'), rows)}\n\n{words}\n"
+        "all 64, both about each",
+        "coefficient's mean. A constant scores nothing there.",
+    ]
+    return f"{_table(('error', 'median', '90%'), rows)}\n\n" + "\n".join(words) + "\n"
 
 
 TABLES: dict[str, Callable[[Mapping[str, Any]], str]] = {"accuracy": accuracy}
