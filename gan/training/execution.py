@@ -9,7 +9,7 @@ from typing import get_args
 import torch
 
 from dataprep.errors import ConfigError
-from gan.networks.arithmetic import Arithmetic, computing, reduced
+from gan.networks.arithmetic import Arithmetic, computing, reduced, reduced_twice
 from gan.networks.products import Products
 from gan.training.ranks import ALONE, Ranks
 
@@ -54,8 +54,9 @@ class Execution:
         """Let the generator's networks compute as this says, forwards and backwards."""
         return computing(Arithmetic(bool(self.recompute), self.products))
 
-    def autocast(self) -> AbstractContextManager[object]:
-        return reduced(self.where.type, self.dtype)
+    def autocast(self, twice: bool = False) -> AbstractContextManager[object]:
+        """Let the critics compute in this precision; `twice` where R1 takes gradients of gradients."""
+        return (reduced_twice if twice else reduced)(self.where.type, self.dtype)
 
     def scaler(self) -> torch.amp.GradScaler:
         """Return a scaler that does nothing but in float16."""

@@ -74,7 +74,7 @@ def train(
     """
     options, watcher = options or RunOptions(), watcher or Watcher()
     execution = options.execution
-    run = open_run(roots, preset, out, models, seed, begun_from, execution, watcher.reads)
+    run = open_run(roots, preset, out, models, seed, begun_from, execution, watcher.prepares)
     execution = fitted(run.state, run.sources, execution)
     watcher.computes(execution)
     state, writes = run.state, execution.ranks.is_first

@@ -4,6 +4,8 @@ import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,13 @@ from gan.training.warm_start.paired import Paired
 APPEARANCE_FILE = "appearance.npz"
 
 
+class Preparing(Enum):
+    """What can take long before the first step, and what it counts."""
+
+    EXPRESSIONS = "steps in which D_e learns the 3DMM's expressions"
+    APPEARANCES = "pictures read for what people look like"
+
+
 @dataclass(frozen=True)
 class Models:
     """The models whose coefficients the labels are; the estimator, for Eq. 9, is optional."""
@@ -66,11 +75,11 @@ def open_run(
     seed: int,
     begun_from: Path | None,
     execution: Execution,
-    told: Callable[[int, int], None] = lambda done, whole: None,
+    told: Callable[[Preparing, int, int], None] = lambda what, done, whole: None,
 ) -> Run:
     """Continue the run in `out`, else begin one, stage 2 from the stage-1 run `begun_from`.
 
-    `told` hears how many of how many pictures a paired start has read for what people look like.
+    `told` hears how much is done of what comes before the first step.
     """
     dataset = ShardDataset(roots, "train", preset.portrait_px, preset.face_px)
     _require_models(dataset.bases, models)
@@ -94,13 +103,16 @@ def open_run(
     elif begun_from is not None:
         begin_from(state, begun_from)
     elif preset.expression_steps:
-        begin_with_expressions(state.generator.cpu(), space, prior, preset.expression_steps)
+        steps, tell = preset.expression_steps, partial(told, Preparing.EXPRESSIONS)
+        begin_with_expressions(state.generator.cpu(), space, prior, steps, tell)
         state.generator.to(execution.where)
         state.begin_averages()
     execution.ranks.agree(state.images_seen, "the images seen so far", execution.where)
     paired = None
     if state.is_paired:
-        paired = _paired(state, dataset, mirror, out, begun_from, execution.ranks.is_first, told)
+        paired = _paired(
+            state, dataset, mirror, out, begun_from, execution.ranks.is_first, partial(told, Preparing.APPEARANCES)
+        )
     return Run(dataset, weights, mirror, Sources(prior, space.to(execution.where), estimator, paired), state)
 
 

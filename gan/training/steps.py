@@ -336,7 +336,7 @@ def _judge(
         else image
         for view, image in zip(VIEWS, (portrait_B3HW, face_B3HW), strict=True)
     ]
-    with execution.autocast():
+    with execution.autocast(twice=look is Glance.REAL):
         said = state.critics(*shown)
     like, patch = portrait_B3HW, said.patch_BPQ
     face, torso = (verdict and verdict.to(like) for verdict in (said.face, said.torso))

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from gan.training.execution import Execution
-from gan.training.setup import Run
+from gan.training.setup import Preparing, Run
 
 
 class Watcher:
     """What a caller wants to know and to say during a run; this one neither listens nor talks."""
 
-    def reads(self, done: int, whole: int) -> None:
-        """So many of so many pictures were read before the first step (a paired start)."""
+    def prepares(self, what: Preparing, done: int, whole: int) -> None:
+        """So much of what comes before the first step is done."""
 
     def begins(self, run: Run) -> None:
         """The run stands where it begins or goes on."""
@@ -38,9 +38,9 @@ class Watchers(Watcher):
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._all = watchers
 
-    def reads(self, done: int, whole: int) -> None:
+    def prepares(self, what: Preparing, done: int, whole: int) -> None:
         for one in self._all:
-            one.reads(done, whole)
+            one.prepares(what, done, whole)
 
     def begins(self, run: Run) -> None:
         for one in self._all:

@@ -92,6 +92,7 @@ def test_working_memory_grows_with_the_small_picture_not_with_the_large_one(monk
 
 
 def test_loops_are_for_what_they_are_faster_at(network, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     assert runs_in_loops(CPU, torch.float32)
     assert runs_in_loops(CPU, torch.bfloat16) == BFLOAT16_PRODUCTS
     assert not runs_in_loops(torch.device("cuda"), torch.float16)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan.losses import r1_penalty
+from gan.networks.arithmetic import reduced_twice
 from gan.networks.critics import Critics, CriticSizes
 from gan.presets import PRESETS, PairedStart, Preset
 from gan.training.execution import DTYPES, FIRST_SCALE, Execution
@@ -165,7 +166,7 @@ def _r1_gradients(preset: Preset, trial: Trial, precision: str) -> Mapping[str, 
     scale = FIRST_SCALE if precision == "float16" else 1.0
     for image in (portrait, face):
         image.requires_grad_()
-    with torch.autocast(trial.where.type, DTYPES[precision], enabled=precision != "float32"):
+    with reduced_twice(trial.where.type, DTYPES[precision]):
         said = critics(portrait, face)
     judged: dict[str, tuple[Tensor | None, Tensor]] = {
         "whole": (said.whole.logit_B, portrait),

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from dataprep.errors import ConfigError
-from dataprep.kernels import guard
+from dataprep.kernels import guard, processor
 from dataprep.kernels.vectors import BFLOAT16_PRODUCTS
 from dataprep.models.superres.rrdbnet import RRDBNet
 from dataprep.models.superres.rrdbnet_tiled import TiledRRDBNet
@@ -44,11 +44,7 @@ def resolve_precision(precision: Precision, device: torch.device) -> torch.dtype
             raise ConfigError(f"precision {precision!r}: expected auto, {', '.join(DTYPES)}") from None
     if device.type == "cuda":
         return torch.float16 if torch.cuda.get_device_capability(device) >= _TENSOR_CORES else torch.float32
-    return torch.bfloat16 if _cpu_has("_is_avx512_bf16_supported", "_is_amx_tile_supported") else torch.float32
-
-
-def _cpu_has(*flags: str) -> bool:
-    return any(bool(getattr(torch.cpu, flag, lambda: False)()) for flag in flags)
+    return torch.bfloat16 if processor.multiplies_bfloat16() else torch.float32
 
 
 def runner(network: Network, device: torch.device, dtype: torch.dtype) -> Run:
@@ -79,7 +75,7 @@ def runs_in_loops(device: torch.device, dtype: torch.dtype) -> bool:
     """
     if device.type != "cpu" or not guard.ON:
         return False
-    multiplies_bfloat16 = BFLOAT16_PRODUCTS and not _cpu_has("_is_amx_tile_supported")
+    multiplies_bfloat16 = BFLOAT16_PRODUCTS and not processor.has_amx()
     return dtype == torch.float32 or (dtype == torch.bfloat16 and multiplies_bfloat16)
 
 

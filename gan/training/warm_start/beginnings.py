@@ -8,6 +8,8 @@ little of it, so that what all people share is learnt once.
 Suffixes: V vertices, N points, X Y Z cells of a grid.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -74,7 +76,13 @@ def body_heights(body: BodyArrays) -> tuple[Float[np.ndarray, "n 3"], Float[np.n
     return grid_XYZ3.reshape(-1, 3), height_XYZ.ravel()
 
 
-def begin_with_expressions(generator: Generator, space: FaceSpace, prior: LabelPrior, steps: int) -> None:
+def begin_with_expressions(
+    generator: Generator,
+    space: FaceSpace,
+    prior: LabelPrior,
+    steps: int,
+    told: Callable[[int, int], None] = lambda done, whole: None,
+) -> None:
     """Fit D_e to the 3DMM's displacements (Eq. 10) at faces of `prior`, in place; deterministic in the prior's seed.
 
     Eq. 10 needs no pictures. Learnt beside them, D_e had followed a third of nothing after minutes of training; so
@@ -95,6 +103,7 @@ def begin_with_expressions(generator: Generator, space: FaceSpace, prior: LabelP
             loss.backward()
             optimiser.step()
             schedule.step()
+            told(step + 1, steps)
     optimiser.zero_grad(set_to_none=True)
 
 

@@ -31,7 +31,7 @@ from gan.training.errors import Diverged
 from gan.training.execution import Execution
 from gan.training.loop import RunOptions, train
 from gan.training.ranks import Ranks, open_ranks
-from gan.training.setup import Models, Run
+from gan.training.setup import Models, Preparing, Run
 from gan.training.state import TrainState
 from gan.training.wandb_watcher import WandbWatcher
 from gan.training.watchers import Watcher, Watchers
@@ -165,17 +165,20 @@ class _Watcher(Watcher):
     def __init__(self, options: argparse.Namespace, chosen: Preset, stop: StopRequest, talks: bool) -> None:
         self._options, self._preset, self._stop, self._talks = options, chosen, stop, talks
         self.began = False
+        self._preparing: Preparing | None = None
         self._since = self._said = time.monotonic()
         self._first = 0
 
-    def reads(self, done: int, whole: int) -> None:
+    def prepares(self, what: Preparing, done: int, whole: int) -> None:
         now = time.monotonic()
+        if what is not self._preparing:
+            self._preparing, self._since = what, now
         if not self._talks or (now - self._said < _SAY_EVERY_S and done < whole):
             return
         self._said = now
         rate = done / max(now - self._since, 1e-6)
         left = clock((whole - done) / rate)
-        print(f"{done:>9,} of {whole:,} pictures read for what people look like  {rate:.0f}/s  ETA {left}", flush=True)
+        print(f"{done:>9,} of {whole:,} {what.value}  {rate:.0f}/s  ETA {left}", flush=True)
 
     def begins(self, run: Run) -> None:
         self.began, self._since, self._first = True, time.monotonic(), run.state.images_seen

@@ -25,7 +25,7 @@ from gan.training.execution import Execution
 from gan.training.loop import RunOptions, train
 from gan.training.people import render_people, shade_people
 from gan.training.pictures import make_pictures
-from gan.training.setup import APPEARANCE_FILE, Models, Run, open_run
+from gan.training.setup import APPEARANCE_FILE, Models, Preparing, Run, open_run
 from gan.training.state import TrainState
 from gan.training.steps import (
     critic_losses_of,
@@ -365,3 +365,11 @@ def test_options_are_off_in_the_paper_s_presets() -> None:
             assert off == (0, 0, False, False), name
             assert not preset.begins_at_body, name
     assert dataclasses.is_dataclass(PRESETS["demo"].paired)
+
+
+def test_what_comes_before_the_first_step_is_told(data: Path, models: Models, tmp_path: Path) -> None:
+    heard: dict[Preparing, list[tuple[int, int]]] = {what: [] for what in Preparing}
+    tell = lambda what, done, whole: heard[what].append((done, whole))  # noqa: E731
+    open_run([data], PAIRED, tmp_path, models, 0, None, Execution(micro=2), tell)
+    assert heard[Preparing.EXPRESSIONS] == [(1, 2), (2, 2)]
+    assert heard[Preparing.APPEARANCES][-1] == (len(ShardDataset([data], "train", 64, 64)),) * 2
