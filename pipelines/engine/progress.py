@@ -19,6 +19,7 @@ _PLAIN_EVERY_S = 10.0  # while work is finished
 _PLAIN_AT_LEAST_EVERY_S = 20.0  # while none is: who reads a pipe, or a CI that looks for life, gives up after 30
 _LIVE_EVERY_S = 0.2
 _BEAT_S = 1.0
+_PRIOR_S = 10.0  # of work as assumed, which what is measured must outweigh
 _COLUMNS = 80  # of a terminal that does not say
 _BAR = 20  # characters; narrow terminals have better use for most of them
 _CLEAR = "\r\x1b[2K"  # moves and erases; no colour
@@ -132,19 +133,23 @@ class Progress:
                 left += max(0, total - self._done[stage] - (lost - self._idle[stage])) * cost_s
             lost += self._lost[stage]
         left /= self.workers
+        if not any(self._done.values()):
+            return left  # workers start, which is nobody's cost
         return max(left - (time.monotonic() - self._advanced), 0.1 * left)  # what is in hand goes on
 
     def _cost_s(self, stage: str) -> float | None:
-        """Seconds of one worker a row that it works on."""
+        """Seconds of one worker a row that it works on.
+
+        What was measured counts by its seconds, beside the assumed ones: first rows wait for imports and cold files.
+        """
         worked = {name: done - self._idle[name] for name, done in self._done.items() if done > self._idle[name]}
-        if stage in worked:
-            return self._seconds[stage] / worked[stage]
         if stage not in self.assumed_s:
-            return None
+            return self._seconds[stage] / worked[stage] if stage in worked else None
         seen = [name for name in worked if name in self.assumed_s]
         assumed = sum(self.assumed_s[name] * worked[name] for name in seen)
-        pace = sum(self._seconds[name] for name in seen) / assumed if assumed else 1.0
-        return pace * self.assumed_s[stage]
+        pace = (sum(self._seconds[name] for name in seen) + _PRIOR_S) / (assumed + _PRIOR_S)
+        own = _PRIOR_S / self.assumed_s[stage]
+        return (self._seconds[stage] + _PRIOR_S * pace) / (worked.get(stage, 0) + own)
 
     def _erase(self) -> None:
         if self._stands:
