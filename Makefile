@@ -75,7 +75,7 @@ accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and M
 
 # Only deliberately: what this writes is compared with README by a test.
 numbers: accuracy ## Measure again what README says of the labels
-	$(BIN)/python -m tools.docs.numbers --keep accuracy=build/accuracy.json
+	$(BIN)/python -m tools.docs.measured_numbers --keep accuracy=build/accuracy.json
 
 # Two processes: small pictures keep one thread busy, not two.
 TWO := $(BIN)/torchrun --standalone --nproc-per-node 2 --no-python
@@ -138,7 +138,7 @@ authors-examples: $(SETUP) ## The three examples of the authors' README, from th
 docs: $(SETUP) ## Write docs/reference, the diagram and the measured numbers of README again
 	$(BIN)/python -m tools.docs.reference
 	$(BIN)/python -m tools.docs.diagram
-	$(BIN)/python -m tools.docs.numbers
+	$(BIN)/python -m tools.docs.measured_numbers
 
 docs-check: $(SETUP) ## Run the commands of README and docs as written, in a temporary folder (long: it trains)
 	$(BIN)/python -m tools.docs.docs_check README.md docs/*.md docs/guides/*.md

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tools.docs import numbers
+from tools.docs import measured_numbers as numbers
 
 
 def test_the_readme_has_the_numbers_of_the_files():
