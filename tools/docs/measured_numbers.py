@@ -1,4 +1,4 @@
-"""Write the measured numbers of README.md: `python -m tools.docs.measured_numbers` (`make docs`), so that nobody types them.
+"""Write the measured numbers of README.md: `python -m tools.docs.measured_numbers` (`make docs`). Nobody types them.
 
 `docs/numbers/` holds what commands measured (`make numbers` writes it anew). A table stands between
 `<!-- numbers: NAME -->` and `<!-- end -->`; a test compares it with the files.
