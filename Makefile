@@ -26,7 +26,7 @@ export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
 
-.PHONY: force help setup dataset accuracy train-tiny train-demo test test-all lint format bench check-gpu bench-scale lifter authors-examples docs docs-check site notebook dist clean
+.PHONY: force help setup dataset accuracy numbers train-tiny train-demo test test-all lint format bench check-gpu bench-scale lifter authors-examples docs docs-check site notebook dist clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -74,6 +74,10 @@ dataset: $(SETUP) ## Build the data set: SOURCE (default: the shipped samples) -
 accuracy: dataset ## Labels of the sample build against truth; lifter, EFT and MAP on samples and made-up people; tracking
 	$(SHHQ) accuracy '$(OUT)' --truth samples/truth --clip samples/clip --json build/accuracy.json
 
+# Only deliberately: what this writes is compared with README by a test.
+numbers: accuracy ## Measure again what README says of the labels
+	$(BIN)/python -m tools.docs.measured_numbers --keep accuracy=build/accuracy.json
+
 # Two processes: small pictures keep one thread busy, not two.
 TWO := $(BIN)/torchrun --standalone --nproc-per-node 2 --no-python
 train-tiny: $(SETUP) ## Go on training the shipped people on the shipped samples, both stages (minutes on two cores)
@@ -87,11 +91,12 @@ train-demo: $(SETUP) ## Make the shipped people again: render 3,000, train both 
 	$(SHHQ) train --data '$(DEMO)/people' --preset demo-stage2 --from '$(DEMO)/stage1' --out '$(DEMO)/stage2' --threads 1
 	$(BIN)/python -m tools.standins.pack_demo '$(DEMO)/stage1' '$(DEMO)/stage2' --data '$(DEMO)/people' --to '$(DEMO)/demo.pt'
 
-lint: $(SETUP) ## Ruff, mypy, and the walls of the house: layers, circles, names, folder sizes
+lint: $(SETUP) ## Ruff, mypy, spelling, and the walls of the house: layers, circles, names, folder sizes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/codespell -D - -D tools/house_words.txt
 	$(BIN)/python -m tools.walls
 
 format: $(SETUP) ## Let ruff format and fix
@@ -131,12 +136,13 @@ authors-examples: $(SETUP) ## The three examples of the authors' README, from th
 	$(AUTHORS) --exp-path '$(VIDEO)/expression.npy' --pose-path '$(VIDEO)/joint_eulers.npy' \
 	  --cam-path '$(VIDEO)/camera_pose.npy' --n-interval 1 --fps 12.5 --out '$(VIDEOS)/real-video'
 
-docs: $(SETUP) ## Write docs/reference and the diagram again, from the code
+docs: $(SETUP) ## Write docs/reference, the diagram and the measured numbers of README again
 	$(BIN)/python -m tools.docs.reference
 	$(BIN)/python -m tools.docs.diagram
+	$(BIN)/python -m tools.docs.measured_numbers
 
 docs-check: $(SETUP) ## Run the commands of README and docs as written, in a temporary folder (long: it trains)
-	$(BIN)/python -m tools.docs.docs_check README.md docs/*.md
+	$(BIN)/python -m tools.docs.docs_check README.md docs/*.md docs/guides/*.md
 
 site: $(SETUP) ## Make the documentation's pages, build/site/index.html; a link that leads nowhere is an error
 	@test -x $(BIN)/mkdocs || PIP_CONSTRAINT=$(CURDIR)/$(VENV)/constraints.txt $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation -e '.[docs]'

@@ -39,7 +39,7 @@ _HELP = "options and settings from a TOML file, or `paper` (docs/howto.md); what
 STAGES = "stages"  # stands for the tables of all stages
 PRESET = "preset"  # table of the entries of a training preset
 _ELSEWHERE = {"plan": "run"}  # plan tells what `run` would do: it reads the same table
-_NOT_OPTIONS = ("config", "set", "print", "help")
+_NOT_OPTIONS = ("config", "set", "print", "help", "json", "quiet", "verbose", "log-file")
 _EXPECTED: dict[Any, str] = {int: "a whole number", float: "a number"}
 
 

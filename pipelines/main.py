@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dataprep import __version__
@@ -23,8 +23,10 @@ from dataprep.extras import remedy_for_import
 from dataprep.files.filenames import printable_lines
 from dataprep.files.locations import ObjectPath
 from pipelines import config_file
+from pipelines.machine.terminal import spoken
 from pipelines.verbs.building import (
     assets_verb,
+    completion_verb,
     doctor_verb,
     params_verb,
     plan_verb,
@@ -91,6 +93,7 @@ VERBS = tuple(
         prune_verb,
         doctor_verb,
         assets_verb,
+        completion_verb,
         accuracy_verb,
         benchmark_verb,
         export_eft_verb,
@@ -115,12 +118,26 @@ _URL_AS_PATH = re.compile(r"(s3|memory|gs|abfs|https?):/+(.*)")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (`_EXIT_STATUS`)."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    return _status_of(lambda: _run(given))
+
+
+def _run(arguments: list[str]) -> int:
+    options = config_file.parse(make_parser(), arguments)
+    options.arguments, options.parser = arguments, make_parser
+    with spoken(options.quiet, options.verbose, options.log_file):
+        return _status_of(lambda: _do(options))  # its last words stand in the log file, too
+
+
+def _do(options: argparse.Namespace) -> int:
+    _check_urls(options)
+    return options.load()(options)
+
+
+def _status_of(work: Callable[[], int]) -> int:
+    """Do `work`; an end that its user can understand is a sentence and an exit status."""
     try:
-        options = config_file.parse(make_parser(), arguments)
-        options.arguments = arguments
-        _check_urls(options)
-        return options.load()(options)
+        return work()
     except ShhqError as error:
         print(f"shhq-hs: {printable_lines(str(error))}", file=sys.stderr)
         return 2

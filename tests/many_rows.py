@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dataprep.models.face.likeness_file import FEATURES
 from dataprep.stages.aggregate import DatasetView
 from dataprep.tables.store import StageRef, Store, write_table
 from pipelines import paper_stages
@@ -58,10 +59,20 @@ def _renamed(table: pa.Table, ids: list[str]) -> pa.Table:
         "dup_cluster": pa.array([i if ok else None for i, ok in enumerate(judged)], pa.uint32()),
         "person": pa.array([one if ok else None for one, ok in zip(ids, judged, strict=True)], pa.string()),
     }  # fmt: skip
+    values["likeness"] = _likenesses(random, judged, table.schema.field("likeness").type)
     for name, column in values.items():
         place = table.schema.get_field_index(name)
         table = table.set_column(place, table.schema.field(name), column)
     return table
+
+
+def _likenesses(random: np.random.Generator, judged: list[bool], kind: pa.DataType) -> pa.Array:
+    """Unit vectors in groups of some ten that resemble one another, as relatives might."""
+    groups = random.normal(size=(-(-len(judged) // 10), FEATURES))
+    vectors = groups[random.integers(0, len(groups), len(judged))] + 0.5 * random.normal(size=(len(judged), FEATURES))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    values = [vector.astype(np.float16) if ok else None for vector, ok in zip(vectors, judged, strict=True)]
+    return pa.array(values, kind)
 
 
 def _write_portraits(

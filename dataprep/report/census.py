@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,11 @@ class Census:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def files(self) -> list[Path]:
+        """The manifest's files on this machine, one or, where rows are many, several."""
+        return self._reader.files
 
     def has(self, *names: str) -> bool:
         return set(names) <= set(self.schema.names)

@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from dataprep.files.locations import Location
 from dataprep.report.census import Census
 from dataprep.stages.quality import RULES
 from dataprep.tables.labels import trained
 
+LEAST_CHANGE = 1e-6  # below it a value counts as the same
 _LABELS = ("yaw", "pitch", "roll", *(label.name for label in trained()))
 
 
@@ -58,8 +60,7 @@ class Difference:
 def difference(earlier: Location, census: Census, examples: int = 6) -> Difference:
     """Compare the manifest of `earlier` (a data set's folder, or a manifest) with `census`; rows are paired by id."""
     before = Census(earlier)
-    places = {sample_id: i for i, sample_id in enumerate(before.ids)}
-    pairs = np.array([(places[name], i) for i, name in enumerate(census.ids) if name in places], int).reshape(-1, 2)
+    pairs = pairs_of(before, census)
     old_splits, new_splits = before.column("split"), census.column("split")
     both = [(a, b) for a, b in pairs.tolist() if before.selected[a] and census.selected[b]]
     return Difference(
@@ -78,13 +79,19 @@ def difference(earlier: Location, census: Census, examples: int = 6) -> Differen
     )
 
 
+def pairs_of(before: Census, after: Census) -> Int[np.ndarray, "p 2"]:
+    """Rows (earlier, later) that have one id, in the later one's order."""
+    places = {sample_id: i for i, sample_id in enumerate(before.ids)}
+    return np.array([(places[name], i) for i, name in enumerate(after.ids) if name in places], int).reshape(-1, 2)
+
+
 def _stages_changed(before: Census, after: Census) -> tuple[str, ...]:
     old, new = (json.loads(census.metadata.get("stages", "{}")) for census in (before, after))
     return tuple(name for name in new if old.get(name) != new[name])
 
 
 def _fates(before: Census, after: Census, pairs: np.ndarray, examples: int) -> tuple[Fate, ...]:
-    old, new = _ends(before), _ends(after)
+    old, new = ends(before), ends(after)
     moved: dict[tuple[str, str], list[str]] = {}
     for a, b in pairs.tolist():
         if old[a] != new[b]:
@@ -93,7 +100,8 @@ def _fates(before: Census, after: Census, pairs: np.ndarray, examples: int) -> t
     return tuple(Fate(*key, len(ids), tuple(ids[:examples])) for key, ids in order)
 
 
-def _ends(census: Census) -> list[str]:
+def ends(census: Census) -> list[str]:
+    """How each row ended, in words: accepted, or the stage and the reason."""
     columns = zip(census.statuses, census.column("stage"), census.column("reason"), strict=True)
     return ["accepted" if status == "ok" else f"{stage}: {reason or status}" for status, stage, reason in columns]
 
@@ -101,23 +109,33 @@ def _ends(census: Census) -> list[str]:
 def _shifts(before: Census, after: Census, pairs: np.ndarray) -> tuple[Shift, ...]:
     kept = pairs[before.ok[pairs[:, 0]] & after.ok[pairs[:, 1]]] if len(pairs) else pairs
     found = []
-    for column in (*(rule.score for rule in RULES), *_LABELS):
-        if len(kept) and before.has(column) and after.has(column):
-            old, new = _values(before, column)[kept[:, 0]], _values(after, column)[kept[:, 1]]
-            if old.shape == new.shape and old.size:
-                found.append(_shift(column, old, new))
+    for column in compared_columns(before, after) if len(kept) else ():
+        old, new = values_of(before, column)[kept[:, 0]], values_of(after, column)[kept[:, 1]]
+        if old.shape == new.shape and old.size:
+            found.append(_shift(column, old, new))
     return tuple(sorted(found, key=lambda shift: -shift.changed))
 
 
-def _values(census: Census, column: str) -> np.ndarray:
+def compared_columns(before: Census, after: Census) -> tuple[str, ...]:
+    """Scores and labels that both have."""
+    columns = (*(rule.score for rule in RULES), *_LABELS)
+    return tuple(column for column in columns if before.has(column) and after.has(column))
+
+
+def values_of(census: Census, column: str) -> Float[np.ndarray, "n k"]:
+    """A column's numbers, one row a sample, NaN where null; k is 1 for a scalar."""
     listed = str(census.schema.field(column).type).startswith("list")
     return census.matrix(column).astype(np.float64) if listed else census.floats(column)[:, None]
 
 
+def change(old: Float[np.ndarray, "p k"], new: Float[np.ndarray, "p k"]) -> Float[np.ndarray, " p"]:
+    """How far each row moved: the most of its numbers, NaN where one is missing."""
+    return np.abs(new - old).max(axis=1)
+
+
 def _shift(column: str, old: np.ndarray, new: np.ndarray) -> Shift:
-    change = np.abs(new - old).max(axis=1)
-    change = np.where(np.isnan(change), 0, change)
+    moved = np.nan_to_num(change(old, new))
     return Shift(
-        column, len(old), int((change > 1e-6).sum()), round(float(np.nanmedian(old)), 6),
-        round(float(np.nanmedian(new)), 6), round(float(change.max()), 6),
+        column, len(old), int((moved > LEAST_CHANGE).sum()), round(float(np.nanmedian(old)), 6),
+        round(float(np.nanmedian(new)), 6), round(float(moved.max()), 6),
     )  # fmt: skip

@@ -16,7 +16,7 @@ from dataprep.stages.manifest_decisions import NEAR_DUPLICATE, usual_path
 from dataprep.stages.manifest_gathering import MESSAGE, Scratch
 from dataprep.stages.verdicts import MESSAGE as REVIEWED_MESSAGE
 from dataprep.tables.columns import Column
-from dataprep.tables.manifest_files import Piece, piece_name, remove_manifest, write_pieces
+from dataprep.tables.manifest_files import ManifestFile, piece_name, remove_manifest, write_pieces
 from dataprep.tables.ranges import read_array, read_rows
 from dataprep.tables.store import ROW_GROUP, write_tables
 
@@ -52,10 +52,10 @@ def release(workers: Workers, task: Release, divided: bool) -> None:
     write_pieces(task.path, workers.each(_write, tasks, "manifest"))
 
 
-def _write(task: Release) -> Piece:
+def _write(task: Release) -> ManifestFile:
     counted = _Counted(_tables(task))
     write_tables(task.path, counted, task.metadata)
-    return Piece(task.path.name, counted.rows, task.path.stat().st_size, file_sha256(task.path))
+    return ManifestFile(task.path.name, counted.rows, task.path.stat().st_size, file_sha256(task.path))
 
 
 class _Counted:

@@ -28,7 +28,7 @@ _BLOCK_ROWS = 2048
 _PIECE = re.compile(r"part-\d{5}\.parquet")
 
 
-class Piece(NamedTuple):
+class ManifestFile(NamedTuple):
     """One file of a divided manifest."""
 
     name: str
@@ -55,13 +55,13 @@ def is_divided(manifest: Location) -> bool:
     return (manifest / PIECES).is_file()
 
 
-def pieces_of(manifest: Location) -> list[Piece]:
+def pieces_of(manifest: Location) -> list[ManifestFile]:
     """The files of a divided manifest, in order; [] where it is one file. Raises Damaged."""
     if not is_divided(manifest):
         return []
     path = manifest / PIECES
     try:
-        found = [Piece(str(name), int(rows), int(size), str(sha256))
+        found = [ManifestFile(str(name), int(rows), int(size), str(sha256))
                  for name, rows, size, sha256 in parse_json(path.read_text())]  # fmt: skip
         if strange := [one.name for one in found if not _PIECE.fullmatch(one.name)]:
             raise ValueError(f"no file of a manifest is called {strange[0]!r}")
@@ -75,7 +75,7 @@ def files_of(manifest: Location) -> list[Location]:
     return [manifest / one.name for one in pieces_of(manifest)] or [manifest]
 
 
-def write_pieces(manifest: Location, pieces: Sequence[Piece]) -> None:
+def write_pieces(manifest: Location, pieces: Sequence[ManifestFile]) -> None:
     """Say that a divided manifest is whole, and remove files of an earlier, larger one."""
     write_json(manifest / PIECES, [list(one) for one in pieces])
     names = {one.name for one in pieces}

@@ -13,14 +13,16 @@ from dataprep.tables.layouts import VIDEO_SUFFIXES, is_video
 from dataprep.tables.store import Store
 from pipelines import config_file, paper_stages
 from pipelines.commands.new_folder import require_folder
-from pipelines.commands.summary import after_run, print_plan
+from pipelines.commands.show_plan import print_plan, print_plan_json
+from pipelines.commands.summary import after_run
 from pipelines.engine.dag import Dag
+from pipelines.engine.estimate import estimate
 from pipelines.engine.gather import Gatherer
 from pipelines.engine.index import preview
 from pipelines.engine.plan import make_plan
 from pipelines.engine.resume import command_line, hint, print_stopped
 from pipelines.engine.run import RunSummary, run
-from pipelines.executors.chosen_executor import make_executor
+from pipelines.executors.chosen_executor import make_executor, worker_count
 
 _LONGEST_LIMIT_S = 1e6  # timers of the system hold no more than some years
 
@@ -48,11 +50,16 @@ def bring_up_to_date(options: argparse.Namespace) -> tuple[Dag, RunSummary]:
 
 
 def plan(options: argparse.Namespace) -> int:
-    """Print what would run, and why; returns 0."""
+    """Print what would run, why, and what it takes; returns 0."""
     dag = _until(paper_stages.build(options.set), options.until)
     source, out, gathering = _places(options)
-    more = Gatherer(source, out, gathering)
-    return print_plan(make_plan(Store(out), dag, preview(source, out, options.follow_links, gathering, more)))
+    store, workers = Store(out), 1 if options.cluster == "serial" else worker_count(options.workers)
+    found = make_plan(
+        store, dag, preview(source, out, options.follow_links, gathering, Gatherer(source, out, gathering))
+    )
+    show = print_plan_json if options.json else print_plan
+    show(found, estimate(store, dag, found), workers, out)
+    return 0
 
 
 def _require_limits(max_error_fraction: float, time_limit_s: float | None) -> None:

@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from dataprep.extras import remedy_for_import, set_up_command
 from dataprep.models.known_models import assets_folder, known_assets, state_of
 from dataprep.tables.store import atomic_file
 from pipelines.commands.probe import probe
+from pipelines.json_output import print_json
 from pipelines.machine.resources import cores, memory_bytes
 
 GIB = 1 << 30
@@ -51,8 +52,10 @@ class Diagnosis:
     advice: str = ""
 
 
-def doctor(out: Path, with_probe: bool) -> int:
+def doctor(out: Path, with_probe: bool, as_json: bool = False) -> int:
     """Print every finding as it comes; returns 1 when there is a problem."""
+    if as_json:
+        return _print_json(list(_examine(out, with_probe)))
     problems = 0
     for finding in _examine(out, with_probe):
         problems += finding.level == "problem"
@@ -61,6 +64,12 @@ def doctor(out: Path, with_probe: bool) -> int:
             print(f"  {'':8} -> {finding.advice}", flush=True)
     count = f"{problems} problem{'s' * (problems > 1)} above" if problems else "no problems: this machine can build"
     print(f"\n{count}")
+    return 1 if problems else 0
+
+
+def _print_json(findings: Sequence[Diagnosis]) -> int:
+    problems = sum(finding.level == "problem" for finding in findings)
+    print_json({"problems": problems, "findings": [asdict(finding) for finding in findings]})
     return 1 if problems else 0
 
 

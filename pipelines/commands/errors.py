@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from pipelines.engine.index import read_index
 from pipelines.engine.last_run import CurrentStage, current_stages
 from pipelines.engine.plan import parts_of
 from pipelines.engine.resume import command_of
+from pipelines.json_output import print_json
 
 STATUSES = ("rejected", *FAULTS)
 _LAST = "manifest"  # loses near-duplicates
@@ -101,7 +102,9 @@ def losses(
                         yield loss
 
 
-def print_errors(out: Location, stage: str, status: str, reason: str, with_tracebacks: bool) -> int:
+def print_errors(
+    out: Location, stage: str, status: str, reason: str, with_tracebacks: bool, as_json: bool = False
+) -> int:
     """Print the groups, the largest first within a stage, and every image in them.
 
     Returns 0, or 1 when no image was lost for any of the reasons that were asked for.
@@ -112,10 +115,15 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
     choice = choose(stage, status, reason, names)
     anyhow = replace(choice, reasons=frozenset())
     found = [*losses(store, index, stages, anyhow), *later_losses(out, index, anyhow)]
-    if strange := choice.reasons - {loss.reason for loss in found}:
+    strange = choice.reasons - {loss.reason for loss in found}
+    nothing = bool(strange) and strange == choice.reasons
+    if as_json:
+        _print_json(out, filter(choice.matches, found), _tracebacks(out) if with_tracebacks else {})
+        return int(nothing)
+    if strange:
         _tell_strange_reasons(strange, found)
-        if strange == choice.reasons:
-            return 1
+    if nothing:
+        return 1
     groups: dict[tuple[str, str, str], list[LostImage]] = {}
     for loss in filter(choice.matches, found):
         groups.setdefault((loss.stage, loss.status, loss.reason), []).append(loss)
@@ -133,6 +141,18 @@ def print_errors(out: Location, stage: str, status: str, reason: str, with_trace
     if any(key[1] in FAULTS for key in groups):
         print(f"to compute faults again: shhq-hs retry {out} [--stage S] [--reason R], then: {command_of(out)}")
     return 0
+
+
+def _print_json(out: Location, found: Iterable[LostImage], tracebacks: Mapping[tuple[str, str], str]) -> None:
+    rows = [
+        {
+            "sample_id": loss.source.sample_id, "path": loss.source.path, "stage": loss.stage, "status": loss.status,
+            "reason": loss.reason, "message": loss.message, "part": loss.part,
+            "traceback": tracebacks.get((loss.stage, loss.source.sample_id)),
+        }
+        for loss in found
+    ]  # fmt: skip
+    print_json({"out": out, "total": len(rows), "lost": rows})
 
 
 def _tell_strange_reasons(strange: Collection[str], found: Sequence[LostImage]) -> None:

@@ -62,7 +62,7 @@ def export(out: Path, target: Path, layout: str, split: str, choices: Choices = 
     _require_meaningful(choices, layout)
     require_new(target)
     progress = Progress({"samples": _count(out, split)}, 1, "samples")
-    with new_folder(target, chosen.last) as place:
+    with progress.beating(), new_folder(target, chosen.last) as place:
         written = chosen.write(place, _samples(out, split, progress), choices)
     progress.close()
     print(f"{target}: {written} samples, layout {layout}")

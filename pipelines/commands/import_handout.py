@@ -92,7 +92,7 @@ def import_handout(
         progress.advance("images", 1, time.monotonic() - started)
         return data
 
-    with new_folder(out, last="manifest.parquet") as place:
+    with progress.beating(), new_folder(out, last="manifest.parquet") as place:
         counts = write_shards(manifest, place / SHARDS, read_image)
         write_table(place / "manifest.parquet", manifest)
     progress.close()

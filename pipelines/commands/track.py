@@ -18,7 +18,7 @@ from dataprep.tracking.track_table import track_table, write_keyframes, write_tr
 from dataprep.tracking.tracker import NobodyFound, track
 from dataprep.tracking.video_reader import open_video
 from pipelines.engine import resume
-from pipelines.engine.progress import Progress
+from pipelines.engine.progress import beating
 from pipelines.paper_stages import configured, parameters
 
 
@@ -33,16 +33,8 @@ def run(options: argparse.Namespace) -> int:
     video = open_video(options.video)
     fitter = Fitter.open(*_stages(options.set))
     try:
-        with resume.hint(resume.command_line(options.arguments)):
-            tracked = track(
-                video,
-                fitter,
-                smoothing,
-                options.output,
-                lambda total: Progress(total, workers=1, unit="frames"),
-                options.frames,
-                options.identity,
-            )
+        with resume.hint(resume.command_line(options.arguments)), beating("frames") as begin:
+            tracked = track(video, fitter, smoothing, options.output, begin, options.frames, options.identity)
     except NobodyFound as nobody:
         print(f"{options.video}: {nobody}; `track` needs one person whose face shows")
         return 1

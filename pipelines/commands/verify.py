@@ -31,6 +31,7 @@ from pipelines.engine.plan import parts_of
 from pipelines.engine.recover import recovered_inputs
 from pipelines.engine.repair import take_away
 from pipelines.engine.resume import command_of
+from pipelines.json_output import print_json
 
 _SHOWN = 20
 _POSITION = ("offset", "size", "sha256")
@@ -66,7 +67,7 @@ class Verification:
     damaged: tuple[str, ...] = ()  # paths of the files that are not as they were written
 
 
-def verify(out: Location, deep: bool, repair: bool = False) -> int:
+def verify(out: Location, deep: bool, repair: bool = False, as_json: bool = False) -> int:
     """Print every defect and what repairs it; returns 1 when there is one.
 
     `deep` also reads and hashes every byte. `repair` does that, and takes away what is damaged: the next run makes it
@@ -74,16 +75,25 @@ def verify(out: Location, deep: bool, repair: bool = False) -> int:
     """
     if repair and is_packed(out):
         raise StoreError(f"{out} holds nothing that it could be made anew from; run the command that made it again")
+    show = _print_json if as_json else _print
     if not repair:
-        return _print(out, defects_of(out, deep), deep)
+        return show(out, defects_of(out, deep), deep)
     read_inputs(out)  # before the lock makes a folder where no data set is
     with run_lock(out):
         found = defects_of(out, deep=True)
-        status = _print(out, found, True)
+        status = show(out, found, True)
         gone = take_away(Store(out), found.damaged)
-    if found.defects:
+    if found.defects and not as_json:
         print(f"{gone} damaged files and what records them were taken away; now run: {command_of(out)}")
     return status
+
+
+def _print_json(out: Location, found: Verification, deep: bool) -> int:
+    print_json({
+        "out": out, "deep": deep, "whole": not found.defects, "inputs": found.inputs, **found.counts._asdict(),
+        "shards": found.shards, "defects": found.defects, "damaged": found.damaged,
+    })  # fmt: skip
+    return 1 if found.defects else 0
 
 
 def _print(out: Location, found: Verification, deep: bool) -> int:

@@ -21,6 +21,23 @@ _ASSUMED_S = {
     "quality": 0.035,
 }
 _X4PLUS_S = 8.7
+# Bytes an input leaves in a stage's parts, on the sample build; a quarter of its inputs are rejected.
+_ASSUMED_BYTES = {
+    "ingest": 2_600,
+    "detect": 35_300,
+    "body": 5_500,
+    "crop": 60_600,
+    "superres": 200_000,
+    "matte": 139_100,
+    "face": 57_200,
+    "camera": 3_600,
+    "likeness": 1_200,
+    "balance": 1_400,
+    "quality": 6_400,
+}
+# Manifest, shards and report: seconds and bytes an input.
+OUTPUTS_S = 0.15
+OUTPUTS_BYTES = {"manifest": 6_700, "shards": 178_200, "report": 51_300}
 
 
 def assumed_s(stages: Iterable[Any]) -> dict[str, float]:
@@ -28,3 +45,8 @@ def assumed_s(stages: Iterable[Any]) -> dict[str, float]:
     found = {stage.name: _ASSUMED_S[stage.name] for stage in stages if stage.name in _ASSUMED_S}
     large = any(stage.name == "superres" and getattr(stage, "model", "") == "x4plus" for stage in stages)
     return found | ({"superres": _X4PLUS_S} if large else {})
+
+
+def assumed_bytes(stage: str) -> float:
+    """Bytes a photograph that a stage of this name leaves; 0 where nobody measured."""
+    return _ASSUMED_BYTES.get(stage, 0.0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import socket
 import time
@@ -17,6 +18,7 @@ from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.own_files import open_to_append
 from dataprep.tables.store import atomic_file, unwritable
 
+logger = logging.getLogger(__name__)
 _KEEP_S = 30.0
 
 
@@ -37,11 +39,19 @@ class EventLog:
                 raise unwritable(self._folder / "events.jsonl", error) from error
 
     @property
+    def folder(self) -> Location:
+        """Where the run leaves what belongs to it alone."""
+        return self._folder
+
+    @property
     def workers_log(self) -> Path | None:
         """File beside the events for what workers leave: stacks, and dask's own lines. None on an object store."""
         return None if isinstance(self._folder, ObjectPath) else self._folder / "workers.log"
 
     def write(self, event: str, **content: Any) -> None:
+        logger.info(
+            "%s", " ".join([event, *(f"{key}={value}" for key, value in content.items() if key != "traceback")])
+        )
         now = datetime.datetime.now(datetime.UTC)
         line = {"time": now.isoformat(timespec="milliseconds"), "event": event, **content}
         self._waiting.append(json.dumps(line, sort_keys=True) + "\n")

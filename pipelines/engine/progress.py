@@ -7,17 +7,19 @@ import sys
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from dataprep.files.filenames import printable
+from pipelines.machine.terminal import Terminal
 
 _PLAIN_EVERY_S = 10.0  # while work is finished
 _PLAIN_AT_LEAST_EVERY_S = 20.0  # while none is: who reads a pipe, or a CI that looks for life, gives up after 30
 _LIVE_EVERY_S = 0.2
 _BEAT_S = 1.0
+_PRIOR_S = 10.0  # of work as assumed, which what is measured must outweigh
 _COLUMNS = 80  # of a terminal that does not say
 _BAR = 20  # characters; narrow terminals have better use for most of them
 _CLEAR = "\r\x1b[2K"  # moves and erases; no colour
@@ -51,8 +53,11 @@ class Progress:
     assumed_s: Mapping[str, float] = field(default_factory=dict)
     _done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _lost: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _idle: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _started: float = field(default_factory=time.monotonic)
     _shown: float = field(default_factory=time.monotonic)
+    _logged: float = field(default_factory=time.monotonic)
     _advanced: float = field(default_factory=time.monotonic)
     _begun: str = ""
     _stands: bool = False  # a live line, to be erased before anything else is written
@@ -62,11 +67,16 @@ class Progress:
         """Work of `stage` is in hand; worth saying where one piece of it takes long."""
         self._begun = stage
 
-    def advance(self, stage: str, rows: int, seconds: float) -> None:
-        """A task of `stage` finished `rows` rows in `seconds` of one worker's time."""
+    def advance(self, stage: str, rows: int, seconds: float, lost: int = 0, idle: int = 0) -> None:
+        """A task of `stage` finished `rows` rows in `seconds` of one worker's time.
+
+        `lost` of them were lost by this stage, so that later stages have no work with them. `idle` were lost before.
+        """
         with self._lock:
             self._done[stage] += rows
             self._seconds[stage] += seconds
+            self._lost[stage] += lost
+            self._idle[stage] += idle
             self._advanced = time.monotonic()
             self._show(_PLAIN_EVERY_S)
 
@@ -114,14 +124,17 @@ class Progress:
 
     def eta_s(self) -> float | None:
         """Seconds left if every stage goes on as measured, or assumed; None while a stage with work is neither."""
-        left = 0.0
+        left, lost = 0.0, 0
         for stage, total in self.total.items():
             if total > self._done[stage]:
                 cost_s = self._cost_s(stage)
                 if cost_s is None:
                     return None
-                left += (total - self._done[stage]) * cost_s
+                left += max(0, total - self._done[stage] - (lost - self._idle[stage])) * cost_s
+            lost += self._lost[stage]
         left /= self.workers
+        if not any(self._done.values()):
+            return left  # workers start, which is nobody's cost
         return max(left - (time.monotonic() - self._advanced), 0.1 * left)  # what is in hand goes on
 
     def slowest(self) -> str:
@@ -133,31 +146,43 @@ class Progress:
         return max(left, key=lambda stage: left[stage] * (costs[stage] or 0.0))
 
     def _cost_s(self, stage: str) -> float | None:
-        """Seconds of one worker a row."""
-        if self._done[stage]:
-            return self._seconds[stage] / self._done[stage]
+        """Seconds of one worker a row that it works on.
+
+        What was measured counts by its seconds, beside the assumed ones: first rows wait for imports and cold files.
+        """
+        worked = {name: done - self._idle[name] for name, done in self._done.items() if done > self._idle[name]}
         if stage not in self.assumed_s:
-            return None
-        seen = [name for name, done in self._done.items() if done and name in self.assumed_s]
-        assumed = sum(self.assumed_s[name] * self._done[name] for name in seen)
-        pace = sum(self._seconds[name] for name in seen) / assumed if assumed else 1.0
-        return pace * self.assumed_s[stage]
+            return self._seconds[stage] / worked[stage] if stage in worked else None
+        seen = [name for name in worked if name in self.assumed_s]
+        assumed = sum(self.assumed_s[name] * worked[name] for name in seen)
+        pace = (sum(self._seconds[name] for name in seen) + _PRIOR_S) / (assumed + _PRIOR_S)
+        own = _PRIOR_S / self.assumed_s[stage]
+        return (self._seconds[stage] + _PRIOR_S * pace) / (worked.get(stage, 0) + own)
 
     def _erase(self) -> None:
         if self._stands:
-            self.stream.write(_CLEAR)
+            self._write_live(_CLEAR)
         self._stands = False
+
+    def _write_live(self, text: str) -> None:
+        """Write what no log file needs: it has lines of its own."""
+        (self.stream.write_live if isinstance(self.stream, Terminal) else self.stream.write)(text)
 
     def _is_live(self) -> bool:
         return self.stream.isatty() and os.environ.get("TERM") != "dumb"
 
     def _show(self, plain_every_s: float, final: bool = False) -> None:
-        live = self._is_live()
-        if not final and time.monotonic() - self._shown < (_LIVE_EVERY_S if live else plain_every_s):
+        terminal = self.stream if isinstance(self.stream, Terminal) else None
+        live, quiet = self._is_live(), bool(terminal and terminal.quiet)
+        now = time.monotonic()
+        if terminal and terminal.log and (live or quiet) and (final or now - self._logged >= plain_every_s):
+            self._logged = now
+            terminal.log.add(self._line() + "\n")
+        if quiet or (not final and now - self._shown < (_LIVE_EVERY_S if live else plain_every_s)):
             return
-        self._shown = time.monotonic()
+        self._shown = now
         if live:
-            self.stream.write(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""))
+            self._write_live(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""))
             self._stands = not final
         else:
             self.stream.write(self._line() + "\n")
@@ -186,6 +211,19 @@ class Progress:
         yield from (f"{stage} {self._done[stage]}/{n}" for stage, n in self.total.items() if 0 < self._done[stage] < n)
         if slowest := self.slowest():
             yield f"most left in {slowest}"
+
+
+@contextmanager
+def beating(unit: str) -> Iterator[Callable[[Mapping[str, int]], Progress]]:
+    """Yield what makes a progress of one worker from its totals; it is alive until the block ends."""
+    with ExitStack() as stack:
+
+        def begin(total: Mapping[str, int]) -> Progress:
+            progress = Progress(total, workers=1, unit=unit)
+            stack.enter_context(progress.beating())
+            return progress
+
+        yield begin
 
 
 class _Above:

@@ -19,11 +19,12 @@ from dataprep.tables.parts import PartRecord
 from dataprep.tables.store import Store, write_json
 from pipelines.engine import last_run, look, resume
 from pipelines.engine.aggregates import run_aggregates
-from pipelines.engine.assumed_costs import assumed_s
 from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.engine.context import Context
 from pipelines.engine.dag import Dag, record_of
+from pipelines.engine.estimate import known_s
 from pipelines.engine.event_log import EventLog
+from pipelines.engine.first_portrait import FirstPortrait
 from pipelines.engine.gather import Gatherer
 from pipelines.engine.index import refresh
 from pipelines.engine.isolation import run_part_isolated
@@ -31,7 +32,7 @@ from pipelines.engine.ledger import forget_parts, write_ledger
 from pipelines.engine.leftovers import sweep
 from pipelines.engine.lock import run_lock
 from pipelines.engine.plan import Plan, make_plan
-from pipelines.engine.progress import Progress
+from pipelines.engine.progress import Progress, clock
 from pipelines.engine.repair import Repairs
 from pipelines.engine.task import PartReport, PartTask, run_part
 from pipelines.executors.base import Executor, Listener, WorkerDied
@@ -148,9 +149,10 @@ class Schedule:
         self._ready: list[tuple[int, int]] = []  # (-depth, part)
         self._suspect: list[PartTask] = []  # their worker died; one of their images may be guilty
         self._attempts: Counter[tuple[str, int]] = Counter()
+        self._first = FirstPortrait(self._store, self._dag, self._log)
         self.failed: list[str] = []
         rows = {stage.name: stage.rows_todo for stage in plan.stages if stage.todo}
-        self.progress = Progress(rows, 1, assumed_s=assumed_s(self._dag.stages))
+        self.progress = Progress(rows, 1, assumed_s=known_s(self._store, self._dag))
 
     def run_parts(self, executor: Executor) -> None:
         most_parts = max((len(stage.todo) for stage in self._plan.stages), default=0)
@@ -274,7 +276,15 @@ class Schedule:
             waits = task.stage.name in stage.requires and task.part in self._todo[stage.name]
             if waits and self._is_ready(depth, task.part):
                 heapq.heappush(self._ready, (-depth, task.part))
-        self.progress.advance(outcome.stage, sum(outcome.counts.values()), outcome.seconds)
+        self._advance(outcome)
+
+    def _advance(self, outcome: PartReport) -> None:
+        # Models are loaded once a process: with that, the first parts would make all that follow look as slow.
+        rows, idle = sum(outcome.counts.values()), outcome.counts.get("upstream", 0)
+        lost = rows - idle - outcome.counts.get("ok", 0)
+        self.progress.advance(outcome.stage, rows, outcome.seconds - outcome.loading_s, lost, idle)
+        if path := self._first.found_in(outcome):
+            self.progress.say(f"the first portrait, after {clock(self.progress.elapsed_s)}: {path}")
 
     def _write_ledgers(self) -> None:
         """Also of stages that were done before: their run may have died between its last part and its ledger."""

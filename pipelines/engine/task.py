@@ -27,6 +27,7 @@ _MESSAGE_CHARACTERS = 300
 _OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "Insufficient memory")  # torch, CUDA, OpenCV
 TOO_MUCH_MEMORY = Result("crash", reason="out_of_memory", message="the image needs more memory than a worker may take")
 _tools: dict[str, Any] = {}  # what stages loaded in this process, by fingerprint
+_loading_s: dict[str, float] = {}  # how long that took
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class PartReport:
     ended: dict[str, str] = field(default_factory=dict)  # sample_id -> message, of images that ended their process
     memory_mib: float = 0.0  # what the worker holds afterwards
     record: PartRecord | None = None  # for the ledger
+    loading_s: float = 0.0  # of the seconds, what reading models took; once a process
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def run_part_with(process: Process, task: PartTask) -> PartReport:
 
 
 def _make_part(process: Process, task: PartTask) -> PartReport:
-    started = time.perf_counter()
+    started, loaded_s = time.perf_counter(), sum(_loading_s.values())
     store = Store(task.store_root)
     inputs = load_items(store, task)
     errors: dict[str, str] = {}
@@ -105,8 +107,18 @@ def _make_part(process: Process, task: PartTask) -> PartReport:
     faults = Counter(result.reason for result in results if result.status in FAULTS)
     pairs = zip(inputs.ids, results, strict=True)
     ended = {sample_id: result.message for sample_id, result in pairs if result.status in ("crash", "timeout")}
-    seconds = time.perf_counter() - started
-    return PartReport(task.stage.name, task.part, dict(counts), seconds, errors, dict(faults), ended, record=record)
+    seconds, loading_s = time.perf_counter() - started, sum(_loading_s.values()) - loaded_s
+    return PartReport(
+        task.stage.name,
+        task.part,
+        dict(counts),
+        seconds,
+        errors,
+        dict(faults),
+        ended,
+        record=record,
+        loading_s=loading_s,
+    )
 
 
 def _with_path(result: Result, item: Item) -> Result:
@@ -160,7 +172,9 @@ def load_tools(task: PartTask) -> Any:
     """What the stage loads, once a process."""
     key = task.ref.folder
     if key not in _tools:
+        started = time.perf_counter()
         _tools[key] = task.stage.load()
+        _loading_s[key] = time.perf_counter() - started
     return _tools[key]
 
 

@@ -42,6 +42,7 @@ def configure_dask() -> None:
             "distributed.worker.memory.spill": False,
             "distributed.worker.memory.pause": False,
             "distributed.scheduler.allowed-failures": 0,
+            "distributed.admin.tick.limit": "10 minutes",  # else busy workers write remarks into the live line
             "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
             "distributed.worker.http.routes": [],  # pages of a worker's state, open to whoever finds the port
             "temporary-directory": private_folder(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Run = Callable[[argparse.Namespace], int]  # from options to the exit status
@@ -34,4 +35,13 @@ class Verb:
         raw = argparse.RawDescriptionHelpFormatter  # keeps the lines of the examples
         parser = verbs.add_parser(self.name, help=self.help, epilog=self.examples, formatter_class=raw)
         self.arguments(parser)
+        _add_speech(parser)
         parser.set_defaults(load=self.load)
+
+
+def _add_speech(parser: argparse.ArgumentParser) -> None:
+    """Take how much is said; every verb does."""
+    add = parser.add_argument_group("what is said").add_argument
+    add("--quiet", action="store_true", help="no progress; results and errors only")
+    add("--verbose", action="store_true", help="also tell what is for those who look for a fault")
+    add("--log-file", type=Path, metavar="FILE", help="append a copy of all that is said, with times (UTC)")

@@ -45,6 +45,11 @@ def add_build(parser: argparse.ArgumentParser) -> None:
     add_set(parser)
 
 
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Let a command print what it found for programs."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead, for programs")
+
+
 def add_set(parser: argparse.ArgumentParser) -> None:
     """Take parameters of stages, typed or from a file."""
     parser.add_argument("--set", action="append", default=[], metavar="STAGE.PARAM=VALUE", help="change a parameter")

@@ -87,6 +87,10 @@ class SampleImages:
         rgb = read_photograph(self._folder, row)
         return None if rgb is None else _jpeg(rgb)
 
+    def portrait(self, row: Mapping[str, Any]) -> bytes | None:
+        """The portrait as it lies on disk; of `row` only `sample_id` and `part` are read."""
+        return self._blob("portrait.png", row)
+
     def kinds_of(self, row: Mapping[str, Any]) -> list[str]:
         """Which of KINDS there are, without reading them."""
         found = {kind.key for kind in KINDS if kind.blob and self._place(kind.blob, row) is not None}

@@ -45,7 +45,11 @@ class StartHandler(GuardedHandler):
 
     async def get(self) -> None:
         """Answer with the data set's name and size, who marks, and the tabs."""
-        tabs = [{"key": page.key, "title": page.title, "script": page.script} for page in PAGES if page.title]
+        tabs = [
+            {"key": page.key, "title": page.title, "script": page.script}
+            for page in PAGES
+            if page.title and (self.dataset.other is not None or not page.needs_other)
+        ]
         self.answer({"name": str(self.dataset.out), "rows": len(self.dataset), "who": self.dataset.who, "tabs": tabs})
 
 

@@ -31,9 +31,10 @@ _SHORT = ("sample_id", "status", "stage", "reason", "split", "selected")
 class ViewedDataset:
     """One data set, open for reading. Threads may share it; raises StoreError where there is no manifest."""
 
-    def __init__(self, out: Location, who: str) -> None:
-        """`who` marks are signed with unless the page says another name."""
+    def __init__(self, out: Location, who: str, against: Location | None = None) -> None:
+        """`who` marks are signed with unless the page says another name; `against`: another to compare with."""
         self.out, self.who = out, who
+        self.other = ViewedDataset(against, who) if against is not None else None
         self.census = Census(out)
         self._written_ns = written_last(self.census.path).stat().st_mtime_ns
         self.columns = RowColumns(self.census)

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.viewer import chart_page, grid_page, review_page, sample_page
+from pipelines.viewer import chart_page, grid_page, moves_page, review_page, sample_page
 from pipelines.viewer.guarded_handler import GuardedHandler
+from pipelines.viewer.nearness import alike_page, map_page
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class ViewerPage:
         title: Stands on the tab; "" for handlers without one.
         script: The module below `static/` that fills the tab.
         handlers: Paths below the token, as regular expressions with named groups, and who answers each.
+        needs_other: Whether the tab stands only where another data set is open to compare with.
 
     """
 
@@ -34,11 +36,16 @@ class ViewerPage:
     title: str
     script: str
     handlers: Sequence[tuple[str, type[GuardedHandler]]]
+    needs_other: bool = False
 
 
 PAGES = (
     ViewerPage("grid", "Pictures", "grid.js", grid_page.HANDLERS),
     ViewerPage("charts", "Charts", "charts.js", chart_page.HANDLERS),
+    ViewerPage("map", "Map", "map.js", map_page.HANDLERS),
+    ViewerPage("alike", "Similar", "alike.js", alike_page.HANDLERS),
+    ViewerPage("people", "People", "people.js", ()),
+    ViewerPage("moves", "Compare", "moves.js", moves_page.HANDLERS, needs_other=True),
     ViewerPage("report", "Report", "report.js", sample_page.HANDLERS),
     ViewerPage("review", "Marks", "review.js", review_page.HANDLERS),
 )

@@ -16,13 +16,13 @@ from pipelines.viewer.viewed_dataset import ViewedDataset
 _LONGEST_NAME = 80
 
 
-def view(out: Location, port: int | None, who: str) -> int:
+def view(out: Location, port: int | None, who: str, against: Location | None = None) -> int:
     """Print the address and answer until Ctrl-C; raises StoreError without a manifest, ConfigError on a taken port."""
     if port is not None and not 0 <= port <= 65535:
         raise ConfigError(f"--port {port}: expected 0 to 65535; leave it out, and a free one is found")
     if isinstance(out, Path) and out.is_file():
         raise ConfigError(f"{out} is a file; give the folder of the data set: shhq-hs view {out.parent}")
-    dataset = ViewedDataset(out, _name(who))
+    dataset = ViewedDataset(out, _name(who), against)
 
     def ready(address: str) -> None:
         rows = f"{len(dataset):,} {plural(len(dataset), 'row')}"

@@ -1,5 +1,6 @@
 """Links, images, anchors, commands and file names of README and docs/; that commands run is `make docs-check`."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -44,6 +45,9 @@ def test_a_broken_link_and_a_missing_anchor_are_seen(tmp_path):
     assert list(broken_links(tmp_path / "a.md")) == ["#three", "b.md", "c.png"]
 
 
+_SHELL = ("|", "||", "&&", "&", ">")  # where the shell's own words begin
+
+
 def commands(page):
     """Every line of a fenced block that calls the program; synopses end where two blanks begin a remark."""
     for block in blocks(page.read_text(encoding="utf-8")):
@@ -67,7 +71,8 @@ def test_every_command_that_a_page_shows_is_understood(capsys, settings_file):
         if page.name == "commands.md":
             continue
         for command in commands(page):
-            words = [word for word in shlex.split(command) if word != "..."]
+            alone = itertools.takewhile(lambda word: word not in _SHELL, shlex.split(command))
+            words = [word for word in alone if word != "..."]
             if "--config" in words:
                 words[words.index("--config") + 1] = settings_file
             seen += 1

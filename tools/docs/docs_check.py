@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 _FENCE = re.compile(r"^```(\S*)\s*$")
 _NO_RUN = re.compile(r"^<!-- no-run: .+ -->$")
 _OWN = ("build", ".venv", ".git")  # never shared with the checkout
-_TOOLS = ("python", "torchrun", "ruff", "mypy", "pytest")
+_TOOLS = ("python", "torchrun", "dask", "ruff", "mypy", "pytest")
 
 
 @dataclass(frozen=True)

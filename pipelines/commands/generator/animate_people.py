@@ -11,7 +11,7 @@ import torch
 from dataprep.errors import ConfigError
 from gan.animation.animate import animate
 from gan.animation.animation_request import Animation
-from pipelines.engine.progress import Progress
+from pipelines.engine.progress import beating
 from pipelines.machine.resources import cores
 
 
@@ -22,7 +22,8 @@ def run(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in names}
     given |= {"seeds": _numbers(options.seeds, "--seeds")}
     given |= {name: tuple(given[name].split(",")) for name in ("kinds", "views")}
-    remarks = animate(Animation(**given), lambda total: Progress(total, workers=1, unit="pieces"))
+    with beating("pieces") as begin:
+        remarks = animate(Animation(**given), begin)
     for remark in remarks:
         print(f"note: {remark}", file=sys.stderr)
     print(f"{options.out}: {', '.join(given['kinds'])} of seeds {options.seeds}")

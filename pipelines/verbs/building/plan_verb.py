@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 
 from pipelines.verbs.base import Run, Verb
-from pipelines.verbs.shared_options import SETTINGS, add_build
+from pipelines.verbs.shared_options import SETTINGS, add_build, add_json
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_build(parser)
+    add_json(parser)
 
 
 def _load() -> Run:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from dataprep.files.locations import location
 from pipelines.verbs.base import Run, Verb
 from pipelines.verbs.shared_options import add_out
 
@@ -19,12 +20,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--port", type=int, metavar="N", help="port of 127.0.0.1 (default: the first free one from 8717 on)")
     add("--who", default="", metavar="NAME", help="who marks (default: the user's name on this machine)")
+    add("--against", type=location, metavar="OTHER", help="also compare with this data set, picture by picture")
 
 
 def _load() -> Run:
     from pipelines.viewer.viewing import view
 
-    return lambda options: view(options.out, options.port, options.who)
+    return lambda options: view(options.out, options.port, options.who, options.against)
 
 
 VERB = Verb("view", "look at every picture and mark what is wrong, in a browser", _arguments, _load, _EXAMPLES)

@@ -7,7 +7,7 @@ import { begin as beginSample, follow as followSample } from "./sample.js";
 
 // query: filters and order by column, as the server reads them; page: what only the page reads, such as the open sample
 export const app = { start: null, columns: new Map(), query: new Map(), page: new Map(), tab: "" };
-const PAGE = new Set(["id", "view", "against", "size", "colour"]);
+const PAGE = new Set(["id", "view", "against", "size", "colour", "near", "by", "how", "paint", "moved", "order"]);
 const opened = new Map(); // tab -> {place, module}
 
 // --- asking the server -------------------------------------------------------------------------------------------

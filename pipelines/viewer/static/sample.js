@@ -98,6 +98,7 @@ function tell() {
     now.message ? make("p", {}, now.message) : "", ...old,
     now.alike > 1 ? make("p", {}, only("dup_cluster", `${now.cluster}..${now.cluster}`, `${now.alike} near-duplicates`)) : "",
     now.person_count > 1 ? make("p", {}, only("person", `=${now.person}`, `${now.person_count} photographs of this person`)) : "",
+    make("p", {}, make("button", { type: "button", class: "link", onclick: () => app.go({ tab: "alike", page: new Map([["near", now.id]]) }) }, "find similar")),
     make("h3", {}, "Scores and head"), make("dl", {}, scores.map((fact) => line(...fact)).flat()),
     ...Object.entries(now.facts).map(([group, facts]) => make("details", {}, make("summary", {}, group), make("dl", {}, facts.map((fact) => line(...fact)).flat()))),
     make("p", { class: "note" }, now.path ?? "", make("br"), now.id),

@@ -15,6 +15,7 @@ import pytest
 from pipelines.engine import progress as module
 from pipelines.engine.assumed_costs import assumed_s
 from pipelines.engine.progress import Progress
+from pipelines.machine.terminal import LogFile, Terminal
 from pipelines.paper_stages import build
 
 STAGES = build().stages
@@ -133,7 +134,9 @@ def test_the_eta_stands_before_a_stage_was_seen():
     progress = Progress({"ingest": 100, "superres": 100}, 2, assumed_s={"ingest": 0.1, "superres": 2.0})
     assert progress.eta_s() == pytest.approx(105, abs=5)
     progress.advance("ingest", 100, 20.0)  # this machine is half as fast as assumed
-    assert progress.eta_s() == pytest.approx(200, abs=5)
+    assert progress.eta_s() == pytest.approx(150, abs=5), (
+        "ten assumed seconds count beside the twenty that were measured"
+    )
     progress.advance("superres", 50, 50.0)  # and a network four times as fast as that
     assert progress.eta_s() == pytest.approx(25, abs=5)
 
@@ -149,6 +152,53 @@ def test_every_stage_of_the_paper_has_an_assumed_cost():
     assert assumed_s(STAGES).keys() == TOTAL.keys()
     quick = assumed_s(build(["superres.model=span"]).stages)
     assert quick["superres"] < assumed_s(STAGES)["superres"] / 5
+
+
+def test_rows_that_were_lost_before_cost_nothing_later():
+    progress = Progress({"look": 100, "paint": 100}, 1, stream=io.StringIO(), assumed_s={"look": 1.0, "paint": 10.0})
+    progress.advance("look", 100, 100.0, lost=60)
+    assert progress.eta_s() == pytest.approx(400.0, abs=1)
+    progress.advance("paint", 50, 200.0, idle=30)
+    assert progress.eta_s() == pytest.approx(200.0, abs=1)
+    progress.advance("paint", 10, 0.0, idle=10)
+    assert progress.eta_s() == pytest.approx(200.0, abs=1), "forty were left; of those that are now, twenty have work"
+
+
+def through_a_terminal(terminal, log, quiet, columns=80):
+    """What a terminal and a log file get of a short progress."""
+    stream, master = terminal(columns)
+    log_file = LogFile(log.open("w"))
+    progress = Progress({"one": 2}, 1, stream=Terminal(stream, log_file, quiet))
+    progress.advance("one", 1, 1.0)
+    progress.say("a remark")
+    progress.close()
+    log_file.close()
+    return sent(stream, master), log.read_text()
+
+
+def test_a_log_file_has_whole_lines_where_the_terminal_has_a_live_one(terminal, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_LIVE_EVERY_S", 0.0)
+    shown, kept = through_a_terminal(terminal, tmp_path / "log", quiet=False)
+    assert "\r\x1b[2K" in shown
+    assert "\x1b" not in kept
+    assert "\r" not in kept
+    assert [line.split(" ", 1)[1][:8] for line in kept.splitlines()] == ["a remark", "[#######"]
+
+
+def test_quiet_shows_no_progress_and_logs_it(terminal, tmp_path):
+    shown, kept = through_a_terminal(terminal, tmp_path / "log", quiet=True)
+    assert shown == "a remark\r\n"
+    assert "1/2 image-stages" in kept
+
+
+def test_a_slow_first_file_is_not_taken_for_the_pace():
+    """Seen on a busy machine: twelve rows of a quick stage in 80 s made an ETA of an hour out of half a minute."""
+    progress = Progress({"read": 68, "look": 68}, 1, stream=io.StringIO(), assumed_s={"read": 0.02, "look": 0.4})
+    assert progress.eta_s() == pytest.approx(28.6, abs=0.5)
+    progress.advance("read", 12, 80.0)
+    assert progress.eta_s() < 300
+    progress.advance("look", 34, 34 * 1.6)
+    assert 27 < progress.eta_s() < 2 * 34 * 1.6, "what is measured outweighs what was assumed"
 
 
 def test_the_line_names_the_stage_that_most_is_left_of():

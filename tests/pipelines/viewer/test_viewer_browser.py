@@ -214,7 +214,7 @@ def test_a_click_on_a_bar_filters(browser, viewer):
         "[...document.querySelectorAll('.words label')].find((l) => l.textContent.includes('rejected')).click()"
     )
     browser.wait(
-        "location.hash.includes('status=rejected') && document.querySelector('.count').textContent.startsWith('2 ')"
+        "location.hash.includes('status=rejected') && document.querySelector('.count').textContent.startsWith('3 ')"
     )
     browser.run("document.querySelector('.chips button').click()")
     browser.wait("!location.hash.includes('status')")
