@@ -21,7 +21,7 @@ from pipelines.engine.last_run import remember
 from pipelines.paper_stages import build
 from tests.fake_dataset import End, make_dataset, make_photos
 
-ROWS = 120
+ROWS = 64
 
 
 class Scrambled:
@@ -40,7 +40,7 @@ class Scrambled:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """120 photographs of 30 people in parts of 4; some are lost on the way."""
+    """64 photographs of 30 people in parts of 4; some are lost on the way."""
     folder = tmp_path_factory.mktemp("pieces")
     make_photos(folder / "photos", ROWS)
     names = [f"photo{number:04d}.jpg" for number in range(ROWS)]
@@ -70,7 +70,7 @@ def built(whole, workers, manifest):
 
 
 def test_any_division_of_the_work_gives_the_same_bytes(whole, monkeypatch):
-    manifest = replace(Manifest(), val_fraction=0.3, near_duplicate_bits=102, shard_rows=40)
+    manifest = replace(Manifest(), val_fraction=0.3, near_duplicate_bits=108, shard_rows=20)
     counts, expected = built(whole, None, manifest)
     assert counts["rows"] == ROWS
     assert counts["selected"] < ROWS - 8, "there are near-duplicates"
@@ -89,7 +89,7 @@ def divided(whole, monkeypatch):
     view, root = whole
     counts = Manifest().build(view, root)
     one = pq.read_table(root / MANIFEST, partitioning=None)
-    manifest = replace(Manifest(), one_file_rows=100)
+    manifest = replace(Manifest(), one_file_rows=50)
     assert manifest.build(view, root) == counts
     assert (root / MANIFEST / PIECES).is_file()
     assert len(list((root / MANIFEST).glob("part-*.parquet"))) > 3
@@ -137,9 +137,9 @@ def test_back_to_one_file(divided, whole):
     view, root = whole
     Manifest().build(view, root)
     assert (root / MANIFEST).is_file()
-    replace(Manifest(), one_file_rows=100).build(view, root)
+    replace(Manifest(), one_file_rows=50).build(view, root)
     (root / MANIFEST / "part-00099.parquet").write_bytes(b"of an earlier, larger data set")
-    replace(Manifest(), one_file_rows=100).build(view, root)
+    replace(Manifest(), one_file_rows=50).build(view, root)
     assert not (root / MANIFEST / "part-00099.parquet").exists()
     Manifest().build(view, root)
     assert (root / MANIFEST).is_file()
