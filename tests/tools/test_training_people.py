@@ -18,7 +18,7 @@ from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import load_face
 from dataprep.models.shipped import SHIPPED_FOLDER
 from dataprep.pictures.codecs import encode_png
-from dataprep.stages.shards import BASES
+from dataprep.tables.labels import BASES
 from gan.config import GeneratorConfig
 from gan.data.label_rows import LABEL_SHAPES
 from gan.data.priors import LabelPrior, Purpose

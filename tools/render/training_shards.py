@@ -23,10 +23,10 @@ from dataprep.stages.body import Body
 from dataprep.stages.camera import Camera
 from dataprep.stages.face import Face
 from dataprep.stages.manifest import OWN_COLUMNS, Manifest
-from dataprep.stages.shards import BASES, IMAGES, write_shards
+from dataprep.stages.shards import IMAGES, write_shards
 from dataprep.tables import input_rows
 from dataprep.tables.columns import STRING, UINT32, Column, rows_from_table, table_from_rows
-from dataprep.tables.labels import LABELS, drawn
+from dataprep.tables.labels import BASES, LABELS, drawn
 from dataprep.tables.outliers import label_outliers
 from dataprep.tables.sealed import identity, read_table
 from dataprep.tables.shard_folders import SHARDS
