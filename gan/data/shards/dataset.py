@@ -1,6 +1,6 @@
 """The shards of one or several data sets as training takes them: pictures in its sizes, labels, one pair of models."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,15 +46,15 @@ class ShardDataset(ShardFiles):
     ) -> None:
         super().__init__(verify)
         self.split, self.portrait_px, self.face_px = split, portrait_px, face_px
-        tables = list(_once(twin_tables(roots, (split,), (*BASES, *LABEL_SHAPES), (SAMPLING_WEIGHT,))))
+        whole = list(twin_tables(roots, (split,), (*BASES, *LABEL_SHAPES), (SAMPLING_WEIGHT,)))
         dropped = list[str]()
-        tables = [(tar, _without(table, left_out, dropped)) for tar, table in tables]
+        tables = [(tar, _without(table, left_out, dropped)) for tar, table in _once(whole)]
         for tar, table in tables:
             self.add(tar, table)
         if not len(self):
             raise ShardsMissing(f"{_listed(roots)}: no samples in the split '{split}'")
         self.left_out = tuple(sorted(dropped))
-        self.bases = _one_basis(tables)
+        self.bases = _one_basis(whole)  # also of rows that an earlier folder has
         self.labels = concatenate(labels_from_table(table, str(tar)) for tar, table in tables)
         self._weights = _weights([table for _, table in tables])
 
@@ -73,7 +73,7 @@ class ShardDataset(ShardFiles):
         return Sample(index, self.image(index, "portrait", self.portrait_px), self.image(index, "face", self.face_px))
 
 
-def _once(shards: Iterator[tuple[Location, pa.Table]]) -> Iterator[tuple[Location, pa.Table]]:
+def _once(shards: Iterable[tuple[Location, pa.Table]]) -> Iterator[tuple[Location, pa.Table]]:
     """Leave out samples that an earlier data set has: the same photograph under the same name, as `merge` does."""
     seen: set[str] = set()
     for tar, table in shards:

@@ -40,8 +40,11 @@ def test_images_and_labels_are_those_any_tar_reader_finds(built: Path) -> None:
 def test_splits_and_folders_concatenate(built: Path, copy: Path) -> None:
     train, val = ShardDataset([built]), ShardDataset([built], split="val")
     assert not set(train.sample_ids) & set(val.sample_ids)
+    assert ShardDataset([built, copy / "shards"]).sample_ids == train.sample_ids  # each photograph once
+    others = [name[::-1] for name in train.sample_ids]
+    set_column(copy / "shards", TRAIN, "sample_id", others)
     both = ShardDataset([built, copy / "shards"])
-    assert both.sample_ids == train.sample_ids * 2
+    assert both.sample_ids == train.sample_ids + others
     assert both.read(len(train), "face") == train.read(0, "face")
     assert len(both.labels) == len(both)
     with pytest.raises(IndexError):
