@@ -1,5 +1,7 @@
 """Faults planted in a data set are found by what it offers and rejected by marks; the next shards lack exactly them."""
 
+import time
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -9,11 +11,21 @@ from gan.data.shards import ShardDataset
 from pipelines import paper_stages
 from pipelines.engine.last_run import remember
 from pipelines.main import main
+from tests.browser import NAMES, Browser, chromium
 from tests.fake_dataset import SQUARE, make_dataset, make_photos
+from tests.pipelines.viewer.viewer_process import ViewerProcess
 
 ROWS, SHIFT_PX = 100, 24.0
 SHIFTED, FLIPPED = ROWS * 3 // 100, ROWS // 100
 NOT_BY_PERSON = ("manifest.split_by_person=false", "manifest.val_fraction=0.3")
+
+FOUND_BY = (  # expression, reason
+    ("check_crop_follows_neck > 2", "crop_shifted"),
+    ("check_side_of_face > 20 or check_angles_follow_face > 0.5", "yaw_flipped"),
+    ("person_splits > 1 and split == 'val'", "person_twice"),
+)
+MOST_S = 120  # with the viewer's own means
+CTRL = 2
 
 
 def shift_crop(columns):
@@ -42,8 +54,40 @@ def shards_of(folder):
     return {split: set(ShardDataset([folder / "out"], split).sample_ids) for split in ("train", "val")}
 
 
+def reject_by_commands(out):
+    for where, reason in FOUND_BY:
+        assert main(["review", "mark", str(out), "--where", where, "--verdict", "reject", "--reason", reason]) == 0
+
+
+def reject_in_the_viewer(out):
+    """Type the expression, choose all that match, reject them for a reason: keys alone."""
+    with ViewerProcess(out) as viewer, Browser() as browser:
+        browser.open(viewer.address)
+        browser.wait("document.querySelectorAll('.cell').length > 5")
+        started = time.monotonic()
+        for where, reason in FOUND_BY:
+            browser.run("delete document.documentElement.dataset.foundMs")
+            browser.run(f"location.hash = '#grid?expr=' + encodeURIComponent({where!r})")
+            browser.wait("document.documentElement.dataset.foundMs")
+            browser.press("a", modifiers=CTRL)
+            browser.press("r")
+            browser.wait("document.querySelector('dialog.ask')?.open")
+            browser.run(f"document.getElementById('reason').value = {reason!r}")
+            browser.run("document.querySelector('dialog.ask form').requestSubmit()")
+            browser.wait("!document.querySelector('dialog.ask')")
+            browser.wait("document.getElementById('saved').dataset.state === 'saved'")
+        taken_s = time.monotonic() - started
+        print({"found and rejected in s": round(taken_s, 1)})
+        assert taken_s < MOST_S
+        assert browser.errors == []
+
+
+needs_browser = pytest.mark.skipif(chromium() is None, reason=f"no browser: none of {', '.join(NAMES)} is installed")
+
+
 @pytest.mark.slow
-def test_planted_faults_are_found_and_leave_the_next_shards(tmp_path, capsys):
+@pytest.mark.parametrize("reject", [reject_by_commands, pytest.param(reject_in_the_viewer, marks=needs_browser)])
+def test_planted_faults_are_found_and_leave_the_next_shards(tmp_path, capsys, reject):
     make_photos(tmp_path / "photos", ROWS)
     trial = make_dataset(tmp_path / "photos", tmp_path / "trial", {}, small=True)  # to see who looks aside, and where
     remember(trial.store, paper_stages.build())
@@ -69,12 +113,7 @@ def test_planted_faults_are_found_and_leave_the_next_shards(tmp_path, capsys):
     assert ids[other] in before["val"]
 
     out = str(tmp_path / "out")
-    for where, reason in (
-        ("check_crop_follows_neck > 2", "crop_shifted"),
-        ("check_side_of_face > 20 or check_angles_follow_face > 0.5", "yaw_flipped"),
-        ("person_splits > 1 and split == 'val'", "person_twice"),
-    ):
-        assert main(["review", "mark", out, "--where", where, "--verdict", "reject", "--reason", reason]) == 0
+    reject(tmp_path / "out")
     run(tmp_path)
     capsys.readouterr()
     planted = {ids[path] for path in (*shifted, *flipped, other)}
