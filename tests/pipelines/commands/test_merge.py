@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -48,15 +49,18 @@ def with_hashes(out: Path, same: dict[str, bytes]) -> None:
     write_table(path, table.set_column(at, table.schema.field("portrait_dhash"), pa.array(hashes, pa.binary(32))))
 
 
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("originals")
+    for name, who, first in (("a", "AABBCCDD", 0), ("b", "BBCCEFGHIJ", 8), ("c", "DDKL", 6)):
+        with_hashes(made(folder, name, who, first), {})
+    return folder
+
+
 @pytest.fixture
-def three(tmp_path):
+def three(originals, tmp_path):
     """A and B share the people B and C; C shares two inputs with A."""
-    a = made(tmp_path, "a", "AABBCCDD")
-    b = made(tmp_path, "b", "BBCCEFGHIJ", first=8)
-    c = made(tmp_path, "c", "DDKL", first=6)
-    for out in (a, b, c):
-        with_hashes(out, {})
-    return a, b, c
+    return tuple(shutil.copytree(originals / name, tmp_path / name) for name in "abc")
 
 
 def manifest(out):

@@ -77,7 +77,6 @@ def reject_in_the_viewer(out):
             browser.wait("!document.querySelector('dialog.ask')")
             browser.wait("document.getElementById('saved').dataset.state === 'saved'")
         taken_s = time.monotonic() - started
-        print({"found and rejected in s": round(taken_s, 1)})
         assert taken_s < MOST_S
         assert browser.errors == []
 

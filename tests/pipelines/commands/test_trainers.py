@@ -247,6 +247,7 @@ def require_flame_fits(out, target, flame, mean_most, each_most):
     assert max(errors.values()) < each_most, errors
 
 
+@pytest.mark.slow
 def test_vhaps_loader_finds_flame_where_the_landmarks_are(tmp_path, flame):
     """The landmarks of a known head, photographed by the camera labels."""
     make_photos(tmp_path / "photos", 3)
