@@ -67,7 +67,9 @@ def measured_s(store: Store, dag: Dag) -> dict[str, float]:
         stages = [
             stage.name for stage in dag.stages if stage.name in ran and _is_same(store, ran[stage.name].ref, stage)
         ]
-        return {one.stage: one.seconds / one.images for one in timings(store.root, stages) if one.images}
+        return {
+            one.stage: one.seconds / one.images for one in timings(store.root, stages) if one.images and one.seconds
+        }
     except (StoreError, OSError, ValueError, KeyError, TypeError):
         return {}
 

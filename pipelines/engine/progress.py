@@ -151,9 +151,9 @@ class Progress:
         What was measured counts by its seconds, beside the assumed ones: first rows wait for imports and cold files.
         """
         worked = {name: done - self._idle[name] for name, done in self._done.items() if done > self._idle[name]}
-        if stage not in self.assumed_s:
+        if not self.assumed_s.get(stage):  # a stage that took no measurable time says nothing of the next rows
             return self._seconds[stage] / worked[stage] if stage in worked else None
-        seen = [name for name in worked if name in self.assumed_s]
+        seen = [name for name in worked if self.assumed_s.get(name)]
         assumed = sum(self.assumed_s[name] * worked[name] for name in seen)
         pace = (sum(self._seconds[name] for name in seen) + _PRIOR_S) / (assumed + _PRIOR_S)
         own = _PRIOR_S / self.assumed_s[stage]

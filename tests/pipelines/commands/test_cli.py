@@ -22,7 +22,7 @@ def test_settings_take_the_type_of_their_field():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("crop", "expected name=value, such as --set ingest.min_side_px=128"),
+        ("crop", "expected name=value, such as --set clips.frames_per_s=2.0"),
         ("crop.min_side_px", "expected name=value"),
         ("corp.min_side_px=1", "did you mean crop.min_side_px"),
         ("crop.min_side_pix=1", "did you mean crop.min_side_px"),

@@ -211,3 +211,11 @@ def test_the_line_names_the_stage_that_most_is_left_of():
     progress.advance("slow", 1, 0.1)
     assert progress.slowest() == "", "one stage is left, and the line names it anyhow"
     assert Progress({"a": 1, "b": 1}, 1, stream=io.StringIO()).slowest() == "", "unknown"
+
+
+def test_a_stage_that_took_no_time_before_says_nothing_of_the_next_rows():
+    progress = Progress({"quick": 4, "slow": 4}, 1, stream=io.StringIO(), assumed_s={"quick": 0.0, "slow": 2.0})
+    progress.advance("slow", 1, 2.0)
+    assert progress.eta_s() is None
+    progress.advance("quick", 1, 0.0)
+    assert progress.eta_s() == pytest.approx(6.0, rel=0.2)
