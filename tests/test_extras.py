@@ -33,7 +33,7 @@ def test_every_extra_that_a_message_names_is_declared_and_brings_the_package():
 def test_all_takes_every_extra_for_users():
     (inside,) = NAMED["all"]
     assert inside.startswith("shhq-hs[")
-    assert set(inside.removeprefix("shhq-hs[").rstrip("]").split(",")) == set(NAMED) - {"all", "dev", "docs"}
+    assert set(inside.removeprefix("shhq-hs[").rstrip("]").split(",")) == set(NAMED) - {"all", "clients", "dev", "docs"}
 
 
 def test_a_plain_installation_builds_nothing_and_takes_no_code_for_research_only():
@@ -77,7 +77,8 @@ def test_a_dependency_that_does_not_load_is_one_sentence(monkeypatch, capsys):
         def fail(options):
             raise error
 
-        return lambda *_: type("Options", (), {"load": staticmethod(lambda: fail)})()
+        said = {"quiet": False, "verbose": False, "log_file": None}
+        return lambda *_: type("Options", (), {"load": staticmethod(lambda: fail), **said})()
 
     absent = ImportError("libGL.so.1: cannot open shared object file", name="cv2")
     monkeypatch.setattr(main.config_file, "parse", load(absent))

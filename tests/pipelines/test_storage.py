@@ -96,11 +96,14 @@ def test_dask_workers_give_the_same_bytes(bucket, on_disk):
 
 
 def test_nothing_to_do_asks_little(server: S3Server, bucket, built):
-    """One listing of the photographs, one a stage; a few small objects, and none for each part or photograph."""
+    """One listing of the photographs, one a stage, six of OUT and what lies beside the stages; a few small objects.
+
+    None is for a part or a photograph.
+    """
     before = server.requests()
     assert run_serial(bucket / "people", built).plan.is_empty
     asked = server.requests() - before
-    assert asked["LIST"] == 1 + 3
+    assert asked["LIST"] == 1 + 3 + 6
     assert asked.total() < 30, asked
 
 

@@ -30,7 +30,7 @@ from dataprep.report.health import health  # noqa: E402
 from dataprep.report.prior import prior  # noqa: E402
 from dataprep.stages.base import Item, Result, Stage  # noqa: E402
 from dataprep.stages.manifest import Manifest  # noqa: E402
-from dataprep.stages.packing import Shards  # noqa: E402
+from dataprep.stages.shards import Shards  # noqa: E402
 from gan.animation.animate_labels import open_labels  # noqa: E402
 from gan.data.mirror import Mirror  # noqa: E402
 from gan.data.priors import LabelPrior, Purpose  # noqa: E402
