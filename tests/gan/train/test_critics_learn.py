@@ -59,6 +59,7 @@ def logits(verdicts: Verdicts, name: str) -> Tensor:
     return said
 
 
+@pytest.mark.slow
 def test_the_patch_critic_tells_sharp_from_blurred(portraits: Tensor) -> None:
     """With R1 of the patches' sum, half of them were on the right side: it knew nothing."""
     torch.manual_seed(0)

@@ -135,6 +135,7 @@ def free_port():
         return server.getsockname()[1]
 
 
+@pytest.mark.slow
 @needs_namespaces
 def test_a_host_whose_cable_is_pulled_loses_nothing(photos, serial, tmp_path):
     out = tmp_path / "out"

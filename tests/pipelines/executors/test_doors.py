@@ -123,6 +123,7 @@ def build(cluster, photos, out):
             "--until", "ingest", "--set", "ingest.min_side_px=16")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named_by", ["address", "file"])
 def test_a_cluster_behind_tls_works_with_dasks_own_settings(named_by, tmp_path):
     make_photos(tmp_path / "photos", 4)

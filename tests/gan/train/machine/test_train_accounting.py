@@ -84,6 +84,7 @@ def test_every_picture_takes_as_much_again_and_computing_again_saves(
     assert again.further < plain.further / 3
 
 
+@pytest.mark.slow
 def test_what_fits_is_chosen(models: Models, labels: Labels, space: FaceSpace) -> None:
     """As many pictures as fit; patches computed again only where few would; on a CPU neither depends on memory."""
     preset = replace(ONE, batch=12)
