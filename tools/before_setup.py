@@ -7,6 +7,7 @@ before 3.11 cannot read (every Python from 3.6 on must come as far as the senten
 
 import configparser
 import contextlib
+import importlib
 import importlib.util
 import os
 import platform
@@ -23,7 +24,6 @@ VENV = ROOT / ".venv"
 GIB = 1 << 30
 NEEDED_BYTES = 5 * GIB  # 3.1 GiB with torch for CPUs were measured; pip unpacks beside, and the samples' build is 0.2
 NETWORK_S = 3.0  # with the rest below 5 s: a resolver that nobody answers waits much longer
-INDEX = "https://pypi.org/simple"
 
 
 def python_fault(goal: str) -> str:
@@ -55,7 +55,7 @@ def disk_fault(goal: str) -> str:
 def network_fault(goal: str) -> str:
     """Why pip will not reach its index; "" when it will, or needs none."""
     settings = _pip_settings()
-    index = urlsplit(settings.get("index-url", INDEX))
+    index = urlsplit(settings.get("index-url") or _index_of_pip())
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on") or not index.hostname:
         return ""
     proxy = settings.get("proxy") or _proxy(index.scheme, index.hostname)
@@ -85,6 +85,14 @@ def _on_this_machine(version: str) -> str:
     patterns = [f".pyenv/versions/{version}*/bin/{name}", f".local/share/uv/python/cpython-{version}*/bin/{name}"]
     kept = sorted(str(path) for pattern in patterns for path in home.glob(pattern))
     return kept[-1] if kept else ""
+
+
+def _index_of_pip() -> str:
+    """The index that pip asks when nobody names one; "" where this Python's pip does not say."""
+    try:
+        return str(importlib.import_module("pip._internal.models.index").PyPI.simple_url)
+    except (ImportError, AttributeError):
+        return ""
 
 
 def _pip_settings() -> dict:

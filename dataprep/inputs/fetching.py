@@ -26,7 +26,7 @@ from dataprep.inputs.gathering import Fetch
 _REDIRECTIONS = 5
 _PIECE_BYTES = 1 << 20
 _BUSY = {408, 425, 429}  # and 5xx: later it may answer
-_AGENT = "shhq-hs (data set of portraits; https://pypi.org/project/shhq-hs/)"
+_AGENT = "shhq-hs (data set of portraits)"
 
 
 @dataclass(frozen=True)
