@@ -52,6 +52,13 @@ class PairedStart:
     rays: int = number(100, 1, 1_000_000, "rays of either camera's picture in one step")
     pool: int = number(400, 1, 1_000_000, "rays of a picture that are followed once and kept; `rays` are drawn of them")
     middle: float = number(0.0, 0, 1, "part of the face camera's rays that gathers about the picture's middle")
+    px: int = number(
+        0,
+        0,
+        4096,
+        "side of the pictures whose pixels the rays are; 0: as in the rest of training. Only without D_p, whose "
+        "kernels need whole pictures",
+    )
     lr: float = number(3e-4, 0, 10, "learning rate of a paired start")
     head_lr_factor: float = number(6.0, 0, 1e3, "factor on lr for the layers that give phi's colours and opacity")
     style_lr_factor: float = number(2.0, 0, 1e3, "factor on lr for what turns codes into phi's styles")
@@ -169,8 +176,7 @@ class Preset:
         require_bounds(self, "")
         if self.portrait_px % 4:
             raise ConfigError(f"portrait_px is {self.portrait_px}, expected a multiple of 4: D_torso sees a quarter")
-        if self.paired.images and self.stage == 1 and self.paired.rays > self.portrait_px**2:
-            raise ConfigError(f"paired.rays is {self.paired.rays}, expected at most portrait_px squared")
+        self._require_pairs()
         wanted = self.generator.ray_size if self.stage == 1 else self.generator.image_size
         if self.portrait_px != wanted:
             what = "ray_size" if self.stage == 1 else "image_size"
@@ -182,6 +188,17 @@ class Preset:
             raise ConfigError(
                 f"face_px {self.face_px} must be portrait_px {self.portrait_px} in stage 1: both are rays"
             )
+
+    def _require_pairs(self) -> None:
+        paired = self.paired
+        if not paired.images or self.stage != 1:
+            return
+        if paired.px and self.with_pose_smoothing:
+            raise ConfigError(
+                f"paired.px is {paired.px}, which needs with_pose_smoothing=no: D_p's kernels see whole pictures"
+            )
+        if paired.rays > (paired.px or self.portrait_px) ** 2:
+            raise ConfigError(f"paired.rays is {paired.rays}, expected at most the picture's side squared")
 
     def _require_growth(self) -> None:
         first = self.growth.first_px
@@ -232,10 +249,10 @@ _DEMO_NETS = GeneratorConfig(
 )  # fmt: skip
 _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
-    with_pose_smoothing=False, begins_at_body=True, expression_steps=4500,
-    paired=PairedStart(images=120_000, middle=0.5), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
+    with_pose_smoothing=False, begins_at_body=True, expression_steps=6000,
+    paired=PairedStart(images=150_000, middle=0.5, px=128), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
     first_styles=0.02, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0),
-    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.99, batch=32, images=140_000,
+    generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.99, batch=32, images=170_000,
 )  # fmt: skip
 _DEMO2 = replace(
     _DEMO, stage=2, portrait_px=256, face_px=128, generator=replace(_DEMO_NETS, image_size=256, map_size=64),

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.profiler import record_function
 
@@ -29,7 +29,7 @@ from gan.rendering.compositing import ComposedPicture, render_hits
 from gan.rendering.deformed_rays import DeformedField, hit_manifolds
 from gan.rendering.posed_body import PosableBody, PosedBody
 from gan.rendering.radiance_maps import RadianceMaps, shade_maps, super_resolve
-from gan.rendering.skinning import carry_with_head, neutral_from_target
+from gan.rendering.skinning import carry_with_head, neutral_from_target, neutral_from_target_points
 from gan.rendering.truncation import Truncation
 
 View = Literal["portrait", "face"]
@@ -203,6 +203,26 @@ class Generator(nn.Module):
             if camera.follows_head:
                 target = carry_with_head(target, body.posed_from_canonical_head_B34)
             return target, neutral_from_target(target, body, self.smoother)
+
+    def neutral_rays_at(
+        self,
+        pixel_R: Int[Tensor, " r"],
+        betas_1K: Float[Tensor, "1 10"],
+        pose_1P3: Float[Tensor, "1 6 3"],
+        camera_12: Float[Tensor, "1 2"],
+        view: View,
+        size: int,
+    ) -> Float[Tensor, "r s 3"]:
+        """Return one person's ray samples in neutral-pose space at some pixels of a picture of `size` a side.
+
+        Each sample is undone by itself, without D_p: the whole picture's samples are not asked for.
+        """
+        camera, body = self.cameras[view], self.body(betas_1K, pose_1P3)
+        every_RS3 = ray_samples(camera, camera_12, size, self.config.coarse_samples)[0].flatten(0, 1)
+        target_1RS3 = every_RS3[pixel_R][None]
+        if camera.follows_head:
+            target_1RS3 = carry_with_head(target_1RS3[:, None], body.posed_from_canonical_head_B34)[:, 0]
+        return neutral_from_target_points(target_1RS3.reshape(-1, 3), body).view(target_1RS3.shape[1:])
 
     def _composite(
         self,

@@ -32,6 +32,12 @@ def transform_field(target_BHWS3: Float[Tensor, "b h w s 3"], body: PosedBody) -
     return torch.stack(field).permute(0, 4, 1, 2, 3)
 
 
+def neutral_from_target_points(target_N3: Float[Tensor, "n 3"], body: PosedBody) -> Float[Tensor, "n 3"]:
+    """Undo the pose of the first body at every point by itself: no half resolution, no smoothing."""
+    transforms_V34 = body.canonical_from_posed_BV34[0]
+    return apply_affine(transforms_V34[nearest_vertex(target_N3, body.vertices_BV3[0])], target_N3)
+
+
 def apply_field(
     field_BCDHW: Float[Tensor, "b 12 d h2 w2"], target_BHWS3: Float[Tensor, "b h w s 3"], smoother: PoseSmoothing
 ) -> Float[Tensor, "b h w s 3"]:

@@ -35,7 +35,7 @@ from gan.training.state import RunKey, TrainState, begin_from, new_state, resume
 from gan.training.steps import Sources
 from gan.training.warm_start.appearance import appearance_codes, read_appearance, write_appearance
 from gan.training.warm_start.beginnings import begin_with_expressions
-from gan.training.warm_start.kept_rays import KEPT_BYTES, KeptRays
+from gan.training.warm_start.kept_rays import KEPT_BYTES, FinePictures, KeptRays
 from gan.training.warm_start.paired import Paired
 
 APPEARANCE_FILE = "appearance.npz"
@@ -142,7 +142,8 @@ def _paired(
         write_appearance(out / APPEARANCE_FILE, appearance)
     settings = state.key.preset.paired
     on_cpu_only = KEPT_BYTES if next(state.generator.parameters()).device.type == "cpu" else 0
-    rays = KeptRays(settings.pool, settings.middle, state.key.seed, on_cpu_only)
+    fine = FinePictures(dataset, settings.px) if settings.px else None
+    rays = KeptRays(settings.pool, settings.middle, state.key.seed, on_cpu_only, fine)
     return Paired(dataset.labels, mirror.labels(dataset.labels) if mirror else None, appearance, rays)
 
 

@@ -80,8 +80,13 @@ def skin_vertices() -> NDArray[np.int64]:
     return np.unique(skin_mesh().vertex)
 
 
-def build_figure(recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None) -> Figure:
-    """Dress, pose and place one person; without a skeleton the joints are those of `anny_base.t_pose`."""
+def build_figure(
+    recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None, before: Figure | None = None
+) -> Figure:
+    """Dress, pose and place one person; without a skeleton the joints are those of `anny_base.t_pose`.
+
+    `before` is the same person with another face, whose clothes and textures are taken over.
+    """
     rest_neutral = anny_base.shaped_vertices(
         {k: np.array([v]) for k, v in recipe.phenotype.items()}, {k: np.array([v]) for k, v in recipe.local.items()}
     )[0]
@@ -96,15 +101,12 @@ def build_figure(recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None
     tpose_from_rest = _tpose_from_rest(rest_neutral, neutral)
     placed = [_posed_proxy(p, rest, tpose_from_rest, posed.transforms, _offset_scale(p, rest_neutral)) for p in proxies]
     camera, offset_m = _place(recipe, [posed.vertices_m[skin_vertices()], *placed])
-    hidden = np.zeros(BASE_VERTICES, dtype=bool)
-    for proxy in proxies:
-        hidden |= proxy.hides
-    shown = ~hidden[skin_mesh().vertex].all(axis=1)
-    base_cam_m = posed.vertices_m + offset_m
-    surfaces = [Surface("skin", base_cam_m, skin_mesh(), _skin_texture(recipe, makehuman), SKIN, shown=shown)]
-    for proxy, at in zip(proxies, placed, strict=True):
-        surface = _proxy_surface(proxy, at + offset_m, recipe)
-        surfaces.append(_below_hem(surface, proxy, proxies[0], rest) if surface.name == "shoes" else surface)
+    base_cam_m, proxies_cam_m = posed.vertices_m + offset_m, [at + offset_m for at in placed]
+    if before is None:
+        surfaces = _dressed(recipe, makehuman, proxies, rest, base_cam_m, proxies_cam_m)
+    else:
+        at_cam_m = [base_cam_m, *proxies_cam_m]
+        surfaces = [replace(s, position_m=at) for s, at in zip(before.surfaces, at_cam_m, strict=True)]
     return Figure(
         camera,
         surfaces,
@@ -115,6 +117,26 @@ def build_figure(recipe: Recipe, makehuman: MakeHuman, skeleton: Skeleton | None
         tpose_m,
         neutral.vertices_m,
     )
+
+
+def _dressed(
+    recipe: Recipe,
+    makehuman: MakeHuman,
+    proxies: list[Proxy],
+    rest_m: Array,
+    base_cam_m: Array,
+    proxies_cam_m: list[Array],
+) -> list[Surface]:
+    """The skin, then every proxy, with textures; what garments cover is left out."""
+    hidden = np.zeros(BASE_VERTICES, dtype=bool)
+    for proxy in proxies:
+        hidden |= proxy.hides
+    shown = ~hidden[skin_mesh().vertex].all(axis=1)
+    surfaces = [Surface("skin", base_cam_m, skin_mesh(), _skin_texture(recipe, makehuman), SKIN, shown=shown)]
+    for proxy, at_cam_m in zip(proxies, proxies_cam_m, strict=True):
+        surface = _proxy_surface(proxy, at_cam_m, recipe)
+        surfaces.append(_below_hem(surface, proxy, proxies[0], rest_m) if surface.name == "shoes" else surface)
+    return surfaces
 
 
 def _proxies(recipe: Recipe, makehuman: MakeHuman) -> list[Proxy]:

@@ -20,6 +20,7 @@ FACE_YAW_DEG = (-49.0, 49.0)
 FRINGE_YAW_DEG = (-30.0, -8.0)  # the fringes cover the right eye: turned left, nothing of the face would be left
 BUILD = {"weight": (0.25, 0.7), "muscle": (0.3, 0.75), "height": (0.3, 0.7), "cupsize": (0.2, 0.6)}
 FEMALE_BUILD = {"weight": (0.25, 0.6), "muscle": (0.25, 0.5)}
+NAMED_STRENGTH = (0.75, 1.15)  # factor on the amounts of EXPRESSIONS
 CALMER = 0.85  # of the changes of the face: the strongest look ill
 
 
@@ -112,7 +113,7 @@ def draw_recipe(seed: int, index: int) -> Recipe:
     age_years = 18.0 + 57.0 * _spread(seed, index, 0) ** 1.25
     share = _race_share(rng, race)
     expression_name = list(EXPRESSIONS)[(index * 3 + seed) % len(EXPRESSIONS)]
-    strength = rng.uniform(0.75, 1.15)
+    strength = rng.uniform(*NAMED_STRENGTH)
     hair = _hair(index, sex, race)
     pose_name, pose = _pose(rng, seed, index, FRINGE_YAW_DEG if hair in wardrobe.COVERS_AN_EYE else FACE_YAW_DEG)
     outfit = cycled(wardrobe.FEMALE_OUTFITS if sex == "female" else wardrobe.MALE_OUTFITS, index // 2)

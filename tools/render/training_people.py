@@ -16,7 +16,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
-from itertools import islice
 from multiprocessing.pool import IMapIterator
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,13 @@ from dataprep.pictures.codecs import encode_png
 from dataprep.tables.store import write_json
 from gan.rendering.body_arrays import body_arrays
 from tools.render import exact_truth, photo, training_shards
-from tools.render.expressions import faint_expression, random_face
+from tools.render.expressions import faint_expression, random_expression
 from tools.render.figure import Figure, build_figure
 from tools.render.generator_views import NeckedBody, Sitter, drawn_cameras
 from tools.render.makehuman_assets import MakeHuman
 from tools.render.raster import Detail, Rasteriser
-from tools.render.recipes import Recipe, draw_recipe
-from tools.render.scene import Surface
+from tools.render.recipes import EXPRESSIONS, NAMED_STRENGTH, Recipe, draw_recipe
+from tools.render.scene import Lights, Surface
 
 VIEWS, PORTRAIT_PX, FACE_PX = 3, 256, 128  # what the preset small-stage2 asks for
 RANDOM_FACE_SHARE = 0.8  # the rest wears the ten expressions of the samples
@@ -51,7 +50,7 @@ LONGEST_CPU_S, SILENCE_S = 90.0, 300.0
 PEOPLE_A_PROCESS = 200  # textures that Mesa keeps grew to 3.6 GB over 650 people
 _CAMERA_STREAM, _EXPRESSION_STREAM = 5, 7  # of `Recipe.rng`; the split of training_shards has 6
 PELVIS = 0
-_VERSION = 1  # raise it when the same settings render otherwise
+_VERSION = 2  # raise it when the same settings render otherwise
 
 
 @dataclass(frozen=True)
@@ -76,21 +75,28 @@ class Studio:
     rasteriser: Rasteriser
 
     def rows(self, settings: Settings, person: int) -> list[dict[str, Any]]:
-        """Render all views of a person."""
-        recipe = training_recipe(settings.seed, person)
-        figure = build_figure(recipe, self.makehuman, self.standin.skeleton)
-        sitter = Sitter.of(figure, self.standin, self.body)
-        cameras = islice(drawn_cameras(sitter, recipe.rng(_CAMERA_STREAM)), settings.views)
-        rows = []
-        with self.rasteriser.staged(_upper_body(figure), recipe.lights) as stage:
-            for number, camera in enumerate(cameras):
-                labels = sitter.label_row(camera)
-                portrait = stage.draw(sitter.portrait(camera, settings.portrait_px), SUPERSAMPLE)
-                face = stage.draw(sitter.face(labels["face_pitch_yaw"], settings.face_px), SUPERSAMPLE)
-                pictures = {"portrait": on_white(portrait), "face": on_white(face), "alpha": photo.alpha_of(portrait)}
-                pngs = {name: encode_png(picture) for name, picture in pictures.items()}
-                rows.append(training_shards.view_row(settings.seed, person, number, self.bases, labels, pngs))
+        """Render all views of a person, each with a face of its own."""
+        recipes = training_recipes(settings.seed, person, settings.views)
+        rows, figure, cameras = [], None, None
+        for number, recipe in enumerate(recipes):
+            figure = build_figure(recipe, self.makehuman, self.standin.skeleton, figure)
+            sitter = Sitter.of(figure, self.standin, self.body)
+            # Faces change neither chest nor head: the first view's cameras are everybody's.
+            cameras = cameras or drawn_cameras(sitter, recipe.rng(_CAMERA_STREAM))
+            labels, pngs = self._view(sitter, next(cameras), recipe.lights, settings)
+            rows.append(training_shards.view_row(settings.seed, person, number, self.bases, labels, pngs))
         return rows
+
+    def _view(
+        self, sitter: Sitter, camera: NDArray[np.float64], lights: Lights, settings: Settings
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Render one view; returns its labels and its PNG files."""
+        labels = sitter.label_row(camera)
+        with self.rasteriser.staged(_upper_body(sitter.figure), lights) as stage:
+            portrait = stage.draw(sitter.portrait(camera, settings.portrait_px), SUPERSAMPLE)
+            face = stage.draw(sitter.face(labels["face_pitch_yaw"], settings.face_px), SUPERSAMPLE)
+        pictures = {"portrait": on_white(portrait), "face": on_white(face), "alpha": photo.alpha_of(portrait)}
+        return labels, {name: encode_png(picture) for name, picture in pictures.items()}
 
 
 @lru_cache(maxsize=1)
@@ -106,13 +112,26 @@ def open_studio(makehuman: Path, models: Path) -> Studio:
     )
 
 
-def training_recipe(seed: int, person: int) -> Recipe:
-    """Person `person` of a seed; most have a face at random, and no face is quite at rest."""
+def training_recipes(seed: int, person: int, views: int) -> list[Recipe]:
+    """Person `person` of a seed, once a view; most have a face at random, and no face is quite at rest.
+
+    Views differ in their faces. With one face a person, what a person looks like says what the face does: the codes of
+    looks then took the place of expressions, and a generator obeyed a tenth of these.
+    """
     recipe = draw_recipe(seed, person)
     rng = recipe.rng(_EXPRESSION_STREAM)
+    return [replace(recipe, expression=_drawn_face(rng, person + view)) for view in range(views)]
+
+
+def _drawn_face(rng: np.random.Generator, turn: int) -> dict[str, float]:
+    """Activations of a face at random, or of one of the samples' ten in turn."""
     if rng.random() < RANDOM_FACE_SHARE:
-        recipe = random_face(seed, person)
-    return replace(recipe, expression=faint_expression(rng, FAINT_EXPRESSION) | recipe.expression)
+        chosen = random_expression(rng)
+    else:
+        strength = rng.uniform(*NAMED_STRENGTH)
+        named = list(EXPRESSIONS.values())[turn % len(EXPRESSIONS)]
+        chosen = {unit: float(strength * amount) for unit, amount in named.items()}
+    return faint_expression(rng, FAINT_EXPRESSION) | chosen
 
 
 def _upper_body(figure: Figure) -> list[Surface]:

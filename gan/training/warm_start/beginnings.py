@@ -29,7 +29,8 @@ REACH_OUT, REACH_IN = 0.04, 0.02  # face units: 47 and 24 mm
 CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights beyond FAR are all the same
 STEP, BOX = 0.01, ((-0.3, 0.3), (-0.3, 0.24), (-0.24, 0.24))  # face units: x, y, z
 HEAD_BOX = ((-0.1, -0.13, -0.12), (0.1, 0.12, 0.12))  # face units, about the head's centre
-EXPRESSION_FACES, EXPRESSION_POINTS, EXPRESSION_SPREAD = 64, 64, 0.012  # a step; spread in face units (14 mm)
+EXPRESSION_FACES, EXPRESSION_POINTS, EXPRESSION_SPREAD = 64, 128, 0.012  # a step; spread in face units (14 mm)
+LANDMARK_SPREAD, FIRST_INNER = 0.005, 17  # face units (6 mm); landmarks before are the jaw's
 EXPRESSION_STYLES = 0.1  # factor on what codes change of D_e at first: 0.21 of Eq. 10 left after 400 steps, else 0.46
 EXPRESSION_LR, EXPRESSION_SCALE = 1e-3, 1e4  # displacements are some 2 mm: squared face units are tiny
 FIT_STEPS, FIT_POINTS, FIT_LR = 400, 4096, 1e-2
@@ -110,16 +111,29 @@ def begin_with_expressions(
 def expression_pairs(
     space: FaceSpace, codes: Codes, seed: int
 ) -> tuple[Float[torch.Tensor, "b n 3"], Float[torch.Tensor, "b n 3"]]:
-    """Return points, half of them near the expressive face and half anywhere about the head, and Eq. 10's answers."""
+    """Return points and Eq. 10's answers.
+
+    Half of the points lie about eyes, brows, nose and mouth, a quarter near the expressive face and a quarter anywhere
+    about the head. Lids and brows move by a millimetre or less: without points of their own they were left out.
+    """
     random = torch.Generator().manual_seed(seed)
-    face_BV3 = space.vertices(codes.z_id_BK, codes.z_exp_BK)
-    chosen_BN = torch.randint(face_BV3.shape[1], (len(face_BV3), EXPRESSION_POINTS // 2), generator=random)
-    near_BN3 = face_BV3.gather(1, chosen_BN[..., None].expand(-1, -1, 3))
-    near_BN3 = near_BN3 + EXPRESSION_SPREAD * torch.randn(near_BN3.shape, generator=random)
+    face_BV3, landmark_BL3 = (make(codes.z_id_BK, codes.z_exp_BK) for make in (space.vertices, space.landmarks))
+    quarter = EXPRESSION_POINTS // 4
+    near_BN3 = _about(face_BV3, quarter, EXPRESSION_SPREAD, random)
+    inner_BN3 = _about(landmark_BL3[:, FIRST_INNER:], 2 * quarter, LANDMARK_SPREAD, random)
     low_3, high_3 = torch.tensor(HEAD_BOX)
     anywhere_BN3 = low_3 + (high_3 - low_3) * torch.rand(near_BN3.shape, generator=random)
-    points_BN3 = torch.cat([near_BN3, anywhere_BN3], 1)
+    points_BN3 = torch.cat([near_BN3, inner_BN3, anywhere_BN3], 1)
     return points_BN3, space.reference_displacement(points_BN3, codes.z_id_BK, codes.z_exp_BK)
+
+
+def _about(
+    places_BV3: Float[torch.Tensor, "b v 3"], count: int, spread: float, random: torch.Generator
+) -> Float[torch.Tensor, "b n 3"]:
+    """Draw points normally about places drawn at random."""
+    chosen_BN = torch.randint(places_BV3.shape[1], (len(places_BV3), count), generator=random)
+    drawn_BN3 = places_BV3.gather(1, chosen_BN[..., None].expand(-1, -1, 3))
+    return drawn_BN3 + spread * torch.randn(drawn_BN3.shape, generator=random)
 
 
 @torch.no_grad()

@@ -20,7 +20,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gan.data.mirror import mirror_image
 from gan.data.priors import Codes, Purpose
+from gan.data.shards import ShardDataset
 from gan.data.stream import RealBatch, to_unit_range
 from gan.networks.device_work import carried
 from gan.networks.film import FilmStyle
@@ -51,11 +53,27 @@ class Pool(NamedTuple):
         return Hits(points_RL3, self.valid_RL[index_R]), colour_R3
 
 
-class KeptRays:
-    """Pools of rays by picture; `count` rays each, `middle` of a face's gather about its middle."""
+class FinePictures(NamedTuple):
+    """Real pictures in another size than training shows them in: where rays that are asked alone come from."""
 
-    def __init__(self, count: int, middle: float, seed: int, most_bytes: int) -> None:
-        self.count, self.middle, self.seed, self.most_bytes = count, middle, seed, most_bytes
+    dataset: ShardDataset
+    px: int
+
+    def colours(self, row: int, mirrored: bool, view: View) -> Float[Tensor, "r 3"]:
+        """Return a picture's pixels in [-1, 1], row by row."""
+        picture = self.dataset.image(row, view, self.px)
+        picture = mirror_image(picture) if mirrored else picture
+        return to_unit_range(torch.tensor(picture).permute(2, 0, 1)[None])[0].flatten(1).T
+
+
+class KeptRays:
+    """Pools of rays by picture; `count` rays each, `middle` of a face's gather about its middle.
+
+    The pixels are those of the batch's pictures, or of `fine` ones.
+    """
+
+    def __init__(self, count: int, middle: float, seed: int, most_bytes: int, fine: FinePictures | None = None) -> None:
+        self.count, self.middle, self.seed, self.most_bytes, self.fine = count, middle, seed, most_bytes, fine
         self.nbytes = 0
         self._pools: dict[tuple[int, bool, View], Pool] = {}
 
@@ -67,29 +85,34 @@ class KeptRays:
         key = (int(batch.row_B[person]), bool(batch.mirrored_B[person]), view)
         pool = self._pools.get(key)
         if pool is None:
-            image_B3HW = batch.portrait_B3HW if view == "portrait" else batch.face_B3HW
-            pool = self._find(generator, codes, to_unit_range(image_B3HW[person : person + 1])[0], person, key)
+            if self.fine:
+                colour_R3 = self.fine.colours(*key)
+            else:
+                image_B3HW = batch.portrait_B3HW if view == "portrait" else batch.face_B3HW
+                colour_R3 = to_unit_range(image_B3HW[person : person + 1])[0].flatten(1).T
+            own = Codes(*(values[person : person + 1] for values in codes))
+            pool = self._find(generator, own, colour_R3, key)
             if self.nbytes + pool.nbytes <= self.most_bytes:
                 self._pools[key] = pool
                 self.nbytes += pool.nbytes
         return pool
 
     @torch.no_grad()
-    def _find(
-        self, generator: Generator, codes: Codes, image_3HW: Tensor, person: int, key: tuple[int, bool, View]
-    ) -> Pool:
+    def _find(self, generator: Generator, own: Codes, colour_R3: Tensor, key: tuple[int, bool, View]) -> Pool:
         """Draw rays and follow them to the manifolds."""
         row, mirrored, view = key
-        colour_R3 = image_3HW.flatten(1).T
         random = np.random.default_rng(
             np.random.SeedSequence((self.seed, int(Purpose.PAIRED_RAYS), row, int(mirrored), int(view == "face")))
         )
         chosen_R = draw_rays(colour_R3, min(self.count, len(colour_R3)), random, self.middle * (view == "face"))
-        own = Codes(*(values[person : person + 1] for values in codes))
         camera_12 = own.camera_B2 if view == "portrait" else own.face_camera_B2
-        _, neutral_1HWQ3 = generator.neutral_rays(own.betas_BK, own.pose_BP3, camera_12, view)
-        where = neutral_1HWQ3.device
-        rays_RQ3 = neutral_1HWQ3[0].flatten(0, 1)[carried(chosen_R, where)]
+        where = camera_12.device
+        if self.fine:
+            asked_R = carried(chosen_R, where)
+            rays_RQ3 = generator.neutral_rays_at(asked_R, own.betas_BK, own.pose_BP3, camera_12, view, self.fine.px)
+        else:
+            _, neutral_1HWQ3 = generator.neutral_rays(own.betas_BK, own.pose_BP3, camera_12, view)
+            rays_RQ3 = neutral_1HWQ3[0].flatten(0, 1)[carried(chosen_R, where)]
         style: FilmStyle = generator.deform_net.style(own.z_id_BK, own.z_exp_BK)
         hits = hits_of_rays(generator, rays_RQ3, style)
         return Pool(hits.points_RL3.half(), hits.valid_RL, carried(colour_R3[chosen_R].half(), where))

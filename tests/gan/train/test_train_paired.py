@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from dataprep.errors import ConfigError
 from gan.config import GeneratorConfig
 from gan.data.appearance_basis import Basis
 from gan.data.priors import Codes, Purpose
@@ -297,6 +298,35 @@ def test_rays_are_the_same_whether_they_are_kept_or_not(data: Path, models: Mode
         assert (rays.nbytes > 0) == (most_bytes > 0)
     for kept, anew in zip(found[:4], found[4:], strict=True):
         assert all(torch.equal(one, other) for one, other in zip(kept, anew, strict=True))
+
+
+def test_rays_may_be_pixels_of_larger_pictures(data: Path, models: Models, tmp_path: Path) -> None:
+    """Their colours are the larger picture's; asked alone, they run as those of whole pictures do."""
+    fine = replace(PAIRED, with_pose_smoothing=False, paired=replace(PAIRED.paired, px=48))
+    run = opened(data, fine, models, tmp_path)
+    paired = run.sources.paired
+    assert paired is not None
+    batch = next(real_batches(run.dataset, 0, 0, 2, run.mirror))
+    assert batch.mirrored_B.any() != batch.mirrored_B.all(), "one of either kind"
+    generator, codes = run.state.generator, paired.codes(batch, 0)
+    for person, pool in enumerate(paired.rays.of(generator, codes, batch, "face")):
+        picture = run.dataset.image(int(batch.row_B[person]), "face", 48).reshape(-1, 3) / 127.5 - 1
+        near = np.abs(pool.colour_R3.float().numpy()[:, None] - picture).max(2).min(1)
+        assert near.max() < 2e-3, "half precision"
+
+    one = Codes(*(values[:1] for values in codes))
+    config = replace(generator.config, image_size=48, ray_size=48)
+    with torch.no_grad():
+        _, whole = generator.neutral_rays(one.betas_BK, one.pose_BP3, one.face_camera_B2, "face", config)
+        pixel_R = torch.arange(0, 48 * 48, 7)
+        alone = generator.neutral_rays_at(pixel_R, one.betas_BK, one.pose_BP3, one.face_camera_B2, "face", 48)
+    apart = (alone - whole[0].flatten(0, 1)[pixel_R]).norm(dim=-1)
+    assert apart.median() < 2e-3, "face units; whole pictures look transforms up at half resolution"
+    other = alone[:, :1].roll(1, 0) - whole[0].flatten(0, 1)[pixel_R][:, :1]
+    assert other.norm(dim=-1).median() > 4e-3, "the next ray is another one"
+
+    with pytest.raises(ConfigError, match=r"paired.px is 48.*with_pose_smoothing=no"):
+        replace(fine, with_pose_smoothing=True)
 
 
 def test_styles_are_linear_in_the_code_where_a_preset_says_so() -> None:
