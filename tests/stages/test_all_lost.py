@@ -11,9 +11,18 @@ from pipelines.commands.summary import status
 from pipelines.engine.last_run import remember
 from tests.fake_dataset import End, make_dataset, make_photos
 
+NAMES = [stage.name for stage in paper_stages.MAP_STAGES]
+QUICK = {("rejected", NAMES[0]), ("rejected", "crop"), ("error", "face"), ("rejected", NAMES[-1])}  # four seconds each
 
-@pytest.mark.parametrize("stage", [stage.name for stage in paper_stages.MAP_STAGES])
-@pytest.mark.parametrize("how", ["rejected", "error"])
+
+@pytest.mark.parametrize(
+    ("how", "stage"),
+    [
+        pytest.param(how, stage, marks=() if (how, stage) in QUICK else pytest.mark.slow)
+        for how in ("rejected", "error")
+        for stage in NAMES
+    ],
+)
 def test_a_report_tells_where_everything_was_lost(stage, how, tmp_path, capsys):
     make_photos(tmp_path / "photos", 2)
     ends = {f"photo{i:04d}.jpg": End(stage, how, "the_reason") for i in range(2)}

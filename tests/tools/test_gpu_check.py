@@ -45,6 +45,7 @@ def hangs(trial: Trial) -> Numbers:
     return {}
 
 
+@pytest.mark.slow
 def test_everything_works_at_tiny_sizes(tmp_path: Path, capsys: pytest.CaptureFixture):
     path = tmp_path / "check.json"
     assert main(["--device", "cpu", "--json", str(path)]) == 0, capsys.readouterr().out

@@ -42,7 +42,7 @@ def cluster():
         yield executor
 
 
-@pytest.mark.parametrize("uid", [os.getuid(), NOBODY])
+@pytest.mark.parametrize("uid", [pytest.param(os.getuid(), marks=pytest.mark.slow), NOBODY])
 def test_who_has_no_keys_runs_nothing_and_reads_nothing(cluster, uid):
     if uid != os.getuid() and os.getuid() != 0:
         pytest.skip("only root can become somebody else")
