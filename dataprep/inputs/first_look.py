@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from dataprep.inputs.archives import LAYOUTS
 from dataprep.inputs.gathering import Gathering, draw
 from dataprep.tables.input_rows import Source
 from dataprep.tables.sources import Survey
@@ -19,7 +20,7 @@ def first_look(survey: Survey, gathering: Gathering, known: Iterable[Source]) ->
     if not gathering.is_partial:
         return survey
     stays = {name for one in known for name in (one.path, one.clip) if name is not None}
-    every = [*survey.inputs, *survey.clips, *survey.urls]
+    every = [*survey.inputs, *survey.clips, *survey.urls]  # what archives hold is drawn afterwards
     drawn = set(_drawn([one.path for one in every], gathering, stays))
     inputs = [one for one in survey.inputs if one.path in drawn]
     clips = tuple(one for one in survey.clips if one.path in drawn)
@@ -29,10 +30,13 @@ def first_look(survey: Survey, gathering: Gathering, known: Iterable[Source]) ->
 
 
 def limited(found: Sequence[Source], gathering: Gathering, known: Iterable[Source]) -> list[Source]:
-    """Return at most so many inputs, when the frames of videos are known: by what is drawn first, too."""
-    if gathering.limit is None:
+    """Return at most so many inputs, when frames of videos and content of archives are known: what is drawn first."""
+    if not gathering.is_partial:
         return list(found)
-    drawn = set(_drawn([one.path for one in found], replace(gathering, sample=None), {one.path for one in known}))
+    stays = {one.path for one in known}
+    below = 1.0 if gathering.sample is None else gathering.sample
+    found = [one for one in found if one.dataset not in LAYOUTS.values() or one.path in stays or draw(one.path) < below]
+    drawn = set(_drawn([one.path for one in found], replace(gathering, sample=None), stays))
     return [one for one in found if one.path in drawn]
 
 

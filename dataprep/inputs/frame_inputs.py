@@ -30,6 +30,11 @@ class ClipTask:
     number: int | None = None
     piece: Piece = WHOLE
 
+    @property
+    def key(self) -> tuple[str, int | None]:
+        """What tells this task from others: copies of a video share it."""
+        return self.folder.name, self.number
+
 
 def cut(task: ClipTask) -> int:
     """Find out where a video can be cut, and write it down; returns the number of pieces."""
@@ -90,4 +95,4 @@ def _local(task: ClipTask) -> Iterator[Path]:
 
 def same_frames(tasks: Sequence[ClipTask]) -> list[ClipTask]:
     """Return the tasks whose folders differ: copies of a video share one."""
-    return list({(task.folder.name, task.number): task for task in tasks}.values())
+    return list({task.key: task for task in tasks}.values())

@@ -1,4 +1,4 @@
-"""What SOURCE holds when it is one file: a video, or a list of paths and URLs."""
+"""What SOURCE holds when it is one file: a video, an archive of pictures, or a list of paths and URLs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from dataprep.files.filenames import escape, unescape
 from dataprep.files.locations import Location, location
 from dataprep.files.untrusted import lies_within
+from dataprep.inputs.archives import is_archive
 from dataprep.inputs.lists import Listed, read_list
 from dataprep.tables.input_rows import Source
 from dataprep.tables.layouts import is_video
@@ -21,6 +22,9 @@ def survey_given(root: Location, given: str, links: Links) -> Survey:
     """
     if is_video(given):
         return Survey([], [], {}, (Source(escape(given), (root / given).stat().st_size, dataset="video"),))
+    if is_archive(location(given)):
+        name = location(given).name
+        return Survey([], [], {}, archives=(Source(escape(name), (root / name).stat().st_size),))
     rows = read_list(location(given), root)
     files = [_file(one, root, links) for one in rows if one.path]
     return Survey(

@@ -28,7 +28,7 @@ from dataprep.files.foreign_files import why
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import leads_below
 
-_COLUMNS = {
+COLUMNS = {
     "path": ("path", "file", "file_name", "filename"),
     "url": ("url", "image_url"),
     "sha256": ("sha256",),
@@ -98,7 +98,7 @@ def _rows(file: Location) -> Iterator[dict[str, str | None]]:
     """The columns that count, under our names, as text; None where there is nothing."""
     table = _read_parquet(file) if file.suffix.lower() == ".parquet" else _read_csv(file)
     names = {name.strip().lower(): name for name in table.column_names}
-    known = {ours: next((names[one] for one in theirs if one in names), None) for ours, theirs in _COLUMNS.items()}
+    known = {ours: next((names[one] for one in theirs if one in names), None) for ours, theirs in COLUMNS.items()}
     if known["path"] is None and known["url"] is None:
         raise ConfigError(f"{file}: no column path and no column url; it has: {', '.join(table.column_names)[:300]}")
     columns = {ours: _texts(table[name]) if name else [None] * len(table) for ours, name in known.items()}
@@ -113,7 +113,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
 def _read_parquet(file: Location) -> pa.Table:
     try:
         source = pa.BufferReader(file.read_bytes())
-        wanted = {one for theirs in _COLUMNS.values() for one in theirs}
+        wanted = {one for theirs in COLUMNS.values() for one in theirs}
         with pq.ParquetFile(source) as parquet:
             names = parquet.schema_arrow.names
             table = parquet.read([name for name in names if name.strip().lower() in wanted])

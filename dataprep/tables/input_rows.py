@@ -16,6 +16,7 @@ from dataprep.tables.columns import HASH256, STRING, UINT8, UINT32, UINT64, Colu
 
 INPUTS_FOLDER = "inputs"  # below a data set: inputs that are no files of their own elsewhere
 CLIPS_FOLDER, FETCHED_FOLDER = f"{INPUTS_FOLDER}/clips", f"{INPUTS_FOLDER}/fetched"
+ARCHIVES_FOLDER = f"{INPUTS_FOLDER}/archives"
 IN_OUT, IN_SOURCE = "out:", "source:"
 
 COLUMNS = (

@@ -23,7 +23,17 @@ from dataprep.files.foreign_files import LARGEST_BYTES, MAX_BYTES, read_bytes, r
 from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import lies_within
 from dataprep.tables.input_rows import Source
-from dataprep.tables.layouts import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_image, is_shhq, is_video, layout_of, suffix_of
+from dataprep.tables.layouts import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    archives_among,
+    in_pieces,
+    is_image,
+    is_shhq,
+    is_video,
+    layout_of,
+    suffix_of,
+)
 
 DATASET_FILES = {"dataset.json", "index.parquet"}  # a folder that holds both is an output of ours, not photographs
 SMALL_SET, SMALL_PART, PART = 256, 4, 64
@@ -53,12 +63,13 @@ class Survey:
     ignored: dict[str, int]  # suffix in lower case, "" without one -> files
     clips: tuple[Source, ...] = ()  # videos
     urls: tuple[Source, ...] = ()  # what a list says is to be downloaded
+    archives: tuple[Source, ...] = ()  # tars and parquet files that hold photographs
     more: int = 0  # inputs that a first look leaves out
 
     @property
     def total(self) -> int:
         """How many inputs there are, as far as a listing tells."""
-        return len(self.inputs) + len(self.clips) + len(self.urls) + self.more
+        return len(self.inputs) + len(self.clips) + len(self.urls) + len(self.archives) + self.more
 
 
 def scan(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> list[Source]:
@@ -102,13 +113,14 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
         if is_image(path) or path.endswith("/")
     ]
     clips = tuple(Source(path, entry.size, refused=entry.refused) for path, entry in others.items() if is_video(path))
-    if not inputs and not clips:
+    archives = tuple(Source(path, others[path].size, refused=others[path].refused) for path in archives_among(others))
+    if not inputs and not clips and not archives:
         known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-        raise ConfigError(f"SOURCE {str(root)!r} holds no image file and no video; looked below it for {known}")
-    read = {source.path for source in (*inputs, *clips)}
+        raise ConfigError(f"SOURCE {str(root)!r} holds no image file, no video and no tar; looked below it for {known}")
+    read = {source.path for source in (*inputs, *clips, *archives)}
     ignored = Counter(suffix_of(path) for path in others.keys() - read if not _holds_openpose(path))
     unused = layout.unused(source.mask_path for source in inputs)
-    return Survey(inputs, unused, dict(sorted(ignored.items())), clips)
+    return Survey(inputs, unused, dict(sorted(ignored.items())), clips, archives=archives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +183,8 @@ def _state(entry: os.DirEntry[str]) -> _Entry | None:
 
 
 def _too_large(name: str, size: int) -> str | None:
-    """Of a photograph, which is held in memory whole; videos are read in pieces."""
-    return "too_large: the file is larger than 1 GiB" if size > MAX_BYTES and not is_video(name) else None
+    """Of a photograph, which is held in memory whole; videos and archives are read in pieces."""
+    return "too_large: the file is larger than 1 GiB" if size > MAX_BYTES and not in_pieces(name) else None
 
 
 def _holds_openpose(path: str) -> bool:
@@ -221,9 +233,9 @@ def identify(
 
     def digest_of(path: str) -> bytes:
         name = unescape(path)
-        state = states.get(path) or _file_state(root, path)
+        state = states.get(path) or file_state(root, path)
         if state not in cache:
-            cache[state] = sha256_of(root, name, LARGEST_BYTES if is_video(name) else MAX_BYTES)
+            cache[state] = sha256_of(root, name, LARGEST_BYTES if in_pieces(name) else MAX_BYTES)
         return cache[state]
 
     def read(source: Source) -> Source:
@@ -256,7 +268,7 @@ def identify(
     return found
 
 
-def _file_state(root: Location, path: str) -> FileState:
+def file_state(root: Location, path: str) -> FileState:
     status = state_of(root, unescape(path))
     return path, status.st_size, status.st_mtime_ns
 

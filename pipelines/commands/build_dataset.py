@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dataprep.errors import ConfigError
 from dataprep.files.locations import Location
+from dataprep.inputs.archives import is_archive
 from dataprep.inputs.gathering import LIST_SUFFIXES, Gathering
-from dataprep.tables.layouts import VIDEO_SUFFIXES, is_video
+from dataprep.tables.layouts import TAR, VIDEO_SUFFIXES, is_video
 from dataprep.tables.store import Store
 from pipelines import config_file, paper_stages
 from pipelines.commands.new_folder import require_folder
@@ -93,21 +94,19 @@ def _places(options: argparse.Namespace) -> tuple[Location, Location, Gathering]
 
 
 def _is_file(source: Location) -> bool:
-    """Whether SOURCE is one video or list; an object store is asked only where the name may be one."""
-    known = is_video(source.name) or source.suffix.lower() in LIST_SUFFIXES
+    """Whether SOURCE is one video, tar or list; an object store is asked only where the name may be one."""
+    known = is_video(source.name) or source.suffix.lower() in (*LIST_SUFFIXES, TAR)
     return source.is_file() if known or isinstance(source, Path) else False
 
 
 def _given(source: Location, root: Location) -> str:
-    """The name of a video or a list for `Gathering.given`; a list elsewhere keeps its whole path."""
-    if not is_video(source.name) and source.suffix.lower() not in LIST_SUFFIXES:
-        raise ConfigError(f"SOURCE {str(source)!r} is neither a folder, a video ({' '.join(sorted(VIDEO_SUFFIXES))}) "
-                          f"nor a list ({' '.join(LIST_SUFFIXES)})")  # fmt: skip
-    if is_video(source.name):
-        if root != source.parent:
-            raise ConfigError(f"--root {str(root)!r}: it is for a list; leave it out for the video {source.name!r}")
-        return source.name
-    return str(source)
+    """The name of a video for `Gathering.given`; a list or an archive keeps its whole path."""
+    if not is_video(source.name) and source.suffix.lower() not in (*LIST_SUFFIXES, TAR):
+        raise ConfigError(f"SOURCE {str(source)!r} is neither a folder, a video ({' '.join(sorted(VIDEO_SUFFIXES))}), "
+                          f"a tar nor a list ({' '.join(LIST_SUFFIXES)})")  # fmt: skip
+    if root != source.parent and (is_video(source.name) or is_archive(source)):
+        raise ConfigError(f"--root {str(root)!r}: it is for a list; leave it out for {source.name!r}")
+    return source.name if is_video(source.name) else str(source)
 
 
 def _limit_of(limit: int | None) -> int | None:

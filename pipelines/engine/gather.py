@@ -1,4 +1,4 @@
-"""Before the first stage: frames of videos, and what lists name. All of it becomes rows of the index.
+"""Before the first stage: frames of videos, pictures of archives, what lists name. All becomes rows of the index.
 
 Frames are taken by the workers, a piece of a video at a time, and a piece that is there is never decoded again. A
 piece that ends its worker twice refuses its video.
@@ -11,22 +11,24 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
-from dataprep.errors import Damaged, ShhqError
+from dataprep.errors import Damaged, ShhqError, Unreadable
 from dataprep.files.locations import Location
+from dataprep.inputs.archives import ArchiveTask, read_archive, rows_of_archive
 from dataprep.inputs.fetched import FetchedFiles, Known
 from dataprep.inputs.frame_inputs import ClipTask, cut, rows_of, same_frames, take_frames
 from dataprep.inputs.gathering import Gathering
 from dataprep.inputs.kept_frames import ClipFolder
 from dataprep.tables.input_rows import IN_OUT, Source
 from dataprep.tables.layouts import is_video
-from dataprep.tables.sources import Survey, refuse, sample_id_of, wrong_hash
+from dataprep.tables.sources import Survey, file_state, refuse, sample_id_of, wrong_hash
 from pipelines.engine.look import Defect, say
 from pipelines.engine.progress import Progress
 from pipelines.executors.base import Executor, WorkerDied
 
 _ATTEMPTS = 2
+T = TypeVar("T", ClipTask, ArchiveTask)
 Identify = Callable[[list[Source]], list[Source]]
 
 
@@ -44,8 +46,9 @@ class Gatherer:
     def __call__(self, survey: Survey, identify: Identify) -> list[Source]:
         """Return inputs with their ids, sorted by path."""
         fetched = self._fetched(list(survey.urls)) if survey.urls else []
+        held = self._held(list(survey.archives)) if survey.archives else []
         clips = [*identify(list(survey.clips)), *(one for one in fetched if is_video(_name(one)))]
-        found = [*self._frames(clips), *(one for one in fetched if not is_video(_name(one)))]
+        found = [*held, *self._frames(clips), *(one for one in fetched if not is_video(_name(one)))]
         return sorted(found, key=lambda one: one.path)
 
     def _fetched(self, listed: list[Source]) -> list[Source]:
@@ -60,6 +63,35 @@ class Gatherer:
             progress.close()
         return [_downloaded(one, known, files.place(one.path)) for one in listed
                 if (known := files.found(one.path)) is not None]  # fmt: skip
+
+    def _held(self, archives: list[Source]) -> list[Source]:
+        """The pictures of archives; of those that have been read, without an executor."""
+        rows, tasks = list[Source](), list[tuple[Source, ArchiveTask]]()
+        for archive in archives:
+            try:
+                state = file_state(self.source_root, archive.path)
+                tasks.append((archive, ArchiveTask.of(self.source_root, self.out, state)))
+            except Unreadable as error:
+                rows.append(refuse(archive, archive.refused or f"{error.reason}: {error}"))
+        self._work("archives", read_archive, [task for _, task in tasks if not task.is_done])
+        for archive, task in tasks:
+            if self._died[task.key] >= _ATTEMPTS:
+                rows.append(refuse(archive, "damaged_archive: reading it ends the process"))
+            elif archive.refused:
+                rows.append(refuse(archive, archive.refused))
+            elif task.is_done:
+                rows += self._pictures(archive, task)
+        return rows
+
+    def _pictures(self, archive: Source, task: ArchiveTask) -> list[Source]:
+        try:
+            return rows_of_archive(archive, task)
+        except Damaged as error:
+            if self.executor is None:
+                raise
+            say([Defect(error.path, error.what)])
+            self._work("archives", read_archive, [task])
+            return rows_of_archive(archive, task)
 
     def _frames(self, clips: list[Source]) -> list[Source]:
         """The frames of videos that have been hashed; those that could not be read stay as they are."""
@@ -98,7 +130,7 @@ class Gatherer:
             self._work("pieces of videos", take_frames, _todo(self._task(clip, folder)))
             return rows_of(clip, folder, self.gathering.clips)
 
-    def _work(self, what: str, function: Callable[[ClipTask], int], tasks: Iterable[ClipTask]) -> None:
+    def _work(self, what: str, function: Callable[[T], int], tasks: Iterable[T]) -> None:
         """Have all tasks done, however often a worker dies."""
         waiting, executor = list(tasks)[::-1], self.executor
         if not waiting or executor is None:
@@ -109,8 +141,8 @@ class Gatherer:
             while waiting or executor.pending:
                 while waiting and executor.pending < executor.capacity and not self.stopped():
                     task = waiting.pop()
-                    attempt = self._died[task.folder.name, task.number]
-                    executor.submit(function, task, f"{task.folder.name}-{task.number}-{attempt}", {})
+                    name, number = task.key
+                    executor.submit(function, task, f"{name}-{number}-{self._died[task.key]}", {})
                 if not executor.pending:
                     raise KeyboardInterrupt
                 for task, outcome in executor.completed():
@@ -119,11 +151,11 @@ class Gatherer:
                     began = time.monotonic()
         progress.close()
 
-    def _again(self, task: ClipTask, outcome: Any) -> list[ClipTask]:
-        """The task once more where its worker died; raises what is no fault of the video."""
+    def _again(self, task: T, outcome: Any) -> list[T]:
+        """The task once more where its worker died; raises what is no fault of the file."""
         if isinstance(outcome, WorkerDied):
-            self._died[task.folder.name, task.number] += 1
-            return [task] if self._died[task.folder.name, task.number] < _ATTEMPTS else []
+            self._died[task.key] += 1
+            return [task] if self._died[task.key] < _ATTEMPTS else []
         if isinstance(outcome, BaseException):
             raise outcome if isinstance(outcome, ShhqError) else RuntimeError(f"{task.path}: {outcome!r}") from outcome
         return []

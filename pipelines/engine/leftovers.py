@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dataprep.files.locations import Location
 from dataprep.files.machine_identity import this_machine
-from dataprep.tables.input_rows import CLIPS_FOLDER, FETCHED_FOLDER, INPUTS_FOLDER
+from dataprep.tables.input_rows import ARCHIVES_FOLDER, CLIPS_FOLDER, FETCHED_FOLDER, INPUTS_FOLDER
 from dataprep.tables.shard_folders import SHARDS
 
 _TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.[0-9a-f]{8}\.tmp")
@@ -28,7 +28,8 @@ def sweep(out: Location) -> int:
     if not isinstance(out, Path):
         return 0
     folders = [out, *(out / name for name in (SHARDS, "report", "runs", "stages")), *(out / "stages").glob("*/"),
-               out / INPUTS_FOLDER, *(out / CLIPS_FOLDER).glob("*/"), *(out / FETCHED_FOLDER).glob("*/")]  # fmt: skip
+               out / INPUTS_FOLDER, out / ARCHIVES_FOLDER,
+               *(out / CLIPS_FOLDER).glob("*/"), *(out / FETCHED_FOLDER).glob("*/")]  # fmt: skip
     return sum(_sweep_folder(folder) for folder in folders if folder.is_dir())
 
 
