@@ -21,8 +21,8 @@ class Ingest(Stage):
     """Reads each input once and records what it is; rejects what no later stage could use.
 
     Reasons: unreadable, link_outside, empty_file, undecodable, missing_decoder, too_large, unsupported_mode, too_small,
-    duplicate; of videos no_video and no_frames; of lists not_fetched. A sha256 that is not the one
-    that a list says is an error, wrong_hash.
+    duplicate; of videos no_video and no_frames; of archives damaged_archive; of lists not_fetched. A sha256 that is not
+    the one that a list says is an error, wrong_hash.
     """
 
     name: ClassVar[str] = "ingest"
