@@ -4,14 +4,14 @@ OUT/inputs/fetched/3f/3f0c...   the bytes, under the hash of the URL
 OUT/inputs/fetched.parquet      URL, sha256 and size of each, and why one is not there where that will not change
 
 A download that failed because its server did not answer is tried again by the next run; what failed for good is not,
-until its row is gone: delete fetched.parquet to try everything again that is not there.
+until its row is gone: `shhq-hs retry OUT --reason not_fetched`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pyarrow as pa
 
@@ -54,6 +54,14 @@ class FetchedFiles:
         try:
             download(urls, fetch, keep, stopped)
         finally:
+            self._write()
+
+    def ask_again(self, urls: Iterable[str]) -> None:
+        """Forget that these failed."""
+        failed = [url for url in urls if (known := self._known.get(url)) and known[2]]
+        for url in failed:
+            del self._known[url]
+        if failed:
             self._write()
 
     def found(self, url: str) -> Known | None:

@@ -1,14 +1,20 @@
 """`shhq-hs retry`: forget the parts that hold chosen rows, so that the next run computes them again.
 
+What was lost before the first stage is asked for again, too: downloads that failed, videos that could not be read.
+
 Parts are rewritten whole; rows that were ok come out the same. What was made from these parts goes too, the deepest
 stage first: killed half way, nothing is left that was made from a row which is computed again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dataprep.files.locations import Location, matching
+from dataprep.inputs.fetched import FetchedFiles
+from dataprep.tables.input_rows import CLIPS_FOLDER
 from dataprep.tables.store import Store
-from pipelines.commands.errors import choose, losses
+from pipelines.commands.errors import LostImage, choose, losses
 from pipelines.engine.index import read_index
 from pipelines.engine.last_run import current_stages, downstream
 from pipelines.engine.ledger import forget_parts
@@ -36,7 +42,8 @@ def forget(store: Store, stage: str, status: str, reason: str) -> dict[str, tupl
     doomed: dict[str, set[int]] = {name: set() for name in stages}
     summary: dict[str, tuple[int, int]] = {}
     by_stage: dict[str, list[int]] = {}
-    for loss in losses(store, read_index(store.root), stages, choose(stage, status, reason, stages)):
+    lost = list(losses(store, read_index(store.root), stages, choose(stage, status, reason, stages)))
+    for loss in lost:
         by_stage.setdefault(loss.stage, []).append(loss.part)
     for name, parts in by_stage.items():
         summary[name] = (len(parts), len(set(parts)))
@@ -46,8 +53,21 @@ def forget(store: Store, stage: str, status: str, reason: str) -> dict[str, tupl
         (store.root / "runs" / "hashes.parquet").unlink(missing_ok=True)  # a file may have changed behind its date
         for record in matching(store.root / "stages", "*/done.json"):
             record.unlink()
+    _ask_again(store.root, lost)
     for name in reversed(stages):
         forget_parts(store, stages[name].ref, doomed[name])
         for part in sorted(doomed[name]):
             store.remove_part(stages[name].ref, part)
     return summary
+
+
+def _ask_again(out: Location, lost: Iterable[LostImage]) -> None:
+    """Forget why inputs were refused that are no photographs yet."""
+    by_reason: dict[str, list[LostImage]] = {}
+    for loss in lost:
+        by_reason.setdefault(loss.reason, []).append(loss)
+    if failed := by_reason.get("not_fetched"):
+        FetchedFiles(out).ask_again(loss.source.path for loss in failed)
+    for loss in by_reason.get("no_video", ()):
+        for plan in matching(out / CLIPS_FOLDER, f"{(loss.source.sha256 or b'-').hex()[:32]}-*/clip.json"):
+            plan.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from dataprep.inputs.fetching import is_public
 from dataprep.inputs.gathering import Fetch, Gathering
 from dataprep.inputs.lists import read_list
 from dataprep.tables.store import Store
+from pipelines.commands.retry import retry
 from pipelines.engine.index import read_index
 from pipelines.engine.run import run
 from pipelines.executors.serial_executor import SerialExecutor
@@ -171,6 +172,26 @@ def test_a_busy_server_is_asked_again(tmp_path):
         built(tmp_path, tmp_path / "list.csv", tmp_path / "out", tries=1)
         assert Server.asked.count("always_busy.jpg") == 5  # the next run tries again what may have changed
         assert Server.asked.count("busy.jpg") == 3
+
+
+def test_retry_asks_again_for_what_failed_for_good(tmp_path, capsys):
+    late = SAMPLES / "late.jpg"
+    with serving() as url:
+        (tmp_path / "list.csv").write_text(f"url\n{url}/p001.jpg\n{url}/late.jpg\n{url}/none.jpg\n")
+        out = tmp_path / "out"
+        assert built(tmp_path, tmp_path / "list.csv", out)[f"{url}/late.jpg"]["reason"] == "not_fetched"
+        shutil.copy(SAMPLES / "p002.jpg", late)
+        try:
+            assert built(tmp_path, tmp_path / "list.csv", out)[f"{url}/late.jpg"]["reason"] == "not_fetched"
+            assert retry(out, "", "", "not_fetched") == 0
+            assert "ingest: 2 images" in capsys.readouterr().out
+            rows = built(tmp_path, tmp_path / "list.csv", out)
+        finally:
+            late.unlink()
+        assert len(rows) == 3
+        assert rows[f"{url}/late.jpg"]["status"] == "ok"
+        assert rows[f"{url}/none.jpg"]["reason"] == "not_fetched"
+        assert Server.asked.count("p001.jpg") == 1
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"])

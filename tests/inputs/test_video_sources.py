@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataprep.errors import Damaged
+from dataprep.errors import ConfigError, Damaged
 from dataprep.inputs import frame_inputs
 from dataprep.inputs.gathering import Clips, Gathering
 from dataprep.tables.sealed import read_table
 from dataprep.tables.store import Store
 from pipelines.commands.prune import unused
+from pipelines.commands.retry import retry
 from pipelines.commands.verify import defects_of, verify
 from pipelines.engine import gather
 from pipelines.engine.index import read_index
@@ -126,6 +127,23 @@ def test_what_is_no_video_keeps_its_row(mixed, tmp_path):
     (folder / "broken.mp4").write_bytes(b"no video at all")
     index = {source.path: source for source in built(folder, tmp_path / "out")}
     assert index["broken.mp4"].refused.startswith("no_video: not a video")
+
+
+def test_retry_looks_again_at_what_was_no_video(mixed, tmp_path, monkeypatch):
+    """As with a decoder that was installed since."""
+    read = frame_inputs.pieces_of
+
+    def cannot(file):
+        raise ConfigError(f"{file}: not a video")
+
+    monkeypatch.setattr(frame_inputs, "pieces_of", cannot)
+    built(mixed, tmp_path / "out")
+    monkeypatch.setattr(frame_inputs, "pieces_of", read)
+    assert sum(source.clip is not None for source in built(mixed, tmp_path / "out")) == 0
+    assert retry(tmp_path / "out", "", "", "no_video") == 0
+    assert {source.path: source.sha256 for source in built(mixed, tmp_path / "out")} == {
+        source.path: source.sha256 for source in built(mixed, tmp_path / "fresh")
+    }
 
 
 def test_a_single_video_is_a_source(mixed, tmp_path):
