@@ -8,7 +8,7 @@ Suffixes: N samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -21,7 +21,8 @@ from dataprep.files.locations import Location, location
 from dataprep.settings import unknown
 from dataprep.tables.columns import Column, flat_numbers, rows_from_table
 from dataprep.tables.labels import LABELS
-from dataprep.tables.shard_reader import ImageName, ShardFiles, twin_tables
+from dataprep.tables.review import rejected_in_shards
+from dataprep.tables.shard_reader import ImageName, ShardFiles, twin_tables, without
 
 SPLITS = ("train", "val")
 _NAMES = tuple(label.name for label in LABELS)
@@ -67,15 +68,22 @@ class LabelledSample:
 
 
 class DataSet(Sequence[LabelledSample]):
-    """The accepted samples of one or several data sets. Safe to pickle and to fork."""
+    """The accepted samples of one or several data sets. Safe to pickle and to fork.
 
-    def __init__(self, roots: Sequence[Location], splits: Sequence[str] = SPLITS) -> None:
-        """Read the twins of the shards; raises ShardsMissing or ShardCorrupt."""
+    `left_out` names the samples of the shards that are not there because reviewers rejected them.
+    """
+
+    def __init__(
+        self, roots: Sequence[Location], splits: Sequence[str] = SPLITS, left_out: Collection[str] = ()
+    ) -> None:
+        """Read the twins of the shards, but for some ids; raises ShardsMissing or ShardCorrupt."""
         self.files = ShardFiles()
-        tables = []
-        for tar, table in twin_tables(roots, splits, None):
+        tables, dropped = [], list[str]()
+        for tar, whole in twin_tables(roots, splits, None):
+            table = without(whole, left_out, dropped)
             self.files.add(tar, table)
             tables.append(table)
+        self.left_out = tuple(sorted(dropped))
         if not tables or not len(self.files):
             listed = ", ".join(map(str, roots))
             raise ShardsMissing(f"{listed}: no samples in the split {' or '.join(splits)}; shhq-hs errors OUT says why")
@@ -143,10 +151,11 @@ class DataSet(Sequence[LabelledSample]):
         return f"DataSet({len(self)} samples, {len(self.label_names)} labels)"
 
 
-def open_dataset(*outs: str | Path | Location, split: str | None = None) -> DataSet:
+def open_dataset(*outs: str | Path | Location, split: str | None = None, with_rejected: bool = False) -> DataSet:
     """Open data sets that `shhq-hs run` built, or folders of their shards; also `s3://bucket/prefix`.
 
-    `split`: train or val; both where it is left out. Raises ConfigError on another one, ShardsMissing where there are
+    `split`: train or val; both where it is left out. What reviewers rejected since the shards were written is left out,
+    as `train` does; `with_rejected` keeps it. Raises ConfigError on another one, ShardsMissing where there are
     no shards, ShardCorrupt where they are not as they were written.
     """
     if split is not None and split not in SPLITS:
@@ -154,7 +163,8 @@ def open_dataset(*outs: str | Path | Location, split: str | None = None) -> Data
     if not outs:
         raise ConfigError("open_dataset: no folder given; expected that of a data set: open_dataset('OUT')")
     roots = [location(str(out)) if isinstance(out, str) else out for out in outs]
-    return DataSet(roots, SPLITS if split is None else (split,))
+    rejected = frozenset[str]() if with_rejected else frozenset[str]().union(*map(rejected_in_shards, roots))
+    return DataSet(roots, SPLITS if split is None else (split,), rejected)
 
 
 def describe(name: str) -> Column:

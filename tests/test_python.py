@@ -19,6 +19,7 @@ import gan
 import pipelines
 from dataprep.errors import ConfigError, ShardCorrupt, ShardsMissing
 from dataprep.tables.labels import LABELS
+from dataprep.tables.review import Mark, append_marks
 from gan.data.shards import ShardDataset
 from pipelines import main
 from tests.fake_dataset import End, make_dataset, make_photos
@@ -97,6 +98,21 @@ def test_samples_are_found_as_in_a_list(out):
         data[len(data)]
     with pytest.raises(KeyError, match="nobody"):
         data["nobody"]
+
+
+def test_what_a_reviewer_rejected_is_left_out_before_the_next_run(out, tmp_path):
+    shutil.copytree(out, tmp_path / "out")
+    whole = dataprep.open_dataset(tmp_path / "out")
+    append_marks(tmp_path / "out", [Mark(whole[1].sample_id, "reject", who="me")])
+    data = dataprep.open_dataset(tmp_path / "out")
+    assert data.left_out == (whole[1].sample_id,)
+    assert data.sample_ids == [name for name in whole.sample_ids if name != whole[1].sample_id]
+    assert data.sample_ids == dataprep.open_dataset(tmp_path / "out" / "shards").sample_ids
+    np.testing.assert_array_equal(data[1].portrait, whole[2].portrait)
+    np.testing.assert_array_equal(data[1].labels["bfm_exp"], whole[2].labels["bfm_exp"])
+    assert len(dataprep.TorchDataset(data)) == len(whole) - 1
+    kept = dataprep.open_dataset(tmp_path / "out", with_rejected=True)
+    assert (kept.sample_ids, kept.left_out) == (whole.sample_ids, ())
 
 
 def test_batches_are_named_tensors(out):

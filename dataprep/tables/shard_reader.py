@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from jaxtyping import UInt8
 
 from dataprep.errors import ConfigError, Damaged, Rejected, ShardCorrupt, ShardsMissing
@@ -214,3 +215,12 @@ def _shard(tar: Location, first: int, table: pa.Table) -> _Shard:
     )
     digests = zip(*(table[f"{name}_sha256"].to_pylist() for name in IMAGE_NAMES), strict=True)
     return _Shard(tar, first, offset.astype(np.int64), size.astype(np.int64), list(digests))
+
+
+def without(table: pa.Table, left_out: Collection[str], dropped: list[str]) -> pa.Table:
+    """Drop the rows of some ids, and add to `dropped` which they were."""
+    if not left_out:
+        return table
+    rows = pc.is_in(table["sample_id"], pa.array(sorted(left_out), pa.string()))
+    dropped += table["sample_id"].filter(rows).to_pylist()
+    return table.filter(pc.invert(rows))

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float
 
 from dataprep.errors import ShardCorrupt, ShardsMissing
@@ -13,7 +12,7 @@ from dataprep.files.locations import Location
 from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.tables.labels import BASES
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
-from dataprep.tables.shard_reader import ShardFiles, Split, twin_tables
+from dataprep.tables.shard_reader import ShardFiles, Split, twin_tables, without
 from gan.checkpoint import Bases
 from gan.data.errors import MixedBases
 from gan.data.label_rows import LABEL_SHAPES, concatenate, labels_from_table
@@ -48,7 +47,7 @@ class ShardDataset(ShardFiles):
         self.split, self.portrait_px, self.face_px = split, portrait_px, face_px
         whole = list(twin_tables(roots, (split,), (*BASES, *LABEL_SHAPES), (SAMPLING_WEIGHT,)))
         dropped = list[str]()
-        tables = [(tar, _without(table, left_out, dropped)) for tar, table in _once(whole)]
+        tables = [(tar, without(table, left_out, dropped)) for tar, table in _once(whole)]
         for tar, table in tables:
             self.add(tar, table)
         if not len(self):
@@ -80,15 +79,6 @@ def _once(shards: Iterable[tuple[Location, pa.Table]]) -> Iterator[tuple[Locatio
         fresh = [name not in seen for name in table["sample_id"].to_pylist()]
         seen.update(table["sample_id"].to_pylist())
         yield tar, table if all(fresh) else table.filter(pa.array(fresh))
-
-
-def _without(table: pa.Table, left_out: Collection[str], dropped: list[str]) -> pa.Table:
-    """Drop the rows of some ids, and add to `dropped` which they were."""
-    if not left_out:
-        return table
-    rows = pc.is_in(table["sample_id"], pa.array(sorted(left_out), pa.string()))
-    dropped += table["sample_id"].filter(rows).to_pylist()
-    return table.filter(pc.invert(rows))
 
 
 def _one_basis(tables: Sequence[tuple[Location, pa.Table]]) -> Bases:
