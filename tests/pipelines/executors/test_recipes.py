@@ -21,7 +21,7 @@ from tests.pipelines.test_run import payload
 
 SLURM = ROOT / "docs/clusters/slurm_workers.py"
 SBATCH = """#!/bin/bash
-# The last argument is the script, which is deleted when this ends. As Slurm does: a session and an output file of its own.
+# The last argument is the script, deleted when this ends. As in Slurm: a session and an output file of its own.
 cp "${@: -1}" "$JOBS/script.$$"
 setsid bash "$JOBS/script.$$" > "$JOBS/job.$$" 2>&1 &
 echo $! >> "$JOBS/started"
