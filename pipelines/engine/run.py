@@ -179,11 +179,16 @@ class Schedule:
             task = self._suspect.pop()
             attempt = self._attempts[task.ref.folder, task.part]
             key = f"{task.ref.folder}-{task.part:06d}-isolated-{attempt}"
-            executor.submit(run_part_isolated, task, key, dict(task.stage.resources()))
+            executor.submit(run_part_isolated, task, key, dict(task.stage.resources()), self._wished())
         else:
             depth, part = heapq.heappop(self._ready)
             task = self._task(-depth, part)
-            executor.submit(run_part, task, f"{task.ref.folder}-{part:06d}", dict(task.stage.resources()))
+            name = f"{task.ref.folder}-{part:06d}"
+            executor.submit(run_part, task, name, dict(task.stage.resources()), self._wished())
+
+    def _wished(self) -> frozenset[str]:
+        """Resources that parts still to be done wish for."""
+        return frozenset(wish for stage in self._dag.stages if self._todo[stage.name] for wish in stage.resources())
 
     def _begin(self) -> None:
         for plan in self._plan.stages:

@@ -7,7 +7,7 @@ each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image al
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -55,8 +55,18 @@ class Executor(ABC):
         """Tasks submitted and not yet yielded."""
 
     @abstractmethod
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
-        """Start `function(task)`; `key` names it. `resources`: what the worker must have, if any worker has it."""
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        task: Any,
+        key: str,
+        resources: Mapping[str, float],
+        spare: Collection[str] = (),
+    ) -> None:
+        """Start `function(task)`; `key` names it. `resources`: what the worker must have, if any worker has it.
+
+        `spare`: resources that others wait for; workers that have one are left to those, where there are others.
+        """
 
     @abstractmethod
     def completed(self) -> Iterator[tuple[Any, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from dataprep.errors import ConfigError
@@ -44,8 +44,15 @@ class LocalExecutor(Executor):
     def pending(self) -> int:
         return self._started.pending if self._started else 0
 
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
-        self._cluster().submit(function, task, key, resources)
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        task: Any,
+        key: str,
+        resources: Mapping[str, float],
+        spare: Collection[str] = (),
+    ) -> None:
+        self._cluster().submit(function, task, key, resources, spare)
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
         return self._cluster().completed()

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,6 +53,7 @@ class _Work:
     task: Any
     key: str
     resources: Mapping[str, float]
+    spare: Collection[str] = ()
 
 
 class DaskExecutor(Executor):
@@ -140,10 +141,17 @@ class DaskExecutor(Executor):
             raise ConfigError(f"the scheduler at {self._address} has not this version of shhq-hs ({error}); install it "
                               "there too, and start it in that environment: dask scheduler") from error  # fmt: skip
 
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        task: Any,
+        key: str,
+        resources: Mapping[str, float],
+        spare: Collection[str] = (),
+    ) -> None:
         """A resource that no worker offered at the start is not asked for: `device=auto` then means the CPU."""
         wanted = {name: amount for name, amount in resources.items() if name in self.offered}
-        self._hand_out_or_wait(_Work(function, task, key, wanted))
+        self._hand_out_or_wait(_Work(function, task, key, wanted, spare))
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
         while True:
@@ -215,6 +223,7 @@ class DaskExecutor(Executor):
         if known is None:
             raise OSError("the scheduler does not answer")
         self._threads = sum(worker["nthreads"] for worker in known.values())
+        self._offers = {address: frozenset(worker["resources"]) for address, worker in known.items()}
         self._resources = {name for worker in known.values() for name in worker["resources"]}
 
     def _hand_out(self, work: _Work) -> None:
@@ -222,8 +231,10 @@ class DaskExecutor(Executor):
         self._handed_out += 1
         key = f"{work.key}-{self._handed_out}"  # dask remembers how the same key ended before
         resources = dict(work.resources) or None
+        plain = [address for address, offers in self._offers.items() if not offers.intersection(work.spare)]
+        apart = {"workers": plain, "allow_other_workers": True} if plain and not resources and work.spare else {}
         future = self._client.submit(_run_checked, token, key, work.function, work.task, key=key, pure=False, retries=0,
-                                     resources=resources)  # fmt: skip
+                                     resources=resources, **apart)  # fmt: skip
         self._work[future.key] = work
         self._finished.add(future)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from dataprep.errors import Damaged
@@ -23,7 +23,14 @@ class SerialExecutor(Executor):
     def pending(self) -> int:
         return len(self._queue)
 
-    def submit(self, function: Callable[[Any], Any], task: Any, key: str, resources: Mapping[str, float]) -> None:
+    def submit(
+        self,
+        function: Callable[[Any], Any],
+        task: Any,
+        key: str,
+        resources: Mapping[str, float],
+        spare: Collection[str] = (),
+    ) -> None:
         self._queue.append((function, task))
 
     def completed(self) -> Iterator[tuple[Any, Any]]:

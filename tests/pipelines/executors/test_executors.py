@@ -4,7 +4,7 @@ import json
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import dask
@@ -59,6 +59,35 @@ class Shaded(Inverted):
     def process_item(self, item, tools):
         made = super().process_item(item, tools).columns
         return Result(columns=made | {"worker": str(get_worker().name), "visible": os.environ["CUDA_VISIBLE_DEVICES"]})
+
+
+@dataclass(frozen=True)
+class Placed(Brightness):
+    """Notes which worker made a row."""
+
+    columns: ClassVar[tuple[Column, ...]] = (*Brightness.columns, Column("cpu_worker", STRING, "the worker's name"))
+
+    def process_item(self, item, tools):
+        made = super().process_item(item, tools)
+        return replace(made, columns={**made.columns, "cpu_worker": str(get_worker().name)})
+
+
+def test_who_needs_no_gpu_leaves_workers_that_have_one_to_those_who_do(photos, tmp_path):
+    """As long as parts that wish for one are left; then every worker helps."""
+    with DaskExecutor("local", 2, gpus=1) as executor:
+        dag = assemble((Ingest(min_side_px=16), Placed(), Shaded()), (Listing(),))
+        assert not run(photos, tmp_path / "out", dag, executor).failed
+        rows = pd.concat(
+            pd.read_parquet(path) for path in (tmp_path / "out").glob("stages/brightness-*/part-*.parquet")
+        )
+        assert set(rows["cpu_worker"].dropna()) == {"1"}
+        assert places(tmp_path / "out") == {("0", "0")}
+        everywhere = assemble((Ingest(min_side_px=16), Placed()), ())
+        assert not run(photos, tmp_path / "all", everywhere, executor).failed
+        rows = pd.concat(
+            pd.read_parquet(path) for path in (tmp_path / "all").glob("stages/brightness-*/part-*.parquet")
+        )
+        assert set(rows["cpu_worker"].dropna()) == {"0", "1"}
 
 
 def gpu_dag() -> Dag:
