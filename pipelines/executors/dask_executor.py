@@ -80,6 +80,8 @@ class DaskExecutor(Executor):
         self._work: dict[Any, _Work] = {}  # by the key of its future
         self._turned_away: Counter[str] = Counter()
         self._given_up = ""  # why, in words
+        self._kept_to: dict[Any, frozenset[str]] = {}  # by the key of a future: the only workers that may do it
+        self._moving: set[Any] = set()  # keys of futures whose workers are all gone
         self._in_hand: dict[str, str] = {}  # by the worker's address: the task that it began last
         self._handed_out = 0
         self._listener: Listener | None = None
@@ -156,6 +158,10 @@ class DaskExecutor(Executor):
     def completed(self) -> Iterator[tuple[Any, Any]]:
         while True:
             future = next(self._finished)
+            if future.key in self._moving:
+                self._moving.discard(future.key)
+                self._hand_out_or_wait(self._work.pop(future.key))
+                continue
             outcome = _outcome(future)
             if future.status in ("cancelled", "lost"):
                 if self._given_up:
@@ -232,10 +238,11 @@ class DaskExecutor(Executor):
         key = f"{work.key}-{self._handed_out}"  # dask remembers how the same key ended before
         resources = dict(work.resources) or None
         plain = [address for address, offers in self._offers.items() if not offers.intersection(work.spare)]
-        apart = {"workers": plain, "allow_other_workers": True} if plain and not resources and work.spare else {}
+        # Not merely wished for: dask would let idle workers steal what they are to be spared from.
+        workers = plain if plain and work.spare and not resources else None
         future = self._client.submit(_run_checked, token, key, work.function, work.task, key=key, pure=False, retries=0,
-                                     resources=resources, **apart)  # fmt: skip
-        self._work[future.key] = work
+                                     resources=resources, workers=workers)  # fmt: skip
+        self._work[future.key], self._kept_to[future.key] = work, frozenset(workers or ())
         self._finished.add(future)
 
     def _hand_out_or_wait(self, work: _Work) -> None:
@@ -285,6 +292,7 @@ class DaskExecutor(Executor):
                 self._count()
             except (OSError, CancelledError, ValueError, RuntimeError, AttributeError):
                 continue  # closing, or the scheduler is gone: `completed` sees to it
+            self._move()
             needed = {name for work in list(self._work.values()) for name in work.resources}
             missing = needed - self._resources if self._threads else {""}
             alone_s = Counter({name: alone_s[name] + look_s for name in missing})
@@ -292,6 +300,15 @@ class DaskExecutor(Executor):
             if long and self._work:
                 self._given_up = self._given_up or _farewell(long[0], self._no_worker_s, self._address)
                 self._client.cancel(list(self._finished.futures), force=True)
+
+    def _move(self) -> None:
+        """Take back what is kept to workers that are gone: `completed` hands it out again."""
+        self._kept_to = {key: workers for key, workers in self._kept_to.items() if key in self._work}
+        lost = {key for key, workers in self._kept_to.items() if workers and not workers & self._offers.keys()}
+        futures = [future for future in list(self._finished.futures) if future.key in lost - self._moving]
+        self._moving |= {future.key for future in futures}
+        if futures:
+            self._client.cancel(futures, force=True)
 
 
 def _farewell(resource: str, seconds: float, address: str) -> str:

@@ -176,3 +176,15 @@ def _end_if_deadly(number):
     if number == DEADLY:
         os._exit(1)
     return number
+
+
+def test_what_is_kept_to_a_worker_that_left_goes_to_another(tmp_path):
+    with DaskExecutor("local", 2, gpus=1, no_worker_s=3.0) as executor:
+        (plain,) = (address for address, offers in executor._offers.items() if not offers)
+        for number in range(6):
+            executor.submit(time.sleep, 0.3, f"task {number}", {}, {"GPU"})
+        executor._client.retire_workers([plain], close_workers=True, remove=True)
+        done = 0
+        while done < 6:
+            ((_, outcome),) = executor.completed()
+            done += not isinstance(outcome, BaseException)
