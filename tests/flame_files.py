@@ -1,17 +1,23 @@
 """Files of FLAME's schema that hold the stand-in face: sizes, names and kinds of FLAME's own, no number of theirs."""
 
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse
+import torch
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
 
+from dataprep.fits.face.contour import contour_of
+from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import open_face
 
 VERTICES = 5023
 
 
-def write_flame(folder: Path) -> tuple[Path, Path]:
+def write_flame(folder: Path, with_contours: bool = True) -> tuple[Path, Path]:
     """Write generic_model.pkl and landmark_embedding.npy."""
     face = open_face()
     chosen = np.unique(np.r_[face.landmarks, np.linspace(0, len(face.mean) - 1, VERTICES - 68).astype(int)])
@@ -42,8 +48,33 @@ def write_flame(folder: Path) -> tuple[Path, Path]:
     where = np.array([[place[int(vertex)] for vertex in face.landmarks]])
     bary = np.zeros((1, 68, 3))
     bary[..., 0] = 1
-    np.save(embedding, {"full_lmk_faces_idx": where, "full_lmk_bary_coords": bary}, allow_pickle=True)
+    contours = _contours(face, template)
+    content = {"full_lmk_faces_idx": where, "full_lmk_bary_coords": bary}
+    if with_contours:  # as DECA's file holds them: tensors beside arrays
+        content |= {
+            "dynamic_lmk_faces_idx": torch.from_numpy(contours),
+            "dynamic_lmk_bary_coords": torch.eye(3)[torch.zeros(contours.shape, dtype=torch.long)],
+        }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of torch, that storages of a type are deprecated
+        np.save(embedding, content, allow_pickle=True)
     return model, embedding
+
+
+def _contours(face: FaceModel, template: np.ndarray) -> np.ndarray:
+    """Vertices of the jaw's landmarks on the visible edge of the mean face, by FLAME's 79 angles.
+
+    In its code an angle counts positive when the face turns to the left of the picture.
+    """
+    nearest = cKDTree(template)
+    at_rest = contour_of(face)
+    jaw = face.mean[face.landmarks].astype(np.float64)
+    found = []
+    for angle in (*range(40), *range(-1, -40, -1)):
+        turn = Rotation.from_euler("y", -angle, degrees=True).as_matrix()
+        mean, _ = at_rest.landmarks(jaw, np.zeros((68, 3, 144)), turn, np.zeros(144))
+        found.append(nearest.query(mean[:17] / 10)[1])
+    return np.array(found)
 
 
 def _regressor(template: np.ndarray, joints: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,6 +29,8 @@ _SPARSE = ("csc_matrix", "csr_matrix", "coo_matrix")
 _NODE_NAMES = {
     **{(module, name): name for module in _ARRAY_MODULES for name in ("_reconstruct", "scalar")},
     **{(module, "_frombuffer"): "_frombuffer" for module in _BUFFER_MODULES},
+    ("torch._utils", "_rebuild_tensor_v2"): "tensor",
+    ("torch.storage", "_load_from_bytes"): "storage",
     ("numpy", "ndarray"): "ndarray",
     ("numpy", "dtype"): "dtype",
 }
@@ -155,11 +158,27 @@ def _evaluate(value: Any, depth: int = 0) -> Any:
         return np.frombuffer(_as_bytes(buffer), _dtype(dtype)).copy().reshape(shape, order=order)
     if value.kind == "scalar":
         return np.frombuffer(_as_bytes(value.args[1]), _dtype(value.args[0]))[0]
+    if value.kind == "tensor":
+        return _load(*value.args[:4])
     if value.kind in _SPARSE:
         return _sparse(value.kind, {key: inner(item) for key, item in value.state.items()})
     if value.kind.startswith("chumpy "):
         return _from_chumpy(value, inner)
     raise AssetError(f"holds a {value.kind}, expected an array")
+
+
+def _load(storage: Any, offset: Any, size: Any, stride: Any) -> np.ndarray:
+    """A tensor, as DECA's landmark file holds some; torch reads its storage and runs nothing of it."""
+    import torch
+
+    if not isinstance(storage, _Node) or storage.kind != "storage":
+        raise AssetError("holds a tensor without its numbers, expected an array")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that storages of a type are of former times: so is the file
+        found = torch.load(io.BytesIO(_as_bytes(storage.args[0])), map_location="cpu", weights_only=True)
+        typed = torch.tensor([], dtype=found.dtype)
+        shaped = typed.set_(found.untyped(), int(offset), tuple(map(int, size)), tuple(map(int, stride)))
+    return shaped.numpy().copy()
 
 
 def _from_array_state(state: Any) -> np.ndarray:
@@ -207,15 +226,18 @@ def _dtype(node: Any) -> np.dtype[Any]:
     return dtype.newbyteorder(">") if big_endian else dtype.newbyteorder("<")
 
 
-def read_npy_arrays(data: bytes, keys: tuple[str, ...], name: str) -> dict[str, Any]:
-    """Return arrays by key from a dict that `numpy.save` pickled, as FLAME's landmark file; AssetError as above."""
+def read_npy_arrays(data: bytes, keys: tuple[str, ...], name: str, optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return arrays by key from a dict that `numpy.save` pickled, as FLAME's landmark file; AssetError as above.
+
+    Those of `optional` are there where the file has them.
+    """
     stream = io.BytesIO(data)
     try:
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         read_header[np.lib.format.read_magic(stream)](stream)
         content = _InertUnpickler(stream, encoding="latin1").load()
         (found,) = content.state[4]
-        return {key: _array_of(found[key], name, key) for key in keys}
+        return {key: _array_of(found[key], name, key) for key in (*keys, *(one for one in optional if one in found))}
     except _Refused as refused:
         raise AssetError(f"{name}: the pickle asks for {refused}; nothing of it was run") from None
     except _BROKEN as broken:

@@ -20,7 +20,8 @@ from dataprep.frames import geometry
 from dataprep.models.face.flame import EXPRESSIONS, SHAPES, FlameLandmarks
 
 FITTED_SHAPES, FITTED_EXPRESSIONS = 100, 50  # the strongest; 68 points say nothing of the rest
-_SIGMA_PX = np.where(np.arange(68) < 17, 1.0, 0.5)  # assumed: the jaw's points slide along the visible edge
+_SIGMA_PX = np.where(np.arange(68) < 17, 0.7, 0.5)  # assumed: the jaw's points slide along the visible edge
+_CONTOURS = 4  # times at most that the contour is looked up anew: it hangs on the turn that is sought
 _DEPTH_SIGMA_M = 0.02  # assumed: the portrait says how far its camera stands
 _JAW_OPEN_RAD = 0.35  # assumed: the jaw at jawOpen = 1
 _JAW_SIGMA_RAD = (0.1, 0.03, 0.03)  # assumed
@@ -61,8 +62,14 @@ def fit_flame(
     count as 0; focal: of the portrait's camera, normalised by the image side.
     """
     wanted = np.asarray(landmarks_px, np.float64)
-    head = _Head(flame, focal)
-    x = _gauss_newton(head, wanted, *_prior(rotation, blendshapes, wanted.mean(0), focal))
+    expected, sigma = _prior(rotation, blendshapes, wanted.mean(0), focal)
+    x, contour = expected, -1
+    for _ in range(_CONTOURS):
+        before, contour = contour, flame.contour(_matrix(x[:3]))
+        if contour == before:
+            break
+        head = _Head(flame.showing(contour), focal)
+        x = _gauss_newton(head, wanted, x, expected, sigma)
     shape, expression = np.zeros(SHAPES, np.float32), np.zeros(EXPRESSIONS, np.float32)
     shape[:FITTED_SHAPES], expression[:FITTED_EXPRESSIONS] = x[6:_FIRST_EXPRESSION], x[_FIRST_EXPRESSION:_JAW]
     _, joints = head.at_rest(x)
@@ -141,14 +148,16 @@ def _prior(
     return expected, sigma
 
 
-def _gauss_newton(head: _Head, wanted: np.ndarray, expected: Parameters, sigma: Parameters) -> Parameters:
+def _gauss_newton(
+    head: _Head, wanted: np.ndarray, start: Parameters, expected: Parameters, sigma: Parameters
+) -> Parameters:
     """Minimise the sum of squares; a step that does not help is tried again with more damping."""
     weights = 1 / np.repeat(_SIGMA_PX, 2)
 
     def residuals(x: Parameters) -> np.ndarray:
         return np.concatenate(((head.pixels(x) - wanted).ravel() * weights, (x - expected) / sigma))
 
-    x, damping = expected, 1e-3
+    x, damping = start, 1e-3
     value = residuals(x)
     for _ in range(_STEPS):
         slope = np.vstack((head.slopes(x) * weights[:, None], np.diag(1 / sigma)))

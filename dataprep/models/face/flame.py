@@ -18,19 +18,46 @@ from dataprep.models.pickles import read_npy_arrays, read_smpl_pickle
 
 SHAPES, EXPRESSIONS, JOINTS = 300, 100, 5  # joints: root, neck, jaw, left eye, right eye
 EMBEDDING = ("full_lmk_faces_idx", "full_lmk_bary_coords")
+CONTOURS = ("dynamic_lmk_faces_idx", "dynamic_lmk_bary_coords")
+JAW, MOST_YAW = 17, 39  # landmarks of the jaw; the file has them for every whole degree up to this one, either way
 
 
 @dataclass(frozen=True, eq=False)
 class FlameLandmarks:
-    """The 68 landmarks of a FLAME file, float64; corners: the three vertices of each landmark's triangle."""
+    """The 68 landmarks of a FLAME file, float64; corners: the three vertices of each landmark's triangle.
 
-    corners: Float[np.ndarray, "204 3"]
-    corner_dirs: Float[np.ndarray, "204 3 400"]
-    corner_pose_dirs: Float[np.ndarray, "204 3 36"]
-    corner_weights: Float[np.ndarray, "204 5"]
-    weights: Float[np.ndarray, "68 3"]  # barycentric
+    Where the file has contours, 79 times the 17 of the jaw follow: for heads turned by 0 to 39 and -1 to -39 degrees.
+    """
+
+    corners: Float[np.ndarray, "c 3"]
+    corner_dirs: Float[np.ndarray, "c 3 400"]
+    corner_pose_dirs: Float[np.ndarray, "c 3 36"]
+    corner_weights: Float[np.ndarray, "c 5"]
+    weights: Float[np.ndarray, "l 3"]  # barycentric
     joints: Float[np.ndarray, "5 3"]
     joint_dirs: Float[np.ndarray, "5 3 400"]
+
+    def contour(self, rotation: Float[np.ndarray, "3 3"]) -> int:
+        """Return which contour a head shows that is turned so before the camera; 0 where the file has none.
+
+        As in FLAME's own code: whole degrees about the vertical, to the picture's left first, then to its right.
+        """
+        if len(self.weights) == 68:
+            return 0
+        yaw = round(float(np.degrees(np.arctan2(rotation[2, 0], np.hypot(rotation[0, 0], rotation[1, 0])))))
+        return min(yaw, MOST_YAW) if yaw >= 0 else MOST_YAW + min(-yaw, MOST_YAW)
+
+    def showing(self, contour: int) -> FlameLandmarks:
+        """Return the 68 landmarks with the jaw's on a contour."""
+        if len(self.weights) == 68:
+            return self
+        first = 68 + JAW * contour
+        rows = np.r_[first : first + JAW, JAW:68]
+        corners = (3 * rows[:, None] + np.arange(3)).ravel()
+        return FlameLandmarks(
+            self.corners[corners], self.corner_dirs[corners], self.corner_pose_dirs[corners],
+            self.corner_weights[corners], self.weights[rows], self.joints, self.joint_dirs,
+        )  # fmt: skip
 
 
 def load_flame(model: Path, embedding: Path) -> FlameLandmarks:
@@ -44,16 +71,30 @@ def load_flame(model: Path, embedding: Path) -> FlameLandmarks:
     skinning = _of_shape(arrays, "weights", (vertices, JOINTS), model)
     regressor = _of_shape(arrays, "J_regressor", (JOINTS, vertices), model)
     faces = np.asarray(arrays["f"]).astype(np.int64)
-    where = read_npy_arrays(_read(embedding), EMBEDDING, embedding.name)
-    triangles = np.asarray(where[EMBEDDING[0]]).ravel().astype(np.int64)
-    if len(triangles) != 68 or triangles.max() >= len(faces):
-        raise AssetError(f"{embedding.name}: {len(triangles)} landmarks, expected 68 on triangles of {model.name}")
+    triangles, weights = _landmarks(embedding)
+    if triangles.max() >= len(faces) or triangles.min() < 0:
+        raise AssetError(f"{embedding.name}: a landmark on triangle {triangles.max()}, {model.name} has {len(faces)}")
     rows = faces[triangles].ravel()
     return FlameLandmarks(
         template[rows], dirs[rows], pose_dirs[rows], skinning[rows],
-        np.asarray(where[EMBEDDING[1]], np.float64).reshape(68, 3),
+        weights,
         regressor @ template, np.einsum("jv,vck->jck", regressor, dirs),
     )  # fmt: skip
+
+
+def _landmarks(embedding: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles and weights of the 68 landmarks, and of the contours where the file has them."""
+    where = read_npy_arrays(_read(embedding), EMBEDDING, embedding.name, CONTOURS)
+    triangles, weights = [], []
+    for (index, coordinates), count in ((EMBEDDING, 68), (CONTOURS, JAW * (2 * MOST_YAW + 1))):
+        if index not in where or coordinates not in where:
+            continue
+        found = np.asarray(where[index]).ravel().astype(np.int64)
+        if len(found) != count or np.size(where[coordinates]) != 3 * count:
+            raise AssetError(f"{embedding.name}: {index} has {len(found)} landmarks, expected {count}")
+        triangles.append(found)
+        weights.append(np.asarray(where[coordinates], np.float64).reshape(-1, 3))
+    return np.concatenate(triangles), np.concatenate(weights)
 
 
 def _read(path: Path) -> bytes:

@@ -226,8 +226,13 @@ def flame_landmarks_px(flame_files, param, lens, c2w):
     opened = (rest - joints[2]) @ jaw.T + joints[2]
     chained = content["weights"][:, 2:3] * opened + (1 - content["weights"][:, 2:3]) * rest
     world = (chained - joints[0]) @ root.T + joints[0] + param["translation"]
-    corners = world[content["f"][where["full_lmk_faces_idx"][0]].astype(int)]
-    points = (corners * where["full_lmk_bary_coords"][0][..., None]).sum(1)
+    index, weights = where["full_lmk_faces_idx"][0].copy(), where["full_lmk_bary_coords"][0].copy()
+    head = c2w[:3, :3].T @ root
+    angle = round(np.degrees(np.arctan2(head[2, 0], np.hypot(head[0, 0], head[1, 0]))).clip(-39, 39))
+    shown = angle if angle >= 0 else 39 - angle  # of 79 contours, as FLAME's code numbers them
+    index[:17], weights[:17] = (where[f"dynamic_lmk_{name}"][shown].numpy() for name in ("faces_idx", "bary_coords"))
+    corners = world[content["f"][index].astype(int)]
+    points = (corners * weights[..., None]).sum(1)
     seen = (points - c2w[:3, 3]) @ c2w[:3, :3] * [1, -1, -1]  # OpenCV's axes from OpenGL's
     return (seen / seen[:, 2:] @ lens.T)[:, :2]
 
@@ -280,4 +285,4 @@ def test_flames_landmarks_are_those_of_the_samples(tmp_path, flame):
     samples = Path(__file__).parents[3] / "samples/people"
     assert main(["run", str(samples), "--out", str(tmp_path / "out"), "--set", "superres.model=span"]) == 0
     target = exported(tmp_path / "out", tmp_path / "new", "nerf", *flame)
-    require_flame_fits(tmp_path / "out", target, flame, 0.02, 0.04)  # contours of turned heads miss most
+    require_flame_fits(tmp_path / "out", target, flame, 0.016, 0.027)  # FLAME's contours end at 39 degrees
