@@ -17,8 +17,8 @@ from dataprep.models.face.face_files import open_face
 VERTICES = 5023
 
 
-def write_flame(folder: Path, with_contours: bool = True) -> tuple[Path, Path]:
-    """Write generic_model.pkl and landmark_embedding.npy."""
+def write_flame(folder: Path, with_contours: bool = True, first_to: int = -1) -> tuple[Path, Path]:
+    """Write generic_model.pkl and landmark_embedding.npy; the first contours are of heads turned left (-1) or right."""
     face = open_face()
     chosen = np.unique(np.r_[face.landmarks, np.linspace(0, len(face.mean) - 1, VERTICES - 68).astype(int)])
     rows = np.r_[chosen, np.zeros(max(0, VERTICES - len(chosen)), int)][:VERTICES]
@@ -48,7 +48,7 @@ def write_flame(folder: Path, with_contours: bool = True) -> tuple[Path, Path]:
     where = np.array([[place[int(vertex)] for vertex in face.landmarks]])
     bary = np.zeros((1, 68, 3))
     bary[..., 0] = 1
-    contours = _contours(face, template)
+    contours = _contours(face, template, first_to)
     content = {"full_lmk_faces_idx": where, "full_lmk_bary_coords": bary}
     if with_contours:  # as DECA's file holds them: tensors beside arrays
         content |= {
@@ -61,17 +61,17 @@ def write_flame(folder: Path, with_contours: bool = True) -> tuple[Path, Path]:
     return model, embedding
 
 
-def _contours(face: FaceModel, template: np.ndarray) -> np.ndarray:
+def _contours(face: FaceModel, template: np.ndarray, first_to: int) -> np.ndarray:
     """Vertices of the jaw's landmarks on the visible edge of the mean face, by FLAME's 79 angles.
 
-    In its code an angle counts positive when the face turns to the left of the picture.
+    In smplx's code an angle counts positive when the face turns to the left of the picture, in DECA's to its right.
     """
     nearest = cKDTree(template)
     at_rest = contour_of(face)
     jaw = face.mean[face.landmarks].astype(np.float64)
     found = []
     for angle in (*range(40), *range(-1, -40, -1)):
-        turn = Rotation.from_euler("y", -angle, degrees=True).as_matrix()
+        turn = Rotation.from_euler("y", first_to * angle, degrees=True).as_matrix()
         mean, _ = at_rest.landmarks(jaw, np.zeros((68, 3, 144)), turn, np.zeros(144))
         found.append(nearest.query(mean[:17] / 10)[1])
     return np.array(found)

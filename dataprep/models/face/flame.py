@@ -26,7 +26,8 @@ JAW, MOST_YAW = 17, 39  # landmarks of the jaw; the file has them for every whol
 class FlameLandmarks:
     """The 68 landmarks of a FLAME file, float64; corners: the three vertices of each landmark's triangle.
 
-    Where the file has contours, 79 times the 17 of the jaw follow: for heads turned by 0 to 39 and -1 to -39 degrees.
+    Where the file has contours, 79 times the 17 of the jaw follow: for heads turned by 0 to 39 degrees, then by 1 to 39
+    to the other side.
     """
 
     corners: Float[np.ndarray, "c 3"]
@@ -40,12 +41,23 @@ class FlameLandmarks:
     def contour(self, rotation: Float[np.ndarray, "3 3"]) -> int:
         """Return which contour a head shows that is turned so before the camera; 0 where the file has none.
 
-        As in FLAME's own code: whole degrees about the vertical, to the picture's left first, then to its right.
+        By whole degrees about the vertical, to one side first, then to the other. FLAME's own code and DECA's take the
+        same numbers for opposite sides; the contours themselves say for which they are.
         """
         if len(self.weights) == 68:
             return 0
-        yaw = round(float(np.degrees(np.arctan2(rotation[2, 0], np.hypot(rotation[0, 0], rotation[1, 0])))))
+        right = np.degrees(np.arctan2(-rotation[2, 0], np.hypot(rotation[0, 0], rotation[1, 0])))
+        yaw = round(float(right if self._right_first() else -right))
         return min(yaw, MOST_YAW) if yaw >= 0 else MOST_YAW + min(-yaw, MOST_YAW)
+
+    def _right_first(self) -> bool:
+        """Whether the first contours are of heads that turn to the picture's right.
+
+        On the cheek that turns away, the visible edge moves to the front of the face.
+        """
+        front_m = (self.corners.reshape(-1, 3, 3) * self.weights[..., None]).sum(1)[68:, 2].reshape(-1, JAW)
+        moved_m = front_m[MOST_YAW] - front_m[0]
+        return bool(moved_m[9:].mean() > moved_m[:8].mean())
 
     def showing(self, contour: int) -> FlameLandmarks:
         """Return the 68 landmarks with the jaw's on a contour."""
