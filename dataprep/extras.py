@@ -16,6 +16,7 @@ EXTRA_OF = {
     "pillow_heif": "heic",
     "onnxruntime": "onnx",
     "s3fs": "s3",
+    "lmdb": "lmdb",
     "wandb": "wandb",
 }
 # basicsr is built here: its build imports torch and calls what setuptools 81 no longer has.

@@ -28,6 +28,7 @@ from pipelines.commands.layouts.cgs_gan_layout import CGS_GAN
 from pipelines.commands.layouts.coco_layout import COCO
 from pipelines.commands.layouts.eg3d_layout import EG3D, GGHEAD
 from pipelines.commands.layouts.fiftyone_layout import FIFTYONE
+from pipelines.commands.layouts.gagavatar_layout import GAGAVATAR
 from pipelines.commands.layouts.layout_base import IMAGES, POSITION, Choices, Sample
 from pipelines.commands.layouts.nerf_layout import NERF
 from pipelines.commands.layouts.plain_layout import PLAIN
@@ -39,6 +40,7 @@ LAYOUTS = {
     "gghead": GGHEAD,
     "cgs-gan": CGS_GAN,
     "nerf": NERF,
+    "gagavatar": GAGAVATAR,
     "plain": PLAIN,
     "coco": COCO,
     "fiftyone": FIFTYONE,

@@ -22,7 +22,7 @@ from dataprep.models.face.flame import EXPRESSIONS, SHAPES, FlameLandmarks
 FITTED_SHAPES, FITTED_EXPRESSIONS = 100, 50  # the strongest; 68 points say nothing of the rest
 _SIGMA_PX = np.where(np.arange(68) < 17, 0.7, 0.5)  # assumed: the jaw's points slide along the visible edge
 _CONTOURS = 4  # times at most that the contour is looked up anew: it hangs on the turn that is sought
-_DEPTH_SIGMA_M = 0.02  # assumed: the portrait says how far its camera stands
+_DEPTH_SIGMA = 0.02 / geometry.BODY_UNIT_M  # assumed: the portrait says how far its camera stands
 _JAW_OPEN_RAD = 0.35  # assumed: the jaw at jawOpen = 1
 _JAW_SIGMA_RAD = (0.1, 0.03, 0.03)  # assumed
 _GAZE_RAD = 0.5  # assumed: an eye whose blendshape is 1
@@ -55,14 +55,15 @@ def fit_flame(
     rotation: Float[np.ndarray, "3"],
     blendshapes: Mapping[str, float],
     focal: float,
+    depth_m: float = geometry.BODY_UNIT_M,
 ) -> FlameFit:
     """Fit one portrait.
 
     rotation: where the head is expected, as a rotation vector; blendshapes: `READ` of them, those that are missing
-    count as 0; focal: of the portrait's camera, normalised by the image side.
+    count as 0; focal: of the portrait's camera, normalised by the image side; depth_m: how far the head is expected.
     """
     wanted = np.asarray(landmarks_px, np.float64)
-    expected, sigma = _prior(rotation, blendshapes, wanted.mean(0), focal)
+    expected, sigma = _prior(rotation, blendshapes, wanted.mean(0), focal, depth_m)
     x, contour = expected, -1
     for _ in range(_CONTOURS):
         before, contour = contour, flame.contour(_matrix(x[:3]))
@@ -136,15 +137,14 @@ class _Head:
 
 
 def _prior(
-    rotation: np.ndarray, blendshapes: Mapping[str, float], centre_px: np.ndarray, focal: float
+    rotation: np.ndarray, blendshapes: Mapping[str, float], centre_px: np.ndarray, focal: float, depth_m: float
 ) -> tuple[Parameters, Parameters]:
     """What is expected (the search starts there), and how sure that is; angles and place in the picture are free."""
-    depth = geometry.BODY_UNIT_M
-    x, y = (centre_px / geometry.PORTRAIT_PX - 0.5) * depth / focal
+    x, y = (centre_px / geometry.PORTRAIT_PX - 0.5) * depth_m / focal
     expected, sigma = np.zeros(_PARAMETERS), np.ones(_PARAMETERS)
-    expected[:6] = (*rotation, x, -y, -depth)
+    expected[:6] = (*rotation, x, -y, -depth_m)
     expected[_JAW] = _JAW_OPEN_RAD * (blendshapes.get("jawOpen", 0.0))
-    sigma[:5], sigma[5], sigma[_JAW:] = 1e3, _DEPTH_SIGMA_M, _JAW_SIGMA_RAD
+    sigma[:5], sigma[5], sigma[_JAW:] = 1e3, _DEPTH_SIGMA * depth_m, _JAW_SIGMA_RAD
     return expected, sigma
 
 

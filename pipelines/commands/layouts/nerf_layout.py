@@ -15,14 +15,12 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dataprep.errors import ConfigError
 from dataprep.files.npz_files import write_npz
-from dataprep.fits.face.flame_fit import READ, FlameFit, fit_flame
+from dataprep.fits.face.flame_fit import FlameFit
 from dataprep.frames import geometry
-from dataprep.frames.euler import matrix_from_zyx
 from dataprep.frames.face_frames import CAM_FROM_GL
-from dataprep.models.face.flame import FlameLandmarks, load_flame
-from dataprep.tables.labels import BFM_ANGLE, INTRINSICS, LANDMARKS68
+from dataprep.tables.labels import INTRINSICS
+from pipelines.commands.layouts.flame_labels import fitted, open_flame
 from pipelines.commands.layouts.layout_base import Choices, Sample, TrainerLayout, write_bytes
 from pipelines.commands.layouts.trainer_cameras import camera_of
 
@@ -44,7 +42,7 @@ _NO_FLAME = "- no FLAME parameters: for them, export with `--flame` and `--flame
 
 def write_nerf(target: Path, samples: Iterator[Sample], choices: Choices) -> int:
     """Write the folders; returns how many samples there were. Raises ConfigError, AssetError for FLAME's files."""
-    flame = _flame(choices)
+    flame = open_flame(choices)
     frames: dict[str, list[dict[str, Any]]] = {}
     for row, images in samples:
         of_person = frames.setdefault(row.get("person") or row["sample_id"], [])
@@ -64,19 +62,6 @@ def write_nerf(target: Path, samples: Iterator[Sample], choices: Choices) -> int
     said = {"with_flame": " and FLAME", "told": _FLAME} if flame else {"with_flame": "", "told": _NO_FLAME}
     write_bytes(target / "README.md", _README.format(people=len(frames), count=count, **said).encode())
     return count
-
-
-def _flame(choices: Choices) -> FlameLandmarks | None:
-    if (choices.flame is None) != (choices.flame_landmarks is None):
-        raise ConfigError("--flame and --flame-landmarks go together: generic_model.pkl and landmark_embedding.npy")
-    return load_flame(choices.flame, choices.flame_landmarks) if choices.flame and choices.flame_landmarks else None
-
-
-def fitted(flame: FlameLandmarks, row: Mapping[str, Any]) -> FlameFit:
-    """Fit FLAME to a sample's landmarks and blendshapes."""
-    expected = Rotation.from_matrix(matrix_from_zyx(np.asarray(row[BFM_ANGLE], np.float64)[::-1])).as_rotvec()
-    said = {name: float(row[name]) for name in READ if row.get(name) is not None}
-    return fit_flame(flame, row[LANDMARKS68], expected, said, float(row[INTRINSICS][0, 0]))
 
 
 def flame_param(row: Mapping[str, Any], fit: FlameFit) -> dict[str, np.ndarray]:

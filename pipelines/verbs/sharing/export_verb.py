@@ -13,11 +13,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_out_folder(parser)
     add = parser.add_argument
     add("--out", dest="target", type=Path, required=True, metavar="DIR", help="new folder")
-    add("--layout", default="eg3d", help="eg3d (default), gghead, cgs-gan, nerf, plain, coco (key points) or fiftyone")
+    add("--layout", default="eg3d", help="eg3d (default), gghead, cgs-gan, nerf, gagavatar, plain, coco or fiftyone")
     add("--split", default="train", help="train (default), val or all")
     add("--camera", default="", help="eg3d (default): at 2.7 units, for its rays from 2.25 to 3.3; ours: at 1.895")
     add("--mirror", action="store_true", help="also the mirrored pictures, with mirrored labels (eg3d, gghead)")
-    add("--flame", type=Path, metavar="FILE", help="generic_model.pkl of FLAME: its parameters are fitted (nerf)")
+    add(
+        "--flame",
+        type=Path,
+        metavar="FILE",
+        help="generic_model.pkl of FLAME, which is fitted (nerf, gagavatar)",
+    )
     add("--flame-landmarks", type=Path, metavar="FILE", help="landmark_embedding.npy, beside --flame")
 
 
