@@ -36,6 +36,12 @@ def test_all_takes_every_extra_for_users():
     assert set(inside.removeprefix("shhq-hs[").rstrip("]").split(",")) == set(NAMED) - {"all", "clients", "dev", "docs"}
 
 
+def test_the_page_on_installing_lists_every_extra_for_users():
+    page = (Path(__file__).parents[1] / "docs/install.md").read_text()
+    listed = set(re.findall(r"^\| `([a-z0-9-]+)` \|", page, re.MULTILINE))
+    assert listed == set(NAMED) - {"clients", "dev", "docs"}
+
+
 def test_a_plain_installation_builds_nothing_and_takes_no_code_for_research_only():
     assert not names(PROJECT["dependencies"]) & {"basicsr", "realesrgan", "gfpgan", "smplx", "face-alignment"}
 
