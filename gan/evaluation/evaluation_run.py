@@ -32,6 +32,7 @@ from gan.evaluation.jobs import (
     ReaderSpec,
     RealJob,
     control_of,
+    known_of_labels,
     reader_of,
 )
 from gan.evaluation.protocol import Measurement
@@ -71,6 +72,7 @@ class Options:
     body: str | None = None
     face: str = STANDIN_FACE
     reader: Literal["landmarks", "network"] = "landmarks"
+    exact_labels: bool = False  # of the real pictures: renders
     workers: int = 1
     device: str = "cpu"
     cache: Path = field(default_factory=features_cache)
@@ -123,6 +125,8 @@ def evaluate(options: Options, say: Say, truth: FindTruth | None = None) -> Outc
         spec = reader_of(face, options.face, options.reader == "network")
         reader = spec.describe()
         space = _space(face, body)
+        if options.exact_labels:
+            truth = lambda _: known_of_labels(source, spec.face)  # noqa: E731
         control, drift, floor_drift = _control(options, jobs, source, spec, space, reals, sizes, truth)
     nearest = measure.nearest_real(*(arrays[f"{networks[0].frechet_name}/portrait"] for arrays in (real, fake)))
     return Outcome(

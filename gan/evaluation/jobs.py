@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from dataprep.errors import ConfigError
 from dataprep.models.body.smpl import BodyModel
@@ -17,6 +18,7 @@ from dataprep.models.body.smpl_keypoints import with_keypoints
 from dataprep.models.face.bfm import FaceModel
 from dataprep.models.face.face_files import open_face
 from gan.checkpoint import read_checkpoint
+from gan.config import NOISE_CODE
 from gan.data.priors import Codes, LabelPrior
 from gan.evaluation.control import Control, commanded
 from gan.evaluation.fakes import Fakes, GeneratedPictures, Sizes, sizes_of
@@ -142,6 +144,16 @@ class Commands:
 
     def __call__(self, codes: Codes) -> Control:
         return self.commanded(Codes(*(values.cpu() for values in codes)))
+
+
+def known_of_labels(source: FakeSource, face_named: str) -> tuple[np.ndarray, Control]:
+    """Return what real pictures show by their own labels, for data sets whose labels are exact: rendered people."""
+    fakes, body = source.open()
+    labels = source.labels.open(fakes.sizes).labels.take(list(source.labels.rows))
+    rows = (labels.bfm_id, labels.smpl_betas, labels.bfm_exp, np.zeros((len(labels.bfm_id), NOISE_CODE), np.float32),
+            labels.joints_zyx, labels.camera_pitch_yaw, labels.face_pitch_yaw)  # fmt: skip
+    said = Commands(fakes, body, face_named)(Codes(*map(torch.from_numpy, rows)))
+    return np.arange(len(labels.bfm_id)), said
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from pipelines.engine.progress import clock
 from pipelines.engine.resume import command_line, hint
 from pipelines.executors.chosen_executor import worker_count
 
+LABELS = "labels"  # in place of a folder of truth files
 _SAY_EVERY_S = 10.0
 
 
@@ -48,11 +49,12 @@ def run(options: argparse.Namespace) -> int:
         body=options.body,
         face=options.face or FACE,
         reader=options.reader,
+        exact_labels=str(options.truth) == LABELS,
         workers=_workers(options.workers, device),
         device=device,
     )
     with hint(command_line(options.arguments)):
-        outcome = evaluate(chosen, _say, known_of(options.truth) if options.truth else None)
+        outcome = evaluate(chosen, _say, known_of(options.truth) if options.truth and not chosen.exact_labels else None)
         write_report(chosen, outcome)
         with atomic_file(chosen.out / config_file.NAME) as file:
             file.write(config_file.as_toml(options.resolved))

@@ -41,7 +41,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add("--people", type=int, default=8, metavar="N", help="people swept through commands (default 8; 0: none)")
     add("--reader", default="landmarks", choices=("landmarks", "network"), help="of expressions: MediaPipe and a "
         "fit (default), or the network of Eq. 9: R-Net for BFM")  # fmt: skip
-    add("--truth", type=Path, metavar="DIR", help="truth files of the real pictures: the reader's error on renders")
+    add(
+        "--truth",
+        type=Path,
+        metavar="DIR",
+        help="truth files of the real pictures: the reader's error on renders; labels: their labels are exact",
+    )
     add("--no-initial", action="store_true", help="do not hold the run against its own initialisation")
     add("--body", metavar="FILE", help="body model of the weights (default: known by its hash)")
     add("--face", metavar="FILE", help="face model of the labels (default: the shipped one)")

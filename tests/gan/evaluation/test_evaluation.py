@@ -10,18 +10,19 @@ import pytest
 import torch
 
 from dataprep.errors import ConfigError
+from dataprep.models.face.face_files import STANDIN
 from gan.checkpoint import Bases, read_checkpoint
 from gan.data.mirror import mirror_image
 from gan.data.shards import ShardDataset
 from gan.errors import BasisError
 from gan.evaluation import jobs, measure
 from gan.evaluation.compare_runs import comparison
-from gan.evaluation.control import UNITS, ControlError
+from gan.evaluation.control import UNITS, ControlError, angle_deg
 from gan.evaluation.evaluation_files import NUMBERS_FILE, read_numbers, summary_lines, write_report
 from gan.evaluation.evaluation_run import Options, evaluate
 from gan.evaluation.fakes import Sizes
 from gan.evaluation.feature_networks import offline_networks
-from gan.evaluation.jobs import FakeJob, FakeSource, NoiseJob, RealJob, jittered
+from gan.evaluation.jobs import FakeJob, FakeSource, NoiseJob, RealJob, jittered, known_of_labels
 from gan.evaluation.reals import choose_reals
 from gan.evaluation.result_chunks import ResultChunks, compute
 
@@ -216,3 +217,17 @@ def test_other_models_and_missing_files_are_named(checkpoint: Path, data: Path, 
         evaluate(options(tmp_path / "nowhere", data, tmp_path), silent)
     with pytest.raises(ConfigError, match="at least two pictures"):
         options(checkpoint, data, tmp_path, count=1)
+
+
+def test_exact_labels_are_what_a_generator_would_be_commanded(checkpoint: Path, data: Path) -> None:
+    """What real pictures show by their labels is what codes of the same rows ask for."""
+    reals = choose_reals(ShardDataset([data], "train", 16, 16), [data], "train", 4, 0)
+    source = FakeSource(checkpoint, "x", reals, 0, 1.0, None)
+    rows, known = known_of_labels(source, STANDIN)
+    labels = ShardDataset([data], "train").labels.take(list(reals.rows))
+    np.testing.assert_array_equal(rows, np.arange(len(reals)))
+    np.testing.assert_allclose(known.z_exp_NK, labels.bfm_exp)
+    np.testing.assert_allclose(known.z_id_NK, labels.bfm_id)
+    turned = angle_deg(known.head_N33[:1].repeat(len(reals), 0), known.head_N33)
+    assert turned[1:].max() > 1, "each row's own head"
+    assert np.isfinite(known.shoulders_N22).all()
