@@ -8,7 +8,7 @@ Suffixes: N samples.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -22,7 +22,7 @@ from dataprep.settings import unknown
 from dataprep.tables.columns import Column, flat_numbers, rows_from_table
 from dataprep.tables.labels import LABELS
 from dataprep.tables.review import rejected_in_shards
-from dataprep.tables.shard_reader import ImageName, ShardFiles, twin_tables, without
+from dataprep.tables.shard_reader import ImageName, ShardFiles, once, twin_tables, without
 
 SPLITS = ("train", "val")
 _NAMES = tuple(label.name for label in LABELS)
@@ -68,25 +68,30 @@ class LabelledSample:
 
 
 class DataSet(Sequence[LabelledSample]):
-    """The accepted samples of one or several data sets. Safe to pickle and to fork.
+    """The accepted samples of one or several data sets, each once. Safe to pickle and to fork.
 
-    `left_out` names the samples of the shards that are not there because reviewers rejected them.
+    `left_out` names samples that the shards hold and reviewers rejected since; they are not in it.
     """
 
     def __init__(
-        self, roots: Sequence[Location], splits: Sequence[str] = SPLITS, left_out: Collection[str] = ()
+        self, roots: Sequence[Location], splits: Sequence[str] = SPLITS, include_rejected: bool = False
     ) -> None:
-        """Read the twins of the shards, but for some ids; raises ShardsMissing or ShardCorrupt."""
+        """Read the twins of the shards, and what reviewers said since; raises ShardsMissing, ShardCorrupt, StoreError.
+
+        With `include_rejected` what reviewers rejected is in it, as long as the shards hold it.
+        """
         self.files = ShardFiles()
-        tables, dropped = [], list[str]()
-        for tar, whole in twin_tables(roots, splits, None):
-            table = without(whole, left_out, dropped)
+        rejected = frozenset[str]() if include_rejected else frozenset[str]().union(*map(rejected_in_shards, roots))
+        dropped, tables = list[str](), []
+        for tar, whole in once(twin_tables(roots, splits, None)):
+            table = without(whole, rejected, dropped)
             self.files.add(tar, table)
             tables.append(table)
         self.left_out = tuple(sorted(dropped))
         if not tables or not len(self.files):
             listed = ", ".join(map(str, roots))
-            raise ShardsMissing(f"{listed}: no samples in the split {' or '.join(splits)}; shhq-hs errors OUT says why")
+            why = "reviewers rejected all of them" if dropped else "shhq-hs errors OUT says why"
+            raise ShardsMissing(f"{listed}: no samples in the split {' or '.join(splits)}; {why}")
         self.table: pa.Table = pa.concat_tables(tables, promote_options="permissive")
 
     @property
@@ -151,11 +156,12 @@ class DataSet(Sequence[LabelledSample]):
         return f"DataSet({len(self)} samples, {len(self.label_names)} labels)"
 
 
-def open_dataset(*outs: str | Path | Location, split: str | None = None, with_rejected: bool = False) -> DataSet:
+def open_dataset(*outs: str | Path | Location, split: str | None = None, include_rejected: bool = False) -> DataSet:
     """Open data sets that `shhq-hs run` built, or folders of their shards; also `s3://bucket/prefix`.
 
-    `split`: train or val; both where it is left out. What reviewers rejected since the shards were written is left out,
-    as `train` does; `with_rejected` keeps it. Raises ConfigError on another one, ShardsMissing where there are
+    `split`: train or val; both where it is left out. Samples that reviewers rejected (`shhq-hs view`, `review`) are
+    left out, as training does, also before the next run takes them out of the shards; `include_rejected` keeps them. A
+    sample that is in several data sets is there once. Raises ConfigError on another one, ShardsMissing where there are
     no shards, ShardCorrupt where they are not as they were written.
     """
     if split is not None and split not in SPLITS:
@@ -163,8 +169,7 @@ def open_dataset(*outs: str | Path | Location, split: str | None = None, with_re
     if not outs:
         raise ConfigError("open_dataset: no folder given; expected that of a data set: open_dataset('OUT')")
     roots = [location(str(out)) if isinstance(out, str) else out for out in outs]
-    rejected = frozenset[str]() if with_rejected else frozenset[str]().union(*map(rejected_in_shards, roots))
-    return DataSet(roots, SPLITS if split is None else (split,), rejected)
+    return DataSet(roots, SPLITS if split is None else (split,), include_rejected)
 
 
 def describe(name: str) -> Column:

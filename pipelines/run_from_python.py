@@ -28,9 +28,9 @@ class Built:
     counts: Mapping[str, int]
     seconds: float
 
-    def open(self, split: str | None = None) -> DataSet:
-        """Open the data set's accepted samples."""
-        return open_dataset(self.out, split=split)
+    def open(self, split: str | None = None, include_rejected: bool = False) -> DataSet:
+        """Open the data set's accepted samples, as `dataprep.open_dataset` does."""
+        return open_dataset(self.out, split=split, include_rejected=include_rejected)
 
 
 def run(

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from dataprep.files import locations
 from dataprep.files.locations import ObjectPath
 
 _REQUEST = re.compile(r'"(?:\x1b\[[0-9;]*m)*(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP')
@@ -58,6 +61,17 @@ def s3_server(folder: Path, **settings: str) -> Iterator[S3Server]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def s3_of_this_process(folder: Path) -> Iterator[S3Server]:
+    """A server that this process and those it starts find by their environment; earlier connections are forgotten."""
+    with s3_server(folder) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        locations._filesystem.cache_clear()
+        yield server
+        locations._filesystem.cache_clear()
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:

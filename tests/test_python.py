@@ -88,6 +88,40 @@ def test_pictures_and_labels_are_those_that_training_reads(out):
     assert sample.alpha.shape == sample.portrait.shape[:2]
 
 
+def test_what_reviewers_rejected_is_left_out_before_the_next_run(out, tmp_path):
+    copy = tmp_path / "out"
+    shutil.copytree(out, copy)
+    every = dataprep.open_dataset(copy)
+    bad, doubted, train = every.sample_ids[1], every.sample_ids[2], dataprep.open_dataset(copy, split="train")
+    append_marks(copy, [Mark(bad, "reject", "crop_shifted"), Mark(doubted, "doubt")])
+    for opened in (
+        dataprep.open_dataset(copy),
+        dataprep.open_dataset(copy / "shards"),
+        pipelines.Built(copy, {}, 0.0).open(),
+    ):
+        assert opened.sample_ids == [name for name in every.sample_ids if name != bad]
+        assert opened.left_out == (bad,)
+        assert bad not in opened.table["sample_id"].to_pylist()
+        for sample in opened:  # positions have moved up: pictures and labels with them
+            same = every[sample.sample_id]
+            np.testing.assert_array_equal(sample.portrait, same.portrait)
+            np.testing.assert_array_equal(sample.labels["joints_zyx"], same.labels["joints_zyx"])
+    chosen = dataprep.TorchDataset(dataprep.open_dataset(copy), ("portrait",), ("joints_zyx",))
+    assert [entries["sample_id"] for entries in chosen] == [name for name in every.sample_ids if name != bad]
+    assert dataprep.open_dataset(copy, split="train").sample_ids == ShardDataset([copy], left_out=[bad]).sample_ids
+    assert dataprep.open_dataset(copy, include_rejected=True).sample_ids == every.sample_ids
+    append_marks(copy, [Mark(bad, "none")])  # it was a mistake
+    assert dataprep.open_dataset(copy).sample_ids == every.sample_ids
+    append_marks(copy, [Mark(name, "reject") for name in train.sample_ids])
+    with pytest.raises(ShardsMissing, match="rejected all"):
+        dataprep.open_dataset(copy, split="train")
+
+
+def test_a_sample_of_two_data_sets_is_there_once(out, tmp_path):
+    shutil.copytree(out, tmp_path / "other")
+    assert dataprep.open_dataset(out, tmp_path / "other").sample_ids == dataprep.open_dataset(out).sample_ids
+
+
 def test_samples_are_found_as_in_a_list(out):
     data = dataprep.open_dataset(str(out))
     last = data[-1]
@@ -98,21 +132,6 @@ def test_samples_are_found_as_in_a_list(out):
         data[len(data)]
     with pytest.raises(KeyError, match="nobody"):
         data["nobody"]
-
-
-def test_what_a_reviewer_rejected_is_left_out_before_the_next_run(out, tmp_path):
-    shutil.copytree(out, tmp_path / "out")
-    whole = dataprep.open_dataset(tmp_path / "out")
-    append_marks(tmp_path / "out", [Mark(whole[1].sample_id, "reject", who="me")])
-    data = dataprep.open_dataset(tmp_path / "out")
-    assert data.left_out == (whole[1].sample_id,)
-    assert data.sample_ids == [name for name in whole.sample_ids if name != whole[1].sample_id]
-    assert data.sample_ids == dataprep.open_dataset(tmp_path / "out" / "shards").sample_ids
-    np.testing.assert_array_equal(data[1].portrait, whole[2].portrait)
-    np.testing.assert_array_equal(data[1].labels["bfm_exp"], whole[2].labels["bfm_exp"])
-    assert len(dataprep.TorchDataset(data)) == len(whole) - 1
-    kept = dataprep.open_dataset(tmp_path / "out", with_rejected=True)
-    assert (kept.sample_ids, kept.left_out) == (whole.sample_ids, ())
 
 
 def test_batches_are_named_tensors(out):

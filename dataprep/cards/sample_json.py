@@ -19,7 +19,7 @@ from dataprep.tables.labels import BASES, LABELS
 FIRST = ("sample_id", "source_path", "license", *BASES)
 _BOOKKEEPING = {
     "status", "stage", "reason", "message", "selected", "shard", "shard_row", "part", "models", "duplicate_of",
-    "source_bytes", "mask_path", "mask_sha256", "openpose", "portrait_dhash", "source_sha256",
+    "source_bytes", "mask_path", "mask_sha256", "openpose", "portrait_dhash", "source_sha256", "url_sha256",
 }  # fmt: skip
 # It is made to recognise people; who asks for it finds it in the twins (the card says what that means).
 _BIOMETRIC = {"likeness"}

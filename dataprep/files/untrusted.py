@@ -33,9 +33,14 @@ def require_sample_ids(ids: Iterable[object], where: object) -> None:
 
 def require_shard_name(name: object, where: object) -> None:
     """Raise StoreError unless a shard is called train-00000 or val-00000, with any digits."""
-    if not (isinstance(name, str) and _SHARD_NAME.fullmatch(name)):
+    if not (isinstance(name, str) and is_shard_name(name)):
         raise StoreError(f"{where}: a shard is called {_shown(name)}, expected train-00000 or val-00000: "
                          f"{_NOT_OURS}")  # fmt: skip
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a shard of ours may be called so, without the suffix."""
+    return _SHARD_NAME.fullmatch(name) is not None
 
 
 def require_word(word: object, what: str) -> None:

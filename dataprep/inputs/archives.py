@@ -1,268 +1,207 @@
-"""Archives of photographs as SOURCE: tars as webdataset and img2dataset write them, parquet files that hold pictures.
+"""Archives of pictures below SOURCE: what was found in each, as it lies in a data set.
 
-OUT/inputs/archives/<archive>.parquet   what the archive holds: name, place, hash and terms of every picture
-OUT/inputs/archives/<archive>.tar       the pictures of a parquet file, which cannot be read one by one where they are
+OUT/inputs/archives/<key>.parquet   each picture of an archive: name, place, sha256, what is known of it
+OUT/inputs/archives/<sha256>.tar    the pictures themselves, where they were unpacked from a table; written first
 
-The name is the hash of the archive's path, size and time of writing. Pictures of a tar are read where they lie, by
-offset. What stands in a JSON file of the same key (`000012.json` beside `000012.jpg`) or in the row's other columns is
-carried along: URL, licence and consent.
+The key is the hash of the archive's path, size and time of writing, and of those of the table beside it. An archive
+that has its table is not read again; of a tar the pictures are read in their place. An unpacked tar is named by the
+bytes of its table, since rows of the data set name it: they do not depend on times.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tarfile
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from dataprep.errors import Damaged
-from dataprep.files.filenames import escape, unescape
-from dataprep.files.foreign_files import MAX_BYTES
+from dataprep.errors import Damaged, Unreachable, Unreadable
+from dataprep.files.filenames import unescape
+from dataprep.files.foreign_files import require_there, state_of, why
 from dataprep.files.locations import Location, ObjectPath
-from dataprep.files.untrusted import leads_below, parse_json, require_word
-from dataprep.inputs.lists import COLUMNS
-from dataprep.tables.columns import HASH256, STRING, UINT64, Column, rows_from_table, table_from_rows
+from dataprep.files.range_reader import reading
+from dataprep.inputs.known_facts import NO_FACTS, NOT_PARQUET, PictureFacts, key_of, read_facts
+from dataprep.inputs.table_pictures import has_pictures, unpack
+from dataprep.inputs.tar_members import DAMAGED, Member, TarMembers, read_members
+from dataprep.tables.columns import HASH256, STRING, UINT64
 from dataprep.tables.input_rows import ARCHIVES_FOLDER, IN_OUT, IN_SOURCE, Source
-from dataprep.tables.layouts import PARQUET, TAR, is_image, suffix_of
+from dataprep.tables.layouts import ARCHIVE_SUFFIXES, is_tar
 from dataprep.tables.sealed import read_table
-from dataprep.tables.sources import FileState, refuse, sample_id_of
-from dataprep.tables.store import add_tar_member, atomic_file, write_table
+from dataprep.tables.sources import refuse, sample_id_of
+from dataprep.tables.store import atomic_file, write_table
 
-PICTURE_COLUMNS = ("jpg", "jpeg", "png", "webp", "image")  # bytes, or a struct that has them (Hugging Face's `image`)
-LAYOUTS = {TAR: "webdataset", PARQUET: "parquet"}
-_TOLD = ("url", "license", "consent")
-_LARGEST_JSON = 1 << 20
-_BATCH_ROWS = 64
-_COLUMNS = (
-    Column("path", STRING, "name of the picture: that of the archive, then its own"),
-    Column("place", STRING, "the file that holds it, as in `source_place`"),
-    Column("offset", UINT64, "where it begins in that file", unit="B"),
-    Column("size", UINT64, "its size", unit="B"),
-    Column("sha256", HASH256, "sha256 of its bytes"),
-    Column("refused", STRING, "why it cannot be read, reason: message"),
-    *(Column(name, STRING, f"{name} as the archive says") for name in _TOLD),
-)
+_FACTS = ("url", "license", "consent", "caption")
+_SCHEMA = pa.schema([
+    ("name", STRING), ("offset", UINT64), ("size", UINT64), ("sha256", HASH256), ("refused", STRING),
+    *((name, STRING) for name in _FACTS), ("url_sha256", HASH256),
+])  # fmt: skip
+_FLAWS, _LEFT_OUT, _UNPACKED = b"flaws", b"left_out", b"unpacked"
 
 
 @dataclass(frozen=True)
 class ArchiveTask:
-    """One archive of which the content is to be written down."""
+    """One archive to be read. `beside` is the path of the table that tells of its pictures, if there is one."""
 
     source_root: Location
     out: Location
     path: str
-    name: str  # of what is written, without suffix
-
-    @classmethod
-    def of(cls, source_root: Location, out: Location, state: FileState) -> ArchiveTask:
-        """Return the task for an archive as it is now."""
-        name = hashlib.sha256("\0".join(map(str, state)).encode()).hexdigest()[:32]
-        return cls(source_root, out, state[0], name)
-
-    def __post_init__(self) -> None:
-        """Raise StoreError unless the name is a name."""
-        require_word(self.name, "the name of an archive's table")
+    name: str  # of its files in the data set
+    beside: str | None = None
 
     @property
     def key(self) -> tuple[str, int | None]:
-        """What tells this task from others."""
+        """What a worker that dies of it is remembered by."""
         return self.name, None
 
     @property
     def table(self) -> Location:
-        """Return where the content is written down."""
+        """Where what was found in it is written."""
         return self.out / ARCHIVES_FOLDER / f"{self.name}.parquet"
 
-    @property
-    def copy(self) -> str:
-        """Return where the pictures of a parquet file are put, below the data set."""
-        return f"{ARCHIVES_FOLDER}/{self.name}.tar"
 
-    @property
-    def is_done(self) -> bool:
-        """Whether the content is written down."""
-        return self.table.exists()
+def archive_task(source_root: Location, out: Location, archive: Source) -> ArchiveTask:
+    """Return the task for an archive as it is now; raises Unreadable."""
+    files = [archive.path, *([archive.beside] if archive.beside else [])]
+    states = [(path, (state := state_of(source_root, unescape(path))).st_size, _version(state)) for path in files]
+    name = hashlib.sha256(repr(states).encode()).hexdigest()[:32]
+    return ArchiveTask(source_root, out, archive.path, name, archive.beside)
+
+
+def _version(state: Any) -> int:
+    return int(getattr(state, "version", None) or state.st_mtime_ns)
 
 
 def read_archive(task: ArchiveTask) -> int:
-    """Write down what an archive holds; returns how many pictures."""
-    with _local(task) as file:
-        rows = list(_of_tar(task, file) if suffix_of(task.path) == TAR else _of_parquet(task, file))
-    write_table(task.table, table_from_rows(_COLUMNS, rows))
-    return len(rows)
+    """Read an archive and write down what is in it; returns how many pictures there are.
 
-
-def rows_of_archive(archive: Source, task: ArchiveTask) -> list[Source]:
-    """Return the pictures of an archive as inputs; raises Damaged where its table is not as it was written."""
+    Raises Unreachable when an object store does not answer.
+    """
+    found, flaws, beside, unpacked = TarMembers(), dict[str, str](), dict[str, PictureFacts](), ""
+    if task.beside:
+        try:
+            beside = read_facts(task.source_root / unescape(task.beside)) or {}
+        except NOT_PARQUET:
+            flaws[task.beside] = "it is no parquet file that can be read; what it says of pictures is not known"
+        except OSError as error:
+            flaws[task.beside] = _unread(task, error)
     try:
-        rows = rows_from_table(read_table(task.table))
-        return [_source(row, LAYOUTS[suffix_of(archive.path)]) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise Damaged(task.table, f"is damaged: it is no table of pictures ({error})") from error
+        found, unpacked = _members(task)
+        if found.flaw:
+            flaws[task.path] = f"{found.flaw}; {len(found.members)} pictures of it are inputs"
+    except NOT_PARQUET:
+        flaws[task.path] = "it is no parquet file that can be read"
+    except OSError as error:
+        flaws[task.path] = _unread(task, error)
+    members = [replace(one, facts=one.facts.or_else(beside.get(key_of(one.name), NO_FACTS))) for one in found.members]
+    left_out = found.left_out + len(beside.keys() - {key_of(one.name) for one in members})
+    said = {_FLAWS: "\n".join(f"{path}\t{what}" for path, what in flaws.items()), _LEFT_OUT: str(left_out)}
+    _write(task, members, said | {_UNPACKED: unpacked})
+    return len(members)
 
 
-def is_archive(file: Location) -> bool:
-    """Whether a file is a tar, or a parquet file with pictures in it."""
-    if suffix_of(file.name) != PARQUET:
-        return suffix_of(file.name) == TAR
+def _unread(task: ArchiveTask, error: OSError) -> str:
+    """Why a file cannot be read; raises Unreachable where that says nothing about the file."""
+    require_there(task.source_root)
+    if isinstance(task.source_root, ObjectPath):
+        raise Unreachable(f"{task.source_root / task.path} cannot be read now: {why(error)}; run the command "
+                          "again") from error  # fmt: skip
+    return f"the file cannot be read: {why(error)}"
+
+
+def _members(task: ArchiveTask) -> tuple[TarMembers, str]:
+    """Every picture of an archive, and the name of the tar that a table's are unpacked into."""
+    with reading(task.source_root / unescape(task.path)) as file:
+        if is_tar(task.path):
+            return read_members(file), ""
+        found = TarMembers()
+        if not has_pictures(file):
+            return found, ""
+        file.seek(0)
+        name = f"{hashlib.file_digest(file, 'sha256').hexdigest()[:32]}.tar"  # type: ignore[arg-type]
+        with (
+            atomic_file(task.out / ARCHIVES_FOLDER / name) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            unpack(file, tar, found)
+        return found, name
+
+
+def _write(task: ArchiveTask, members: Iterable[Member], said: dict[bytes, str]) -> None:
+    rows = [{**vars(one), **vars(one.facts)} for one in members]
+    arrays = [pa.array([row[field.name] for row in rows], field.type) for field in _SCHEMA]
+    write_table(task.table, pa.Table.from_arrays(arrays, schema=_SCHEMA).replace_schema_metadata(said))
+
+
+def holds_pictures(table: Location) -> bool:
+    """Whether a parquet file has a column of pictures; False for what cannot be read, which its reader will say."""
     try:
-        schema = pq.read_schema(pa.BufferReader(file.read_bytes()) if isinstance(file, ObjectPath) else file)
-    except (pa.ArrowException, OSError, ValueError):
-        return False  # who reads it as a list says what is wrong with it
-    return holds_pictures(schema) is not None
+        with reading(table) as file:
+            return has_pictures(file)
+    except (OSError, *NOT_PARQUET):
+        return False
 
 
-def holds_pictures(file: pa.Schema) -> str | None:
-    """Return the name of the column of a parquet file that holds pictures; None where there is none."""
-    return next((name for name in PICTURE_COLUMNS if name in file.names and _bytes_type(file.field(name).type)), None)
-
-
-def _bytes_type(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _bytes_type(field.type) for field in kind)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-
-
-def _source(row: Mapping[str, Any], layout: str) -> Source:
-    source = Source(row["path"], row["size"], dataset=layout, **{name: row[name] for name in _TOLD})
-    if row["refused"]:
-        return refuse(source, row["refused"])
-    # With the offset in its id, an archive that was packed anew has other inputs: nothing is read at former places.
-    sample_id = sample_id_of(row["path"], row["sha256"] + int(row["offset"]).to_bytes(8, "little"))
-    place = {"place": row["place"], "offset": row["offset"]}
-    return Source(**(vars(source) | {"sha256": row["sha256"], "sample_id": sample_id} | place))
-
-
-def _of_tar(task: ArchiveTask, file: Path) -> Iterator[dict[str, Any]]:
-    """The pictures of a tar, and the tar itself where it is damaged."""
-    pictures: list[dict[str, Any]] = []
-    told: dict[str, dict[str, str | None]] = {}
-    damage, seen = "", set[str]()
+def is_read(task: ArchiveTask) -> bool:
+    """Whether an archive is known, and its pictures are where its table says; raises OSError."""
     try:
-        # Plain tars alone: nothing can be read by its offset in a compressed one.
-        with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:") as tar:
-            for member in tar:
-                if suffix_of(member.name) == ".json" and member.isreg() and member.size <= _LARGEST_JSON:
-                    told[_key(member.name)] = _told(_json(tar, member))
-                elif is_image(member.name) and not member.isdir():
-                    pictures.append(_picture(task, tar, member, seen) | {"key": _key(member.name)})
-            damage = _unread(raw, tar.offset)
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
-        damage = str(error)
-    for one in pictures:
-        yield one | told.get(one.pop("key"), {})
-    if damage:
-        yield _refused(task.path, f"damaged_archive: what follows cannot be read: {damage}")
+        table = read_table(task.table)
+    except (Damaged, FileNotFoundError):
+        return False
+    unpacked = (table.schema.metadata or {}).get(_UNPACKED, b"").decode()
+    return table.schema.names == _SCHEMA.names and (not unpacked or (task.table.parent / unpacked).exists())
 
 
-def _picture(task: ArchiveTask, tar: tarfile.TarFile, member: tarfile.TarInfo, seen: set[str]) -> dict[str, Any]:
-    path = f"{task.path}/{escape(member.name)}"
-    if path in seen:
-        path = f"{path}#{member.offset_data}"
-        return _refused(path, "unreadable: the archive has an earlier picture of this name")
-    seen.add(path)
-    if not member.isreg() or member.issparse():
-        return _refused(path, "unreadable: not a regular file")
-    if not leads_below(member.name):
-        return _refused(path, "unreadable: its name leads out of the archive")
-    if member.size > MAX_BYTES:
-        return _refused(path, "too_large: the file is larger than 1 GiB")
-    content = tar.extractfile(member)
-    assert content is not None
-    digest = hashlib.file_digest(content, "sha256").digest()  # type: ignore[arg-type]
-    place = IN_SOURCE + task.path
-    return {"path": path, "place": place, "offset": member.offset_data, "size": member.size, "sha256": digest}
+def rows_of_archive(archive: Source, task: ArchiveTask) -> tuple[list[Source], int]:
+    """Return the pictures of an archive as inputs, its flaws as refused ones, and how many pictures it says it lacks.
+
+    Raises Damaged where its table is not as it was written.
+    """
+    table = read_table(task.table)
+    said = table.schema.metadata or {}
+    flaws = [line.partition("\t") for line in said.get(_FLAWS, b"").decode().split("\n") if line]
+    rows = [refuse(Source(path, 0), f"{DAMAGED}: {what}") for path, _, what in flaws]
+    unpacked = said.get(_UNPACKED, b"").decode()
+    place = f"{IN_OUT}{ARCHIVES_FOLDER}/{unpacked}" if unpacked else IN_SOURCE + archive.path
+    seen: Counter[str] = Counter()
+    for one in table.to_pylist():
+        seen[one["name"]] += 1
+        again = f"#{seen[one['name']]}" if seen[one["name"]] > 1 else ""
+        rows.append(_row(f"{archive.path}/{one['name']}{again}", one, place))
+    return rows, int(said.get(_LEFT_OUT, b"0"))
 
 
-def _unread(raw: Any, offset: int) -> str:
-    """Why an archive ends where tarfile stopped, which takes a bad header for the end; "" where it is the end."""
-    raw.seek(offset)
-    rest = raw.read(tarfile.BLOCKSIZE)
-    return "" if not rest.strip(b"\0") else f"no header at byte {offset}"
+def _row(path: str, one: dict[str, Any], place: str) -> Source:
+    facts = {name: one[name] for name in (*_FACTS, "url_sha256")}
+    if one["refused"]:
+        return refuse(Source(path, one["size"], dataset="archive", **facts), one["refused"])
+    sample_id = sample_id_of(path, one["sha256"])
+    return Source(path, one["size"], one["sha256"], sample_id, dataset="archive", place=place, offset=one["offset"],
+                  **facts)  # fmt: skip
 
 
-def _key(name: str) -> str:
-    """What members of one sample share, as webdataset has it: the name up to the first dot after the folders."""
-    folder, slash, file = name.rpartition("/")
-    return folder + slash + file.partition(".")[0]
+def archive_of(path: str) -> str | None:
+    """Return the archive that a picture's path begins with; None for other inputs."""
+    parts = path.split("/")
+    return next(("/".join(parts[: i + 1]) for i, part in enumerate(parts[:-1]) if part.endswith(ARCHIVE_SUFFIXES)),
+                None)  # fmt: skip
 
 
-def _json(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Any:
-    content = tar.extractfile(member)
-    try:
-        return parse_json(content.read()) if content else None
-    except ValueError:
-        return None
-
-
-def _told(content: Any) -> dict[str, str | None]:
-    """What an archive says of a picture, under the names that lists may use; whatever is no text is left out."""
-    if not isinstance(content, Mapping):
-        return {}
-    named = {str(name).strip().lower(): value for name, value in content.items()}
-    found = {ours: next((named[one] for one in COLUMNS[ours] if one in named), None) for ours in _TOLD}
-    return {ours: value for ours, value in found.items() if isinstance(value, str) and value.strip()}
-
-
-def _of_parquet(task: ArchiveTask, file: Path) -> Iterator[dict[str, Any]]:
-    """The pictures of a parquet file, which are copied into a tar; rows without a picture are no inputs."""
-    try:
-        with pq.ParquetFile(file) as parquet:
-            column = holds_pictures(parquet.schema_arrow)
-            if column is None:
-                return
-            with (
-                atomic_file(task.out / task.copy) as target,
-                tarfile.open(fileobj=target, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-            ):
-                rows = list(_copied(task, parquet, column, tar))
-    except (pa.ArrowException, ValueError) as error:  # nothing was put in place
-        rows = [_refused(task.path, f"damaged_archive: it cannot be read as parquet: {error}")]
-    yield from rows
-
-
-def _copied(task: ArchiveTask, parquet: pq.ParquetFile, column: str, tar: tarfile.TarFile) -> Iterator[dict[str, Any]]:
-    names = [one for theirs in (("key",), *(COLUMNS[ours] for ours in _TOLD)) for one in theirs]
-    wanted = [column, *(name for name in parquet.schema_arrow.names if name.strip().lower() in names)]
-    number = 0
-    for batch in parquet.iter_batches(_BATCH_ROWS, columns=wanted):
-        for row in batch.to_pylist():
-            value = row.pop(column)
-            data, own = (value.get("bytes"), value.get("path")) if isinstance(value, Mapping) else (value, None)
-            number += 1
-            if not data:
-                continue
-            name = f"{number - 1:09d}"
-            label = escape(str(own or row.get("key") or name).replace("/", "_"))
-            offset = add_tar_member(tar, name, data)
-            yield _told(row) | {
-                "path": f"{task.path}/{number - 1:09d}-{label}" if label != name else f"{task.path}/{name}",
-                "place": IN_OUT + task.copy,
-                "offset": offset,
-                "size": len(data),
-                "sha256": hashlib.sha256(data).digest(),
-            }
-
-
-def _refused(path: str, why_not: str) -> dict[str, Any]:
-    return {"path": path, "size": 0, "refused": " ".join(why_not.split())[:300]}
-
-
-@contextmanager
-def _local(task: ArchiveTask) -> Iterator[Path]:
-    """The archive as a file of this machine."""
-    where = task.source_root / unescape(task.path)
-    if not isinstance(where, ObjectPath):
-        yield where
-        return
-    with tempfile.TemporaryDirectory(prefix="shhq-hs-archive-") as folder:
-        file = Path(folder, "archive")
-        where.download(file)
-        yield file
+def readable_tasks(
+    source_root: Location, out: Location, archives: Iterable[Source]
+) -> tuple[list[tuple[Source, ArchiveTask]], list[Source]]:
+    """Return the archives with their tasks, and as refused inputs those that cannot be read at all."""
+    tasks, refused = [], []
+    for archive in archives:
+        if archive.refused:
+            refused.append(refuse(archive, archive.refused))
+            continue
+        try:
+            tasks.append((archive, archive_task(source_root, out, archive)))
+        except Unreadable as error:
+            require_there(source_root)
+            refused.append(refuse(archive, f"{error.reason}: {error}"))
+    return tasks, refused

@@ -4,7 +4,7 @@ OUT/inputs/fetched/3f/3f0c...   the bytes, under the hash of the URL
 OUT/inputs/fetched.parquet      URL, sha256 and size of each, and why one is not there where that will not change
 
 A download that failed because its server did not answer is tried again by the next run; what failed for good is not,
-until its row is gone: `shhq-hs retry OUT --reason not_fetched`.
+until `shhq-hs retry` has forgotten it.
 """
 
 from __future__ import annotations
@@ -56,13 +56,12 @@ class FetchedFiles:
         finally:
             self._write()
 
-    def ask_again(self, urls: Iterable[str]) -> None:
-        """Forget that these failed."""
-        failed = [url for url in urls if (known := self._known.get(url)) and known[2]]
-        for url in failed:
-            del self._known[url]
-        if failed:
-            self._write()
+    def forget(self, urls: Iterable[str]) -> None:
+        """Let the next run ask for these again, whether they failed or came with other bytes than a list says."""
+        for url in urls:
+            self._path(url).unlink(missing_ok=True)
+            self._known.pop(url, None)
+        self._write()
 
     def found(self, url: str) -> Known | None:
         """Return digest, size and refusal of a URL; None where nobody has asked for it."""

@@ -23,6 +23,7 @@ import fsspec
 from dataprep.errors import ConfigError
 from dataprep.inputs.gathering import Fetch
 
+NOT_FETCHED = "not_fetched"  # the reason of what could not be downloaded
 _REDIRECTIONS = 5
 _PIECE_BYTES = 1 << 20
 _BUSY = {408, 425, 429}  # and 5xx: later it may answer
@@ -82,10 +83,10 @@ class _Client:
             try:
                 return Download(url, self._once(url))
             except _Refused as error:
-                return Download(url, refused=f"not_fetched: {error}")
+                return Download(url, refused=f"{NOT_FETCHED}: {error}")
             except _NotNow as error:
                 said = str(error)
-        return Download(url, refused=f"not_fetched: {said}", lasting=False)
+        return Download(url, refused=f"{NOT_FETCHED}: {said}", lasting=False)
 
     def _once(self, url: str) -> bytes:
         for _ in range(_REDIRECTIONS + 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from dataprep.inputs.archives import LAYOUTS
+from dataprep.inputs.archives import archive_of
 from dataprep.inputs.gathering import Gathering, draw
 from dataprep.tables.input_rows import Source
 from dataprep.tables.sources import Survey
@@ -19,24 +19,22 @@ def first_look(survey: Survey, gathering: Gathering, known: Iterable[Source]) ->
     """Return the survey with the inputs that are drawn."""
     if not gathering.is_partial:
         return survey
-    stays = {name for one in known for name in (one.path, one.clip) if name is not None}
-    every = [*survey.inputs, *survey.clips, *survey.urls]  # what archives hold is drawn afterwards
+    stays = {name for one in known for name in (one.path, one.clip, archive_of(one.path)) if name is not None}
+    every = [*survey.inputs, *survey.clips, *survey.archives, *survey.urls]
     drawn = set(_drawn([one.path for one in every], gathering, stays))
     inputs = [one for one in survey.inputs if one.path in drawn]
     clips = tuple(one for one in survey.clips if one.path in drawn)
+    archives = tuple(one for one in survey.archives if one.path in drawn)
     urls = tuple(one for one in survey.urls if one.path in drawn)
-    left_out = len(every) - len(inputs) - len(clips) - len(urls)
-    return replace(survey, inputs=inputs, clips=clips, urls=urls, more=left_out)
+    left_out = len(every) - len(inputs) - len(clips) - len(archives) - len(urls)
+    return replace(survey, inputs=inputs, clips=clips, archives=archives, urls=urls, more=left_out)
 
 
 def limited(found: Sequence[Source], gathering: Gathering, known: Iterable[Source]) -> list[Source]:
-    """Return at most so many inputs, when frames of videos and content of archives are known: what is drawn first."""
-    if not gathering.is_partial:
+    """Return at most so many inputs, when the frames of videos are known: by what is drawn first, too."""
+    if gathering.limit is None:
         return list(found)
-    stays = {one.path for one in known}
-    below = 1.0 if gathering.sample is None else gathering.sample
-    found = [one for one in found if one.dataset not in LAYOUTS.values() or one.path in stays or draw(one.path) < below]
-    drawn = set(_drawn([one.path for one in found], replace(gathering, sample=None), stays))
+    drawn = set(_drawn([one.path for one in found], replace(gathering, sample=None), {one.path for one in known}))
     return [one for one in found if one.path in drawn]
 
 

@@ -32,7 +32,7 @@ class ClipTask:
 
     @property
     def key(self) -> tuple[str, int | None]:
-        """What tells this task from others: copies of a video share it."""
+        """What a worker that dies of it is remembered by."""
         return self.folder.name, self.number
 
 
@@ -95,4 +95,4 @@ def _local(task: ClipTask) -> Iterator[Path]:
 
 def same_frames(tasks: Sequence[ClipTask]) -> list[ClipTask]:
     """Return the tasks whose folders differ: copies of a video share one."""
-    return list({task.key: task for task in tasks}.values())
+    return list({(task.folder.name, task.number): task for task in tasks}.values())

@@ -7,6 +7,7 @@
 | sha256 | of the file's bytes, hex; another one makes the row an error |
 | license (licence) | terms of this input, in place of `ingest.license` |
 | consent | what is known of the consent of those shown |
+| caption (text) | what is said of the picture |
 """
 
 from __future__ import annotations
@@ -25,17 +26,10 @@ import pyarrow.parquet as pq
 from dataprep.errors import ConfigError
 from dataprep.files.filenames import unescape
 from dataprep.files.foreign_files import why
-from dataprep.files.locations import Location
+from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import leads_below
+from dataprep.inputs.known_facts import NAMES, SHA256, columns_of
 
-COLUMNS = {
-    "path": ("path", "file", "file_name", "filename"),
-    "url": ("url", "image_url"),
-    "sha256": ("sha256",),
-    "license": ("license", "licence"),
-    "consent": ("consent",),
-}
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _URL = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 
 
@@ -48,6 +42,7 @@ class Listed:
     sha256: str | None = None
     license: str | None = None
     consent: str | None = None
+    caption: str | None = None
 
     @property
     def name(self) -> str:
@@ -77,18 +72,21 @@ def _listed(row: Mapping[str, str | None], where: str, root: Location) -> Listed
         raise ConfigError(f"{where}: neither a path nor a url; fill one in, or delete the row")
     if url and not _URL.match(url):
         raise ConfigError(f"{where}: url is {url[:80]!r}, expected http:// or https://")
-    if sha256 and not _SHA256.fullmatch(sha256.lower()):
+    if sha256 and not SHA256.fullmatch(sha256.lower()):
         raise ConfigError(f"{where}: sha256 is {sha256[:80]!r}, expected 64 hexadecimal digits")
     below = _below(path, root, where) if path else ""
-    return Listed(below, url, sha256.lower() if sha256 else None, row["license"], row["consent"])
+    return Listed(below, url, sha256.lower() if sha256 else None, row["license"], row["consent"],
+                  row["caption"])  # fmt: skip
 
 
 def _below(path: str, root: Location, where: str) -> str:
-    """The path below `root`; one that is absolute must lie there."""
+    """The path below `root`; one that is absolute, or a whole URL of an object store, must lie there."""
+    if isinstance(root, ObjectPath):
+        path = path.removeprefix(f"{root}/")
     if isinstance(root, Path) and os.path.isabs(path):
         path = os.path.relpath(path, root)
-    path = os.path.normpath(path)
-    if not leads_below(unescape(path)):
+    is_url, path = "://" in path, os.path.normpath(path)
+    if is_url or not leads_below(unescape(path)):
         raise ConfigError(f"{where}: the path {path[:200]!r} does not lead below {root}; name the folder that all "
                           "paths lie in with --root")  # fmt: skip
     return path
@@ -97,11 +95,10 @@ def _below(path: str, root: Location, where: str) -> str:
 def _rows(file: Location) -> Iterator[dict[str, str | None]]:
     """The columns that count, under our names, as text; None where there is nothing."""
     table = _read_parquet(file) if file.suffix.lower() == ".parquet" else _read_csv(file)
-    names = {name.strip().lower(): name for name in table.column_names}
-    known = {ours: next((names[one] for one in theirs if one in names), None) for ours, theirs in COLUMNS.items()}
-    if known["path"] is None and known["url"] is None:
+    known = columns_of(table.column_names)
+    if "path" not in known and "url" not in known:
         raise ConfigError(f"{file}: no column path and no column url; it has: {', '.join(table.column_names)[:300]}")
-    columns = {ours: _texts(table[name]) if name else [None] * len(table) for ours, name in known.items()}
+    columns = {ours: _texts(table[known[ours]]) if ours in known else [None] * len(table) for ours in NAMES}
     for values in zip(*columns.values(), strict=True):
         yield dict(zip(columns, values, strict=True))
 
@@ -113,7 +110,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
 def _read_parquet(file: Location) -> pa.Table:
     try:
         source = pa.BufferReader(file.read_bytes())
-        wanted = {one for theirs in COLUMNS.values() for one in theirs}
+        wanted = {one for theirs in NAMES.values() for one in theirs}
         with pq.ParquetFile(source) as parquet:
             names = parquet.schema_arrow.names
             table = parquet.read([name for name in names if name.strip().lower() in wanted])

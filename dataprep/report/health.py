@@ -25,7 +25,7 @@ RANGES = {
 OPTIONAL = frozenset({
     "stage", "reason", "message", "duplicate_of", "mask_path", "mask_sha256", "mask_iou", "mask_refused", "openpose",
     "openpose25", "source_profile", "likeness", "likeness_self", "skin_ita_deg", "skin_cheeks", SAMPLING_WEIGHT,
-    "clip", "clip_time_s", "source_url", "consent", "source_place", "source_offset",
+    "clip", "clip_time_s", "source_url", "consent", "caption", "url_sha256", "source_place", "source_offset",
 })  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from dataprep.stages.base import Item, Result, Stage
 from dataprep.tables import input_rows
 from dataprep.tables.columns import STRING, UINT32, Column
 
-_FROM_LISTS = (("from", "source_url"), ("consent:", "consent"))
+_FROM_LISTS = (("from", "source_url"), ("consent:", "consent"), ("caption:", "caption"))
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,13 @@ class Ingest(Stage):
     """Reads each input once and records what it is; rejects what no later stage could use.
 
     Reasons: unreadable, link_outside, empty_file, undecodable, missing_decoder, too_large, unsupported_mode, too_small,
-    duplicate; of videos no_video and no_frames; of archives damaged_archive; of lists not_fetched. A sha256 that is not
-    the one that a list says is an error, wrong_hash.
+    duplicate; of videos no_video and no_frames; of lists not_fetched; of archives
+    damaged_archive. A sha256 that is not the one
+    that a list says is an error, wrong_hash.
     """
 
     name: ClassVar[str] = "ingest"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     columns: ClassVar[tuple[Column, ...]] = (
         *input_rows.COLUMNS,
         Column("source_width", UINT32, "width of the upright source image", unit="px", frame="source"),

@@ -36,6 +36,8 @@ COLUMNS = (
     Column("clip_time_s", pa.float64(), "presentation time of the frame since the video's first", unit="s"),
     Column("source_url", STRING, "where the input was downloaded from, as the list says; null when unknown"),
     Column("consent", STRING, "what the list says of the consent of those shown; null when it says nothing"),
+    Column("caption", STRING, "what a list or an archive says of the picture; null when it says nothing"),
+    Column("url_sha256", HASH256, "sha256 of what source_url gave, as the archive says; not of the picture"),
     Column(
         "source_place",
         STRING,
@@ -51,8 +53,8 @@ class Source:
     """One input file. `sha256` and `mask_sha256` are raw digests; paths are text as `filenames.escape` writes it.
 
     `refused` is "reason: message" when the file cannot be read; it has a row all the same, and no `sha256`. A frame of
-    a video has a `clip` and a time. `license` and `consent` are what a list says of it. Bytes that are no file below
-    the source folder lie at `offset` of the file that `place` names (`read_input`).
+    a video has a `clip` and a time. `license`, `consent` and `caption` are what a list or an archive says of it. Bytes
+    that are no file below the source folder lie at `offset` of the file that `place` names (`read_input`).
     """
 
     path: str
@@ -73,15 +75,19 @@ class Source:
     consent: str | None = None
     place: str | None = None
     offset: int | None = None
+    caption: str | None = None
+    url_sha256: bytes | None = None
+    beside: str | None = None  # of an archive: the table that tells of its pictures
     said: str | None = None  # the sha256 that a list says, hex, until it has been compared
 
     @property
     def extras(self) -> tuple[str | float | None, ...]:
         """What a photograph of a folder has none of; the tables of a folder do not speak of it."""
-        return tuple(getattr(self, name) for name in EXTRAS)
+        values = (getattr(self, name) for name in EXTRAS)
+        return tuple(value.hex() if isinstance(value, bytes) else value for value in values)
 
 
-EXTRAS = ("clip", "time_s", "url", "license", "consent", "place", "offset")
+EXTRAS = ("clip", "time_s", "url", "license", "consent", "place", "offset", "caption", "url_sha256")
 
 
 def index_row(source: Source) -> dict[str, Any]:
@@ -101,6 +107,8 @@ def index_row(source: Source) -> dict[str, Any]:
         "clip_time_s": source.time_s,
         "source_url": source.url,
         "consent": source.consent,
+        "caption": source.caption,
+        "url_sha256": source.url_sha256,
         "source_place": source.place,
         "source_offset": source.offset,
         "refused": source.refused,

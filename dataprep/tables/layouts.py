@@ -13,7 +13,7 @@ from dataclasses import dataclass
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2"}
 IMAGE_SUFFIXES |= {".jfif", ".heic", ".heif", ".avif"}  # phones' formats: a row and a reason where Pillow cannot
 VIDEO_SUFFIXES = {".avi", ".mp4", ".mov", ".mkv", ".webm", ".m4v"}
-TAR, PARQUET = ".tar", ".parquet"  # archives that may hold photographs
+ARCHIVE_SUFFIXES = (".tar", ".parquet")
 SHHQ_FOLDER = "no_segment"
 IMAGE_FOLDERS = {SHHQ_FOLDER, "images", "image", "imgs", "img", "photos", "photographs", "pictures"}
 MASK_FOLDERS = {"segments", "segment", "segmentation", "segmentations", "masks", "mask", "mattes", "matte", "alpha"}
@@ -61,31 +61,9 @@ def is_video(path: str) -> bool:
     return suffix_of(path) in VIDEO_SUFFIXES
 
 
-def in_pieces(path: str) -> bool:
-    """Whether a file is read in pieces, however large it is: a video or an archive."""
-    return is_video(path) or suffix_of(path) in (TAR, PARQUET)
-
-
-def archives_among(paths: Iterable[str]) -> list[str]:
-    """Return which files of a folder are archives of pictures.
-
-    Tars are, and parquet files that img2dataset wrote with pictures in them: beside their `_stats.json`, without a tar
-    or a folder of the same name, which would hold the pictures.
-    """
-    names = set(paths)
-    folders = {name.rpartition("/")[0] for name in names}
-    stem = lambda name: name[: -len(PARQUET)]  # noqa: E731
-    return sorted(
-        name
-        for name in names
-        if suffix_of(name) == TAR
-        or (
-            suffix_of(name) == PARQUET
-            and f"{stem(name)}_stats.json" in names
-            and f"{stem(name)}{TAR}" not in names
-            and stem(name) not in folders
-        )
-    )
+def is_tar(path: str) -> bool:
+    """By the suffix."""
+    return suffix_of(path) == ".tar"
 
 
 def suffix_of(path: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -171,6 +171,24 @@ def twin_tables(
             yield path.with_suffix(".tar"), table
 
 
+def once(shards: Iterable[tuple[Location, pa.Table]]) -> Iterator[tuple[Location, pa.Table]]:
+    """Leave out samples that an earlier data set has: the same photograph under the same name, as `merge` does."""
+    seen: set[str] = set()
+    for tar, table in shards:
+        fresh = [name not in seen for name in table["sample_id"].to_pylist()]
+        seen.update(table["sample_id"].to_pylist())
+        yield tar, table if all(fresh) else table.filter(pa.array(fresh))
+
+
+def without(table: pa.Table, left_out: Collection[str], dropped: list[str]) -> pa.Table:
+    """Drop the rows of some ids, and add to `dropped` which they were."""
+    if not left_out:
+        return table
+    rows = pc.is_in(table["sample_id"], pa.array(sorted(left_out), pa.string()))
+    dropped += table["sample_id"].filter(rows).to_pylist()
+    return table.filter(pc.invert(rows))
+
+
 def _index(folder: Location) -> Any:
     path = folder / SHARDS_INDEX
     try:
@@ -215,12 +233,3 @@ def _shard(tar: Location, first: int, table: pa.Table) -> _Shard:
     )
     digests = zip(*(table[f"{name}_sha256"].to_pylist() for name in IMAGE_NAMES), strict=True)
     return _Shard(tar, first, offset.astype(np.int64), size.astype(np.int64), list(digests))
-
-
-def without(table: pa.Table, left_out: Collection[str], dropped: list[str]) -> pa.Table:
-    """Drop the rows of some ids, and add to `dropped` which they were."""
-    if not left_out:
-        return table
-    rows = pc.is_in(table["sample_id"], pa.array(sorted(left_out), pa.string()))
-    dropped += table["sample_id"].filter(rows).to_pylist()
-    return table.filter(pc.invert(rows))

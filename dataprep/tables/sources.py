@@ -22,12 +22,12 @@ from dataprep.files.filenames import escape, unescape
 from dataprep.files.foreign_files import LARGEST_BYTES, MAX_BYTES, read_bytes, require_there, sha256_of, state_of, why
 from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import lies_within
+from dataprep.tables.archive_layout import archives_among
 from dataprep.tables.input_rows import Source
 from dataprep.tables.layouts import (
+    ARCHIVE_SUFFIXES,
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
-    archives_among,
-    in_pieces,
     is_image,
     is_shhq,
     is_video,
@@ -40,6 +40,7 @@ SMALL_SET, SMALL_PART, PART = 256, 4, 64
 HUGE_SET, HUGE_PART = 1 << 18, 256  # at a million, files and tasks of 64 rows cost more than what a lost part does
 BARRED = "it is a link that leads out of SOURCE, and those are not followed unasked"
 PART_SIZES = (SMALL_PART, PART, HUGE_PART)
+_IN_PIECES = {*VIDEO_SUFFIXES, *ARCHIVE_SUFFIXES}
 _CHUNK = 32  # files a thread takes at a time: handing over one by one costs more than reading from the cache
 
 
@@ -62,14 +63,15 @@ class Survey:
     unused_masks: list[str]
     ignored: dict[str, int]  # suffix in lower case, "" without one -> files
     clips: tuple[Source, ...] = ()  # videos
+    archives: tuple[Source, ...] = ()  # tars of pictures, and tables that may hold some
+    tables: Mapping[str, str] = field(default_factory=dict)  # folder -> the table beside it, as img2dataset writes
     urls: tuple[Source, ...] = ()  # what a list says is to be downloaded
-    archives: tuple[Source, ...] = ()  # tars and parquet files that hold photographs
     more: int = 0  # inputs that a first look leaves out
 
     @property
     def total(self) -> int:
         """How many inputs there are, as far as a listing tells."""
-        return len(self.inputs) + len(self.clips) + len(self.urls) + len(self.archives) + self.more
+        return len(self.inputs) + len(self.clips) + len(self.archives) + len(self.urls) + self.more
 
 
 def scan(root: Location, states: dict[str, FileState] | None = None, links: Links | None = None) -> list[Source]:
@@ -113,14 +115,20 @@ def survey(root: Location, states: dict[str, FileState] | None = None, links: Li
         if is_image(path) or path.endswith("/")
     ]
     clips = tuple(Source(path, entry.size, refused=entry.refused) for path, entry in others.items() if is_video(path))
-    archives = tuple(Source(path, others[path].size, refused=others[path].refused) for path in archives_among(others))
+    archives, tables = archives_among({path: (entry.size, entry.refused) for path, entry in others.items()})
     if not inputs and not clips and not archives:
-        known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-        raise ConfigError(f"SOURCE {str(root)!r} holds no image file, no video and no tar; looked below it for {known}")
+        raise no_input(root)
     read = {source.path for source in (*inputs, *clips, *archives)}
     ignored = Counter(suffix_of(path) for path in others.keys() - read if not _holds_openpose(path))
     unused = layout.unused(source.mask_path for source in inputs)
-    return Survey(inputs, unused, dict(sorted(ignored.items())), clips, archives=archives)
+    return Survey(inputs, unused, dict(sorted(ignored.items())), clips, archives, tables)
+
+
+def no_input(root: Location) -> ConfigError:
+    """Return the error for a folder that holds nothing that could be an input."""
+    known = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+    return ConfigError(f"SOURCE {str(root)!r} holds no image file, no video and no archive of pictures; looked below "
+                       f"it for {known} {' '.join(ARCHIVE_SUFFIXES)}")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +192,9 @@ def _state(entry: os.DirEntry[str]) -> _Entry | None:
 
 def _too_large(name: str, size: int) -> str | None:
     """Of a photograph, which is held in memory whole; videos and archives are read in pieces."""
-    return "too_large: the file is larger than 1 GiB" if size > MAX_BYTES and not in_pieces(name) else None
+    return (
+        "too_large: the file is larger than 1 GiB" if size > MAX_BYTES and suffix_of(name) not in _IN_PIECES else None
+    )
 
 
 def _holds_openpose(path: str) -> bool:
@@ -233,9 +243,9 @@ def identify(
 
     def digest_of(path: str) -> bytes:
         name = unescape(path)
-        state = states.get(path) or file_state(root, path)
+        state = states.get(path) or _file_state(root, path)
         if state not in cache:
-            cache[state] = sha256_of(root, name, LARGEST_BYTES if in_pieces(name) else MAX_BYTES)
+            cache[state] = sha256_of(root, name, LARGEST_BYTES if is_video(name) else MAX_BYTES)
         return cache[state]
 
     def read(source: Source) -> Source:
@@ -268,7 +278,7 @@ def identify(
     return found
 
 
-def file_state(root: Location, path: str) -> FileState:
+def _file_state(root: Location, path: str) -> FileState:
     status = state_of(root, unescape(path))
     return path, status.st_size, status.st_mtime_ns
 

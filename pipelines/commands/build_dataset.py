@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from dataprep.errors import ConfigError
-from dataprep.files.locations import Location
-from dataprep.inputs.archives import is_archive
+from dataprep.files.locations import Location, ObjectPath
 from dataprep.inputs.gathering import LIST_SUFFIXES, Gathering
-from dataprep.tables.layouts import TAR, VIDEO_SUFFIXES, is_video
+from dataprep.tables.layouts import VIDEO_SUFFIXES, is_tar, is_video
 from dataprep.tables.store import Store
 from pipelines import config_file, paper_stages
 from pipelines.commands.new_folder import require_folder
@@ -85,7 +84,7 @@ def _places(options: argparse.Namespace) -> tuple[Location, Location, Gathering]
         source = root
     if isinstance(source, Path) and not source.is_dir():
         raise ConfigError(f"SOURCE {str(options.source)!r} is not a folder; give the folder of the photographs, "
-                          "a video, or a list as .csv or .parquet")  # fmt: skip
+                          "a video, a .tar of pictures, or a list as .csv or .parquet")  # fmt: skip
     if isinstance(out, Path):
         require_folder(out)
     if out == source:
@@ -94,19 +93,34 @@ def _places(options: argparse.Namespace) -> tuple[Location, Location, Gathering]
 
 
 def _is_file(source: Location) -> bool:
-    """Whether SOURCE is one video, tar or list; an object store is asked only where the name may be one."""
-    known = is_video(source.name) or source.suffix.lower() in (*LIST_SUFFIXES, TAR)
-    return source.is_file() if known or isinstance(source, Path) else False
+    """Whether SOURCE is one video, archive or list; an object store is asked only where the name may be one.
+
+    Raises ConfigError where there is none of that name.
+    """
+    if not isinstance(source, ObjectPath):
+        return source.is_file()
+    if not _is_alone(source.name) and source.suffix.lower() not in LIST_SUFFIXES:
+        return False
+    if not source.exists():
+        raise ConfigError(f"SOURCE {str(source)!r}: there is no such object; look: aws s3 ls {source.parent}/")
+    return source.is_file()
+
+
+def _is_alone(name: str) -> bool:
+    """Whether a file is a source of its own, without a folder that its paths begin at."""
+    return is_video(name) or is_tar(name)
 
 
 def _given(source: Location, root: Location) -> str:
-    """The name of a video for `Gathering.given`; a list or an archive keeps its whole path."""
-    if not is_video(source.name) and source.suffix.lower() not in (*LIST_SUFFIXES, TAR):
+    """The name of a video or a list for `Gathering.given`; a list elsewhere keeps its whole path."""
+    if not _is_alone(source.name) and source.suffix.lower() not in LIST_SUFFIXES:
         raise ConfigError(f"SOURCE {str(source)!r} is neither a folder, a video ({' '.join(sorted(VIDEO_SUFFIXES))}), "
-                          f"a tar nor a list ({' '.join(LIST_SUFFIXES)})")  # fmt: skip
-    if root != source.parent and (is_video(source.name) or is_archive(source)):
-        raise ConfigError(f"--root {str(root)!r}: it is for a list; leave it out for {source.name!r}")
-    return source.name if is_video(source.name) else str(source)
+                          f"a .tar of pictures nor a list ({' '.join(LIST_SUFFIXES)})")  # fmt: skip
+    if _is_alone(source.name):
+        if root != source.parent:
+            raise ConfigError(f"--root {str(root)!r}: it is for a list; leave it out for {source.name!r}")
+        return source.name
+    return str(source)
 
 
 def _limit_of(limit: int | None) -> int | None:

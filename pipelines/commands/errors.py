@@ -13,6 +13,7 @@ from dataprep.errors import ConfigError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location, each, matching
 from dataprep.files.untrusted import parse_json
+from dataprep.inputs.fetching import NOT_FETCHED
 from dataprep.tables.manifest_files import has_manifest, peek_manifest
 from dataprep.tables.sources import Source
 from dataprep.tables.store import Store
@@ -138,6 +139,8 @@ def print_errors(
     total = sum(map(len, groups.values()))
     rows = f"{total} rows that are" if total > 1 else "1 row that is"
     print(f"{rows} not ok" if total else "no such rows: nothing was lost")
+    if any(key[2] == NOT_FETCHED for key in groups):
+        print(f"to ask for failed downloads again: shhq-hs retry {out} --reason {NOT_FETCHED}, then: {command_of(out)}")
     if any(key[1] in FAULTS for key in groups):
         print(f"to compute faults again: shhq-hs retry {out} [--stage S] [--reason R], then: {command_of(out)}")
     return 0

@@ -14,16 +14,19 @@ import pyarrow as pa
 
 from dataprep import __version__
 from dataprep.errors import ConfigError, StoreError
+from dataprep.files.locations import Location, ObjectPath
 from dataprep.files.untrusted import parse_json
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.packing import POSITION_COLUMNS, told_of, write_index, write_shards, write_twin
 from dataprep.tables.labels import BASES
 from dataprep.tables.manifest_files import MANIFEST, has_manifest, read_manifest
+from dataprep.tables.review import decisions
 from dataprep.tables.sealed import read_table
 from dataprep.tables.shard_folders import SHARDS, SHARDS_INDEX, shard_name, twins
 from dataprep.tables.store import SCHEMA_VERSION, write_json, write_table
 from pipelines.commands.merged_rows import DATA_SET, merged_rows
 from pipelines.commands.new_folder import new_folder, require_new
+from pipelines.commands.reviewing.obeyed import obeyed
 from pipelines.commands.subset import images_of, placed
 
 RECORD = "merged.json"
@@ -32,12 +35,13 @@ _NEEDED = {"sample_id", "selected", "split", "shard", "shard_row", "person", "po
 _FREE = {("ingest", "license")}  # parameters in which data sets may differ: they say what, and not how
 
 
-def merge(roots: Sequence[Path], target: Path, allow: str, copy: bool, keep_across_splits: bool) -> int:
+def merge(roots: Sequence[Location], target: Location, allow: str, copy: bool, keep_across_splits: bool) -> int:
     """Write `target`/manifest.parquet and shards from the data sets `roots`; returns 0.
 
     Raises ConfigError when they do not belong together: other body or face models, or other settings of stages that
-    `allow` (names with commas between them, or `all`) does not name.
+    `allow` (names with commas between them, or `all`) does not name; or when a tar of an object store would be linked.
     """
+    target = _place(roots, target, copy)
     require_new(target)
     names = _names(roots)
     manifests = {name: _manifest(root) for name, root in zip(names, roots, strict=True)}
@@ -68,7 +72,18 @@ def merge(roots: Sequence[Path], target: Path, allow: str, copy: bool, keep_acro
     return 0
 
 
-def _names(roots: Sequence[Path]) -> list[str]:
+def _place(roots: Sequence[Location], target: Location, copy: bool) -> Path:
+    """The folder to write to; raises ConfigError where an object store is asked for what it cannot do."""
+    if isinstance(target, ObjectPath):
+        raise ConfigError(f"--out {target}: merge writes to a folder of this machine; give one, then copy it there: "
+                          f"aws s3 cp --recursive FOLDER {target}")  # fmt: skip
+    there = [root for root in roots if isinstance(root, ObjectPath)]
+    if there and not copy:
+        raise ConfigError(f"{there[0]} lies in an object store, where no tar can be linked; copy the shards: --copy")
+    return target
+
+
+def _names(roots: Sequence[Location]) -> list[str]:
     """A name for each data set: that of its folder, numbered where two are alike."""
     if len(roots) < 2:
         raise ConfigError("merge takes two data sets or more: shhq-hs merge A B --out C")
@@ -78,7 +93,8 @@ def _names(roots: Sequence[Path]) -> list[str]:
     return [name if plain.count(name) == 1 else f"{name}-{i + 1}" for i, name in enumerate(plain)]
 
 
-def _manifest(root: Path) -> pa.Table:
+def _manifest(root: Location) -> pa.Table:
+    """The rows of a data set, as reviewers want them now: marks do not come along."""
     if not has_manifest(root) or not (root / SHARDS / SHARDS_INDEX).exists():
         raise StoreError(
             f"{root} holds no data set with manifest and shards; build it with: shhq-hs run SOURCE --out {root}"
@@ -87,7 +103,7 @@ def _manifest(root: Path) -> pa.Table:
     if missing := sorted(_NEEDED - set(table.column_names)):
         raise ConfigError(f"{root}: the manifest has no column {', '.join(missing)}; build it again with this version: "
                           "shhq-hs run")  # fmt: skip
-    return table
+    return obeyed(table, decisions(root))
 
 
 # --- do they belong together? --------------------------------------------------------------------------------------
@@ -106,7 +122,7 @@ def _require_one_basis(manifests: dict[str, pa.Table]) -> None:
         raise ConfigError(f"body and face models differ: {said}. Their coefficients never mix; build all with one")
 
 
-def _differences(roots: dict[str, Path], manifests: dict[str, pa.Table]) -> dict[str, str]:
+def _differences(roots: dict[str, Location], manifests: dict[str, pa.Table]) -> dict[str, str]:
     """By stage, in words, how the data sets were made in different ways."""
     made = {name: _made(root, manifests[name]) for name, root in roots.items()}
     first, *others = made
@@ -125,7 +141,7 @@ def _differing(key: str, *two: tuple[str, dict[str, str]]) -> str:
     return f"{key} is " + ", ".join(f"{made.get(key, 'unknown')} in {name}" for name, made in two)
 
 
-def _made(root: Path, manifest: pa.Table) -> dict[str, dict[str, str]]:
+def _made(root: Location, manifest: pa.Table) -> dict[str, dict[str, str]]:
     """Version, parameters and models by stage, from the descriptions of the parts; else the fingerprint alone."""
     stages = parse_json((manifest.schema.metadata or {}).get(b"stages", b"{}"))
     found = {}
@@ -142,7 +158,7 @@ def _made(root: Path, manifest: pa.Table) -> dict[str, dict[str, str]]:
 # --- shards ----------------------------------------------------------------------------------------------------------
 
 
-def _packed(table: pa.Table, roots: dict[str, Path], place: Path) -> dict[str, int]:
+def _packed(table: pa.Table, roots: dict[str, Location], place: Path) -> dict[str, int]:
     """New shards, filled anew; every image is compared with its hash on the way."""
     readers = {name: images_of(root) for name, root in roots.items()}
     owner = dict(zip(table["sample_id"].to_pylist(), table[DATA_SET.name].to_pylist(), strict=True))
@@ -154,7 +170,7 @@ def _placed(table: pa.Table) -> pa.Table:
     return placed(table, Manifest.shard_rows)
 
 
-def _linked(table: pa.Table, roots: dict[str, Path], place: Path) -> pa.Table:
+def _linked(table: pa.Table, roots: dict[str, Location], place: Path) -> pa.Table:
     """Shards whose tars are the old ones, under new numbers; what is left out of a tar stays in it, unnamed."""
     folder, entries, numbers = place / SHARDS, [], {"train": 0, "val": 0}
     folder.mkdir(parents=True)
@@ -162,7 +178,7 @@ def _linked(table: pa.Table, roots: dict[str, Path], place: Path) -> pa.Table:
     owner, chosen = table[DATA_SET.name].to_pylist(), table["selected"].to_pylist()
     shards: list[int | None] = [None] * len(table)
     places: list[int | None] = [None] * len(table)
-    twins_of: list[tuple[str, list[int], pa.Table, Path, dict[str, Any]]] = []
+    twins_of: list[tuple[str, list[int], pa.Table, Location, dict[str, Any]]] = []
     for name, root in roots.items():
         for twin, entry in _entries(root):
             old = read_table(twin)
@@ -190,13 +206,14 @@ def _linked(table: pa.Table, roots: dict[str, Path], place: Path) -> pa.Table:
     return table
 
 
-def _entries(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def _entries(root: Location) -> Iterator[tuple[Location, dict[str, Any]]]:
     """The twins of a data set's shards and what its index says of each."""
     for entry in parse_json((root / SHARDS / SHARDS_INDEX).read_text())["shards"]:
         yield root / SHARDS / f"{entry['name']}.parquet", entry
 
 
-def _link(tar: Path, new: Path) -> None:
+def _link(tar: Location, new: Path) -> None:
+    assert isinstance(tar, Path)  # `_place` lets no object come here
     try:
         os.link(tar, new)
     except OSError as error:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dataprep.files.locations import Location, ObjectPath, listing, names_in
 from dataprep.files.untrusted import parse_json
-from dataprep.tables.input_rows import CLIPS_FOLDER, Source
+from dataprep.tables.input_rows import ARCHIVES_FOLDER, CLIPS_FOLDER, Source
 from dataprep.tables.manifest_files import manifest_metadata
 from dataprep.tables.parts import part_number
 from dataprep.tables.store import Store
@@ -25,6 +25,7 @@ from pipelines.engine.resume import command_of
 from pipelines.text_table import table
 
 _CLIP = re.compile(r"[0-9a-f]{32}-[0-9a-f]{16}")
+_UNPACKED = re.compile(r"[0-9a-f]{32}\.tar")
 _VARIANT = re.compile(r"[a-z0-9_]+-[0-9a-f]{16}")
 
 
@@ -62,7 +63,8 @@ def unused(store: Store, index: Sequence[Source] = ()) -> list[Variant]:
     serving = {stage.ref.folder for stage in current_stages(store).values()} | _in_manifest(store.root)
     folders = (store.root / "stages" / name for name in sorted(names_in(store.root / "stages")))
     variants = [folder for folder in folders if _VARIANT.fullmatch(folder.name) and folder.name not in serving]
-    return [_variant(folder) for folder in (*variants, *_unused_clips(store.root, index))]
+    return [*(_variant(folder) for folder in (*variants, *_unused_clips(store.root, index))),
+            *_unused_archives(store.root, index)]  # fmt: skip
 
 
 def _unused_clips(out: Location, index: Sequence[Source]) -> list[Location]:
@@ -73,6 +75,14 @@ def _unused_clips(out: Location, index: Sequence[Source]) -> list[Location]:
     except FileNotFoundError:
         return []
     return [out / CLIPS_FOLDER / name for name in sorted(names) if _CLIP.fullmatch(name) and name not in serving]
+
+
+def _unused_archives(out: Location, index: Sequence[Source]) -> list[Variant]:
+    """Pictures unpacked from tables that have changed or gone since."""
+    serving = {source.place.rpartition("/")[2] for source in index if source.place}
+    folder = out / ARCHIVES_FOLDER
+    return [Variant(folder / name, 0, size) for name, (size, _) in sorted(listing(folder).items())
+            if _UNPACKED.fullmatch(name) and name not in serving]  # fmt: skip
 
 
 def _in_manifest(out: Location) -> set[str]:
@@ -87,7 +97,10 @@ def _variant(folder: Location) -> Variant:
 
 
 def _remove(folder: Location) -> None:
-    if isinstance(folder, ObjectPath):
+    if folder.suffix == ".tar":
+        folder.with_suffix(".parquet").unlink(missing_ok=True)
+        folder.unlink(missing_ok=True)
+    elif isinstance(folder, ObjectPath):
         for name, _ in list(folder.walk()):
             (folder / name).unlink(missing_ok=True)
     elif isinstance(folder, Path) and not folder.is_symlink():

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dataprep.errors import ConfigError, Damaged, StoreError
-from dataprep.files.locations import read_range
+from dataprep.files.locations import Location, read_range
 from dataprep.files.untrusted import inside, require_sample_ids
 from dataprep.report.census import Census
 from dataprep.stages.manifest import Manifest
@@ -55,7 +55,7 @@ def build_shards(out: Path, subset: Path, target: Path, shard_rows: int = Manife
     return 0
 
 
-def images_of(out: Path) -> ReadImage:
+def images_of(out: Location) -> ReadImage:
     """Return a reader of the images of the data set's own shards, compared with their hashes; else of its parts.
 
     Parts may be waiting to be computed again, the shards are whole until then.
@@ -78,7 +78,7 @@ def images_of(out: Path) -> ReadImage:
     return read
 
 
-def _packed(out: Path) -> dict[tuple[str, str], tuple[Path, int, int, bytes]]:
+def _packed(out: Location) -> dict[tuple[str, str], tuple[Location, int, int, bytes]]:
     """Tar, offset, size and sha256 of every image in the shards of a data set, by sample and image."""
     found = {}
     for twin in twins(out / SHARDS):

@@ -1,11 +1,12 @@
-"""Before the first stage: frames of videos, pictures of archives, what lists name. All becomes rows of the index.
+"""Before the first stage: frames of videos, pictures of archives, and what lists name. All become rows of the index.
 
-Frames are taken by the workers, a piece of a video at a time, and a piece that is there is never decoded again. A
-piece that ends its worker twice refuses its video.
+Frames are taken by the workers, a piece of a video at a time, and a piece that is there is never decoded again;
+archives are read by them, each once. A piece or an archive that ends its worker twice is refused.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,16 +14,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from dataprep.errors import Damaged, ShhqError, Unreadable
+from dataprep.errors import Damaged, ShhqError
 from dataprep.files.locations import Location
-from dataprep.inputs.archives import ArchiveTask, read_archive, rows_of_archive
+from dataprep.inputs.archives import ArchiveTask, is_read, read_archive, readable_tasks, rows_of_archive
 from dataprep.inputs.fetched import FetchedFiles, Known
 from dataprep.inputs.frame_inputs import ClipTask, cut, rows_of, same_frames, take_frames
 from dataprep.inputs.gathering import Gathering
 from dataprep.inputs.kept_frames import ClipFolder
 from dataprep.tables.input_rows import IN_OUT, Source
 from dataprep.tables.layouts import is_video
-from dataprep.tables.sources import Survey, file_state, refuse, sample_id_of, wrong_hash
+from dataprep.tables.sources import Survey, refuse, sample_id_of, wrong_hash
 from pipelines.engine.look import Defect, say
 from pipelines.engine.progress import Progress
 from pipelines.executors.base import Executor, WorkerDied
@@ -46,9 +47,9 @@ class Gatherer:
     def __call__(self, survey: Survey, identify: Identify) -> list[Source]:
         """Return inputs with their ids, sorted by path."""
         fetched = self._fetched(list(survey.urls)) if survey.urls else []
-        held = self._held(list(survey.archives)) if survey.archives else []
         clips = [*identify(list(survey.clips)), *(one for one in fetched if is_video(_name(one)))]
-        found = [*held, *self._frames(clips), *(one for one in fetched if not is_video(_name(one)))]
+        found = [*self._frames(clips), *self._archived(survey.archives),
+                 *(one for one in fetched if not is_video(_name(one)))]  # fmt: skip
         return sorted(found, key=lambda one: one.path)
 
     def _fetched(self, listed: list[Source]) -> list[Source]:
@@ -64,35 +65,6 @@ class Gatherer:
         return [_downloaded(one, known, files.place(one.path)) for one in listed
                 if (known := files.found(one.path)) is not None]  # fmt: skip
 
-    def _held(self, archives: list[Source]) -> list[Source]:
-        """The pictures of archives; of those that have been read, without an executor."""
-        rows, tasks = list[Source](), list[tuple[Source, ArchiveTask]]()
-        for archive in archives:
-            try:
-                state = file_state(self.source_root, archive.path)
-                tasks.append((archive, ArchiveTask.of(self.source_root, self.out, state)))
-            except Unreadable as error:
-                rows.append(refuse(archive, archive.refused or f"{error.reason}: {error}"))
-        self._work("archives", read_archive, [task for _, task in tasks if not task.is_done])
-        for archive, task in tasks:
-            if self._died[task.key] >= _ATTEMPTS:
-                rows.append(refuse(archive, "damaged_archive: reading it ends the process"))
-            elif archive.refused:
-                rows.append(refuse(archive, archive.refused))
-            elif task.is_done:
-                rows += self._pictures(archive, task)
-        return rows
-
-    def _pictures(self, archive: Source, task: ArchiveTask) -> list[Source]:
-        try:
-            return rows_of_archive(archive, task)
-        except Damaged as error:
-            if self.executor is None:
-                raise
-            say([Defect(error.path, error.what)])
-            self._work("archives", read_archive, [task])
-            return rows_of_archive(archive, task)
-
     def _frames(self, clips: list[Source]) -> list[Source]:
         """The frames of videos that have been hashed; those that could not be read stay as they are."""
         readable = {clip.path: self._folder(clip) for clip in clips if not clip.refused}
@@ -103,6 +75,22 @@ class Gatherer:
         rows: list[Source] = []
         for clip in clips:
             rows += [clip] if clip.refused else self._rows(clip, readable[clip.path])
+        return rows
+
+    def _archived(self, archives: Iterable[Source]) -> list[Source]:
+        """The pictures of archives, and what cannot be read of them; without an executor, of those that were read."""
+        tasks, rows = readable_tasks(self.source_root, self.out, archives)
+        if self.executor is not None:
+            self._work("archives", read_archive, [task for _, task in tasks if not is_read(task)])
+        lacking = 0
+        for archive, task in tasks:
+            if self._died[task.key] >= _ATTEMPTS:
+                rows.append(refuse(archive, "damaged_archive: reading it ends the process"))
+            elif is_read(task):
+                some, left_out = rows_of_archive(archive, task)
+                rows, lacking = rows + some, lacking + left_out
+        if lacking:
+            print(f"{lacking} rows of the tables have no picture: it was not downloaded", file=sys.stderr)
         return rows
 
     def _folder(self, clip: Source) -> ClipFolder:
@@ -152,7 +140,7 @@ class Gatherer:
         progress.close()
 
     def _again(self, task: T, outcome: Any) -> list[T]:
-        """The task once more where its worker died; raises what is no fault of the file."""
+        """The task once more where its worker died; raises what is no fault of the input."""
         if isinstance(outcome, WorkerDied):
             self._died[task.key] += 1
             return [task] if self._died[task.key] < _ATTEMPTS else []

@@ -12,6 +12,7 @@ from dataprep.errors import ConfigError, Damaged, StoreError
 from dataprep.files.filenames import printable
 from dataprep.files.locations import Location
 from dataprep.files.untrusted import parse_json, require_sample_ids
+from dataprep.inputs.described import with_facts
 from dataprep.inputs.first_look import first_look, limited
 from dataprep.inputs.gathering import Gathering
 from dataprep.inputs.given import survey_given
@@ -48,6 +49,8 @@ _EXTRA_FIELDS = (  # of frames and of lists; the index of a folder of photograph
     pa.field("consent", pa.string()),
     pa.field("place", pa.string()),
     pa.field("offset", pa.uint64()),
+    pa.field("caption", pa.string()),
+    pa.field("url_sha256", pa.binary(32)),
 )
 _WHOLE_SCHEMA = pa.schema([*_INDEX_SCHEMA, *_EXTRA_FIELDS])
 _CACHE_SCHEMA = pa.schema(
@@ -83,6 +86,8 @@ def refresh(
         found += more(survey, lambda inputs: sources.identify(source_root, inputs, cache, None, states))
         found.sort(key=lambda source: source.path)
         found = limited(found, gathering, known)
+    if not found and not gathering.is_partial:
+        raise sources.no_input(source_root)
     if not found:
         raise ConfigError(
             f"SOURCE {str(source_root)!r}: none of its inputs is drawn; give a larger --limit or --sample"
@@ -108,6 +113,7 @@ def _surveyed(
 ) -> sources.Survey:
     links = Links(follow_links)
     found = survey_given(source_root, given, links) if given else sources.survey(source_root, states, links)
+    found = with_facts(found, source_root)
     if links.out:
         how = "are followed" if follow_links else "are not followed; --follow-links reads them"
         first = f"{printable(links.out[0])}{' and others' if len(links.out) > 1 else ''}"
@@ -149,7 +155,7 @@ def _known(out: Location) -> tuple[list[Source], int]:
 
 def _read_rows(path: Location) -> list[Source]:
     table = read_table(path, _WHOLE_SCHEMA.names)
-    if table.column_names not in (_INDEX_SCHEMA.names, _WHOLE_SCHEMA.names):
+    if table.column_names not in (_INDEX_SCHEMA.names, _WHOLE_SCHEMA.names[:-2], _WHOLE_SCHEMA.names):  # [:-2]: earlier
         raise Damaged(path, "is damaged: it has other columns than were written")
     batches = table.to_batches(_BATCH_ROWS)  # all rows at once are large
     known = [Source(**row) for batch in batches for row in batch.to_pylist()]

@@ -31,8 +31,8 @@ def add_out_folder(parser: argparse.ArgumentParser) -> None:
 def add_build(parser: argparse.ArgumentParser) -> None:
     """Take what a build goes by: photographs, where the data set lies, who works, settings."""
     add = parser.add_argument
-    add("source", type=location, metavar="SOURCE", help="folder or s3:// URL of photographs and videos, one video, "
-        "or a list (.csv, .parquet) of paths and URLs; read only, any layout")  # fmt: skip
+    add("source", type=location, metavar="SOURCE", help="folder or s3:// URL of photographs, videos and archives, one "
+        "of them, or a list (.csv, .parquet) of paths and URLs (docs/inputs.md); read only, any layout")  # fmt: skip
     add("--out", type=location, required=True, metavar="DIR", help=OUT_HELP)
     add("--root", type=location, metavar="DIR", help="folder that a list's paths begin at (default: the list's own)")
     add("--limit", type=int, metavar="N", help="a first look: at most N inputs, drawn by their names")

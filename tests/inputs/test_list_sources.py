@@ -20,6 +20,7 @@ from dataprep.inputs.fetching import is_public
 from dataprep.inputs.gathering import Fetch, Gathering
 from dataprep.inputs.lists import read_list
 from dataprep.tables.store import Store
+from pipelines.commands.errors import print_errors
 from pipelines.commands.retry import retry
 from pipelines.engine.index import read_index
 from pipelines.engine.run import run
@@ -174,24 +175,41 @@ def test_a_busy_server_is_asked_again(tmp_path):
         assert Server.asked.count("busy.jpg") == 3
 
 
-def test_retry_asks_again_for_what_failed_for_good(tmp_path, capsys):
+def test_failed_downloads_are_asked_for_again_after_retry(tmp_path, capsys):
+    shutil.copy(SAMPLES / "p004.jpg", tmp_path / "p004.jpg")
+    out = tmp_path / "out"
     late = SAMPLES / "late.jpg"
     with serving() as url:
-        (tmp_path / "list.csv").write_text(f"url\n{url}/p001.jpg\n{url}/late.jpg\n{url}/none.jpg\n")
-        out = tmp_path / "out"
+        (tmp_path / "list.csv").write_text(
+            f"url,path,sha256\n,p004.jpg,\n{url}/late.jpg,,\n{url}/none.jpg,,\n"
+            f"{url}/p002.jpg,,{sha256(SAMPLES / 'p003.jpg')}\n{url}/p005.jpg,,\n"
+        )
         assert built(tmp_path, tmp_path / "list.csv", out)[f"{url}/late.jpg"]["reason"] == "not_fetched"
-        shutil.copy(SAMPLES / "p002.jpg", late)
+        print_errors(out, "", "", "", False)
+        assert f"shhq-hs retry {out} --reason not_fetched" in capsys.readouterr().out
+        shutil.copy(SAMPLES / "p001.jpg", late)
+        original = (SAMPLES / "p002.jpg").read_bytes()
+        shutil.copy(SAMPLES / "p003.jpg", SAMPLES / "p002.jpg")
         try:
-            assert built(tmp_path, tmp_path / "list.csv", out)[f"{url}/late.jpg"]["reason"] == "not_fetched"
-            assert retry(out, "", "", "not_fetched") == 0
-            assert "ingest: 2 images" in capsys.readouterr().out
+            Server.asked.clear()
+            retry(out, "", "error,timeout,crash", "")
             rows = built(tmp_path, tmp_path / "list.csv", out)
+            assert sorted(Server.asked) == ["late.jpg", "none.jpg", "p002.jpg"]  # what was there is not asked for
         finally:
             late.unlink()
-        assert len(rows) == 3
+            (SAMPLES / "p002.jpg").write_bytes(original)
         assert rows[f"{url}/late.jpg"]["status"] == "ok"
+        assert rows[f"{url}/p002.jpg"]["status"] == "ok"  # the server has what the list says now
         assert rows[f"{url}/none.jpg"]["reason"] == "not_fetched"
-        assert Server.asked.count("p001.jpg") == 1
+        assert len(rows) == 5
+        Server.asked.clear()
+        capsys.readouterr()
+        assert retry(out, "", "error,timeout,crash", "undecodable") == 1  # other reasons are meant
+        assert retry(out, "brightness", "error,timeout,crash", "") == 1  # another stage is
+        assert retry(out, "", "error,timeout,crash", "not_fetched") == 0
+        assert "downloads: 1 URL will be asked for again" in capsys.readouterr().out
+        assert built(tmp_path, tmp_path / "list.csv", out) == rows
+        assert Server.asked == ["none.jpg"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"])

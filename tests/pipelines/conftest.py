@@ -2,8 +2,7 @@
 
 import pytest
 
-from dataprep.files import locations
-from tests.object_store import s3_server
+from tests.object_store import s3_of_this_process
 from tests.pipelines.outage import build
 
 
@@ -11,12 +10,8 @@ from tests.pipelines.outage import build
 def server(tmp_path_factory):
     pytest.importorskip("s3fs", reason="pip install 'shhq-hs[s3]'")
     pytest.importorskip("moto.server", reason="pip install 'shhq-hs[dev]'")
-    with s3_server(tmp_path_factory.mktemp("server")) as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.environment.items():
-            patch.setenv(name, value)
-        locations._filesystem.cache_clear()
+    with s3_of_this_process(tmp_path_factory.mktemp("server")) as running:
         yield running
-        locations._filesystem.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """The shards of one or several data sets as training takes them: pictures in its sizes, labels, one pair of models."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from dataprep.files.locations import Location
 from dataprep.frames.geometry import PORTRAIT_PX
 from dataprep.tables.labels import BASES
 from dataprep.tables.sampling_weights import SAMPLING_WEIGHT
-from dataprep.tables.shard_reader import ShardFiles, Split, twin_tables, without
+from dataprep.tables.shard_reader import ShardFiles, Split, once, twin_tables, without
 from gan.checkpoint import Bases
 from gan.data.errors import MixedBases
 from gan.data.label_rows import LABEL_SHAPES, concatenate, labels_from_table
@@ -47,7 +47,7 @@ class ShardDataset(ShardFiles):
         self.split, self.portrait_px, self.face_px = split, portrait_px, face_px
         whole = list(twin_tables(roots, (split,), (*BASES, *LABEL_SHAPES), (SAMPLING_WEIGHT,)))
         dropped = list[str]()
-        tables = [(tar, without(table, left_out, dropped)) for tar, table in _once(whole)]
+        tables = [(tar, without(table, left_out, dropped)) for tar, table in once(whole)]
         for tar, table in tables:
             self.add(tar, table)
         if not len(self):
@@ -70,15 +70,6 @@ class ShardDataset(ShardFiles):
 
     def __getitem__(self, index: int) -> Sample:
         return Sample(index, self.image(index, "portrait", self.portrait_px), self.image(index, "face", self.face_px))
-
-
-def _once(shards: Iterable[tuple[Location, pa.Table]]) -> Iterator[tuple[Location, pa.Table]]:
-    """Leave out samples that an earlier data set has: the same photograph under the same name, as `merge` does."""
-    seen: set[str] = set()
-    for tar, table in shards:
-        fresh = [name not in seen for name in table["sample_id"].to_pylist()]
-        seen.update(table["sample_id"].to_pylist())
-        yield tar, table if all(fresh) else table.filter(pa.array(fresh))
 
 
 def _one_basis(tables: Sequence[tuple[Location, pa.Table]]) -> Bases:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import dataprep
 from dataprep.errors import ConfigError
+from dataprep.tables.review import Mark, append_marks
 from dataprep.tables.sealed import read_table
 from dataprep.tables.store import write_table
 from gan.data.shards.dataset import ShardDataset
@@ -20,6 +23,7 @@ from pipelines.commands.merge import merge
 from pipelines.commands.verify import defects_of
 from pipelines.main import main
 from tests.fake_dataset import make_dataset, make_photos
+from tests.object_store import make_bucket, s3_of_this_process, upload
 
 SETTINGS = ("manifest.val_fraction=0.4", "manifest.keep_near_duplicates=yes", "manifest.near_duplicate_bits=0")
 
@@ -197,3 +201,51 @@ def test_a_data_set_is_named_once(three, tmp_path):
         merge([a, a], tmp_path / "merged", "", False, True)
     with pytest.raises(ConfigError, match="two data sets or more"):
         merge([a], tmp_path / "merged", "", False, True)
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_what_reviewers_rejected_stays_out(three, tmp_path, copy):
+    a, b, _ = three
+    bad = next(name for name, row in manifest(a).items() if row["split"] == "train")
+    append_marks(a, [Mark(bad, "reject", "crop_shifted")])
+    merge([a, b], tmp_path / "merged", "", copy, True)
+    row = manifest(tmp_path / "merged")[bad]
+    assert (row["selected"], row["status"], row["reason"]) == (False, "rejected", "review:crop_shifted")
+    assert bad not in dataprep.open_dataset(tmp_path / "merged").sample_ids
+    assert dataprep.open_dataset(tmp_path / "merged").sample_ids
+    assert defects_of(tmp_path / "merged", deep=True).defects == ()
+
+
+def test_data_sets_of_an_object_store_are_copied(three, tmp_path, capsys):
+    a, b, _ = three
+    here, there = tmp_path / "here", tmp_path / "there"
+    merge([a, b], here, "", copy=True, keep_across_splits=False)
+    with s3_of_this_process(tmp_path) as server:
+        bucket = make_bucket("sets")
+        upload(a, bucket / "a")
+        writes = len(server.writes_below("/sets"))
+        for out, options, said in (
+            (there, [], "--copy"),
+            (bucket / "merged", ["--copy"], "aws s3 cp --recursive"),
+        ):
+            assert main(["merge", f"{bucket}/a", str(b), "--out", str(out), *options]) == 2
+            assert said in capsys.readouterr().err
+        assert not there.exists()
+        assert main(["merge", f"{bucket}/a", str(b), "--out", str(there), "--copy"]) == 0
+        assert len(server.writes_below("/sets")) == writes
+    for path in sorted(path for path in here.rglob("*") if path.is_file()):
+        assert (there / path.relative_to(here)).read_bytes() == path.read_bytes(), path
+
+
+def test_tars_of_another_disk_are_copied(three, tmp_path, capsys):
+    a, b, _ = three
+    disk = Path("/dev/shm")
+    if not disk.is_dir() or disk.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no other disk")
+    with TemporaryDirectory(dir=disk) as folder:
+        far = shutil.copytree(b, Path(folder) / "b")
+        assert main(["merge", str(a), str(far), "--out", str(tmp_path / "linked")]) == 2
+        assert "--copy" in capsys.readouterr().err
+        assert not (tmp_path / "linked").exists()
+        assert main(["merge", str(a), str(far), "--out", str(tmp_path / "copied"), "--copy"]) == 0
+    assert defects_of(tmp_path / "copied", deep=True).defects == ()

@@ -160,8 +160,8 @@ def test_manifests_are_what_kubernetes_takes():
     with pytest.raises(ValueError, match="selector"):
         client.V1Deployment.model_validate(scheduler)
     worker = manifests()[3]
-    worker["spec"]["template"]["spec"]["containers"][0]["comand"] = []
-    with pytest.raises(ValueError, match="comand"):
+    worker["spec"]["template"]["spec"]["containers"][0]["commands"] = []
+    with pytest.raises(ValueError, match="commands"):
         client.V1Deployment.model_validate(worker)
 
 
