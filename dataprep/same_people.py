@@ -10,19 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int16
+from jaxtyping import Bool, Float, Int
 
 from dataprep.components import joined, numbered
+from dataprep.face_links import STEPS, Faces, all_links
 
-# Embeddings are rounded to integers of this many steps. Their products are then exact in float64, whatever the order
-# in which a processor adds them up, and so are sums of some thousand faces: no machine decides otherwise. The products
-# of two faces are exact in float32, too: of unit vectors no partial sum comes near 2^24.
-_STEPS = 1024
 _BLOCK_ROWS = 128  # against 40,000 clusters: three arrays of 41 MB
-_LINK_ROWS, _LINK_COLUMNS = 1024, 4096  # products at a time: 16 MB stay in a processor's cache
 _TOGETHER = 192  # faces of components that are merged in one go
-
-Faces = Int16[np.ndarray, "m k"]  # distinct, in lexicographic order
 
 
 def same_people(embeddings: Float[np.ndarray, "n k"], min_similarity: float) -> Int[np.ndarray, "n"]:
@@ -34,45 +28,31 @@ def same_people(embeddings: Float[np.ndarray, "n k"], min_similarity: float) -> 
     of rows against all clusters.
     """
     faces, face_of_row = distinct_faces(embeddings)
-    return numbered(people_of(faces, face_of_row, links_of_faces(faces, slice(0, len(faces)), min_similarity),
-                              min_similarity))  # fmt: skip
+    return numbered(people_of(faces, face_of_row, all_links(faces, min_similarity), min_similarity))
 
 
 def distinct_faces(embeddings: Float[np.ndarray, "n k"]) -> tuple[Faces, Int[np.ndarray, " n"]]:
     """Return the rounded vectors that differ, sorted, and which of them each row has."""
-    rounded = np.rint(np.asarray(embeddings, np.float64) * _STEPS).astype(np.int16)
+    rounded = np.rint(np.asarray(embeddings, np.float64) * STEPS).astype(np.int16)
     # Unsigned and with the high byte first, bytes sort as the numbers do; and they sort fast.
     text = (rounded.astype(np.int32) + 0x8000).astype(">u2").view(f"S{2 * rounded.shape[1]}").ravel()
     _, first, face_of_row = np.unique(text, return_index=True, return_inverse=True)
     return rounded[first], face_of_row
 
 
-def links_of_faces(faces: Faces, rows: slice, min_similarity: float) -> Int[np.ndarray, "k 2"]:
-    """Pairs of a face of `rows` and a later one that are alike by `min_similarity` at least.
+def people_of(
+    faces: Faces, face_of_row: Int[np.ndarray, " n"], links: Int[np.ndarray, "k 2"], min_similarity: float
+) -> Int[np.ndarray, " n"]:
+    """Return a label for each row, the same for rows of one person; `links` are those of all faces.
 
     Clusters are one person when their members are alike on average, so some two of them are: whoever is not linked,
     directly or through others, stays apart.
     """
-    least = np.float32(np.ceil(min_similarity * _STEPS**2))  # products are integers
-    found = [np.zeros((0, 2), np.int64)]
-    for start in range(rows.start, rows.stop, _LINK_ROWS):
-        some = faces[start : min(start + _LINK_ROWS, rows.stop)].astype(np.float32)
-        for other in range(start, len(faces), _LINK_COLUMNS):
-            alike = some @ faces[other : other + _LINK_COLUMNS].astype(np.float32).T >= least
-            pairs = np.argwhere(alike) + np.array([start, other]) if alike.any() else found[0]
-            found.append(pairs[pairs[:, 0] < pairs[:, 1]])
-    return np.concatenate(found)
-
-
-def people_of(
-    faces: Faces, face_of_row: Int[np.ndarray, " n"], links: Int[np.ndarray, "k 2"], min_similarity: float
-) -> Int[np.ndarray, " n"]:
-    """Return a label for each row, the same for rows of one person; `links` are those of all faces."""
     counts = np.bincount(face_of_row, minlength=len(faces)).astype(np.float64)
     person = np.arange(len(faces))
     for some in _components(links, len(faces)):
         sums = faces[some] * counts[some, None]
-        person[some] = some[_merged(sums, counts[some].copy(), min_similarity * _STEPS**2)]
+        person[some] = some[_merged(sums, counts[some].copy(), min_similarity * STEPS**2)]
     return person[face_of_row]
 
 

@@ -19,6 +19,7 @@ from dataprep.stages.aggregate import Aggregate, DatasetView, Workers
 from dataprep.stages.base import EVERY_STAGE
 from dataprep.stages.manifest_decisions import Rules, decide
 from dataprep.stages.manifest_gathering import RANGE_ROWS, ROWS_AT_A_TIME, Scratch, gather, known_labels
+from dataprep.stages.manifest_links import LinkRules
 from dataprep.stages.manifest_release import Release, release
 from dataprep.tables.columns import BOOL, FLOAT, STRING, UINT16, UINT32, Column
 from dataprep.tables.manifest_files import MANIFEST, PIECES, is_divided, pieces_of
@@ -71,7 +72,7 @@ class Manifest(Aggregate):
     """
 
     name: ClassVar[str] = "manifest"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     requires: ClassVar[tuple[str, ...]] = EVERY_STAGE
     columns: ClassVar[tuple[Column, ...]] = OWN_COLUMNS
     outputs: ClassVar[tuple[str, ...]] = ("manifest.parquet",)
@@ -130,10 +131,8 @@ class Manifest(Aggregate):
     def _rules(self, view: DatasetView) -> Rules:
         models = _models(view)
         return Rules(
-            self.near_duplicate_bits,
+            LinkRules(self.near_duplicate_bits, self.same_person_cosine, self.min_likeness_self),
             self.keep_near_duplicates,
-            self.same_person_cosine,
-            self.min_likeness_self,
             self.split_by_person,
             self.split_by_clip,
             self.val_fraction,

@@ -1,8 +1,5 @@
 """Second step of the manifest: what is decided over all rows at once, from arrays of a few hundred bytes a row.
 
-groups          distinct likenesses, and who may be a near-duplicate: read by those that look for links
-hashes-03       links between near-duplicates, of one band of bits
-faces-03        links between likenesses, of some rows against all later ones
 decided         order of the manifest, and the split of its rows: read by those that judge outliers
 own-000012      the columns that are decided here, of one range of ids
 usual-NAME      of each row of the manifest, whether the label NAME lies where the prior draws
@@ -10,7 +7,6 @@ usual-NAME      of each row of the manifest, whether the label NAME lies where t
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
-from dataprep import duplicates
 from dataprep.components import joined, numbered
 from dataprep.files.locations import Location
-from dataprep.same_people import distinct_faces, links_of_faces, people_of
+from dataprep.same_people import people_of
 from dataprep.stages.aggregate import Workers
 from dataprep.stages.manifest_gathering import Gathered, Scratch, axis_key, label_key
+from dataprep.stages.manifest_links import LinkRules, Links, find_links
 from dataprep.stages.verdicts import ACCEPTED
 from dataprep.tables.columns import Column
 from dataprep.tables.grouping import NO_GROUP, either, first_rows, is_validation, ranks
@@ -33,7 +29,6 @@ from dataprep.tables.outliers import centre_and_spread, distance_of
 from dataprep.tables.ranges import gathered, range_of, read_array, slices, write_arrays, write_scratch
 from dataprep.tables.sampling_weights import AXES, SAMPLING_WEIGHT, evened
 
-_FACES_A_TASK = 1 << 32  # pairs: some ten seconds
 _ROWS_AT_A_TIME = 65_536
 TRAIN, VAL, NEITHER = 0, 1, -1
 SPLITS = ("train", "val")
@@ -44,10 +39,8 @@ NEAR_DUPLICATE = ("rejected", "near_duplicate", "almost the same picture as anot
 class Rules:
     """Parameters of the manifest, its columns, and the words that rows refer to by number."""
 
-    near_duplicate_bits: int
+    likeness: LinkRules
     keep_near_duplicates: bool
-    same_person_cosine: float
-    min_likeness_self: float
     split_by_person: bool
     split_by_clip: bool
     val_fraction: float
@@ -63,8 +56,7 @@ class _Task:
     scratch: Scratch
     rules: Rules
     found: tuple[Gathered, ...] = ()
-    piece: int = 0
-    rows: tuple[int, int] = (0, 0)
+    links: Links | None = None
     label: Label | None = None
 
 
@@ -72,14 +64,8 @@ def decide(
     workers: Workers, scratch: Scratch, rules: Rules, found: Sequence[Gathered], labels: Sequence[Label]
 ) -> dict[str, int]:
     """Leave own columns and usual labels in the scratch folder; returns how many rows there are, and selected ones."""
-    (faces,) = workers.each(_find_groups, [_Task(scratch, rules)], "groups")
-    bands = duplicates.band_count(rules.near_duplicate_bits)
-    some_bands = list(slices(bands, _bands_a_task(found, bands)))
-    hashes = [_Task(scratch, rules, piece=i, rows=(some.start, some.stop)) for i, some in enumerate(some_bands)]
-    workers.each(_link_hashes, hashes, "near-duplicates")
-    blocks = [_Task(scratch, rules, piece=i, rows=some) for i, some in enumerate(_shares(faces))]
-    workers.each(_link_faces, blocks, "people")
-    whole = _Task(scratch, rules, tuple(found), piece=len(hashes), rows=(0, len(blocks)))
+    links = find_links(workers, scratch, rules.likeness, sum(one.rows for one in found))
+    whole = _Task(scratch, rules, tuple(found), links)
     (selected,) = workers.each(_decide, [whole], "splits")
     workers.each(_judge_label, [_Task(scratch, rules, label=label) for label in labels], "outliers")
     return {"rows": sum(one.rows for one in found), "selected": selected}
@@ -87,49 +73,6 @@ def decide(
 
 def usual_path(scratch: Scratch, label: str) -> Location:
     return scratch.folder / f"usual-{label}"
-
-
-def _bands_a_task(found: Sequence[Gathered], bands: int) -> int:
-    """One for many rows; few rows are read once."""
-    rows = sum(one.rows for one in found)
-    return 1 if rows > _ROWS_AT_A_TIME else bands
-
-
-def _shares(faces: int) -> list[tuple[int, int]]:
-    """Rows that have about as many pairs with later ones, tasks being of some seconds."""
-    tasks = max(1, math.ceil(faces**2 / 2 / _FACES_A_TASK))
-    left = faces * (1 - np.sqrt(1 - np.arange(tasks + 1) / tasks))
-    cuts = np.unique(left.round().astype(int))
-    return [(int(a), int(b)) for a, b in itertools.pairwise(cuts)] or [(0, 0)]
-
-
-def _find_groups(task: _Task) -> int:
-    """Distinct faces of the accepted rows that say who it is; returns how many."""
-    facts, rules = task.scratch.all_facts, task.rules
-    likeness, certainty = gathered(facts, "likeness"), gathered(facts, "likeness_self").astype(np.float64)
-    sure = np.flatnonzero((gathered(facts, "stage") == ACCEPTED) & (certainty >= rules.min_likeness_self))
-    faces, face_of_row = distinct_faces(likeness[sure])
-    judged = np.flatnonzero(gathered(facts, "judged"))
-    write_arrays(task.scratch.folder / "groups", {"faces": faces, "sure": sure, "face": face_of_row, "judged": judged})
-    return len(faces)
-
-
-def _link_hashes(task: _Task) -> None:
-    judged = read_array(task.scratch.folder / "groups", "judged")
-    hashes = gathered(task.scratch.all_facts, "hash")[judged]
-    bits = task.rules.near_duplicate_bits
-    links = [duplicates.links_of_band(hashes, bits, band) for band in range(*task.rows)]
-    write_arrays(task.scratch.folder / f"hashes-{task.piece}", {"links": judged[np.concatenate(links)]})
-
-
-def _link_faces(task: _Task) -> None:
-    faces = read_array(task.scratch.folder / "groups", "faces")
-    links = links_of_faces(faces, slice(*task.rows), task.rules.same_person_cosine)
-    write_arrays(task.scratch.folder / f"faces-{task.piece}", {"links": links})
-
-
-def _links(scratch: Scratch, kind: str, pieces: int) -> Int[np.ndarray, "k 2"]:
-    return gathered([scratch.folder / f"{kind}-{i}" for i in range(pieces)], "links")
 
 
 # --- all rows, in the manifest's order ---------------------------------------------------------------------------
@@ -142,7 +85,8 @@ def _decide(task: _Task) -> int:
     ids, stage = ids[order], gathered(facts, "stage")[order]
     judged, accepted = gathered(facts, "judged")[order], stage == ACCEPTED
     cluster = np.full(len(ids), NO_GROUP)
-    linked = joined(_links(scratch, "hashes", task.piece), len(ids))
+    assert task.links is not None
+    linked = joined(task.links.of_hashes(scratch), len(ids))
     cluster[judged] = numbered(linked[order][judged])
     rank = ranks(cluster, accepted, order)
     person = _people(task, len(ids), accepted, order)
@@ -174,8 +118,9 @@ def _people(
 ) -> Int[np.ndarray, " n"]:
     """The person of every accepted row; a row that does not say who it is, is one of its own (`grouping.people`)."""
     groups = task.scratch.folder / "groups"
-    links = _links(task.scratch, "faces", task.rows[1])
-    found = people_of(read_array(groups, "faces"), read_array(groups, "face"), links, task.rules.same_person_cosine)
+    assert task.links is not None
+    links, cosine = task.links.of_faces(task.scratch), task.rules.likeness.same_person_cosine
+    found = people_of(read_array(groups, "faces"), read_array(groups, "face"), links, cosine)
     by_index = np.full(rows, NO_GROUP)
     by_index[read_array(groups, "sure")] = found
     person = by_index[order]

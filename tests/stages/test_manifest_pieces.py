@@ -10,7 +10,7 @@ import pytest
 
 from dataprep.report.census import Census
 from dataprep.stages import manifest as manifest_stage
-from dataprep.stages import manifest_decisions
+from dataprep.stages import manifest_decisions, manifest_links
 from dataprep.stages.manifest import Manifest
 from dataprep.stages.shards import Shards
 from dataprep.tables.manifest_files import MANIFEST, PIECES, manifest_metadata, peek_manifest, read_manifest
@@ -69,15 +69,19 @@ def built(whole, workers, manifest):
     return counts, files_of(root)
 
 
-def test_any_division_of_the_work_gives_the_same_bytes(whole, monkeypatch):
+@pytest.mark.parametrize("exact_faces", [manifest_links.EXACT_FACES, 10], ids=["all pairs", "cells"])
+def test_any_division_of_the_work_gives_the_same_bytes(whole, monkeypatch, exact_faces):
     manifest = replace(Manifest(), val_fraction=0.3, near_duplicate_bits=108, shard_rows=20)
     counts, expected = built(whole, None, manifest)
     assert counts["rows"] == ROWS
     assert counts["selected"] < ROWS - 8, "there are near-duplicates"
     monkeypatch.setattr(manifest_stage, "ROWS_AT_A_TIME", 32)
     monkeypatch.setattr(manifest_stage, "RANGE_ROWS", 20)
-    monkeypatch.setattr(manifest_decisions, "_FACES_A_TASK", 2000)
+    monkeypatch.setattr(manifest_links, "_PAIRS_A_TASK", 2000)
+    monkeypatch.setattr(manifest_links, "_PLACED_A_TASK", 7)
+    monkeypatch.setattr(manifest_links, "EXACT_FACES", exact_faces)
     monkeypatch.setattr(manifest_decisions, "_ROWS_AT_A_TIME", 50)
+    monkeypatch.setattr(manifest_links, "_ROWS_AT_A_TIME", 50)
     assert built(whole, Scrambled(1), manifest) == (counts, expected)
     assert not (whole[1] / "stages" / "manifest" / "scratch").exists()
 
