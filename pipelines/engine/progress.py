@@ -52,6 +52,7 @@ class Progress:
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     assumed_s: Mapping[str, float] = field(default_factory=dict)
     _done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    _told_end: bool = False  # a pipe has the last line already: `close` does not repeat it
     _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _lost: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _idle: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -184,7 +185,8 @@ class Progress:
         if live:
             self._write_live(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""))
             self._stands = not final
-        else:
+        elif not (final and self._told_end):
+            self._told_end = sum(self._done.values()) == sum(self.total.values())
             self.stream.write(self._line() + "\n")
         self.stream.flush()
 

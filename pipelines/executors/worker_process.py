@@ -26,6 +26,8 @@ WORKER_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GLOG_minloglevel": "2",
     "TF_CPP_MIN_LOG_LEVEL": "3",
+    # distributed reads it when it is imported, before a worker is told the driver's settings.
+    "DASK_DISTRIBUTED__ADMIN__TICK__LIMIT": "10 minutes",
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",  # crops have hundreds of sizes; torch would keep kernels for 1,024
     # Keep freed memory: a network frees and asks for gigabytes an image, and page faults cost 8% of its time.
     "MALLOC_MMAP_THRESHOLD_": "1073741824",

@@ -101,6 +101,15 @@ def test_a_pipe_hears_of_work_that_does_not_end(monkeypatch):
     assert pipe.getvalue() == said
 
 
+def test_a_pipe_hears_of_the_end_once(monkeypatch):
+    monkeypatch.setattr(module, "_PLAIN_EVERY_S", 0.0)
+    stream = io.StringIO()
+    progress = Progress({"one": 2}, 1, stream=stream)
+    progress.advance("one", 2, 0.1)
+    progress.close()
+    assert stream.getvalue().count("2/2") == 1
+
+
 def test_an_error_leaves_no_half_line(terminal, monkeypatch):
     monkeypatch.setattr(module, "_LIVE_EVERY_S", 0.0)
     stream, master = terminal(80)

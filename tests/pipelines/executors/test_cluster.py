@@ -250,3 +250,12 @@ def test_a_build_of_samples_on_two_hosts_has_the_bytes_of_the_serial_one(tmp_pat
             status, text = ended(process, 900)
     assert status == 0, text
     assert payload(out) == payload(tmp_path / "serial")
+
+
+def test_workers_say_nothing_of_their_busy_loops():
+    """distributed reads its limit when it is imported, so only the environment reaches a worker."""
+    look = "import distributed.core; print(distributed.core.tick_maximum_delay)"
+    told = subprocess.run(
+        [sys.executable, "-c", look], env=os.environ | WORKER_ENVIRONMENT, capture_output=True, text=True
+    )
+    assert float(told.stdout) == 600
