@@ -20,7 +20,7 @@ from dataprep.files.locations import Location
 from dataprep.same_people import people_of
 from dataprep.stages.aggregate import Workers
 from dataprep.stages.manifest_gathering import Gathered, Scratch, axis_key, label_key
-from dataprep.stages.manifest_links import LinkRules, Links, find_links
+from dataprep.stages.manifest_links import FoundLinks, LinkRules, find_links
 from dataprep.stages.verdicts import ACCEPTED
 from dataprep.tables.columns import Column
 from dataprep.tables.grouping import NO_GROUP, either, first_rows, is_validation, ranks
@@ -56,7 +56,7 @@ class _Task:
     scratch: Scratch
     rules: Rules
     found: tuple[Gathered, ...] = ()
-    links: Links | None = None
+    links: FoundLinks | None = None
     label: Label | None = None
 
 

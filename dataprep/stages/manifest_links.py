@@ -40,7 +40,7 @@ class LinkRules:
 
 
 @dataclass(frozen=True)
-class Links:
+class FoundLinks:
     """Pairs that were found, in so many files of each kind."""
 
     hash_files: int
@@ -64,14 +64,14 @@ class _Task:
     read: int = 0  # files of an earlier step
 
 
-def find_links(workers: Workers, scratch: Scratch, rules: LinkRules, rows: int) -> Links:
+def find_links(workers: Workers, scratch: Scratch, rules: LinkRules, rows: int) -> FoundLinks:
     """Leave all links in the scratch folder."""
     (faces,) = workers.each(_find_groups, [_Task(scratch, rules)], "groups")
     bands = duplicates.band_count(rules.near_duplicate_bits)
     a_task = 1 if rows > _ROWS_AT_A_TIME else bands  # few rows are read once
     hashes = _tasks(scratch, rules, slices(bands, a_task))
     workers.each(_link_hashes, hashes, "near-duplicates")
-    return Links(len(hashes), _find_links_of_faces(workers, scratch, rules, faces))
+    return FoundLinks(len(hashes), _find_links_of_faces(workers, scratch, rules, faces))
 
 
 def _find_links_of_faces(workers: Workers, scratch: Scratch, rules: LinkRules, faces: int) -> int:
