@@ -237,19 +237,18 @@ def flame_landmarks_px(flame_files, param, lens, c2w):
     return (seen / seen[:, 2:] @ lens.T)[:, :2]
 
 
-def require_flame_fits(out, target, flame, mean_most, each_most):
-    """Compare landmarks of what was exported with the samples', in parts of the distance of the outer eye corners."""
+def flame_residuals(out, target, flame):
+    """By sample: how far each exported landmark is off, in parts of the distance of the outer eye corners."""
     rows = {row["sample_id"]: row for row in rows_of(out)}
-    errors = {}
+    residuals = {}
     for root in (path for path in target.iterdir() if path.is_dir()):
         for division in ("train", "val"):
             for name, lens, c2w, param in vhap_frames(root, division):
                 true = rows[name]["landmarks68"]
                 said = flame_landmarks_px(flame, param, lens, c2w)
-                errors[name] = np.linalg.norm(said - true, axis=1).mean() / np.linalg.norm(true[36] - true[45])
-    assert set(errors) == set(rows)
-    assert np.mean(list(errors.values())) < mean_most, errors
-    assert max(errors.values()) < each_most, errors
+                residuals[name] = np.linalg.norm(said - true, axis=1) / np.linalg.norm(true[36] - true[45])
+    assert set(residuals) == set(rows)
+    return residuals
 
 
 @pytest.mark.slow
@@ -280,9 +279,18 @@ def test_without_flame_the_folders_have_cameras_alone(out, tmp_path, flame, caps
     assert "it is for nerf" in capsys.readouterr().err
 
 
+def require_flame_fits(residuals):
+    """The table of dataprep/fits/README.md; what is above 2 % is the jaw of heads turned beyond FLAME's contours."""
+    each = np.array(list(residuals.values()))
+    assert each.mean() < 0.016
+    assert each[:, 17:].mean(1).max() < 0.02, "brows, eyes, nose and mouth of every sample"
+    assert (each.mean(1) > 0.02).mean() < 0.1
+    assert each.mean(1).max() < 0.027
+
+
 @pytest.mark.slow
 def test_flames_landmarks_are_those_of_the_samples(tmp_path, flame):
     samples = Path(__file__).parents[3] / "samples/people"
     assert main(["run", str(samples), "--out", str(tmp_path / "out"), "--set", "superres.model=span"]) == 0
     target = exported(tmp_path / "out", tmp_path / "new", "nerf", *flame)
-    require_flame_fits(tmp_path / "out", target, flame, 0.016, 0.027)  # FLAME's contours end at 39 degrees
+    require_flame_fits(flame_residuals(tmp_path / "out", target, flame))
