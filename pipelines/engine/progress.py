@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from dataprep.files.filenames import printable
+from pipelines.machine.stopping import print_nowhere
 from pipelines.machine.terminal import Terminal
 
 _PLAIN_EVERY_S = 10.0  # while work is finished
@@ -85,8 +87,7 @@ class Progress:
         """Print a line of its own, above the live line."""
         with self._lock:
             self._erase()
-            self.stream.write(printable(sentence) + "\n")
-            self.stream.flush()
+            self._put(printable(sentence) + "\n")
 
     def close(self) -> None:
         """Show where it ended, and leave the line."""
@@ -162,12 +163,21 @@ class Progress:
 
     def _erase(self) -> None:
         if self._stands:
-            self._write_live(_CLEAR)
+            self._put(_CLEAR, live=True)
         self._stands = False
 
-    def _write_live(self, text: str) -> None:
-        """Write what no log file needs: it has lines of its own."""
-        (self.stream.write_live if isinstance(self.stream, Terminal) else self.stream.write)(text)
+    def _put(self, text: str, live: bool = False) -> None:
+        """Write at once; of a live line a log file needs no copy, since it has lines of its own.
+
+        A terminal that has just closed is no fault of the run: the signal that says so follows, and stops it.
+        """
+        try:
+            (self.stream.write_live if live and isinstance(self.stream, Terminal) else self.stream.write)(text)
+            self.stream.flush()
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            print_nowhere()
 
     def _is_live(self) -> bool:
         return self.stream.isatty() and os.environ.get("TERM") != "dumb"
@@ -183,12 +193,11 @@ class Progress:
             return
         self._shown = now
         if live:
-            self._write_live(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""))
+            self._put(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""), live=True)
             self._stands = not final
         elif not (final and self._told_end):
             self._told_end = sum(self._done.values()) == sum(self.total.values())
-            self.stream.write(self._line() + "\n")
-        self.stream.flush()
+            self._put(self._line() + "\n")
 
     def _line(self, columns: int | None = None) -> str:
         """The most telling first; what does not fit into `columns` is left out."""

@@ -36,7 +36,7 @@ class StopRequest:
 
     def _handle(self, number: int, frame: Any) -> None:
         if number == signal.SIGHUP:
-            _print_nowhere()
+            print_nowhere()
         announced = number != signal.SIGINT and signal.SIGUSR1 in (number, self.signal)
         if self.requested and not self._patient and not announced:
             raise KeyboardInterrupt
@@ -76,7 +76,7 @@ def ignore_interrupts() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-def _print_nowhere() -> None:
+def print_nowhere() -> None:
     """The terminal is gone: writing to it would be an error, and it no longer says that it is one (`isatty`)."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):

@@ -228,3 +228,21 @@ def test_a_stage_that_took_no_time_before_says_nothing_of_the_next_rows():
     assert progress.eta_s() is None
     progress.advance("quick", 1, 0.0)
     assert progress.eta_s() == pytest.approx(6.0, rel=0.2)
+
+
+def test_a_terminal_that_has_just_closed_is_no_error_of_the_run(monkeypatch, tmp_path):
+    """The signal that says so may come a moment after the write that fails."""
+    terminal, its_side = os.openpty()
+    with os.fdopen(its_side, "w") as stream, (tmp_path / "log").open("w") as file:
+        monkeypatch.setattr(sys, "stderr", file)
+        monkeypatch.setattr(sys, "stdout", file)
+        progress = Progress({"body": 4}, 1, stream=stream)
+        progress.advance("body", 1, 0.1)
+        os.close(terminal)
+        with pytest.raises(OSError, match="Input/output"):
+            os.write(its_side, b"x")
+        progress.say("a sentence")
+        progress.advance("body", 3, 0.1)
+        progress.close()
+        monkeypatch.undo()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), its_side)  # what it holds goes somewhere as it closes
