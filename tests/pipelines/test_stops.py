@@ -99,7 +99,8 @@ plain = toy.Brightness.process_item
 toy.Brightness.process_item = lambda self, item, tools: (time.sleep(float(sys.argv[3])), plain(self, item, tools))[1]
 """
 ON_A_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests under nohup has it ignored
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 """
 SLOW_COMMAND = (
