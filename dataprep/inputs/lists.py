@@ -110,10 +110,9 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
 def _read_parquet(file: Location) -> pa.Table:
     try:
         source = pa.BufferReader(file.read_bytes())
-        wanted = {one for theirs in NAMES.values() for one in theirs}
         with pq.ParquetFile(source) as parquet:
             names = parquet.schema_arrow.names
-            table = parquet.read([name for name in names if name.strip().lower() in wanted])
+            table = parquet.read(list(columns_of(names).values()))
         return table if table.column_names else pa.table({name: pa.array([], pa.string()) for name in names})
     except (pa.ArrowException, ValueError, OSError) as error:
         raise ConfigError(f"{file}: not a parquet file that can be read ({error})") from error

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import IO
 
-from dataprep.files.filenames import escape
+from dataprep.files.filenames import escape, unescape
 from dataprep.files.foreign_files import MAX_BYTES
 from dataprep.files.untrusted import leads_below, parse_json
 from dataprep.inputs.known_facts import NO_FACTS, PictureFacts, as_text, facts_of, key_of
@@ -67,7 +67,7 @@ def read_members(file: IO[bytes]) -> TarMembers:
 
 
 def _key(one: Member) -> str:
-    return key_of(one.name.replace("\\\\", "\\"))
+    return key_of(unescape(one.name))
 
 
 def _headers(file: IO[bytes], found: TarMembers) -> Iterator[tarfile.TarInfo]:
