@@ -15,7 +15,7 @@ from pipelines.engine import outputs
 from pipelines.engine.context import Context
 from pipelines.engine.plan import Plan
 from pipelines.engine.progress import Progress
-from pipelines.executors.base import Executor, WorkerDied
+from pipelines.executors.base import Executor, Work, WorkerDied
 from pipelines.machine.resources import release_freed_memory
 from pipelines.machine.stopping import StopRequest
 
@@ -95,7 +95,7 @@ class ExecutorWorkers:
             while waiting and self._executor.pending < self._executor.capacity:
                 i = waiting.pop()
                 key = f"{self._key}-{step}-{i}-{attempts[i]}"
-                self._executor.submit(_numbered, (i, function, tasks[i]), key, {})
+                self._executor.submit(Work(_numbered, (i, function, tasks[i]), key))
             for (i, *_), outcome in self._executor.completed():
                 if isinstance(outcome, WorkerDied) and attempts[i] < _ATTEMPTS:
                     attempts[i] += 1

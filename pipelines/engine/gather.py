@@ -26,7 +26,7 @@ from dataprep.tables.layouts import is_video
 from dataprep.tables.sources import Survey, refuse, sample_id_of, wrong_hash
 from pipelines.engine.look import Defect, say
 from pipelines.engine.progress import Progress
-from pipelines.executors.base import Executor, WorkerDied
+from pipelines.executors.base import Executor, Work, WorkerDied
 
 _ATTEMPTS = 2
 T = TypeVar("T", ClipTask, ArchiveTask)
@@ -130,7 +130,7 @@ class Gatherer:
                 while waiting and executor.pending < executor.capacity and not self.stopped():
                     task = waiting.pop()
                     name, number = task.key
-                    executor.submit(function, task, f"{name}-{number}-{self._died[task.key]}", {})
+                    executor.submit(Work(function, task, f"{name}-{number}-{self._died[task.key]}"))
                 if not executor.pending:
                     raise KeyboardInterrupt
                 for task, outcome in executor.completed():

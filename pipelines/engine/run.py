@@ -35,7 +35,7 @@ from pipelines.engine.plan import Plan, make_plan
 from pipelines.engine.progress import Progress, clock
 from pipelines.engine.repair import Repairs
 from pipelines.engine.task import PartReport, PartTask, run_part
-from pipelines.executors.base import Executor, Listener, WorkerDied
+from pipelines.executors.base import Executor, Listener, Work, WorkerDied
 from pipelines.machine.stopping import stop_request
 
 _ISOLATION_ATTEMPTS = 3  # an isolated part dies only with its worker, by no fault of its own
@@ -179,12 +179,12 @@ class Schedule:
             task = self._suspect.pop()
             attempt = self._attempts[task.ref.folder, task.part]
             key = f"{task.ref.folder}-{task.part:06d}-isolated-{attempt}"
-            executor.submit(run_part_isolated, task, key, dict(task.stage.resources()), self._wished())
+            executor.submit(Work(run_part_isolated, task, key, dict(task.stage.resources()), self._wished()))
         else:
             depth, part = heapq.heappop(self._ready)
             task = self._task(-depth, part)
             name = f"{task.ref.folder}-{part:06d}"
-            executor.submit(run_part, task, name, dict(task.stage.resources()), self._wished())
+            executor.submit(Work(run_part, task, name, dict(task.stage.resources()), self._wished()))
 
     def _wished(self) -> frozenset[str]:
         """Resources that parts still to be done wish for."""

@@ -1,6 +1,6 @@
 """What an executor is: where tasks run. The serial one runs the very same code as dask's.
 
-Both take (function, task) pairs and yield (task, result) as they finish. Parallelism is processes with one thread
+Both take `Work` and yield (task, result) as it finishes. Parallelism is processes with one thread
 each: torch, OpenCV and MediaPipe are fastest so, and a crash takes one image along, not its neighbours.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +25,21 @@ class Listener:
 
     log: Path | None
     too_long: Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do, and where: enough to ask again. It is `function(task)`; `key` names it.
+
+    `resources`: what the worker must have, if any worker has it.
+    `spare`: resources that others wait for; workers that have one are left to those, where there are others.
+    """
+
+    function: Callable[[Any], Any]
+    task: Any
+    key: str
+    resources: Mapping[str, float] = field(default_factory=dict)
+    spare: Collection[str] = ()
 
 
 class Executor(ABC):
@@ -55,18 +70,8 @@ class Executor(ABC):
         """Tasks submitted and not yet yielded."""
 
     @abstractmethod
-    def submit(
-        self,
-        function: Callable[[Any], Any],
-        task: Any,
-        key: str,
-        resources: Mapping[str, float],
-        spare: Collection[str] = (),
-    ) -> None:
-        """Start `function(task)`; `key` names it. `resources`: what the worker must have, if any worker has it.
-
-        `spare`: resources that others wait for; workers that have one are left to those, where there are others.
-        """
+    def submit(self, work: Work) -> None:
+        """Start it as soon as a worker is free."""
 
     @abstractmethod
     def completed(self) -> Iterator[tuple[Any, Any]]:

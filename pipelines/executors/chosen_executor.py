@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from dataprep.errors import ConfigError
-from pipelines.executors.base import Executor, Listener, capacity_of
+from pipelines.executors.base import Executor, Listener, Work, capacity_of
 from pipelines.executors.serial_executor import SerialExecutor
 from pipelines.machine.resources import cores, require_room
 
@@ -44,15 +44,8 @@ class LocalExecutor(Executor):
     def pending(self) -> int:
         return self._started.pending if self._started else 0
 
-    def submit(
-        self,
-        function: Callable[[Any], Any],
-        task: Any,
-        key: str,
-        resources: Mapping[str, float],
-        spare: Collection[str] = (),
-    ) -> None:
-        self._cluster().submit(function, task, key, resources, spare)
+    def submit(self, work: Work) -> None:
+        self._cluster().submit(work)
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
         return self._cluster().completed()

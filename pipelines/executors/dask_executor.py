@@ -16,10 +16,10 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from dataprep.files.filenames import printable
 from dataprep.files.locations import Location
 from dataprep.stages.base import Step
 from pipelines.executors import worker_check
-from pipelines.executors.base import Executor, Listener, WorkerDied, capacity_of
+from pipelines.executors.base import Executor, Listener, Work, WorkerDied, capacity_of
 from pipelines.executors.dask_security import require_keys
 from pipelines.executors.dask_workers import configure_dask, local_cluster, scheduler_address
 from pipelines.executors.worker_check import Refused, Request
@@ -43,17 +43,6 @@ NO_WORKER_S = 300.0  # a cluster that has no worker for so long is given up
 _LOOK_S = 15.0
 _TOPIC = "shhq-hs"  # of what workers say: {"in_hand": key} as a task begins, {"too_long": [stage, sample id]}
 _CONNECT_S = 10.0
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What was asked for: enough to ask again."""
-
-    function: Callable[[Any], Any]
-    task: Any
-    key: str
-    resources: Mapping[str, float]
-    spare: Collection[str] = ()
 
 
 class DaskExecutor(Executor):
@@ -77,7 +66,7 @@ class DaskExecutor(Executor):
         is_local = address == "local"
         self._cluster: Any = local_cluster(workers, worker_bytes, gpus, dashboard) if is_local else None
         self._request: Request | None = None
-        self._work: dict[Any, _Work] = {}  # by the key of its future
+        self._work: dict[Any, Work] = {}  # by the key of its future
         self._turned_away: Counter[str] = Counter()
         self._given_up = ""  # why, in words
         self._kept_to: dict[Any, frozenset[str]] = {}  # by the key of a future: the only workers that may do it
@@ -143,17 +132,10 @@ class DaskExecutor(Executor):
             raise ConfigError(f"the scheduler at {self._address} has not this version of shhq-hs ({error}); install it "
                               "there too, and start it in that environment: dask scheduler") from error  # fmt: skip
 
-    def submit(
-        self,
-        function: Callable[[Any], Any],
-        task: Any,
-        key: str,
-        resources: Mapping[str, float],
-        spare: Collection[str] = (),
-    ) -> None:
+    def submit(self, work: Work) -> None:
         """A resource that no worker offered at the start is not asked for: `device=auto` then means the CPU."""
-        wanted = {name: amount for name, amount in resources.items() if name in self.offered}
-        self._hand_out_or_wait(_Work(function, task, key, wanted, spare))
+        wanted = {name: amount for name, amount in work.resources.items() if name in self.offered}
+        self._hand_out_or_wait(replace(work, resources=wanted))
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
         while True:
@@ -232,7 +214,7 @@ class DaskExecutor(Executor):
         self._offers = {address: frozenset(worker["resources"]) for address, worker in known.items()}
         self._resources = {name for worker in known.values() for name in worker["resources"]}
 
-    def _hand_out(self, work: _Work) -> None:
+    def _hand_out(self, work: Work) -> None:
         token = self._request.token if self._request else ""
         self._handed_out += 1
         key = f"{work.key}-{self._handed_out}"  # dask remembers how the same key ended before
@@ -245,7 +227,7 @@ class DaskExecutor(Executor):
         self._work[future.key], self._kept_to[future.key] = work, frozenset(workers or ())
         self._finished.add(future)
 
-    def _hand_out_or_wait(self, work: _Work) -> None:
+    def _hand_out_or_wait(self, work: Work) -> None:
         try:
             self._hand_out(work)
         except (OSError, RuntimeError, CancelledError):  # the client is about to notice that its scheduler is gone

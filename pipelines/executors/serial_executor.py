@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from dataprep.errors import Damaged
-from pipelines.executors.base import Executor
+from pipelines.executors.base import Executor, Work
 from pipelines.executors.worker_process import prepare_process
 
 
@@ -17,30 +17,23 @@ class SerialExecutor(Executor):
     capacity = 1
 
     def __init__(self) -> None:
-        self._queue: list[tuple[Callable[[Any], Any], Any]] = []
+        self._queue: list[Work] = []
 
     @property
     def pending(self) -> int:
         return len(self._queue)
 
-    def submit(
-        self,
-        function: Callable[[Any], Any],
-        task: Any,
-        key: str,
-        resources: Mapping[str, float],
-        spare: Collection[str] = (),
-    ) -> None:
-        self._queue.append((function, task))
+    def submit(self, work: Work) -> None:
+        self._queue.append(work)
 
     def completed(self) -> Iterator[tuple[Any, Any]]:
         prepare_process()
-        function, task = self._queue.pop(0)
+        work = self._queue.pop(0)
         try:
-            outcome = function(task)
+            outcome = work.function(work.task)
         except Damaged as error:  # of what the task read: the driver repairs it
             outcome = error
-        yield task, outcome
+        yield work.task, outcome
 
     def close(self) -> None:
         self._queue.clear()

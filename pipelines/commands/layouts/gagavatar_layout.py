@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import pickle
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -60,16 +60,15 @@ def write_gagavatar(target: Path, samples: Iterator[Sample], choices: Choices) -
     require_extra("lmdb", "--layout gagavatar")
     numbers: dict[str, int] = {}
     frames, splits, tracked = Counter[int](), defaultdict[str, list[str]](list), dict[str, dict[str, np.ndarray]]()
-    put, close = _open(target / "img_lmdb")
-    for row, images in samples:
-        person = numbers.setdefault(row.get("person") or row["sample_id"], len(numbers))
-        key = f"{person:06d}_{frames[person]}"
-        frames[person] += 1
-        crop_px, box = head_crop(np.asarray(row[LANDMARKS68], np.float64))
-        put(key, encode_png(on_black(images, crop_px)))
-        tracked[key] = {"bbox": box, **track(fitted(flame, row, crop_px, FOCAL / 2))}
-        splits[row["split"]].append(key)
-    close()
+    with _open(target / "img_lmdb") as put:
+        for row, images in samples:
+            person = numbers.setdefault(row.get("person") or row["sample_id"], len(numbers))
+            key = f"{person:06d}_{frames[person]}"
+            frames[person] += 1
+            crop_px, box = head_crop(np.asarray(row[LANDMARKS68], np.float64))
+            put(key, encode_png(on_black(images, crop_px)))
+            tracked[key] = {"bbox": box, **track(fitted(flame, row, crop_px, FOCAL / 2))}
+            splits[row["split"]].append(key)
     write_bytes(target / "optim.pkl", pickle.dumps(tracked, protocol=4))
     several = {split: [key for key in keys if frames[int(key.partition("_")[0])] > 1] for split, keys in splits.items()}
     listed = {"train": several.get("train", []), "val": several.get("val", []), "test": several.get("val", [])}
@@ -121,18 +120,19 @@ def track(fit: FlameFit) -> dict[str, np.ndarray]:
     return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
 
 
-def _open(folder: Path) -> tuple[Any, Any]:
-    """Open a new LMDB; returns what puts a value under a key, and what ends it."""
+@contextmanager
+def _open(folder: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """Open a new LMDB: yields what puts a value under a key."""
     import lmdb
 
     folder.mkdir(parents=True)
-    database = lmdb.open(str(folder), map_size=_MAP_BYTES)
+    with lmdb.open(str(folder), map_size=_MAP_BYTES) as database:
 
-    def put(key: str, value: bytes) -> None:
-        with database.begin(write=True) as transaction:
-            transaction.put(key.encode(), value)
+        def put(key: str, value: bytes) -> None:
+            with database.begin(write=True) as transaction:
+                transaction.put(key.encode(), value)
 
-    return put, database.close
+        yield put
 
 
 GAGAVATAR = TrainerLayout(write_gagavatar, "README.md", frozenset({"flame", "flame_landmarks"}))

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from dataprep.errors import ConfigError
+from pipelines.executors.base import Work
 from pipelines.executors.chosen_executor import make_executor
 from pipelines.executors.dask_executor import DaskExecutor
 from pipelines.main import main
@@ -37,7 +38,7 @@ def attacked(uid, ports):
 @pytest.fixture(scope="module")
 def cluster():
     with DaskExecutor("local", 1) as executor:
-        executor.submit(len, "a task", "task", {})
+        executor.submit(Work(len, "a task", "task"))
         assert dict(executor.completed()) == {"a task": 6}
         yield executor
 

@@ -19,7 +19,7 @@ from dataprep.tables.columns import STRING, Column
 from pipelines.engine.dag import Dag, assemble
 from pipelines.engine.run import run
 from pipelines.executors import worker_check
-from pipelines.executors.base import WorkerDied
+from pipelines.executors.base import Work, WorkerDied
 from pipelines.executors.chosen_executor import make_executor
 from pipelines.executors.dask_executor import DaskExecutor
 from tests.pipelines.toy import Brightness, Inverted, Listing, make_photos, toy_dag
@@ -146,7 +146,7 @@ def test_a_cluster_of_another_version_is_refused_and_one_left_by_workers_or_sche
         with pytest.raises(ClusterLost, match="workers"):
             run(photos, tmp_path / "out", toy_dag(), executor)
         with DaskExecutor(host._client.scheduler_info()["address"], 1, no_worker_s=2.0) as left:
-            left.submit(len, "task", "task", {})
+            left.submit(Work(len, "task", "task"))
             host.close()
             with pytest.raises(ClusterLost, match="gone, and has not come back for 2 s"):
                 next(left.completed())
@@ -163,7 +163,7 @@ def test_impossible_executors_are_the_users_error(cluster, workers):
 def test_a_worker_that_dies_takes_only_the_task_in_its_hands_along():
     with DaskExecutor("local", 1, gpus=0) as executor:
         for number in (1, DEADLY, 3, 4):
-            executor.submit(_end_if_deadly, number, f"task-{number}", {})
+            executor.submit(Work(_end_if_deadly, number, f"task-{number}"))
         outcomes = {}
         while executor.pending:
             outcomes |= dict(executor.completed())
@@ -182,7 +182,7 @@ def test_what_is_kept_to_a_worker_that_left_goes_to_another(tmp_path):
     with DaskExecutor("local", 2, gpus=1, no_worker_s=3.0) as executor:
         (plain,) = (address for address, offers in executor._offers.items() if not offers)
         for number in range(6):
-            executor.submit(time.sleep, 0.3, f"task {number}", {}, {"GPU"})
+            executor.submit(Work(time.sleep, 0.3, f"task {number}", spare={"GPU"}))
         executor._client.retire_workers([plain], close_workers=True, remove=True)
         done = 0
         while done < 6:
