@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 
 from dataprep.errors import ConfigError, Unreachable, Unwritable
@@ -21,7 +22,9 @@ from dataprep.tables.sources import identify, scan
 from dataprep.tables.store import atomic_file, write_json
 from pipelines.commands import retry, verify
 from pipelines.engine.index import read_index
+from pipelines.engine.lock import run_lock
 from pipelines.main import main
+from tests.faulty_store import Fault, FaultyStore
 from tests.object_store import S3Server, contents, make_bucket, s3_server, upload
 from tests.pipelines.test_run import payload, run_serial
 from tests.pipelines.toy import make_photos
@@ -256,63 +259,74 @@ def test_denied_access_is_told(server, bucket, monkeypatch, tmp_path, capsys):
 # --- faults ------------------------------------------------------------------------------------------------------
 
 
-class FlakyProxy:
-    """In front of a server: cuts every connection whose number `cuts` chooses, after part of the answer."""
-
-    def __init__(self, server: S3Server, cuts) -> None:
-        self._target = ("127.0.0.1", int(server.url.rpartition(":")[2]))
-        self._cuts, self.connections, self.cut = cuts, 0, 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            client, _ = self._listener.accept()
-            self.connections += 1
-            cut = self._cuts(self.connections)
-            self.cut += cut
-            threading.Thread(target=self._pass_on, args=(client, cut), daemon=True).start()
-
-    def _pass_on(self, client: socket.socket, cut: bool) -> None:
-        with client, socket.create_connection(self._target) as upstream:
-            threading.Thread(target=_pump, args=(client, upstream, None), daemon=True).start()
-            _pump(upstream, client, 100 if cut else None)
-            client.shutdown(socket.SHUT_RDWR)  # closing alone waits for the other thread's reading
-
-
-def _pump(source: socket.socket, target: socket.socket, limit: int | None) -> None:
-    try:
-        while data := source.recv(65536):
-            target.sendall(data[:limit])
-            if limit is not None:
-                return
-    except OSError:
-        return
-
-
 @pytest.fixture
 def through(server, monkeypatch):
     """The store seen through a proxy that fails."""
+    stores = []
 
-    def begin(cuts) -> FlakyProxy:
-        proxy = FlakyProxy(server, cuts)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+    def begin(fault_of) -> FaultyStore:
+        stores.append(FaultyStore(server.url, fault_of))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", stores[-1].url)
         locations._filesystem.cache_clear()
-        return proxy
+        return stores[-1]
 
     yield begin
+    for store in stores:
+        store.close()
     monkeypatch.undo()
     locations._filesystem.cache_clear()
 
 
+def one_in(most: int) -> Callable[[int, str, str], Fault]:
+    """Draw a fault of any kind for one request in `most`, the same ones every time."""
+    random = np.random.default_rng(most)
+    kinds = get_args(Fault)[1:]
+    return lambda number, verb, path: kinds[random.integers(len(kinds))] if random.random() * most < 1 else ""
+
+
 @pytest.mark.slow
-def test_a_network_that_drops_connections_changes_nothing(through, bucket, on_disk):
-    out = make_bucket("flaky") / "out"
-    proxy = through(lambda number: number % 7 == 0)
+@pytest.mark.parametrize("most", [100, 10])
+def test_a_store_that_throttles_errs_and_drops_connections_changes_nothing(through, bucket, on_disk, most):
+    """One request in a hundred, and one in ten; a first run, one with nothing to do, one that checks every byte."""
+    out = make_bucket(f"faults-{most}") / "out"
+    store = through(one_in(most))
     run_serial(bucket / "people", out)
-    assert proxy.cut > 5
     assert stored(out) == on_disk
+    for _ in range(3):
+        assert run_serial(bucket / "people", out).plan.is_empty
+    assert verify.defects_of(out, deep=True).defects == ("manifest: not built yet",)
+    assert len(store.faults) == 4 or most > 10, store.faults
+    assert store.faults.total() > store.requests / most / 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", get_args(Fault)[1:])
+def test_a_fault_of_any_kind_is_survived_by_every_kind_of_request(through, bucket, fault):
+    """The first request of each kind fails; what is written, listed and read is right all the same."""
+    path = make_bucket(f"each-{fault}") / "object"
+    for act, right in (
+        (lambda: path.write_bytes(b"x" * 1000), None),
+        (path.read_bytes, b"x" * 1000),
+        (lambda: path.read_range(10, 5), b"xxxxx"),
+        (lambda: path.stat().st_size, 1000),
+        (path.parent.names, ["object"]),
+        (lambda: [name for name, _ in path.parent.walk()], ["object"]),
+        (path.unlink, None),
+        (path.exists, False),
+    ):
+        store = through(lambda number, verb, where: fault if number == 1 else "")
+        assert act() == right
+        assert store.faults.total() == 1
+
+
+def test_a_lock_whose_answer_was_lost_is_taken(through):
+    """The conditional PUT was carried out, so that sending it again finds a lock: its own."""
+    out = make_bucket("lost-lock") / "out"
+    store = through(lambda number, verb, path: "lost" if (verb, store.faults.total()) == ("PUT", 0) else "")
+    with run_lock(out):
+        assert store.faults["lost"] == 1
+        assert (out / "runs" / "lock.json").exists()
+    assert not (out / "runs" / "lock.json").exists()
 
 
 def test_a_store_that_stays_away_is_told_and_costs_no_input_its_row(server, bucket, monkeypatch, tmp_path):
