@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from pipelines.engine import outputs
 from pipelines.engine.context import Context
+from pipelines.engine.estimate import outputs_s
 from pipelines.engine.plan import Plan
 from pipelines.engine.progress import Progress
 from pipelines.executors.base import Executor, Work, WorkerDied
@@ -34,7 +35,7 @@ def run_aggregates(context: Context, plan: Plan, executor: Executor) -> None:
     view = DatasetView(context.store, stages, context.dag.refs, tuple(plan.parts), plan.decisions)
     due = list(itertools.dropwhile(lambda one: not plan.aggregates[one.name], context.dag.aggregates))
     rebuilt = False
-    progress = Progress({aggregate.name: 1 for aggregate in due}, 1, "outputs")
+    progress = Progress({one.name: 1 for one in due}, 1, "outputs", assumed_s=outputs_s(plan))
     with progress.beating():
         for aggregate in due:
             if context.stop.requested:

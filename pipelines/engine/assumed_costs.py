@@ -35,8 +35,10 @@ _ASSUMED_BYTES = {
     "balance": 1_400,
     "quality": 6_400,
 }
-# Manifest, shards and report: seconds and bytes an input.
-OUTPUTS_S = 0.15
+# Seconds of one core: to begin with, and an input. The report draws only so many inputs' pictures.
+_OUTPUTS_S = {"manifest": (0.8, 0.0007), "shards": (0.5, 0.001), "report": (3.0, 0.0005)}
+_REPORT_PICTURES, _REPORT_PICTURE_S = 1000, 0.08
+# Bytes an input.
 OUTPUTS_BYTES = {"manifest": 6_700, "shards": 178_200, "report": 51_300}
 
 
@@ -45,6 +47,13 @@ def assumed_s(stages: Iterable[Any]) -> dict[str, float]:
     found = {stage.name: _ASSUMED_S[stage.name] for stage in stages if stage.name in _ASSUMED_S}
     large = any(stage.name == "superres" and getattr(stage, "model", "") == "x4plus" for stage in stages)
     return found | ({"superres": _X4PLUS_S} if large else {})
+
+
+def assumed_output_s(name: str, inputs: int) -> float:
+    """Seconds of one core that an output of so many inputs takes; 0 where nobody measured."""
+    begun_s, each_s = _OUTPUTS_S.get(name, (0.0, 0.0))
+    pictures = min(inputs, _REPORT_PICTURES) if name == "report" else 0
+    return begun_s + each_s * inputs + _REPORT_PICTURE_S * pictures
 
 
 def assumed_bytes(stage: str) -> float:

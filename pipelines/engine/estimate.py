@@ -10,7 +10,7 @@ from dataprep.files.untrusted import parse_json
 from dataprep.report.timing import timings
 from dataprep.stages.base import Stage
 from dataprep.tables.store import StageRef, Store
-from pipelines.engine.assumed_costs import OUTPUTS_BYTES, OUTPUTS_S, assumed_bytes, assumed_s
+from pipelines.engine.assumed_costs import OUTPUTS_BYTES, assumed_bytes, assumed_output_s, assumed_s
 from pipelines.engine.dag import Dag, describe
 from pipelines.engine.last_run import current_stages
 from pipelines.engine.plan import Plan, StagePlan
@@ -96,9 +96,18 @@ def estimate(store: Store, dag: Dag, plan: Plan) -> Estimate:
         )
         for one in plan.stages
     )
-    due = [name for name, reason in plan.aggregates.items() if reason]
-    rows = sum(map(len, plan.parts.values())) if due else 0
-    return Estimate(stages, rows * OUTPUTS_S, rows * _outputs_bytes(due))
+    outputs = outputs_s(plan)
+    return Estimate(stages, sum(outputs.values()), _rows(plan) * _outputs_bytes(outputs))
+
+
+def outputs_s(plan: Plan) -> dict[str, float]:
+    """Return seconds of one core by output that is out of date, as is assumed."""
+    due = (name for name, reason in plan.aggregates.items() if reason)
+    return {name: assumed_output_s(name, _rows(plan)) for name in due}
+
+
+def _rows(plan: Plan) -> int:
+    return sum(map(len, plan.parts.values()))
 
 
 def _bytes_a_row(stage: StagePlan, plan: Plan) -> float:

@@ -7,13 +7,13 @@ import os
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from dataprep.files.filenames import printable
+from pipelines.engine.forecast import Forecast
 from pipelines.machine.stopping import print_nowhere
 from pipelines.machine.terminal import Terminal
 
@@ -21,7 +21,6 @@ _PLAIN_EVERY_S = 10.0  # while work is finished
 _PLAIN_AT_LEAST_EVERY_S = 20.0  # while none is: who reads a pipe, or a CI that looks for life, gives up after 30
 _LIVE_EVERY_S = 0.2
 _BEAT_S = 1.0
-_PRIOR_S = 10.0  # of work as assumed, which what is measured must outweigh
 _COLUMNS = 80  # of a terminal that does not say
 _BAR = 20  # characters; narrow terminals have better use for most of them
 _CLEAR = "\r\x1b[2K"  # moves and erases; no colour
@@ -36,15 +35,15 @@ def clock(seconds: float) -> str:
 
 @dataclass
 class Progress:
-    """Counts rows per stage and estimates what is left from each stage's own measured cost.
+    """Counts rows per stage and estimates what is left (`pipelines.engine.forecast`).
 
     Attributes:
         total: Rows to run by stage.
         workers: How many work at a time.
         unit: What rows are, for people.
         stream: Where it is shown.
-        assumed_s: Seconds a row by stage, until the stage has been measured; what has been measured tells how much
-            faster or slower than assumed this machine is.
+        assumed_s: Seconds a row by stage, until the stage has been measured.
+        after_s: Assumed seconds of what follows, which one process does: part of the time that is left.
 
     """
 
@@ -53,11 +52,8 @@ class Progress:
     unit: str = "image-stages"
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     assumed_s: Mapping[str, float] = field(default_factory=dict)
-    _done: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    after_s: float = 0.0
     _told_end: bool = False  # a pipe has the last line already: `close` does not repeat it
-    _seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    _lost: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    _idle: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _started: float = field(default_factory=time.monotonic)
     _shown: float = field(default_factory=time.monotonic)
     _logged: float = field(default_factory=time.monotonic)
@@ -65,6 +61,14 @@ class Progress:
     _begun: str = ""
     _stands: bool = False  # a live line, to be erased before anything else is written
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._forecast = Forecast(self.total, self.assumed_s)
+
+    @property
+    def slowness(self) -> float:
+        """How many times as long as assumed work takes at present."""
+        return self._forecast.slowness
 
     def begin(self, stage: str) -> None:
         """Work of `stage` is in hand; worth saying where one piece of it takes long."""
@@ -76,10 +80,7 @@ class Progress:
         `lost` of them were lost by this stage, so that later stages have no work with them. `idle` were lost before.
         """
         with self._lock:
-            self._done[stage] += rows
-            self._seconds[stage] += seconds
-            self._lost[stage] += lost
-            self._idle[stage] += idle
+            self._forecast.note(stage, rows, seconds, lost, idle)
             self._advanced = time.monotonic()
             self._show(_PLAIN_EVERY_S)
 
@@ -126,40 +127,17 @@ class Progress:
 
     def eta_s(self) -> float | None:
         """Seconds left if every stage goes on as measured, or assumed; None while a stage with work is neither."""
-        left, lost = 0.0, 0
-        for stage, total in self.total.items():
-            if total > self._done[stage]:
-                cost_s = self._cost_s(stage)
-                if cost_s is None:
-                    return None
-                left += max(0, total - self._done[stage] - (lost - self._idle[stage])) * cost_s
-            lost += self._lost[stage]
-        left /= self.workers
-        if not any(self._done.values()):
-            return left  # workers start, which is nobody's cost
-        return max(left - (time.monotonic() - self._advanced), 0.1 * left)  # what is in hand goes on
+        left_s = self._forecast.left_s()
+        if left_s is None:
+            return None
+        left_s /= self.workers
+        if self._done:  # else workers start, which is nobody's cost
+            left_s = max(left_s - (time.monotonic() - self._advanced), 0.1 * left_s)  # what is in hand goes on
+        return left_s + self.after_s * self.slowness
 
-    def slowest(self) -> str:
-        """The stage that most of what is left will go into, where several have something left; "" while unknown."""
-        left = {stage: total - self._done[stage] for stage, total in self.total.items() if total > self._done[stage]}
-        costs = {stage: self._cost_s(stage) for stage in left}
-        if len(left) < 2 or None in costs.values():
-            return ""
-        return max(left, key=lambda stage: left[stage] * (costs[stage] or 0.0))
-
-    def _cost_s(self, stage: str) -> float | None:
-        """Seconds of one worker a row that it works on.
-
-        What was measured counts by its seconds, beside the assumed ones: first rows wait for imports and cold files.
-        """
-        worked = {name: done - self._idle[name] for name, done in self._done.items() if done > self._idle[name]}
-        if not self.assumed_s.get(stage):  # a stage that took no measurable time says nothing of the next rows
-            return self._seconds[stage] / worked[stage] if stage in worked else None
-        seen = [name for name in worked if self.assumed_s.get(name)]
-        assumed = sum(self.assumed_s[name] * worked[name] for name in seen)
-        pace = (sum(self._seconds[name] for name in seen) + _PRIOR_S) / (assumed + _PRIOR_S)
-        own = _PRIOR_S / self.assumed_s[stage]
-        return (self._seconds[stage] + _PRIOR_S * pace) / (worked.get(stage, 0) + own)
+    @property
+    def _done(self) -> int:
+        return sum(work.rows for work in self._forecast.done.values())
 
     def _erase(self) -> None:
         if self._stands:
@@ -196,12 +174,12 @@ class Progress:
             self._put(_CLEAR + self._line(_columns(self.stream) - 1) + ("\n" if final else ""), live=True)
             self._stands = not final
         elif not (final and self._told_end):
-            self._told_end = sum(self._done.values()) == sum(self.total.values())
+            self._told_end = self._done == sum(self.total.values())
             self._put(self._line() + "\n")
 
     def _line(self, columns: int | None = None) -> str:
         """The most telling first; what does not fit into `columns` is left out."""
-        total, done = sum(self.total.values()), sum(self._done.values())
+        total, done = sum(self.total.values()), self._done
         width = _BAR if columns is None or columns > _COLUMNS else _BAR // 4
         bar = "#" * int(width * (1.0 if total == 0 else done / total))
         line = f"[{bar:<{width}}] {done}/{total} {self.unit}"
@@ -211,16 +189,17 @@ class Progress:
         return line if columns is None else line[:columns]
 
     def _pieces(self, total: int, done: int) -> Iterator[str]:
+        by_stage = {stage: self._forecast.done[stage].rows for stage in self.total}
         eta = None if done == total else self.eta_s()
         if done == total or eta is not None:
             yield "done" if eta is None else f"ETA {clock(eta)}"
         yield f"{clock(self.elapsed_s)} elapsed"
-        if self._begun and self._done[self._begun] < self.total.get(self._begun, 0):
+        if self._begun and by_stage.get(self._begun, 0) < self.total.get(self._begun, 0):
             yield self._begun
         if done:
             yield f"{done / max(self.elapsed_s, 1e-6):.1f}/s"
-        yield from (f"{stage} {self._done[stage]}/{n}" for stage, n in self.total.items() if 0 < self._done[stage] < n)
-        if slowest := self.slowest():
+        yield from (f"{stage} {by_stage[stage]}/{n}" for stage, n in self.total.items() if 0 < by_stage[stage] < n)
+        if slowest := self._forecast.slowest():
             yield f"most left in {slowest}"
 
 

@@ -22,7 +22,7 @@ from pipelines.engine.aggregates import run_aggregates
 from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.engine.context import Context
 from pipelines.engine.dag import Dag, record_of
-from pipelines.engine.estimate import known_s
+from pipelines.engine.estimate import known_s, outputs_s
 from pipelines.engine.event_log import EventLog
 from pipelines.engine.first_portrait import FirstPortrait
 from pipelines.engine.gather import Gatherer
@@ -152,11 +152,12 @@ class Schedule:
         self._first = FirstPortrait(self._store, self._dag, self._log)
         self.failed: list[str] = []
         rows = {stage.name: stage.rows_todo for stage in plan.stages if stage.todo}
-        self.progress = Progress(rows, 1, assumed_s=known_s(self._store, self._dag))
+        self.progress = Progress(
+            rows, 1, assumed_s=known_s(self._store, self._dag), after_s=sum(outputs_s(plan).values())
+        )
 
     def run_parts(self, executor: Executor) -> None:
-        most_parts = max((len(stage.todo) for stage in self._plan.stages), default=0)
-        self.progress.workers = max(1, min(executor.workers, most_parts))
+        self._count_workers(executor)
         self._begin()
         with self.progress.beating():
             while executor.pending or ((self._ready or self._suspect) and not self.stopped):
@@ -164,6 +165,7 @@ class Schedule:
                     self._submit_next(executor)
                 for task, outcome in executor.completed():
                     self._finish(task, outcome)
+                    self._count_workers(executor)
         if any(stage.todo for stage in self._plan.stages):
             self.progress.close()
         self._write_ledgers()
@@ -172,6 +174,11 @@ class Schedule:
     def stopped(self) -> str:
         """Why no more work is handed out, in words; "" while it goes on."""
         return "interrupted" if self._stop.requested else self._budget.overdrawn()
+
+    def _count_workers(self, executor: Executor) -> None:
+        """A part is one worker's at a time: the last ones leave workers idle."""
+        parts_left = max(map(len, self._todo.values()), default=0)
+        self.progress.workers = max(1, min(executor.workers, parts_left))
 
     def _submit_next(self, executor: Executor) -> None:
         """Suspects first: their dependents wait."""

@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.engine import progress as module
 from pipelines.engine.assumed_costs import assumed_s
+from pipelines.engine.forecast import Forecast
 from pipelines.engine.progress import Progress
 from pipelines.machine.terminal import LogFile, Terminal
 from pipelines.paper_stages import build
@@ -142,10 +143,8 @@ def test_what_others_print_stands_above_the_line(terminal, monkeypatch):
 def test_the_eta_stands_before_a_stage_was_seen():
     progress = Progress({"ingest": 100, "superres": 100}, 2, assumed_s={"ingest": 0.1, "superres": 2.0})
     assert progress.eta_s() == pytest.approx(105, abs=5)
-    progress.advance("ingest", 100, 20.0)  # this machine is half as fast as assumed
-    assert progress.eta_s() == pytest.approx(150, abs=5), (
-        "ten assumed seconds count beside the twenty that were measured"
-    )
+    progress.advance("ingest", 100, 40.0)  # this machine is a quarter as fast as assumed
+    assert progress.eta_s() == pytest.approx(200, abs=5), "twenty assumed seconds count beside the forty measured"
     progress.advance("superres", 50, 50.0)  # and a network four times as fast as that
     assert progress.eta_s() == pytest.approx(25, abs=5)
 
@@ -211,15 +210,14 @@ def test_a_slow_first_file_is_not_taken_for_the_pace():
 
 
 def test_the_line_names_the_stage_that_most_is_left_of():
-    progress = Progress({"quick": 100, "slow": 10}, 1, stream=io.StringIO(), assumed_s={"quick": 0.01, "slow": 1.0})
-    assert progress.slowest() == "slow"
-    progress.advance("quick", 1, 1.0)  # on this machine it is a hundred times as slow, and so may be the other
-    assert progress.slowest() == "slow"
-    progress.advance("slow", 9, 0.9)
-    assert progress.slowest() == "quick"
-    progress.advance("slow", 1, 0.1)
-    assert progress.slowest() == "", "one stage is left, and the line names it anyhow"
-    assert Progress({"a": 1, "b": 1}, 1, stream=io.StringIO()).slowest() == "", "unknown"
+    forecast = Forecast({"quick": 100, "slow": 10}, assumed_s={"quick": 0.01, "slow": 1.0})
+    assert forecast.slowest() == "slow"
+    forecast.note("slow", 9, 9.0)
+    forecast.note("quick", 10, 10.0)  # a hundred times as slow as assumed
+    assert forecast.slowest() == "quick"
+    forecast.note("slow", 1, 1.0)
+    assert forecast.slowest() == "", "one stage is left, and the line names it anyhow"
+    assert Forecast({"a": 1, "b": 1}).slowest() == "", "unknown"
 
 
 def test_a_stage_that_took_no_time_before_says_nothing_of_the_next_rows():
