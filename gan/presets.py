@@ -34,6 +34,12 @@ class DeformationWeights:
     expression_smooth: float = number(1e3, 0, 1e9, "weight of Eq. 12")
     minimal: float = number(1e1, 0, 1e9, "weight of Eq. 13")
     nearby_spread: float = number(0.005, 0, 1, "standard deviation of Eq. 12's delta (6 mm); face units")
+    canonical_mouth_mm: float = number(
+        0.0,
+        0,
+        30,
+        "by how much the canonical face's lips are further apart than at rest: room for a mouth's inside; mm",
+    )
     points: int = number(10_000, 1, 10_000_000, "samples a picture for Eqs. 10, 12 and 13 (AniFaceGAN's number)")
     warmup_images: int = number(10_000, 0, 1e12, "images over which the weights rise from zero")
     landmark_after_images: int = number(
@@ -249,9 +255,9 @@ _DEMO_NETS = GeneratorConfig(
 )  # fmt: skip
 _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
-    with_pose_smoothing=False, begins_at_body=True, expression_steps=6000,
+    with_pose_smoothing=False, begins_at_body=True, expression_steps=8000,
     paired=PairedStart(images=150_000, middle=0.5, px=128), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
-    first_styles=0.02, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0),
+    first_styles=0.02, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0, canonical_mouth_mm=8.0),
     generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.99, batch=32, images=170_000,
 )  # fmt: skip
 _DEMO2 = replace(

@@ -28,6 +28,8 @@ from gan.rendering.nearest_vertices import nearest_vertex
 from gan.rendering.posed_body import PosableBody
 
 DM_IN_FACE_UNIT = 10 * BODY_UNIT_M * FACE_UNIT_BODY  # 11.7747
+MM_IN_FACE_UNIT = 100 * DM_IN_FACE_UNIT
+INNER_LIPS = 62, 66  # of iBUG's 68 landmarks: the middle of the upper and of the lower lip
 
 
 def nominal_face_from_3dmm() -> Float[np.ndarray, "3 4"]:
@@ -67,14 +69,21 @@ def face_from_3dmm(face: FaceModel, body: smpl.BodyModel) -> Float[np.ndarray, "
 
 
 class FaceSpace(nn.Module):
-    """S = mean + B_id z_id + B_exp z_exp (Eq. 7) in face units, with its landmarks and displacements."""
+    """S = mean + B_id z_id + B_exp z_exp (Eq. 7) in face units, with its landmarks and displacements.
+
+    canonical_mouth_mm: by how much the lips of the canonical face are further apart than at rest. The paper's canonical
+    face is at rest. Between closed lips there is no room for what an open mouth shows, so the lips are drawn there.
+    """
 
     mean_V3: Tensor
     id_V3K: Tensor
     exp_V3K: Tensor
     landmarks_L: Tensor
+    canonical_K: Tensor
 
-    def __init__(self, face: FaceModel, face_from_3dmm: Float[np.ndarray, "3 4"]) -> None:
+    def __init__(
+        self, face: FaceModel, face_from_3dmm: Float[np.ndarray, "3 4"], canonical_mouth_mm: float = 0.0
+    ) -> None:
         super().__init__()
         linear, shift = face_from_3dmm[:, :3], face_from_3dmm[:, 3]
         arrays = {
@@ -85,6 +94,7 @@ class FaceSpace(nn.Module):
         for name, values in arrays.items():
             self.register_buffer(name, torch.as_tensor(np.asarray(values, np.float32)), persistent=False)
         self.register_buffer("landmarks_L", torch.as_tensor(np.asarray(face.landmarks, np.int64)), persistent=False)
+        self.register_buffer("canonical_K", self._open_mouth(canonical_mouth_mm), persistent=False)
 
     def vertices(self, z_id_BK: Float[Tensor, "b 80"], z_exp_BK: Float[Tensor, "b 64"]) -> Float[Tensor, "b v 3"]:
         """Return the face of every pair of codes."""
@@ -99,13 +109,22 @@ class FaceSpace(nn.Module):
     def reference_displacement(
         self, points_BN3: Float[Tensor, "b n 3"], z_id_BK: Float[Tensor, "b 80"], z_exp_BK: Float[Tensor, "b 64"]
     ) -> Float[Tensor, "b n 3"]:
-        """Return dx_ref = -(B_exp z_exp) at the nearest vertex of the expressive face (Eq. 10), in face units."""
+        """Return dx_ref = -(B_exp z_exp) at the nearest vertex of the expressive face (Eq. 10), in face units.
+
+        Where the canonical face is not at rest, its own expression is added.
+        """
         expressive_BV3 = self.vertices(z_id_BK, z_exp_BK)
-        back_BV3 = -_directions(self.exp_V3K, z_exp_BK)
+        back_BV3 = _directions(self.exp_V3K, self.canonical_K - z_exp_BK)
         nearest: list[Int[Tensor, " n"]] = [
             nearest_vertex(points, face) for points, face in zip(points_BN3, expressive_BV3, strict=True)
         ]
         return torch.stack([back[rows] for back, rows in zip(back_BV3, nearest, strict=True)])
+
+    def _open_mouth(self, mouth_mm: float) -> Float[Tensor, " 64"]:
+        """Return the likeliest expression whose lips are so much further apart: of normal codes, the shortest."""
+        upper_3K, lower_3K = (self.exp_V3K[self.landmarks_L[landmark]] for landmark in INNER_LIPS)
+        apart_K = upper_3K[1] - lower_3K[1]
+        return apart_K * (mouth_mm / MM_IN_FACE_UNIT / apart_K.square().sum().clamp(min=1e-12))
 
 
 def _directions(base_V3K: Tensor, code_BK: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def open_run(
     mirror = _mirror(models) if preset.mirror else None
     weights = dataset.sampling_weights() if preset.balance else None
     prior = LabelPrior(dataset.labels, seed, mirror, weights)
-    space = FaceSpace(models.face, face_from_3dmm(models.face, models.body))
+    space = FaceSpace(models.face, face_from_3dmm(models.face, models.body), preset.deformation.canonical_mouth_mm)
     state = new_state(key, arrays, execution)
     if path := state_to_go_on_from(out):
         resume(state, path)

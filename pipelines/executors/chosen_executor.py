@@ -60,7 +60,8 @@ class LocalExecutor(Executor):
             self._started = load()("local", self.workers, dashboard=self._dashboard)
             if self._listener:
                 self._started.listen(self._listener)
-            print(self._started.dashboard, file=sys.stderr)
+            if self._dashboard:
+                print(self._started.dashboard, file=sys.stderr)
         return self._started
 
 

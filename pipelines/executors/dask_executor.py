@@ -94,8 +94,6 @@ class DaskExecutor(Executor):
         """Where dask's page of the workers at work is served, or how to get one, as a line for people."""
         if self._client.run_on_scheduler(worker_check.serves_pages):
             return f"dashboard: {self._client.dashboard_link}"
-        if self._cluster is not None:
-            return "no dashboard; to have one: pip install 'bokeh>=3.1', and --dashboard (docs/clusters.md)"
         return "no dashboard; to have one: pip install 'bokeh>=3.1' beside the scheduler, and start it again"
 
     def require_ready(self, source: Location, out: Location, steps: Sequence[Step]) -> None:

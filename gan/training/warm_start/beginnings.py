@@ -30,9 +30,10 @@ CLOSING, FAR = 0.02, 0.08  # gaps between vertices that count as skin; heights b
 STEP, BOX = 0.01, ((-0.3, 0.3), (-0.3, 0.24), (-0.24, 0.24))  # face units: x, y, z
 HEAD_BOX = ((-0.1, -0.13, -0.12), (0.1, 0.12, 0.12))  # face units, about the head's centre
 EXPRESSION_FACES, EXPRESSION_POINTS, EXPRESSION_SPREAD = 64, 128, 0.012  # a step; spread in face units (14 mm)
-LANDMARK_SPREAD, FIRST_INNER = 0.005, 17  # face units (6 mm); landmarks before are the jaw's
+LANDMARK_SPREAD, EDGE_SPREAD = 0.005, 0.003  # about landmarks, and about the edges of lids and lips; face units
+INNER, EYES, MOUTH = slice(17, 68), slice(36, 48), slice(48, 68)  # of iBUG's landmarks; those before are the jaw's
 EXPRESSION_STYLES = 0.1  # factor on what codes change of D_e at first: 0.21 of Eq. 10 left after 400 steps, else 0.46
-EXPRESSION_LR, EXPRESSION_SCALE = 1e-3, 1e4  # displacements are some 2 mm: squared face units are tiny
+EXPRESSION_LR, EXPRESSION_SCALE = 4e-4, 1e4  # displacements are some 2 mm: squared face units are tiny
 FIT_STEPS, FIT_POINTS, FIT_LR = 400, 4096, 1e-2
 
 
@@ -113,17 +114,19 @@ def expression_pairs(
 ) -> tuple[Float[torch.Tensor, "b n 3"], Float[torch.Tensor, "b n 3"]]:
     """Return points and Eq. 10's answers.
 
-    Half of the points lie about eyes, brows, nose and mouth, a quarter near the expressive face and a quarter anywhere
-    about the head. Lids and brows move by a millimetre or less: without points of their own they were left out.
+    A quarter of the points lies about brows, eyes, nose and mouth, a quarter close to the edges of lids and lips, a
+    quarter near the expressive face and a quarter anywhere about the head. Lids and brows move by a millimetre or less:
+    without points of their own they were left out.
     """
     random = torch.Generator().manual_seed(seed)
     face_BV3, landmark_BL3 = (make(codes.z_id_BK, codes.z_exp_BK) for make in (space.vertices, space.landmarks))
     quarter = EXPRESSION_POINTS // 4
     near_BN3 = _about(face_BV3, quarter, EXPRESSION_SPREAD, random)
-    inner_BN3 = _about(landmark_BL3[:, FIRST_INNER:], 2 * quarter, LANDMARK_SPREAD, random)
+    inner_BN3 = _about(landmark_BL3[:, INNER], quarter, LANDMARK_SPREAD, random)
+    edges_BN3 = [_about(landmark_BL3[:, edge], quarter // 2, EDGE_SPREAD, random) for edge in (EYES, MOUTH)]
     low_3, high_3 = torch.tensor(HEAD_BOX)
     anywhere_BN3 = low_3 + (high_3 - low_3) * torch.rand(near_BN3.shape, generator=random)
-    points_BN3 = torch.cat([near_BN3, inner_BN3, anywhere_BN3], 1)
+    points_BN3 = torch.cat([near_BN3, inner_BN3, *edges_BN3, anywhere_BN3], 1)
     return points_BN3, space.reference_displacement(points_BN3, codes.z_id_BK, codes.z_exp_BK)
 
 

@@ -13,6 +13,7 @@ from dataprep.models.body.smpl import load_body
 from dataprep.models.face.bfm import FaceModel, load_face
 from gan.face.face_space import (
     DM_IN_FACE_UNIT,
+    MM_IN_FACE_UNIT,
     FaceSpace,
     face_from_3dmm,
     fitted_face_from_3dmm,
@@ -213,6 +214,22 @@ def test_reference_displacement_takes_expressive_vertices_back(face: FaceModel, 
     moved = expressive + space.reference_displacement(expressive, z_id, z_exp)
     torch.testing.assert_close(moved, neutral, atol=1e-5, rtol=0)
     assert (expressive - neutral).abs().max() > 1e-3
+
+
+def test_a_canonical_face_may_open_its_mouth(face: FaceModel, body: BodyArrays) -> None:
+    """Its lips are apart by what was asked, and whatever a face does is taken there: Eq. 10 for that face."""
+    place = shared_vertices_face_from_3dmm(face, body)
+    space, at_rest = FaceSpace(face, place, canonical_mouth_mm=8.0), FaceSpace(face, place)
+    random = torch.Generator().manual_seed(1)
+    z_id, z_exp = torch.randn(2, 80, generator=random), torch.randn(2, 64, generator=random)
+    wide, closed = (one.landmarks(z_id, one.canonical_K.expand(2, -1)) for one in (space, at_rest))
+    opened = (wide[:, 62] - wide[:, 66]) - (closed[:, 62] - closed[:, 66])
+    torch.testing.assert_close(opened[:, 1] * MM_IN_FACE_UNIT, torch.full((2,), 8.0))
+    assert (wide - closed).norm(dim=2).max() * MM_IN_FACE_UNIT < 10, "the shortest expression: nothing else moves far"
+    expressive, canonical = space.vertices(z_id, z_exp), space.vertices(z_id, space.canonical_K.expand(2, -1))
+    moved = expressive + space.reference_displacement(expressive, z_id, z_exp)
+    torch.testing.assert_close(moved, canonical, atol=1e-5, rtol=0)
+    assert not at_rest.canonical_K.any(), "the paper's: no expression"
 
 
 def test_perfect_imitation_of_a_smile_is_free() -> None:
