@@ -5,7 +5,7 @@ import math
 
 from dataprep.errors import ConfigError
 from dataprep.frames.geometry import FACE_UNIT_BODY
-from dataprep.settings import number, require_bounds
+from dataprep.settings import number, require_bounds, setting
 
 # Coordinates enter every network multiplied by this (the released code's): the depth that the face camera samples,
 # 0.24, becomes 2.
@@ -45,6 +45,10 @@ class GeneratorConfig:
     guard: float = number(0.05, 0, 1e3, "an s difference below this is not interpolated")
     outside_weight_max: float = number(
         0.1, 0, 1, "most skinning weight of a nearest-neighbour vertex outside joints 9 and 12-17"
+    )
+    heads_in_place: bool = setting(
+        False,
+        "inverse skinning also undoes how far body shape moves the head from the mean body's, where the 3DMM's face is",
     )
     deform_width: int = number(128, 1, 4096, "width of D_e")
     deform_code_width: int = number(

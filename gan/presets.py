@@ -250,6 +250,7 @@ _TINY = Preset(
 # D_p is left out as in _TINY.
 _DEMO_NETS = GeneratorConfig(
     image_size=64, ray_size=64, map_size=96, coarse_samples=12, fine_samples=48, map_samples=48, levels=12,
+    heads_in_place=True,
     deform_width=48, deform_mapping_layers=1, manifold_width=48, radiance_width=80, radiance_mapping_layers=1,
     opacity_scale=1.0, features=8, sr_width=24, sr_growth=8, sr_blocks=1,
 )  # fmt: skip
@@ -257,7 +258,8 @@ _DEMO = Preset(
     portrait_px=64, face_px=64, generator=_DEMO_NETS, critic=CriticConfig(max_width=64, width_at_128=8),
     with_pose_smoothing=False, begins_at_body=True, expression_steps=8000,
     paired=PairedStart(images=150_000, middle=0.5, px=128), shades_at_hits=True, shared_fakes=True, first_waves=0.5,
-    first_styles=0.02, nearest_step=8, deformation=DeformationWeights(points=300, warmup_images=0, canonical_mouth_mm=8.0),
+    first_styles=0.02, nearest_step=8,
+    deformation=DeformationWeights(points=300, warmup_images=0, canonical_mouth_mm=8.0),
     generator_lr=1e-4, shape_lr_factor=0.1, critic_lr=4e-4, clip_norm=5.0, ema=0.99, batch=32, images=170_000,
 )  # fmt: skip
 _DEMO2 = replace(

@@ -78,7 +78,7 @@ class Generator(nn.Module):
         )
         self.smoother = PoseSmoothing()
         subset = body.upper_body(config.outside_weight_max) if nearest_subset is None else nearest_subset
-        self.body = PosableBody(body, subset)
+        self.body = PosableBody(body, subset, config.heads_in_place)
         self.cameras: dict[View, ViewCamera] = {"portrait": portrait_camera(config), "face": face_camera(config)}
         self._cache: OrderedDict[tuple, Identity] = OrderedDict()
         self._cached_identities = cached_identities

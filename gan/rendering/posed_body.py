@@ -27,7 +27,12 @@ class PosedBody(NamedTuple):
 
 
 class PosableBody(nn.Module):
-    """Poses the vertices used for nearest-neighbour search; its arrays never enter a state dict."""
+    """Poses the vertices used for nearest-neighbour search; its arrays never enter a state dict.
+
+    heads_in_place: undoing the pose brings heads of all shapes to where the mean body has its own. Body shape moves a
+    head against the neck's joint, about which everything turns, by 10 mm in the median of rendered people; the 3DMM's
+    face stays. So D_e moved lips where there were none.
+    """
 
     joints_J3: Tensor
     joint_dirs_J3K: Tensor
@@ -35,8 +40,9 @@ class PosableBody(nn.Module):
     shapedirs_V3K: Tensor
     posedirs_V3F: Tensor
     weights_VJ: Tensor
+    head_dirs_3K: Tensor
 
-    def __init__(self, arrays: BodyArrays, subset: np.ndarray) -> None:
+    def __init__(self, arrays: BodyArrays, subset: np.ndarray, heads_in_place: bool = False) -> None:
         super().__init__()
         self.parents = [int(p) for p in arrays.parents]
         regressor = np.asarray(arrays.J_regressor, np.float64)
@@ -50,9 +56,11 @@ class PosableBody(nn.Module):
         }
         if arrays.posedirs is not None:
             chosen["posedirs_V3F"] = arrays.posedirs[subset]
+        if heads_in_place:
+            chosen["head_dirs_3K"] = head_directions(arrays)
         for name, value in chosen.items():
             self.register_buffer(name, torch.as_tensor(np.asarray(value, np.float32)), persistent=False)
-        self.has_pose_blend_shapes = arrays.posedirs is not None
+        self.has_pose_blend_shapes, self.heads_in_place = arrays.posedirs is not None, heads_in_place
 
     def forward(self, betas_BK: Float[Tensor, "b 10"], pose_BP3: Float[Tensor, "b 6 3"]) -> PosedBody:
         """Pose with ZYX Euler angles (radians) of joints 12..17 relative to the canonical pose."""
@@ -74,9 +82,32 @@ class PosableBody(nn.Module):
         _, moves_BJ34 = forward_kinematics(relative_BJ33, face_from_metres(still_BJ3, still_BJ3[:, NECK]), self.parents)
         return PosedBody(
             face_from_metres(posed_BV3, posed_joints_BJ3[:, NECK]),
-            invert_affine(torch.einsum("vj,bjrc->bvrc", self.weights_VJ, moves_BJ34)),
+            invert_affine(torch.einsum("vj,bjrc->bvrc", self.weights_VJ, self._from_mean_shape(moves_BJ34, betas_BK))),
             moves_BJ34[:, HEAD],
         )
+
+    def _from_mean_shape(
+        self, moves_BJ34: Float[Tensor, "b j 3 4"], betas_BK: Float[Tensor, "b 10"]
+    ) -> Float[Tensor, "b j 3 4"]:
+        """Let the head's motion begin where the mean body has its head, if `heads_in_place`."""
+        if not self.heads_in_place:
+            return moves_BJ34
+        head_B34 = moves_BJ34[:, HEAD]
+        shifted_B3 = apply_affine(head_B34, betas_BK @ self.head_dirs_3K.mT)
+        head_B34 = torch.cat([head_B34[..., :3], shifted_B3[..., None]], -1)
+        return torch.cat([moves_BJ34[:, :HEAD], head_B34[:, None], moves_BJ34[:, HEAD + 1 :]], 1)
+
+
+def head_directions(arrays: BodyArrays) -> Float[np.ndarray, "3 10"]:
+    """Return how far each body shape moves the canonical head, the mean of its vertices by weight; face units."""
+    head_V = np.flatnonzero(arrays.weights[:, HEAD] > 0)
+    weights_V = torch.from_numpy(arrays.weights[head_V, HEAD]).double()
+    body = PosableBody(arrays, head_V).double()
+    shapes_BK = torch.cat([torch.zeros(1, BETAS), torch.eye(BETAS)]).double()
+    with torch.no_grad():
+        vertices_BV3 = body(shapes_BK, shapes_BK.new_zeros(len(shapes_BK), len(POSED_JOINTS), 3)).vertices_BV3
+    middle_B3 = torch.einsum("v,bvc->bc", weights_V / weights_V.sum(), vertices_BV3)
+    return (middle_B3[1:] - middle_B3[0]).T.numpy()
 
 
 def canonical_rotations(like: Tensor) -> Float[Tensor, "24 3 3"]:

@@ -43,7 +43,7 @@ from gan.networks.arithmetic import reduced_twice
 from gan.networks.critics import Verdict, Verdicts
 from gan.networks.pose_deformation import PoseSmoothing
 from gan.rendering.body_arrays import BodyArrays
-from gan.rendering.posed_body import PosableBody
+from gan.rendering.posed_body import PosableBody, apply_affine
 
 LOG2, LOG3 = math.log(2), math.log(3)
 
@@ -230,6 +230,23 @@ def test_a_canonical_face_may_open_its_mouth(face: FaceModel, body: BodyArrays) 
     moved = expressive + space.reference_displacement(expressive, z_id, z_exp)
     torch.testing.assert_close(moved, canonical, atol=1e-5, rtol=0)
     assert not at_rest.canonical_K.any(), "the paper's: no expression"
+
+
+def test_heads_in_place_bring_every_face_to_the_3dmms(face: FaceModel, body: BodyArrays) -> None:
+    """Undoing pose and, where asked, where the body's shape has its head: the mean of the face's vertices in mm."""
+    random = torch.Generator().manual_seed(1)
+    betas, pose = torch.randn(16, 10, generator=random), 0.2 * torch.randn(16, 6, 3, generator=random)
+    assert face.body_vertex is not None
+    mean = FaceSpace(face, shared_vertices_face_from_3dmm(face, body)).mean_V3.mean(0)
+    away, heads = {}, {}
+    for in_place in (False, True):
+        posed = PosableBody(body, face.body_vertex, in_place)(betas, pose)
+        neutral = apply_affine(posed.canonical_from_posed_BV34, posed.vertices_BV3)
+        away[in_place] = (neutral.mean(1) - mean).norm(dim=1) * MM_IN_FACE_UNIT
+        heads[in_place] = posed.posed_from_canonical_head_B34
+    assert away[False].median() > 5
+    assert away[True].max() < 1
+    torch.testing.assert_close(heads[True], heads[False])  # the face camera stands where it stood
 
 
 def test_perfect_imitation_of_a_smile_is_free() -> None:
