@@ -11,6 +11,7 @@ from dataprep.files.locations import Location, each, location
 from dataprep.files.untrusted import lies_within
 from dataprep.inputs.archives import holds_pictures
 from dataprep.inputs.lists import Listed, read_list
+from dataprep.tables.archive_layout import table_beside
 from dataprep.tables.input_rows import Source
 from dataprep.tables.layouts import is_tar, is_video
 from dataprep.tables.sources import BARRED, Links, Survey
@@ -24,7 +25,7 @@ def survey_given(root: Location, given: str, links: Links) -> Survey:
     if is_video(given):
         return Survey([], [], {}, (Source(escape(given), (root / given).stat().st_size, dataset="video"),))
     if is_tar(given):
-        beside = f"{given.rpartition('.')[0]}.parquet"
+        beside = table_beside(given)
         there = escape(beside) if (root / beside).is_file() else None
         return Survey([], [], {}, archives=(Source(escape(given), (root / given).stat().st_size, beside=there),))
     if given.lower().endswith(".parquet") and holds_pictures(location(given)):

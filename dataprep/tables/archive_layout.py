@@ -25,13 +25,18 @@ def archives_among(found: Mapping[str, tuple[int, str | None]]) -> tuple[tuple[S
     for path, (size, refused) in found.items():
         stem = path.rpartition(".")[0]
         if is_tar(path) and not _is_shard(path, found):
-            beside = f"{stem}{_TABLE}" if f"{stem}{_TABLE}" in found else None
-            archives.append(Source(path, size, refused=refused, beside=beside))
+            beside = table_beside(path)
+            archives.append(Source(path, size, refused=refused, beside=beside if beside in found else None))
         elif suffix_of(path) == _TABLE and stem in folders:
             tables[stem] = path
         elif suffix_of(path) == _TABLE and f"{stem}.tar" not in found and not refused:
             archives.append(Source(path, size))
     return tuple(archives), tables
+
+
+def table_beside(tar: str) -> str:
+    """Return the path of the table that tells of a tar's pictures, where there is one."""
+    return f"{tar.rpartition('.')[0]}{_TABLE}"
 
 
 def _slashes(path: str) -> Iterator[int]:
