@@ -87,8 +87,8 @@ train-tiny: $(SETUP) ## Go on training the shipped people on the shipped samples
 
 train-demo: $(SETUP) ## Make the shipped people again: render 3,000, train both stages, pack (hours; resumable)
 	PYTHONPATH='$(RENDERER)' $(BIN)/python -m tools.render.training_people --makehuman '$(MAKEHUMAN)' --out '$(DEMO)/people' --seed 1 --count 3000 --workers 2
-	$(SHHQ) train --data '$(DEMO)/people' --preset demo --out '$(DEMO)/stage1' --micro 8 --threads 1
-	$(SHHQ) train --data '$(DEMO)/people' --preset demo-stage2 --from '$(DEMO)/stage1' --out '$(DEMO)/stage2' --threads 1
+	$(TWO) $(SHHQ) train --data '$(DEMO)/people' --preset demo --out '$(DEMO)/stage1' --micro 8
+	$(TWO) $(SHHQ) train --data '$(DEMO)/people' --preset demo-stage2 --from '$(DEMO)/stage1' --out '$(DEMO)/stage2'
 	$(BIN)/python -m tools.standins.pack_demo '$(DEMO)/stage1' '$(DEMO)/stage2' --data '$(DEMO)/people' --to '$(DEMO)/demo.pt'
 
 lint: $(SETUP) ## Ruff, mypy, spelling, and the walls of the house: layers, circles, names, folder sizes
