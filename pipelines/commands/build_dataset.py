@@ -15,8 +15,8 @@ from pipelines import config_file, paper_stages
 from pipelines.commands.new_folder import require_folder
 from pipelines.commands.show_plan import print_plan, print_plan_json
 from pipelines.commands.summary import after_run
+from pipelines.engine.cost.estimate import estimate
 from pipelines.engine.dag import Dag
-from pipelines.engine.estimate import estimate
 from pipelines.engine.gather import Gatherer
 from pipelines.engine.index import preview
 from pipelines.engine.plan import make_plan

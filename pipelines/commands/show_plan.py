@@ -9,7 +9,7 @@ from typing import Any
 
 from dataprep.files.locations import Location
 from pipelines.commands.reviewing import review_effects
-from pipelines.engine.estimate import Estimate
+from pipelines.engine.cost.estimate import Estimate
 from pipelines.engine.plan import Plan
 from pipelines.engine.progress import clock
 from pipelines.json_output import print_json

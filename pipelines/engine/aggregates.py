@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from dataprep.stages.aggregate import Aggregate, DatasetView
 from pipelines.engine import outputs
 from pipelines.engine.context import Context
-from pipelines.engine.estimate import outputs_s
+from pipelines.engine.cost.estimate import outputs_s
 from pipelines.engine.plan import Plan
 from pipelines.engine.progress import Progress
 from pipelines.executors.base import Executor, Work, WorkerDied

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from dataprep.files.filenames import printable
-from pipelines.engine.forecast import Forecast
+from pipelines.engine.cost.forecast import Forecast
 from pipelines.machine.stopping import print_nowhere
 from pipelines.machine.terminal import Terminal
 
@@ -35,7 +35,7 @@ def clock(seconds: float) -> str:
 
 @dataclass
 class Progress:
-    """Counts rows per stage and estimates what is left (`pipelines.engine.forecast`).
+    """Counts rows per stage and estimates what is left (`pipelines.engine.cost.forecast`).
 
     Attributes:
         total: Rows to run by stage.

@@ -21,8 +21,8 @@ from pipelines.engine import last_run, look, resume
 from pipelines.engine.aggregates import run_aggregates
 from pipelines.engine.budget import DEFAULT_FRACTION, ErrorBudget
 from pipelines.engine.context import Context
+from pipelines.engine.cost.estimate import known_s, outputs_s
 from pipelines.engine.dag import Dag, record_of
-from pipelines.engine.estimate import known_s, outputs_s
 from pipelines.engine.event_log import EventLog
 from pipelines.engine.first_portrait import FirstPortrait
 from pipelines.engine.gather import Gatherer

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipelines.engine import progress as module
-from pipelines.engine.assumed_costs import assumed_s
+from pipelines.engine.cost.assumed_costs import assumed_s
 from pipelines.engine.progress import Progress
 from pipelines.paper_stages import build
 

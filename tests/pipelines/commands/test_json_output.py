@@ -8,8 +8,8 @@ import pytest
 
 from dataprep.tables.store import Store, write_json
 from pipelines import paper_stages
+from pipelines.engine.cost.estimate import estimate, measured_s
 from pipelines.engine.dag import describe
-from pipelines.engine.estimate import estimate, measured_s
 from pipelines.engine.event_log import EventLog
 from pipelines.engine.index import preview
 from pipelines.engine.last_run import remember

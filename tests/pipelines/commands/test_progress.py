@@ -13,8 +13,8 @@ from fcntl import ioctl
 import pytest
 
 from pipelines.engine import progress as module
-from pipelines.engine.assumed_costs import assumed_s
-from pipelines.engine.forecast import Forecast
+from pipelines.engine.cost.assumed_costs import assumed_s
+from pipelines.engine.cost.forecast import Forecast
 from pipelines.engine.progress import Progress
 from pipelines.machine.terminal import LogFile, Terminal
 from pipelines.paper_stages import build

@@ -10,7 +10,7 @@ from dataprep.files.untrusted import parse_json
 from dataprep.report.timing import timings
 from dataprep.stages.base import Stage
 from dataprep.tables.store import StageRef, Store
-from pipelines.engine.assumed_costs import OUTPUTS_BYTES, assumed_bytes, assumed_output_s, assumed_s
+from pipelines.engine.cost.assumed_costs import OUTPUTS_BYTES, assumed_bytes, assumed_output_s, assumed_s
 from pipelines.engine.dag import Dag, describe
 from pipelines.engine.last_run import current_stages
 from pipelines.engine.plan import Plan, StagePlan

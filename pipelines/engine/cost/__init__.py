@@ -1,0 +1,1 @@
+"""What work will take: assumed, remembered from earlier runs, and foretold while it goes on."""
